@@ -1,0 +1,103 @@
+# breakwater_library() and breakwater_binary(): the only ways a target is made in this project.
+#
+#   breakwater_library(NAME core HDRS a.h SRCS a.cc DEPS breakwater::api LIBS re2::re2 TESTS a_test.cc)
+#
+# makes `breakwater_core` (alias `breakwater::core`) and, when TESTS are given, `breakwater_core_test`
+# registered with CTest under LABELS (default: unit). DEPS are libraries of this project and must obey
+# the layers below; LIBS are third-party libraries; TEST_DEPS and TEST_LIBS are for the test binary only.
+
+# Direction of dependency between layers: a layer may use the layers listed here, and nothing else.
+# Source of the rule: ARCHITECTURE.md, "Layers".
+set(BREAKWATER_LAYER_base "")
+set(BREAKWATER_LAYER_api base)
+set(BREAKWATER_LAYER_core api base)
+set(BREAKWATER_LAYER_crypto base)
+set(BREAKWATER_LAYER_net base crypto)
+set(BREAKWATER_LAYER_kube net api base crypto)
+set(BREAKWATER_LAYER_linstor net base crypto)
+set(BREAKWATER_LAYER_runtime kube api net base crypto)
+set(BREAKWATER_LAYER_controllers core kube linstor crypto runtime api net base)
+set(BREAKWATER_LAYER_webhook core api net base crypto)
+set(BREAKWATER_LAYERS base api core crypto net kube linstor runtime controllers webhook)
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(prometheus-cpp REQUIRED COMPONENTS core)
+find_package(cpprestsdk REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+if(BREAKWATER_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(BREAKWATER_BENCHMARKS)
+  find_package(benchmark REQUIRED)
+endif()
+
+add_library(breakwater_flags INTERFACE)
+add_library(breakwater::flags ALIAS breakwater_flags)
+target_include_directories(breakwater_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(breakwater_flags INTERFACE
+  _TURN_OFF_PLATFORM_STRING            # cpprest's U() macro breaks fmt 9
+  JSON_USE_IMPLICIT_CONVERSIONS=0
+  BREAKWATER_VERSION="${PROJECT_VERSION}")
+target_compile_options(breakwater_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Wold-style-cast -Woverloaded-virtual -Wcast-qual -Wundef
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>  # designated initialisers leave defaults on purpose
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-field-initializers -Wthread-safety>
+  $<$<BOOL:${BREAKWATER_WERROR}>:-Werror>)
+if(BREAKWATER_SANITIZE)
+  target_compile_options(breakwater_flags INTERFACE
+    -fsanitize=${BREAKWATER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(breakwater_flags INTERFACE -fsanitize=${BREAKWATER_SANITIZE})
+endif()
+
+function(_breakwater_check_layers name)
+  foreach(dep IN LISTS ARGN)
+    string(REPLACE "breakwater::" "" layer "${dep}")
+    if(layer IN_LIST BREAKWATER_LAYERS AND NOT layer IN_LIST BREAKWATER_LAYER_${name})
+      message(FATAL_ERROR "layer '${name}' must not depend on '${layer}' (ARCHITECTURE.md, Layers)")
+    endif()
+  endforeach()
+endfunction()
+
+function(breakwater_library)
+  cmake_parse_arguments(arg "" "NAME" "HDRS;SRCS;DEPS;LIBS;TESTS;TEST_DEPS;TEST_LIBS;LABELS" ${ARGN})
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "breakwater_library(${arg_NAME}): unknown ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(arg_NAME IN_LIST BREAKWATER_LAYERS)
+    _breakwater_check_layers(${arg_NAME} ${arg_DEPS})
+  endif()
+  set(target breakwater_${arg_NAME})
+  if(arg_SRCS)
+    add_library(${target} STATIC ${arg_SRCS} ${arg_HDRS})
+    target_link_libraries(${target} PUBLIC breakwater::flags ${arg_DEPS} ${arg_LIBS} Threads::Threads)
+  else()
+    add_library(${target} INTERFACE ${arg_HDRS})
+    target_link_libraries(${target} INTERFACE breakwater::flags ${arg_DEPS} ${arg_LIBS} Threads::Threads)
+  endif()
+  add_library(breakwater::${arg_NAME} ALIAS ${target})
+  if(BREAKWATER_TESTS AND arg_TESTS)
+    add_executable(${target}_test ${arg_TESTS})
+    target_link_libraries(${target}_test PRIVATE ${target} ${arg_TEST_DEPS} ${arg_TEST_LIBS}
+      GTest::gmock GTest::gtest_main)
+    target_compile_definitions(${target}_test PRIVATE
+      BREAKWATER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    if(NOT arg_LABELS)
+      set(arg_LABELS unit)
+    endif()
+    add_test(NAME ${arg_NAME} COMMAND ${target}_test)
+    set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
+  endif()
+endfunction()
+
+function(breakwater_binary)
+  cmake_parse_arguments(arg "" "NAME" "SRCS;DEPS;LIBS" ${ARGN})
+  add_executable(${arg_NAME} ${arg_SRCS})
+  target_link_libraries(${arg_NAME} PRIVATE breakwater::flags ${arg_DEPS} ${arg_LIBS} Threads::Threads)
+endfunction()
