@@ -1,0 +1,52 @@
+# Two commands do all: `make demo` and `make test`. Each installs what is missing with apt-get, builds,
+# and runs; each reuses what is there. `make help` lists the rest.
+SHELL := /bin/bash
+STRATEGY ?= Auto
+NODES ?= 3
+PYTHON := /usr/bin/python3
+
+.PHONY: help demo test tools build deps testbed fmt lint unit e2e clean
+
+help:
+	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO]  a local cluster moves six volumes to TLS under load"
+	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
+	@echo "make build     release binaries in build/release/bin"
+	@echo "make tools     etcd, kube-apiserver, kwok, kubectl, helm … into a cache outside the tree"
+	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
+	@echo "make unit      unit tests only (debug build)"
+	@echo "make e2e       end-to-end tests only"
+	@echo "make fmt lint  formats the sources; checks formatting, layers and clang-tidy"
+
+deps:
+	@scripts/deps.sh
+
+tools: deps
+	@scripts/tools.sh
+
+build: deps
+	@scripts/build.sh release
+
+demo: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES)
+
+testbed: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m testbed up --nodes $(NODES) --hold
+
+test:
+	@scripts/test.sh
+
+unit: deps
+	@scripts/build.sh dev
+	@ctest --test-dir build/dev --output-on-failure -L unit
+
+e2e: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q tests/e2e/suite
+
+fmt:
+	@FIX=1 scripts/lint.sh
+
+lint: deps
+	@scripts/lint.sh
+
+clean:
+	@rm -rf build

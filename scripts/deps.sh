@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of debian-packages.txt that are missing. Says what it does; does nothing
+# and needs no network when all are there.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+wanted=$(grep -v '^#' "$here/debian-packages.txt")
+missing=""
+for package in $wanted; do
+  if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed'; then
+    missing="$missing $package"
+  fi
+done
+if [ -z "$missing" ]; then
+  echo "deps: all Debian packages are installed"
+  exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "deps: this is not Debian; install these yourself, then run again:$missing" >&2
+  exit 1
+fi
+sudo=""
+if [ "$(id -u)" != 0 ]; then
+  sudo=sudo
+fi
+echo "deps: installing with apt-get:$missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { $sudo apt-get update && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "deps: apt-get failed, see above" >&2
+  exit 1
+fi
+echo "deps: installed"

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Everything that CI runs, in the order "quick and likely to fail" first. Ends with `N passed, N failed`.
+# A step that cannot run is a failure, never a silent skip.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+results="$PWD/build/test-results"
+rm -rf "$results"
+mkdir -p "$results"
+start=$(date +%s)
+failed_steps=()
+
+step() {  # step NAME COMMAND...: runs it, remembers a failure, goes on
+  local name=$1
+  shift
+  echo "=== [$(($(date +%s) - start)) s] $name"
+  if ! "$@"; then
+    echo "=== FAILED: $name"
+    failed_steps+=("$name")
+    return 1
+  fi
+}
+
+sanitized() {  # sanitized PRESET [ctest arguments]: builds and runs the unit tests of a preset
+  local preset=$1
+  shift
+  scripts/build.sh "$preset" || return 1
+  GTEST_OUTPUT="xml:$results/$preset/" \
+    ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/tests/tsan-suppressions.txt" \
+    ctest --test-dir "build/$preset" --output-on-failure -j2 "$@" >"$results/$preset.log" 2>&1 ||
+    { grep -vE '^\[ *(RUN|OK)' "$results/$preset.log" | tail -n 150; return 1; }
+  tail -n 4 "$results/$preset.log"
+}
+
+end_to_end() {
+  PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider --durations=15 \
+    --junitxml="$results/e2e.xml" tests/e2e/suite tests/e2e/sim
+}
+
+step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
+step "lint" scripts/lint.sh
+step "test tools" scripts/tools.sh
+step "unit tests, address and undefined behaviour sanitizers" sanitized asan
+step "unit tests, thread sanitizer" sanitized tsan
+if step "release build" scripts/build.sh release; then
+  step "end-to-end tests" end_to_end
+fi
+/usr/bin/python3 scripts/summary.py "$results" "${failed_steps[@]+"${failed_steps[@]}"}"
+status=$?
+echo "took $(($(date +%s) - start)) s"
+/usr/bin/python3 scripts/summary.py --line "$results" "${failed_steps[@]+"${failed_steps[@]}"}"
+exit $status
