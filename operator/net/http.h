@@ -3,6 +3,7 @@
 /// HTTP messages and the HttpTransport port. Adapters: cpprest_transport.h (real),
 /// testing/scripted_transport.h (tests).
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -22,11 +23,18 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 /// First value of `name` (compared without case), or nothing.
 std::optional<std::string> FindHeader(const Headers& headers, std::string_view name);
 
+/// False when `name` or `value` holds CR, LF or another control character: such a header could smuggle
+/// a second request.
+bool ValidHeader(std::string_view name, std::string_view value);
+
 struct Request {
   std::string method = "GET";
   std::string target = "/";  ///< path and query, already percent-encoded
   Headers headers{};
   std::string body{};
+  /// Opens a connection for this request alone. The HTTP library below repeats a request by itself when
+  /// a kept connection closes before the reply: set this for calls that must not run twice.
+  bool fresh_connection = false;
 };
 
 struct Response {
