@@ -1,0 +1,136 @@
+#pragma once
+
+/// Controller: triggers -> queue -> workers -> Reconciler.
+///
+///   Controller& controller = manager.AddController({.name = "cluster"}, reconciler);
+///   controller.WatchSelf(clusters, SpecOrMetadataChanged);
+///   controller.WatchOwned(daemon_sets, clusters);
+///   controller.WatchMapped(nodes, [&](const ChangeEvent&) { return KeysOf(clusters); });
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "operator/api/resource_info.h"
+#include "operator/base/context.h"
+#include "operator/base/error.h"
+#include "operator/base/result.h"
+#include "operator/runtime/services.h"
+#include "operator/runtime/store.h"
+#include "operator/runtime/trigger.h"
+#include "operator/runtime/work_queue.h"
+
+namespace breakwater::runtime {
+
+/// When to look at the key again although nothing changed; nothing = not before the next change.
+struct Requeue {
+  std::optional<std::chrono::milliseconds> after{};
+};
+
+/// Brings the world closer to what one object asks for.
+///
+/// Level-based: a call says "look at this key", never what changed. The object may be gone.
+/// Thread safety: called by several workers at once, but never twice at once for one key.
+class Reconciler {
+ public:
+  virtual ~Reconciler() = default;
+
+  /// Must return soon after `ctx` is cancelled or its deadline passed.
+  /// The class of an error decides about the retry, see RetryPolicy in controller.cc:
+  /// kConflict at once, kTransient/kNotFound with backoff, kThrottled after retry_after,
+  /// kInvalid/kForbidden slowly, kTerminal never, kCanceled silently.
+  virtual Result<Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) = 0;
+};
+
+struct ControllerOptions {
+  std::string name{};  ///< lower case, value of the metrics' label `controller`
+  int workers = 2;
+  /// Longest time for one reconcile; a hanging API call then counts as a transient error.
+  std::chrono::milliseconds reconcile_deadline{std::chrono::minutes{2}};
+  /// Reconciles every object of the WatchSelf store again after this time; nothing = never.
+  std::optional<std::chrono::milliseconds> resync{};
+  /// Retry of kInvalid and kForbidden: a person must act first, so there is no hurry. 5 min: DESIGN 3.
+  std::chrono::milliseconds slow_retry{std::chrono::minutes{5}};
+  /// False: runs in every replica, not only in the leader.
+  bool leader_only = true;
+  WorkQueue::Options queue{};
+};
+
+/// Thread safety: the Watch* methods before Start only; Enqueue* from any thread.
+/// Ownership: keeps references to services, reconciler and stores, which must outlive it. Stops and
+/// joins its workers in the destructor.
+class Controller {
+ public:
+  Controller(Services services, ControllerOptions options, Reconciler& reconciler);
+  ~Controller();
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  const std::string& name() const { return options_.name; }
+  const ControllerOptions& options() const { return options_; }
+
+  /// Reconciles the object that changed.
+  Controller& WatchSelf(Store& store, Predicate predicate = {});
+  /// Reconciles the controller-owner (in `owners`) of the object that changed.
+  Controller& WatchOwned(Store& owned, Store& owners, Predicate predicate = {});
+  /// Reconciles the keys that `mapper` names.
+  Controller& WatchMapped(Store& store, Mapper mapper, Predicate predicate = {});
+  /// Waits for this store before the first reconcile, without being triggered by it.
+  Controller& Needs(Store& store);
+
+  /// Reconciles `key` although no store changed: timers, external events.
+  void Enqueue(const api::ObjectKey& key);
+  void EnqueueAfter(const api::ObjectKey& key, std::chrono::milliseconds delay);
+
+  /// Starts the workers; they wait until all stores are synced. Once only.
+  void Start();
+  /// Takes no new key, cancels nothing: running reconciles may end in peace.
+  void CloseQueue();
+  /// Waits until no reconcile runs; false when `ctx` ended first.
+  bool WaitIdle(const Context& ctx) const;
+  /// CloseQueue, cancels running reconciles and joins. Idempotent.
+  void Stop();
+
+  const WorkQueue& queue() const { return queue_; }
+
+ private:
+  class Instruments;  // metrics, health and log fields: controller.cc
+
+  struct Subscription {
+    Store* store;
+    Store::SubscriptionId id;
+  };
+
+  void Watch(Store& store, ChangeFn fn);
+  bool WaitStores(const Context& ctx) const;
+  void RunWorker(std::stop_token stop, int index);
+  void RunResync(std::stop_token stop);
+  void Process(const Context& ctx, const api::ObjectKey& key, int index);
+  Result<Requeue, Error> Guarded(const Context& ctx, const api::ObjectKey& key);
+  void Settle(const api::ObjectKey& key, const Result<Requeue, Error>& result,
+              const std::string& reconcile_id);
+
+  const Services services_;          // constant after construction
+  const ControllerOptions options_;  // constant after construction
+  Reconciler& reconciler_;           // constant after construction
+  std::unique_ptr<Instruments> instruments_;
+  WorkQueue queue_;                   // own locking
+  std::vector<Store*> stores_;        // constant after Start
+  std::vector<Store*> self_stores_;   // constant after Start
+  std::vector<Subscription> subscriptions_;  // constant after Start
+  std::atomic<std::uint64_t> reconciles_{0};
+  mutable std::mutex mutex_;
+  int busy_ = 0;                // guarded by mutex_
+  mutable Wakeup idle_;         // own locking
+  std::vector<std::jthread> threads_;  // last member: joined first
+};
+
+}  // namespace breakwater::runtime

@@ -1,0 +1,95 @@
+#pragma once
+
+/// LeaderElector: at most one replica works at a time, by a Lease (coordination.k8s.io/v1).
+///
+/// Two rules make "at most one" hold without comparing clocks of different machines:
+///  - a candidate takes a foreign lease only after it has *watched it unchanged* for the lease duration
+///    on its own steady clock;
+///  - a leader stops by itself when it could not renew for `renew_deadline` (< lease duration), counted
+///    from before the last successful request; a watchdog thread does that even when a request hangs.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "operator/api/object.h"
+#include "operator/base/context.h"
+#include "operator/kube/client.h"
+#include "operator/runtime/services.h"
+#include "operator/runtime/wakeup.h"
+
+namespace breakwater::runtime {
+
+struct LeaderElectorOptions {
+  std::string ns{};
+  std::string name = "breakwater-operator";
+  /// Unique per process, e.g. "<pod name>_<random>".
+  std::string identity{};
+  /// Source of the three: client-go leader election defaults as used by controller-runtime, 15/10/2 s.
+  std::chrono::seconds lease_duration{15};
+  std::chrono::seconds renew_deadline{10};
+  std::chrono::seconds retry_period{2};
+};
+
+/// Thread safety: all methods may be called from any thread. Two threads (renewal, watchdog).
+class LeaderElector {
+ public:
+  LeaderElector(Services services, kube::KubeClient& client, LeaderElectorOptions options);
+  /// Stops without releasing.
+  ~LeaderElector();
+  LeaderElector(const LeaderElector&) = delete;
+  LeaderElector& operator=(const LeaderElector&) = delete;
+
+  /// Begins to try. `on_lost` is called at most once, after the leader's token was stopped; the process
+  /// should then end (non-zero): this elector does not try again.
+  void Start(std::function<void()> on_lost);
+
+  /// Waits until this process leads. The token is stopped when it no longer may work. Nothing when
+  /// `ctx` ended or Stop was called first.
+  std::optional<std::stop_token> WaitElected(const Context& ctx) const;
+
+  bool IsLeader() const;
+
+  /// Ends the election. With `release` (only when no work runs any more!) another replica can take
+  /// over at once instead of after the lease duration. Joins; idempotent.
+  void Stop(bool release);
+
+ private:
+  enum class Attempt { kHeld, kOther, kFailed };
+
+  void Run(std::stop_token stop);
+  void Watchdog(std::stop_token stop);
+  Attempt TryOnce(const Context& ctx);
+  Attempt Write(const Context& ctx, const std::optional<api::Json>& current, SteadyTime started);
+  bool MayTake(const api::Object& lease, SteadyTime now);
+  api::Json Desired(const std::optional<api::Json>& current) const;
+  void Held(SteadyTime started);
+  void Lose(std::string_view why);
+  void Release();
+
+  const Services services_;             // constant after construction
+  kube::KubeClient& client_;            // constant after construction
+  const LeaderElectorOptions options_;  // constant after construction
+  std::function<void()> on_lost_;       // constant after Start
+
+  // Only used by the renewal thread.
+  std::string observed_version_{};
+  SteadyTime observed_at_{};
+
+  mutable std::mutex mutex_;
+  bool leader_ = false;                     // guarded by mutex_
+  bool lost_ = false;                       // guarded by mutex_
+  bool ended_ = false;                      // guarded by mutex_
+  SteadyTime renewed_at_{};                 // guarded by mutex_: before the last successful request
+  std::stop_source leading_{};              // guarded by mutex_
+  mutable Wakeup changed_;                  // own locking
+  std::jthread watchdog_;
+  std::jthread thread_;  // last member: joined first
+};
+
+}  // namespace breakwater::runtime

@@ -1,0 +1,124 @@
+#pragma once
+
+/// Manager: owns stores, reflectors and controllers, and the order in which all parts start and stop.
+///
+/// Start: servers (health, metrics, webhook), reflectors, stores synced, parts that run everywhere,
+/// leadership, parts of the leader. Stop: parts of the leader and controllers (with a grace), other
+/// parts, reflectors, servers, lease last - so that no other replica starts while we still write.
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "operator/api/resource_info.h"
+#include "operator/base/error.h"
+#include "operator/base/result.h"
+#include "operator/kube/client.h"
+#include "operator/runtime/controller.h"
+#include "operator/runtime/leader_elector.h"
+#include "operator/runtime/reflector.h"
+#include "operator/runtime/services.h"
+#include "operator/runtime/store.h"
+
+namespace breakwater::runtime {
+
+/// A part with its own threads: an HTTP server, the event recorder, the migration engine.
+struct Runnable {
+  std::string name{};
+  /// Returns once it works; an error ends the start of the manager.
+  std::function<Result<void, Error>(const Context&)> start{};
+  /// Returns once it has ended; called only when `start` succeeded, in the reverse order of the starts.
+  std::function<void()> stop{};
+};
+
+struct ManagerOptions {
+  /// Nothing = leader election off: this is the only replica and always leads.
+  std::optional<LeaderElectorOptions> leader_election{};
+  /// How long running reconciles may go on at stop. Source: controller-runtime, 30 s.
+  std::chrono::seconds grace{30};
+  /// How long a start may wait for the stores before it says which one is missing (and goes on waiting).
+  std::chrono::seconds sync_log_interval{30};
+  /// For all reflectors; `filter` is per store.
+  ReflectorOptions reflector{};
+};
+
+/// Thread safety: Add* before Run, from one thread; Run once.
+/// Ownership: owns stores, reflectors and controllers; `client`, services and reconcilers must outlive it.
+class Manager {
+ public:
+  Manager(Services services, kube::KubeClient& client, ManagerOptions options = {});
+  ~Manager();
+  Manager(const Manager&) = delete;
+  Manager& operator=(const Manager&) = delete;
+
+  /// The store of this kind and filter; the same one for the same arguments (then `validate` of the
+  /// first call counts). Nodes and Pods are trimmed (TrimFor).
+  Store& AddStore(const api::ResourceInfo& resource, const StoreFilter& filter = {},
+                  ValidateFn validate = {});
+  Controller& AddController(ControllerOptions options, Reconciler& reconciler);
+  /// Health, metrics, webhook: first to start, last to stop.
+  void AddServer(Runnable runnable);
+  /// Needs synced stores, runs in every replica.
+  void AddRunnable(Runnable runnable);
+  /// Needs synced stores, runs in the leader only.
+  void AddLeaderRunnable(Runnable runnable);
+
+  /// Runs until `stop` is requested (then success), a part cannot start, or leadership is lost (then an
+  /// error: the process must end non-zero, because another replica may already work).
+  Result<void, Error> Run(std::stop_token stop);
+
+  bool IsLeader() const;
+
+ private:
+  Result<void, Error> StartAndWait(const Context& ctx);
+  Result<void, Error> StartAll(const Context& ctx, std::vector<Runnable>& runnables);
+  bool WaitSynced(const Context& ctx) const;
+  void StartControllers(bool leader_only);
+  bool StopWork();
+  void StopStarted(std::size_t down_to);
+
+  const Services services_;
+  kube::KubeClient& client_;
+  const ManagerOptions options_;
+  std::map<std::pair<api::ResourceInfo, StoreFilter>, std::unique_ptr<Store>> stores_;
+  std::vector<std::unique_ptr<Reflector>> reflectors_;
+  std::vector<std::unique_ptr<Controller>> controllers_;
+  std::vector<Runnable> servers_;
+  std::vector<Runnable> everywhere_;
+  std::vector<Runnable> leader_only_;
+  std::vector<Runnable*> started_;  // in the order of the starts
+  std::unique_ptr<LeaderElector> elector_;
+  std::atomic<bool> leader_{false};
+};
+
+/// Blocks SIGINT, SIGTERM and SIGPIPE in this thread and all that it starts. First line of main().
+void BlockSignals();
+
+/// Requests a stop at the first SIGINT or SIGTERM; the second one ends the process at once (130).
+/// Needs BlockSignals() before any thread was started. One per process.
+class SignalWaiter {
+ public:
+  SignalWaiter();
+  ~SignalWaiter();
+  SignalWaiter(const SignalWaiter&) = delete;
+  SignalWaiter& operator=(const SignalWaiter&) = delete;
+  std::stop_token stop() const { return source_.get_token(); }
+
+ private:
+  void Run();
+
+  std::stop_source source_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+}  // namespace breakwater::runtime
