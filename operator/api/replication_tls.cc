@@ -1,0 +1,191 @@
+#include "operator/api/replication_tls.h"
+
+#include <limits>
+#include <utility>
+
+namespace breakwater::api {
+namespace {
+
+CertificateMode ReadMode(const FieldReader& reader) {
+  const std::string mode =
+      reader.OneOf("mode", {"InternalTLS", "Managed", "CertManager", "Secret"}, "InternalTLS");
+  return mode == "Managed"       ? CertificateMode::kManaged
+         : mode == "CertManager" ? CertificateMode::kCertManager
+         : mode == "Secret"      ? CertificateMode::kSecret
+                                 : CertificateMode::kInternalTls;
+}
+
+ReplicationCertificates ReadCertificates(const FieldReader& reader) {
+  return {
+      .mode = ReadMode(reader),
+      .issuer_ref = ReadIssuerReference(reader, "issuerRef"),
+      .secret_name_template = reader.String("secretNameTemplate"),
+      .ca_secret_name = reader.String("caSecretName"),
+      .duration = reader.Duration("duration"),
+      .renew_before = reader.Duration("renewBefore"),
+  };
+}
+
+/// A count of at least 1.
+int ReadLimit(const FieldReader& reader, std::string_view key, int fallback) {
+  const std::optional<std::int64_t> value = reader.Integer(key);
+  if (!value) {
+    return fallback;
+  }
+  if (*value < 1 || *value > std::numeric_limits<int>::max()) {
+    reader.AddError(key, "must be at least 1");
+    return fallback;
+  }
+  return static_cast<int>(*value);
+}
+
+MigrationSettings ReadMigration(const FieldReader& reader) {
+  MigrationSettings settings;
+  const std::string policy = reader.OneOf("policy", {"Automatic", "Manual", "Paused"}, "Automatic");
+  settings.policy = policy == "Manual"   ? MigrationPolicy::kManual
+                    : policy == "Paused" ? MigrationPolicy::kPaused
+                                         : MigrationPolicy::kAutomatic;
+  const std::string strategy = reader.OneOf("strategy", {"Auto", "PairByPair", "SuspendIO"}, "Auto");
+  settings.strategy = strategy == "PairByPair"  ? MigrationStrategy::kPairByPair
+                      : strategy == "SuspendIO" ? MigrationStrategy::kSuspendIo
+                                                : MigrationStrategy::kAuto;
+  settings.max_parallel_resources =
+      ReadLimit(reader, "maxParallelResources", settings.max_parallel_resources);
+  settings.max_parallel_per_node =
+      ReadLimit(reader, "maxParallelPerNode", settings.max_parallel_per_node);
+  if (const auto timeout = reader.Duration("suspendTimeout")) {
+    if (*timeout < std::chrono::seconds{1}) {
+      reader.AddError("suspendTimeout", "must be at least 1s");
+    } else {
+      settings.suspend_timeout = *timeout;
+    }
+  }
+  settings.heal_stale = reader.Bool("healStale", settings.heal_stale);
+  return settings;
+}
+
+std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> path) {
+  const Json* value = FindPath(json, path);
+  return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
+}
+
+}  // namespace
+
+std::string_view ToString(CertificateMode mode) {
+  switch (mode) {
+    case CertificateMode::kManaged:
+      return "Managed";
+    case CertificateMode::kCertManager:
+      return "CertManager";
+    case CertificateMode::kSecret:
+      return "Secret";
+    case CertificateMode::kInternalTls:
+      break;
+  }
+  return "InternalTLS";
+}
+
+std::string_view ToString(MigrationPolicy policy) {
+  switch (policy) {
+    case MigrationPolicy::kManual:
+      return "Manual";
+    case MigrationPolicy::kPaused:
+      return "Paused";
+    case MigrationPolicy::kAutomatic:
+      break;
+  }
+  return "Automatic";
+}
+
+std::string_view ToString(MigrationStrategy strategy) {
+  switch (strategy) {
+    case MigrationStrategy::kPairByPair:
+      return "PairByPair";
+    case MigrationStrategy::kSuspendIo:
+      return "SuspendIO";
+    case MigrationStrategy::kAuto:
+      break;
+  }
+  return "Auto";
+}
+
+ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_view key) {
+  ReplicationTlsSpec spec;
+  const auto reader = parent.Child(key);
+  if (!reader) {
+    return spec;
+  }
+  if (const auto certificates = reader->Child("certificates")) {
+    spec.certificates = ReadCertificates(*certificates);
+  }
+  if (const auto migration = reader->Child("migration")) {
+    spec.migration = ReadMigration(*migration);
+  }
+  spec.enforce = reader->Bool("enforce");
+  return spec;
+}
+
+Json ToJson(const ReplicationTlsStatus& status) {
+  Json result{
+      {"phase", status.phase},
+      {"connections",
+       {{"total", status.connections.total},
+        {"encrypted", status.connections.encrypted},
+        {"plaintext", status.connections.plaintext},
+        {"unknown", status.connections.unknown}}},
+      {"resources",
+       {{"total", status.resources.total},
+        {"migrated", status.resources.migrated},
+        {"migrating", status.resources.migrating},
+        {"pending", status.resources.pending},
+        {"failed", status.resources.failed}}},
+      {"inFlight", Json::array()},
+      {"failures", Json::array()},
+  };
+  for (const InFlightMigration& entry : status.in_flight) {
+    result["inFlight"].push_back({{"resource", entry.resource},
+                                  {"strategy", entry.strategy},
+                                  {"step", entry.step},
+                                  {"pair", entry.pair},
+                                  {"startedAt", entry.started_at}});
+  }
+  for (const MigrationFailure& failure : status.failures) {
+    result["failures"].push_back({{"resource", failure.resource},
+                                  {"node", failure.node},
+                                  {"reason", failure.reason},
+                                  {"message", failure.message},
+                                  {"since", failure.since}});
+  }
+  return result;
+}
+
+ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
+  ReplicationTlsStatus status;
+  if (std::string phase = StringAt(json, "phase"); !phase.empty()) {
+    status.phase = std::move(phase);
+  }
+  status.connections = {CountAt(json, {"connections", "total"}),
+                        CountAt(json, {"connections", "encrypted"}),
+                        CountAt(json, {"connections", "plaintext"}),
+                        CountAt(json, {"connections", "unknown"})};
+  status.resources = {CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
+                      CountAt(json, {"resources", "migrating"}),
+                      CountAt(json, {"resources", "pending"}), CountAt(json, {"resources", "failed"})};
+  if (const Json* list = FindMember(json, "inFlight"); list != nullptr && list->is_array()) {
+    for (const Json& item : *list) {
+      status.in_flight.push_back({StringAt(item, "resource"), StringAt(item, "strategy"),
+                                  StringAt(item, "step"), StringAt(item, "pair"),
+                                  StringAt(item, "startedAt")});
+    }
+  }
+  if (const Json* list = FindMember(json, "failures"); list != nullptr && list->is_array()) {
+    for (const Json& item : *list) {
+      status.failures.push_back({StringAt(item, "resource"), StringAt(item, "node"),
+                                 StringAt(item, "reason"), StringAt(item, "message"),
+                                 StringAt(item, "since")});
+    }
+  }
+  return status;
+}
+
+}  // namespace breakwater::api

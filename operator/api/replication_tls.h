@@ -1,0 +1,113 @@
+#pragma once
+
+/// spec.replicationTLS and status.replicationTLS of a LinstorCluster: this project's extension of the
+/// API of the Piraeus Operator. All of it is optional, the defaults are those of an object without it.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/field_reader.h"
+#include "operator/api/tls_config.h"
+
+namespace breakwater::api {
+
+/// Who issues the certificates that tlshd presents to the other nodes.
+enum class CertificateMode {
+  kInternalTls,  ///< the secret of the satellite's internalTLS (default)
+  kManaged,      ///< the operator's own authority, for replication only
+  kCertManager,  ///< cert-manager Certificates
+  kSecret,       ///< secrets made by the user
+};
+enum class MigrationPolicy { kAutomatic, kManual, kPaused };
+enum class MigrationStrategy { kAuto, kPairByPair, kSuspendIo };
+
+struct ReplicationCertificates {
+  CertificateMode mode = CertificateMode::kInternalTls;
+  std::optional<IssuerReference> issuer_ref{};         ///< CertManager
+  std::string secret_name_template{};                  ///< Secret: "$NODE" is replaced by the node's name
+  std::string ca_secret_name{};                        ///< Managed: secret of the authority
+  std::optional<std::chrono::nanoseconds> duration{};  ///< Managed, CertManager: life of a certificate
+  std::optional<std::chrono::nanoseconds> renew_before{};
+};
+
+struct MigrationSettings {
+  MigrationPolicy policy = MigrationPolicy::kAutomatic;
+  MigrationStrategy strategy = MigrationStrategy::kAuto;
+  int max_parallel_resources = 4;
+  int max_parallel_per_node = 2;
+  std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10};
+  /// Heal connections whose peer disk is stale although they look established.
+  bool heal_stale = true;
+};
+
+struct ReplicationTlsSpec {
+  ReplicationCertificates certificates{};
+  MigrationSettings migration{};
+  bool enforce = false;
+};
+
+std::string_view ToString(CertificateMode mode);
+std::string_view ToString(MigrationPolicy policy);
+std::string_view ToString(MigrationStrategy strategy);
+
+/// The defaults when the field is absent.
+ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_view key);
+
+struct ConnectionCounts {
+  std::int64_t total = 0;
+  std::int64_t encrypted = 0;
+  std::int64_t plaintext = 0;
+  std::int64_t unknown = 0;
+
+  bool operator==(const ConnectionCounts&) const = default;
+};
+
+struct ResourceCounts {
+  std::int64_t total = 0;
+  std::int64_t migrated = 0;
+  std::int64_t migrating = 0;
+  std::int64_t pending = 0;
+  std::int64_t failed = 0;
+
+  bool operator==(const ResourceCounts&) const = default;
+};
+
+/// One line of the journal: written before the step is done, so that the next leader knows where to go on.
+struct InFlightMigration {
+  std::string resource{};
+  std::string strategy{};
+  std::string step{};
+  std::string pair{};        ///< "nodeA/nodeB", "" when the step concerns the whole resource
+  std::string started_at{};  ///< RFC 3339
+
+  bool operator==(const InFlightMigration&) const = default;
+};
+
+struct MigrationFailure {
+  std::string resource{};
+  std::string node{};
+  std::string reason{};
+  std::string message{};
+  std::string since{};  ///< RFC 3339
+
+  bool operator==(const MigrationFailure&) const = default;
+};
+
+struct ReplicationTlsStatus {
+  std::string phase = "Idle";  ///< Idle, Preflight, Migrating, Paused, Blocked, Complete
+  ConnectionCounts connections{};
+  ResourceCounts resources{};
+  std::vector<InFlightMigration> in_flight{};
+  std::vector<MigrationFailure> failures{};  ///< bounded, worst first
+
+  bool operator==(const ReplicationTlsStatus&) const = default;
+};
+
+Json ToJson(const ReplicationTlsStatus& status);
+/// Tolerant: what cannot be read has its default. `json` is the object at status.replicationTLS.
+ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json);
+
+}  // namespace breakwater::api
