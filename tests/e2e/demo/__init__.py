@@ -1,0 +1,1 @@
+"""`make demo`: existing plaintext volumes become encrypted while they are written to."""

@@ -1,0 +1,207 @@
+"""A storage cluster on the test bed: installs the operator, creates volumes in LINSTOR, runs writers."""
+import dataclasses
+import json
+import urllib.error
+import urllib.request
+
+NAMESPACE = "piraeus-datastore"
+SERVICE_ACCOUNT = "piraeus-operator-controller-manager"
+TLS = "DrbdOptions/Net/tls"
+
+# The cluster as it is before anybody thinks of replication TLS. It is created, not applied: a later
+# `kubectl apply` of the guide's document then adds its property and removes nothing.
+CLUSTER = {
+    "apiVersion": "piraeus.io/v1",
+    "kind": "LinstorCluster",
+    "metadata": {"name": "linstorcluster"},
+    "spec": {},
+}
+
+POOL_CONFIGURATION = {
+    "apiVersion": "piraeus.io/v1",
+    "kind": "LinstorSatelliteConfiguration",
+    "metadata": {"name": "pools"},
+    "spec": {"storagePools": [{"name": "pool1", "fileThinPool": {"directory": "/var/lib/linstor-pools/pool1"}}]},
+}
+
+
+@dataclasses.dataclass
+class Volume:
+    name: str
+    primary: str
+    replicas: int
+
+
+class LinstorError(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"LINSTOR answered {status}: {body[:500]}")
+        self.status = status
+        self.body = body
+
+
+class Storage:
+    """Breakwater with a LinstorCluster on `bed`; all waits are on conditions and end with an error."""
+
+    def __init__(self, bed, operator_flags=()):
+        self.bed = bed
+        self.operator_flags = list(operator_flags)
+        self.volumes = []
+
+    # -- installing ---------------------------------------------------------------------------------
+
+    def install(self):
+        """Installs CRDs, RBAC and image configuration, then runs the operator with its own token."""
+        bed = self.bed
+        bed.kubectl("apply", "--server-side", "-k", "deploy/default")
+        # The operator of the bed is a process of this machine, so the Deployment must not run one too.
+        bed.kubectl("-n", NAMESPACE, "scale", "deployment", SERVICE_ACCOUNT, "--replicas=0")
+        bed.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        self.operator_kubeconfig = bed.create_operator_kubeconfig(NAMESPACE, SERVICE_ACCOUNT)
+        self.start_operator()
+
+    def start_operator(self, extra_flags=()):
+        flags = ["--namespace", NAMESPACE, "--image-config-map-name", "piraeus-operator-image-config",
+                 "--leader-elect", *self.operator_flags, *extra_flags]
+        self.bed.start_operator(flags, env={"KUBECONFIG": str(self.operator_kubeconfig)})
+
+    def create_cluster(self, cluster=None, pools=True):
+        """Creates the LinstorCluster and a storage pool on every node; waits until all satellites are online."""
+        self.create(cluster or CLUSTER)
+        if pools:
+            self.create(POOL_CONFIGURATION)
+        self.bed.wait_for(self.all_online, 60, "all satellites ONLINE in LINSTOR")
+        if pools:
+            self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
+
+    def create(self, document):
+        self.bed.kubectl("create", "-f", "-", input=json.dumps(document))
+
+    def apply(self, text):
+        self.bed.kubectl("apply", "-f", "-", input=text)
+
+    # -- LINSTOR ------------------------------------------------------------------------------------
+
+    def linstor(self, method, path, body=None):
+        request = urllib.request.Request(
+            self.bed.linstor_url + path, method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                text = reply.read().decode()
+        except urllib.error.HTTPError as error:
+            raise LinstorError(error.code, error.read().decode()) from error
+        return json.loads(text) if text else None
+
+    def all_online(self):
+        try:
+            nodes = self.linstor("GET", "/v1/nodes")
+        except (OSError, LinstorError):
+            return False
+        online = {n["name"] for n in nodes if n.get("connection_status") == "ONLINE"}
+        return online >= set(self.bed.nodes)
+
+    def all_pools(self):
+        pools = self.linstor("GET", "/v1/view/storage-pools")
+        return {p["node_name"] for p in pools if p["storage_pool_name"] == "pool1"} >= set(self.bed.nodes)
+
+    def create_group(self, name, place_count, props=None):
+        """A resource group, as the CSI driver makes one for a StorageClass."""
+        self.linstor("POST", "/v1/resource-groups", {
+            "name": name, "props": props or {},
+            "select_filter": {"place_count": place_count, "storage_pool_list": ["pool1"]}})
+        self.linstor("POST", f"/v1/resource-groups/{name}/volume-groups", {})
+
+    def create_volume(self, name, group, replicas, primary=None, writer=True, nodes=None):
+        """A volume of `group`; a writer opens it on `primary` (default: one node after the other)."""
+        if nodes is None:
+            self.linstor("POST", f"/v1/resource-groups/{group}/spawn", {
+                "resource_definition_name": name, "volume_sizes": [64 * 1024]})
+        else:
+            self.linstor("POST", "/v1/resource-definitions", {
+                "resource_definition": {"name": name, "resource_group_name": group}})
+            self.linstor("POST", f"/v1/resource-definitions/{name}/volume-definitions", {
+                "volume_definition": {"size_kib": 64 * 1024}})
+            self.linstor("POST", f"/v1/resource-definitions/{name}/resources", [
+                {"resource": {"name": name, "node_name": node, "props": {"StorPoolName": "pool1"}}} for node in nodes])
+        if primary is None:
+            diskful = [r["node_name"] for r in self.linstor("GET", f"/v1/view/resources?resources={name}")
+                       if "DISKLESS" not in r.get("flags", [])]
+            primary = sorted(diskful)[len(self.volumes) % len(diskful)]
+        self.volumes.append(Volume(name, primary, replicas))
+        if writer:
+            self.start_writer(name, primary)
+
+    def start_writer(self, name, node):
+        self.bed.drbd({"op": "writer", "resource": name, "node": node, "action": "start", "interval_ms": 20})
+
+    def stop_writer(self, name, node):
+        self.bed.drbd({"op": "writer", "resource": name, "node": node, "action": "stop"})
+
+    def report(self):
+        """What writers and backing disks say, per volume: {name: {longestStallMs, errors, divergedBlocks, …}}."""
+        answer = self.bed.drbd({"op": "report"})
+        rows = answer if isinstance(answer, list) else answer.get("volumes", answer.get("resources", []))
+        return {row["name"]: row for row in rows}
+
+    def all_connected(self):
+        rows = self.report().values()
+        return bool(rows) and all(row["connections"] > 0 for row in rows) and all(
+            self.connected(volume.name) for volume in self.volumes)
+
+    def connected(self, name):
+        """Every connection of the volume is up with good disks, as its Primary sees it."""
+        volume = next(v for v in self.volumes if v.name == name)
+        answer = self.bed.drbd({"op": "run", "node": volume.primary, "container": "linstor-satellite",
+                                "argv": ["drbdsetup", "status", "--json", name], "stdin": ""})
+        if answer["exit"] != 0:
+            return False
+        (resource,) = json.loads(answer["stdout"])
+        return bool(resource["connections"]) and all(
+            c["connection-state"] == "Connected" and all(
+                d["replication-state"] == "Established" and d["peer-disk-state"] in ("UpToDate", "Diskless")
+                for d in c["peer_devices"]) for c in resource["connections"])
+
+    # -- Kubernetes ---------------------------------------------------------------------------------
+
+    def get(self, *what):
+        return json.loads(self.bed.kubectl("get", *what, "-o", "json"))
+
+    def cluster(self):
+        return self.get("linstorcluster", "linstorcluster")
+
+    def tls_status(self):
+        return self.cluster().get("status", {}).get("replicationTLS", {})
+
+    def condition(self, document, name):
+        for condition in document.get("status", {}).get("conditions", []):
+            if condition["type"] == name:
+                return condition
+        return {}
+
+    def satellite_pod(self, node):
+        pods = self.get("-n", NAMESPACE, "pods", "-l", "app.kubernetes.io/component=linstor-satellite")["items"]
+        for pod in pods:
+            if pod["spec"].get("nodeName") == node and not pod["metadata"].get("deletionTimestamp"):
+                return pod["metadata"]["name"]
+        raise LookupError(f"no satellite pod on {node}")
+
+    def exec(self, node, *argv):
+        """The guide's `kubectl exec node1.example.com -- …`, with the pod's name of today."""
+        return self.bed.kubectl("-n", NAMESPACE, "exec", self.satellite_pod(node), "-c", "linstor-satellite",
+                                "--", *argv)
+
+    def encrypted(self, names=None):
+        """All connections of the volumes have TLS sockets on both ends, says the kernel (the simulator)."""
+        rows = self.report()
+        return all(rows[name]["connections"] > 0 and rows[name]["encryptedConnections"] == rows[name]["connections"]
+                   for name in (names or rows))
+
+    def migration_complete(self):
+        status = self.tls_status()
+        return (status.get("phase") == "Complete" and not status.get("inFlight") and
+                status.get("connections", {}).get("plaintext") == 0)
+
+    def issue_certificates(self):
+        """`<node>-tls` for every satellite, as the guide on internal TLS asks for."""
+        self.bed.apply_tls_secrets(NAMESPACE, self.bed.nodes)

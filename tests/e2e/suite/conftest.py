@@ -1,0 +1,50 @@
+"""Fixtures: a storage cluster on a test bed of its own for each module; nothing is shared between modules."""
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+import testbed  # noqa: E402  (needs the path above)
+from scenario import Storage  # noqa: E402
+
+NODES = ["node1.example.com", "node2.example.com", "node3.example.com"]
+
+
+@pytest.fixture(scope="module")
+def node_names(request):
+    return getattr(request.module, "NODE_NAMES", NODES)
+
+
+@pytest.fixture(scope="module")
+def storage(request, node_names):
+    """Breakwater installed, nothing else. A module tunes it with OPERATOR_FLAGS."""
+    with testbed.TestBed(nodes=node_names) as bed:
+        storage = Storage(bed, getattr(request.module, "OPERATOR_FLAGS", ()))
+        storage.install()
+        yield storage
+
+
+@pytest.fixture(scope="module")
+def volumes(storage):
+    """A cluster with plaintext volumes under load; a module lists them in VOLUMES."""
+    module_volumes = [("pvc-a", 3), ("pvc-b", 3), ("pvc-c", 2)]
+    storage.create_cluster()
+    storage.issue_certificates()
+    storage.create_group("three-copies", 3)
+    storage.create_group("two-copies", 2)
+    for name, replicas in module_volumes:
+        storage.create_volume(name, "three-copies" if replicas == 3 else "two-copies", replicas)
+    storage.bed.wait_for(storage.all_connected, 60, "all volumes connected and in sync")
+    storage.bed.drbd({"op": "report", "reset": True})
+    return storage
+
+
+def assert_unharmed(storage):
+    """No write failed, no volume is frozen, no block differs between good copies."""
+    for name, row in storage.report().items():
+        assert row["errors"] == 0, f"{name}: a write failed: {row}"
+        assert row["divergedBlocks"] == 0, f"{name}: blocks differ between replicas: {row}"
+        assert not row.get("suspendedUser"), f"{name}: left suspended: {row}"

@@ -1,0 +1,169 @@
+"""The how-to "TLS for DRBD replication", command by command, on a cluster whose volumes exist already.
+
+The tests of this module run in order and build on each other, as a person follows the guide.
+"""
+import re
+import time
+
+from conftest import assert_unharmed
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, STORAGE_CLASS_YAML
+
+TLS_STAT_LINES = ["TlsCurrTxSw", "TlsCurrRxSw", "TlsCurrTxDevice", "TlsCurrRxDevice", "TlsTxSw", "TlsRxSw",
+                  "TlsTxDevice", "TlsRxDevice", "TlsDecryptError", "TlsRxDeviceResync", "TlsDecryptRetry",
+                  "TlsRxNoPadViolation"]
+
+
+def test_prerequisite_operator_version(volumes):
+    # The guide's first command finds the operator by its label and container name.
+    out = volumes.bed.kubectl(
+        "-n", NAMESPACE, "get", "deployments", "-l", "app.kubernetes.io/component=piraeus-operator",
+        '-ojsonpath={.items[*].spec.template.spec.containers[?(@.name=="manager")].image}{"\\n"}')
+    assert re.match(r"\S+:\S+$", out.strip())
+
+
+def test_prerequisite_drbd_version(volumes):
+    # The guide's loop over satellite pods; without it a user cannot see an unfit node.
+    names = volumes.bed.kubectl(
+        "-n", NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/component=linstor-satellite",
+        '-ojsonpath={range .items[*]}{.metadata.name}{"\\n"}{end}').split()
+    assert len(names) == len(volumes.bed.nodes)
+    for name in names:
+        out = volumes.bed.kubectl("-n", NAMESPACE, "exec", name, "--", "head", "-1", "/proc/drbd")
+        assert re.match(r"version: 9\.\d+\.\d+ \(api:\d+/proto:\d+-\d+\)", out)
+
+
+def test_handshake_daemon_starts(volumes):
+    # tlsHandshakeDaemon: true adds the container ktls-utils to every satellite; its log says what runs.
+    volumes.apply(HANDSHAKE_DAEMON_YAML)
+
+    def logs():
+        out = volumes.bed.kubectl("-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=linstor-satellite",
+                                  "-c", "ktls-utils", check=False)
+        return len(re.findall(r"^tlshd\[1\]: Built from ktls-utils", out, re.M)) == len(volumes.bed.nodes)
+
+    volumes.bed.wait_for(logs, 60, "tlshd's first log line on every node")
+    rows = volumes.report()
+    assert sum(row["encryptedConnections"] for row in rows.values()) == 0
+
+
+def test_property_encrypts_existing_volumes(volumes):
+    # The point of it all: the volumes that exist become encrypted while they are written to.
+    volumes.apply(CLUSTER_TLS_YAML)
+    volumes.bed.wait_for(lambda: volumes.encrypted() and volumes.migration_complete(), 120,
+                         "every connection to be encrypted")
+    assert_unharmed(volumes)
+    condition = volumes.condition(volumes.cluster(), "ReplicationEncrypted")
+    assert condition["status"] == "True", condition
+
+
+def test_linstor_carries_the_value_without_leftovers(volumes):
+    # Afterwards LINSTOR must not hold pins or pair properties that contradict or outlive the cluster's value.
+    props = volumes.linstor("GET", "/v1/controller/properties")
+    assert props["DrbdOptions/Net/tls"] == "yes"
+    for definition in volumes.linstor("GET", "/v1/resource-definitions"):
+        assert "DrbdOptions/Net/tls" not in definition.get("props", {}), definition
+        connections = volumes.linstor("GET", f"/v1/resource-definitions/{definition['name']}/resource-connections")
+        for connection in connections:
+            assert "DrbdOptions/Net/tls" not in connection.get("properties", {}), connection
+
+
+def test_confirm_handshakes_in_the_log(volumes):
+    out = volumes.bed.kubectl("-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=linstor-satellite",
+                              "-c", "ktls-utils", "--tail=-1")
+    for node in volumes.bed.nodes:
+        assert re.search(rf"Handshake with '?{re.escape(node)}'? \([0-9.]+\) (was successful|succeeded)", out), out[-2000:]
+
+
+def test_confirm_counters_on_every_node(volumes):
+    # "You should see an equal, nonzero number": 2 sockets for each of the node's connections.
+    for node in volumes.bed.nodes:
+        lines = volumes.exec(node, "cat", "/proc/net/tls_stat").splitlines()
+        assert [line.split()[0] for line in lines if line] == TLS_STAT_LINES
+        values = {line.split()[0]: int(line.split()[1]) for line in lines if line}
+        assert values["TlsCurrTxSw"] == values["TlsCurrRxSw"] > 0
+        assert values["TlsCurrTxSw"] == 2 * len(volumes.volumes) * (len(volumes.bed.nodes) - 1)
+
+
+def test_new_volume_is_encrypted_from_birth(volumes):
+    # Once the property is set, nobody should have to migrate a volume made later.
+    volumes.create_volume("pvc-new", "three-copies", 3, writer=False)
+    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-new"]), 60, "the new volume to be encrypted")
+    commands = volumes.bed.drbd({"op": "trace"})
+    commands = commands if isinstance(commands, list) else commands["commands"]
+    assert not [c for c in commands if c["argv"][:2] == ["drbdadm", "disconnect"] and "pvc-new" in " ".join(c["argv"])]
+
+
+def test_idle_writes_and_lists_nothing(volumes):
+    # An idle operator must not load the API server: only its Lease, reads of nodes and open watches.
+    bed = volumes.bed
+    bed.wait_for(volumes.migration_complete, 60, "nothing to do")
+    settle(volumes)
+    mark = bed.audit_mark()
+    time.sleep(60)  # the measured period itself, not a wait for something
+    counts = bed.audit_counts(mark)
+    assert writes(counts) == {}, counts
+    assert {key: n for key, n in counts.items() if key[0] == "list"} == {}, counts
+
+
+def test_restart_with_nothing_changed_writes_nothing(volumes):
+    # An upgrade or eviction of the operator must not touch a running storage cluster.
+    bed = volumes.bed
+    mark = bed.audit_mark()
+    bed.kill_operator("TERM")
+    volumes.start_operator()
+    bed.wait_for(lambda: bed.operator_ready(), 60, "the operator to be ready again")
+    bed.wait_for(lambda: any(key[0] == "watch" for key in bed.audit_counts(mark)), 60, "its watches")
+    settle(volumes)
+    assert writes(bed.audit_counts(mark)) == {}, bed.audit_counts(mark)
+
+
+def test_direction_is_free(volumes):
+    # A user who must go back to plaintext (a performance problem) gets it without an outage as well.
+    volumes.apply(CLUSTER_TLS_YAML.replace('"yes"', '"no"'))
+    volumes.bed.wait_for(lambda: all(r["encryptedConnections"] == 0 for r in volumes.report().values()) and
+                         volumes.tls_status().get("phase") in ("Idle", "Complete"), 120, "plaintext everywhere")
+    volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
+    assert_unharmed(volumes)
+
+
+def test_storage_class_encrypts_only_its_volumes(volumes):
+    # Encryption per workload: the property of one class must not spill over to volumes of another.
+    volumes.apply(STORAGE_CLASS_YAML)
+    parameters = volumes.get("storageclass", "example")["parameters"]
+    prefix = "property.linstor.csi.linbit.com/"
+    props = {key[len(prefix):]: value for key, value in parameters.items() if key.startswith(prefix)}
+    assert props == {"DrbdOptions/Net/tls": "yes"}
+    volumes.create_group("class-example", 3, props)  # what the CSI driver makes of the StorageClass
+    volumes.create_volume("pvc-secret", "class-example", 3)
+    volumes.create_volume("pvc-plain", "three-copies", 3)
+    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-secret"]), 60, "the volume of the class to be encrypted")
+    volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
+    assert volumes.report()["pvc-plain"]["encryptedConnections"] == 0
+    assert_unharmed(volumes)
+
+
+def test_storage_class_changed_later_migrates_its_volumes(volumes):
+    # Setting the property on an existing resource group is the StorageClass way to encrypt old volumes.
+    volumes.linstor("PUT", "/v1/resource-groups/two-copies", {"override_props": {"DrbdOptions/Net/tls": "yes"}})
+    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-c"]), 150, "the group's volume to be encrypted")
+    assert volumes.report()["pvc-a"]["encryptedConnections"] == 0
+    assert_unharmed(volumes)
+
+
+def writes(counts):
+    """Creates, updates, patches and deletes other than those of the leader's Lease and of events."""
+    return {key: n for key, n in counts.items()
+            if key[0] in ("create", "update", "patch", "delete", "deletecollection") and key[1] != "leases"}
+
+
+def settle(storage):
+    """Waits until ten seconds passed without a write: what was started before the measurement is done."""
+    bed = storage.bed
+    mark = {"at": bed.audit_mark(), "since": time.monotonic()}
+
+    def quiet():
+        if writes(bed.audit_counts(mark["at"])):
+            mark["at"], mark["since"] = bed.audit_mark(), time.monotonic()
+        return time.monotonic() - mark["since"] > 10
+
+    bed.wait_for(quiet, 90, "ten seconds without a write")

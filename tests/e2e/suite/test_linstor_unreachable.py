@@ -1,0 +1,31 @@
+"""LINSTOR cannot be reached from the start, for instance while its database migrates."""
+import time
+
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+
+
+def test_everything_is_rendered_and_the_wait_is_quiet(storage):
+    # An unreachable controller must not freeze the roll-out of satellites, and waiting must be cheap.
+    bed = storage.bed
+    bed.pause("linstor-sim")
+    storage.create({"apiVersion": "piraeus.io/v1", "kind": "LinstorCluster", "metadata": {"name": "linstorcluster"},
+                    "spec": {"externalController": {"url": "http://127.0.0.1:9"}}})
+    storage.issue_certificates()
+    storage.apply(HANDSHAKE_DAEMON_YAML)
+    storage.apply(CLUSTER_TLS_YAML)
+
+    def rendered():
+        sets = storage.get("-n", NAMESPACE, "daemonsets", "-l", "app.kubernetes.io/component=linstor-satellite")["items"]
+        containers = [{c["name"] for c in s["spec"]["template"]["spec"]["containers"]} for s in sets]
+        return len(sets) == len(bed.nodes) and all("ktls-utils" in names for names in containers)
+
+    bed.wait_for(rendered, 60, "a satellite DaemonSet with ktls-utils for every node")
+    bed.wait_for(lambda: storage.condition(storage.cluster(), "Available").get("status") not in (None, "True"),
+                 60, "a condition that says what is missing")
+    message = storage.condition(storage.cluster(), "Available")["message"]
+    assert "127.0.0.1:9" in message, message
+    time.sleep(20)  # back-off reaches its plateau
+    mark = bed.audit_mark()
+    time.sleep(60)  # the measured period itself, not a wait for something
+    counts = {key: n for key, n in bed.audit_counts(mark).items() if key[1] != "leases"}
+    assert sum(counts.values()) < 10, counts
