@@ -75,7 +75,7 @@ def migrate(storage, strategy):
     """Applies the guide's documents; returns (journal strategies by volume, seconds)."""
     bed = storage.bed
     if strategy != "Auto":
-        bed.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
+        storage.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
             {"spec": {"replicationTLS": {"migration": {"strategy": strategy}}}}))
     bed.drbd({"op": "report", "reset": True})
     say("\nkubectl apply: LinstorSatelliteConfiguration with tlsHandshakeDaemon: true")
@@ -112,7 +112,7 @@ def confirm(storage):
     """The guide's own confirmation; returns whether every node's counters prove its connections."""
     bed, fine = storage.bed, True
     say("\n$ kubectl logs -l app.kubernetes.io/component=linstor-satellite -c ktls-utils --tail=2")
-    say(bed.kubectl("-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=linstor-satellite", "-c", "ktls-utils",
+    say(storage.kubectl("-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=linstor-satellite", "-c", "ktls-utils",
                     "--tail=2").rstrip())
     resources = storage.linstor("GET", "/v1/view/resources")
     nodes_of = {}

@@ -1,9 +1,12 @@
 """A storage cluster on the test bed: installs the operator, creates volumes in LINSTOR, runs writers."""
 import dataclasses
 import json
+import pathlib
+import socket
 import urllib.error
 import urllib.request
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "piraeus-datastore"
 SERVICE_ACCOUNT = "piraeus-operator-controller-manager"
 TLS = "DrbdOptions/Net/tls"
@@ -46,23 +49,39 @@ class Storage:
         self.bed = bed
         self.operator_flags = list(operator_flags)
         self.volumes = []
+        self.pki = None
 
     # -- installing ---------------------------------------------------------------------------------
 
     def install(self):
         """Installs CRDs, RBAC and image configuration, then runs the operator with its own token."""
-        bed = self.bed
-        bed.kubectl("apply", "--server-side", "-k", "deploy/default")
+        self.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy/default"))
         # The operator of the bed is a process of this machine, so the Deployment must not run one too.
-        bed.kubectl("-n", NAMESPACE, "scale", "deployment", SERVICE_ACCOUNT, "--replicas=0")
-        bed.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
-        self.operator_kubeconfig = bed.create_operator_kubeconfig(NAMESPACE, SERVICE_ACCOUNT)
+        self.kubectl("-n", NAMESPACE, "scale", "deployment", SERVICE_ACCOUNT, "--replicas=0")
+        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        self.operator_kubeconfig = self.bed.create_operator_kubeconfig(NAMESPACE, SERVICE_ACCOUNT)
         self.start_operator()
 
-    def start_operator(self, extra_flags=()):
-        flags = ["--namespace", NAMESPACE, "--image-config-map-name", "piraeus-operator-image-config",
-                 "--leader-elect", *self.operator_flags, *extra_flags]
-        self.bed.start_operator(flags, env={"KUBECONFIG": str(self.operator_kubeconfig)})
+    def start_operator(self, extra_flags=(), wait=True):
+        self.metrics_address, self.health_address = free_addresses(2)
+        flags = [f"--namespace={NAMESPACE}", "--image-config-map-name=piraeus-operator-image-config", "--leader-elect",
+                 f"--metrics-bind-address={self.metrics_address}", f"--health-probe-bind-address={self.health_address}",
+                 *self.operator_flags, *extra_flags]
+        self.bed.start_operator(flags, kubeconfig=self.operator_kubeconfig,
+                                ready=self.operator_ready if wait else None)
+
+    def operator_ready(self):
+        try:
+            return bool(http_get(f"http://{self.health_address}/readyz") is not None)
+        except OSError:
+            return False
+
+    def operator_metrics(self):
+        return http_get(f"http://{self.metrics_address}/metrics")
+
+    def kubectl(self, *args, input=None, check=True):
+        """kubectl as administrator; its standard output."""
+        return self.bed.kubectl(*args, input=input, check=check).stdout
 
     def create_cluster(self, cluster=None, pools=True):
         """Creates the LinstorCluster and a storage pool on every node; waits until all satellites are online."""
@@ -74,10 +93,10 @@ class Storage:
             self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
 
     def create(self, document):
-        self.bed.kubectl("create", "-f", "-", input=json.dumps(document))
+        self.kubectl("create", "-f", "-", input=json.dumps(document))
 
     def apply(self, text):
-        self.bed.kubectl("apply", "-f", "-", input=text)
+        self.kubectl("apply", "-f", "-", input=text)
 
     # -- LINSTOR ------------------------------------------------------------------------------------
 
@@ -165,7 +184,7 @@ class Storage:
     # -- Kubernetes ---------------------------------------------------------------------------------
 
     def get(self, *what):
-        return json.loads(self.bed.kubectl("get", *what, "-o", "json"))
+        return json.loads(self.kubectl("get", *what, "-o", "json"))
 
     def cluster(self):
         return self.get("linstorcluster", "linstorcluster")
@@ -188,7 +207,7 @@ class Storage:
 
     def exec(self, node, *argv):
         """The guide's `kubectl exec node1.example.com -- …`, with the pod's name of today."""
-        return self.bed.kubectl("-n", NAMESPACE, "exec", self.satellite_pod(node), "-c", "linstor-satellite",
+        return self.kubectl("-n", NAMESPACE, "exec", self.satellite_pod(node), "-c", "linstor-satellite",
                                 "--", *argv)
 
     def encrypted(self, names=None):
@@ -202,6 +221,24 @@ class Storage:
         return (status.get("phase") == "Complete" and not status.get("inFlight") and
                 status.get("connections", {}).get("plaintext") == 0)
 
-    def issue_certificates(self):
-        """`<node>-tls` for every satellite, as the guide on internal TLS asks for."""
-        self.bed.apply_tls_secrets(NAMESPACE, self.bed.nodes)
+    def issue_certificates(self, nodes=None, broken=None):
+        """`<node>-tls` for satellites, as the guide on internal TLS asks for; one CA for all of them."""
+        self.pki = self.bed.apply_tls_secrets(NAMESPACE, nodes, pki=self.pki or self.bed.make_pki(), broken=broken)
+
+    def trace(self):
+        """Every command that ran on a node: [{time, node, argv, exit}]."""
+        answer = self.bed.drbd({"op": "trace"})
+        return answer if isinstance(answer, list) else answer.get("commands", answer.get("trace", []))
+
+
+def free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return addresses
+
+
+def http_get(url):
+    with urllib.request.urlopen(url, timeout=5) as reply:
+        return reply.read().decode()

@@ -25,7 +25,7 @@ def test_everything_is_rendered_and_the_wait_is_quiet(storage):
     message = storage.condition(storage.cluster(), "Available")["message"]
     assert "127.0.0.1:9" in message, message
     time.sleep(20)  # back-off reaches its plateau
-    mark = bed.audit_mark()
+    mark = time.time()
     time.sleep(60)  # the measured period itself, not a wait for something
     counts = {key: n for key, n in bed.audit_counts(mark).items() if key[1] != "leases"}
     assert sum(counts.values()) < 10, counts

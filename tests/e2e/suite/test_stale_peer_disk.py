@@ -21,25 +21,23 @@ def test_seen_and_healed_on_a_volume_that_nobody_migrates(volumes):
     inject(volumes, volume)
     volumes.bed.wait_for(lambda: event(volumes, volume.name), 40, "an event that names the volume")
     volumes.bed.wait_for(lambda: volumes.connected(volume.name), 40, "the peer disk to be UpToDate again")
-    trace = volumes.bed.drbd({"op": "trace"})
-    commands = [c["argv"] for c in (trace if isinstance(trace, list) else trace["commands"])]
+    commands = [c["argv"] for c in volumes.trace()]
     assert [c for c in commands if "invalidate-remote" in c and "--reset-bitmap=no" in c], commands[-20:]
-    assert "stale" in volumes.bed.operator_metrics()
+    assert "stale" in volumes.operator_metrics()
     assert_unharmed(volumes)
 
 
 def test_held_when_healing_is_switched_off(volumes):
     # With healing off nothing may cut the connection: that would make the damage permanent.
-    volumes.bed.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
+    volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
         {"spec": {"replicationTLS": {"migration": {"healStale": False}}}}))
     volume = volumes.volumes[1]
     inject(volumes, volume)
     volumes.bed.wait_for(lambda: [f for f in volumes.tls_status().get("failures", [])
                                   if f["resource"] == volume.name], 40, "the volume in status.failures")
-    trace = volumes.bed.drbd({"op": "trace"})
-    commands = [c["argv"] for c in (trace if isinstance(trace, list) else trace["commands"])]
+    commands = [c["argv"] for c in volumes.trace()]
     assert not [c for c in commands if "disconnect" in c and volume.name in " ".join(c)], commands[-20:]
-    volumes.bed.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
+    volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
         {"spec": {"replicationTLS": {"migration": {"healStale": True}}}}))
     volumes.bed.wait_for(lambda: volumes.connected(volume.name), 60, "the peer disk to be UpToDate again")
     assert_unharmed(volumes)

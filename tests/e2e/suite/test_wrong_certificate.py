@@ -1,6 +1,6 @@
 """One node has a certificate of a foreign CA: it must not take any volume down."""
 from conftest import assert_unharmed
-from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML
 
 NODE_NAMES = [f"node{i}.example.com" for i in range(1, 5)]
 BAD = NODE_NAMES[3]
@@ -11,8 +11,8 @@ def test_bad_node_is_held_back_and_migrates_after_the_fix(storage):
     # plaintext, the report must name node, reason and next step, and all others must not wait for it.
     bed = storage.bed
     storage.create_cluster()
-    bed.apply_tls_secrets(NAMESPACE, NODE_NAMES[:3])
-    bed.apply_tls_secrets(NAMESPACE, [BAD], fault="wrong-ca")
+    storage.issue_certificates(NODE_NAMES[:3])
+    storage.issue_certificates([BAD], broken={BAD: {"wrong_ca": True}})
     storage.create_group("group", 3)
     storage.create_volume("pvc-good", "group", 3, nodes=NODE_NAMES[:3])
     storage.create_volume("pvc-touched", "group", 3, nodes=[NODE_NAMES[0], NODE_NAMES[1], BAD])
@@ -34,7 +34,7 @@ def test_bad_node_is_held_back_and_migrates_after_the_fix(storage):
         assert condition["status"] == "True", (node, condition)
     assert_unharmed(storage)
     # The fix: no restart, no command; the next look finds the certificate good.
-    bed.apply_tls_secrets(NAMESPACE, [BAD])
+    storage.issue_certificates([BAD])
     bed.wait_for(lambda: storage.encrypted() and storage.migration_complete(), 150, "everything to be encrypted")
     assert not failures(storage)
     assert_unharmed(storage)
