@@ -1,0 +1,64 @@
+#pragma once
+
+/// ImageConfig: which container image each component runs, read from the operator's image ConfigMap.
+///
+/// Every value of the ConfigMap is a YAML document {base, components: {<name>: {image, tag, digest, match}}}.
+/// Documents are read in the order of their keys; for each component the last one wins. These are the rules
+/// of the Piraeus Operator v2.11, so that its ConfigMap can be used as it is.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/object.h"
+#include "operator/base/error.h"
+#include "operator/base/result.h"
+
+namespace breakwater::core {
+
+/// An image for nodes whose osImage matches an expression.
+struct ImageMatch {
+  std::string os_image{};  ///< RE2 expression, not anchored
+  std::string image{};
+  bool precompiled = false;  ///< the image brings built modules: no kernel sources needed
+};
+
+struct ComponentImage {
+  std::string base{};  ///< registry and path, without the image's name
+  std::string image{};
+  std::string tag{};
+  std::string digest{};  ///< "sha256:…": used instead of the tag
+  std::vector<ImageMatch> match{};
+};
+
+struct ResolvedImages {
+  /// Placeholder name ("linstor-satellite") -> full reference.
+  std::map<std::string, std::string> references{};
+  /// The module loader chosen for the node brings its modules.
+  bool precompiled = false;
+};
+
+class ImageConfig {
+ public:
+  ImageConfig() = default;
+
+  /// Reads `data` of the ConfigMap. kInvalid with the key of the document that cannot be read.
+  static Result<ImageConfig, Error> FromConfigMap(const api::Json& config_map);
+
+  /// Full references whose `RELATED_IMAGE_<component>` variables override everything (component names with
+  /// '-' written as '_', upper case or as is): the caller passes the environment.
+  void SetOverrides(std::map<std::string, std::string> overrides) { overrides_ = std::move(overrides); }
+
+  /// @param repository replaces the base of every document when not empty
+  /// @param os_image status.nodeInfo.osImage of the node, "" for components that do not depend on it
+  ResolvedImages Resolve(const std::string& repository, const std::string& os_image) const;
+
+  bool empty() const { return components_.empty(); }
+
+ private:
+  std::map<std::string, ComponentImage> components_;
+  std::map<std::string, std::string> overrides_;
+};
+
+}  // namespace breakwater::core

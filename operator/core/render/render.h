@@ -1,0 +1,93 @@
+#pragma once
+
+/// RenderCluster and RenderSatellite: the Kubernetes objects that the custom resources ask for.
+///
+/// Pure functions: same inputs, same objects, in the same order. Rendering works as kustomize does for the
+/// Piraeus Operator v2.11, because users patch the result: built-in manifests, then built-in patches, then
+/// the users' patches, then namespace, names, labels, images. Names of objects, containers and volumes are
+/// therefore API.
+///
+/// A part that cannot be rendered (a bad patch, mostly) is reported as a problem and left out; the other
+/// parts are rendered. The caller must not prune while there are problems: what is missing may be wanted.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/linstor_satellite.h"
+#include "operator/api/linstor_satellite_configuration.h"
+#include "operator/api/object.h"
+#include "operator/core/render/image_config.h"
+
+namespace breakwater::core {
+
+/// Why a part is missing from the result.
+struct RenderProblem {
+  std::string component{};  ///< "linstor-controller", "satellite-common", "linstor-satellite"
+  std::string node{};       ///< for parts of one node
+  std::string message{};    ///< for a person: what is wrong, and where
+
+  std::string ToString() const {
+    return component + (node.empty() ? "" : " on node " + node) + ": " + message;
+  }
+};
+
+/// A LinstorSatelliteConfiguration with its name.
+struct NamedConfiguration {
+  std::string name{};
+  api::LinstorSatelliteConfigurationSpec spec{};
+};
+
+struct ClusterInputs {
+  std::string name{};  ///< of the LinstorCluster
+  api::LinstorClusterSpec spec{};
+  std::string ns{};    ///< of the operator: all namespaced objects go there
+  std::vector<api::ObjectPtr> nodes{};               ///< all nodes; the function picks the matching ones
+  std::vector<NamedConfiguration> configurations{};  ///< in any order
+  std::vector<api::ObjectPtr> satellites{};          ///< the LinstorSatellites that exist
+  ImageConfig images{};
+  std::string pull_secret{};                         ///< "": none
+};
+
+struct ClusterRendering {
+  /// In the order of application: accounts and rights first, LinstorSatellites last.
+  std::vector<api::Json> objects{};
+  std::vector<RenderProblem> problems{};
+  /// Node name -> names of the configurations merged into its LinstorSatellite (sorted).
+  std::map<std::string, std::vector<std::string>> applied_configurations{};
+};
+
+/// The objects of a LinstorCluster, without owner references (core/status/ownership.h).
+/// Not rendered here: CSI, high-availability, affinity and NFS components.
+ClusterRendering RenderCluster(const ClusterInputs& inputs);
+
+struct SatelliteInputs {
+  std::string name{};  ///< of the LinstorSatellite and its node
+  std::string uid{};   ///< of the LinstorSatellite
+  api::LinstorSatelliteSpec spec{};
+  api::ObjectPtr node{};  ///< for the choice of the module loader image; may be null
+  std::string ns{};
+  ImageConfig images{};
+  /// Version of an external LINSTOR controller: the satellite's image tag follows it ("" otherwise).
+  std::string external_controller_version{};
+};
+
+struct SatelliteRendering {
+  std::vector<api::Json> objects{};  ///< ConfigMaps, Certificate, DaemonSet; empty when there is a problem
+  std::vector<RenderProblem> problems{};
+};
+
+/// The objects of one LinstorSatellite, without owner references.
+SatelliteRendering RenderSatellite(const SatelliteInputs& inputs);
+
+/// Names of the objects of a satellite: "linstor-satellite.<node>" with the separator of its spec.
+std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSatelliteSpec& spec);
+/// Secret with key, certificate and authority of a satellite: internalTLS.secretName, by default "<node>-tls".
+std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec);
+
+/// URL of LINSTOR's REST API as pods of the namespace reach it.
+std::string ControllerUrl(const api::LinstorClusterSpec& spec);
+
+}  // namespace breakwater::core

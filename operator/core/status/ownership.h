@@ -1,0 +1,19 @@
+#pragma once
+
+/// Controller owner references: how an object says which custom resource made it.
+
+#include "operator/api/object.h"
+#include "operator/base/error.h"
+#include "operator/base/result.h"
+
+namespace breakwater::core {
+
+/// Makes `owner` the controller of `object` (metadata.ownerReferences with controller and
+/// blockOwnerDeletion). Other owners stay. kConflict when another object already controls it; kInvalid
+/// when `owner` has no uid.
+Result<void, Error> SetControllerOwner(api::Json* object, const api::Object& owner);
+
+/// Whether `object` is controlled by the object with this uid.
+bool IsControlledBy(const api::Object& object, std::string_view uid);
+
+}  // namespace breakwater::core
