@@ -126,8 +126,10 @@ class TestBed:
     def _make_work_dir(self) -> None:
         _sweep_stale_work_dirs()
         self.work = Path(tempfile.mkdtemp(prefix=WORK_PREFIX))
-        self._lock = os.open(self.work / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        self._lock = os.open(self.work / "lock.new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # Under its name only when locked: a sweep by another test bed must not find it free.
+        os.rename(self.work / "lock.new", self.work / "lock")
         self.pod_network, self._network_claim = claim_pod_network()
 
     def _start_all(self, tools: Path, nodeserver: Path) -> None:

@@ -1,0 +1,334 @@
+"""The test bed tests itself: `python3 -m testbed.selftest`, or with pytest. Needs no simulators: it brings fakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from testbed import KubectlError, TestBed
+from testbed.kube import wait_for
+
+HERE = Path(__file__).resolve().parent
+NAMESPACE = "piraeus-datastore"
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[TestBed]:
+    with TestBed(3, drbd_sim=HERE / "fakes/drbd_sim.py", linstor_sim=HERE / "fakes/linstor_sim.py") as b:
+        b.ensure_namespace(NAMESPACE)
+        yield b
+
+
+def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
+    labels = {"app": name}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
+                     "template": {"metadata": {"labels": labels},
+                                  "spec": {"containers": [{"name": "main", "image": "none"}]}}}}
+
+
+def satellite(node: str, *, tls: bool = True) -> dict[str, Any]:
+    """A pod as the operator makes them, reduced to what the node server looks at."""
+    containers: list[dict[str, Any]] = [{"name": "linstor-satellite", "image": "none"}]
+    volumes = []
+    if tls:
+        containers.append({"name": "ktls-utils", "image": "none",
+                           "volumeMounts": [{"name": "tls", "mountPath": "/etc/tlshd.d"}]})
+        items = [{"key": k, "path": k} for k in ("ca.crt", "tls.crt")] + [
+            {"key": "tls.key", "path": "tls.key", "mode": 0o600}]
+        volumes.append({"name": "tls", "projected": {"sources": [{"secret": {"name": f"{node}-tls", "items": items}}]}})
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": f"satellite-{node}", "namespace": NAMESPACE,
+                         "labels": {"app.kubernetes.io/component": "linstor-satellite"}},
+            "spec": {"nodeName": node, "containers": containers, "volumes": volumes}}
+
+
+def running(bed: TestBed, *args: str) -> list[dict[str, Any]]:
+    return [p for p in bed.get("pods", *args) if p["status"].get("phase") == "Running"]
+
+
+@pytest.fixture(scope="module")
+def pod(bed: TestBed) -> str:
+    bed.apply(deployment("web"))
+    return bed.wait_for(lambda: running(bed, "-l", "app=web"), 30, "a running pod")[0]["metadata"]["name"]
+
+
+@pytest.fixture(scope="module")
+def satellites(bed: TestBed) -> None:
+    bed.apply_tls_secrets(NAMESPACE, ["node1"])
+    bed.apply([satellite("node1"), satellite("node2")])  # the secret of node2 is missing
+    bed.wait_for(lambda: len(running(bed, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=linstor-satellite")) == 2,
+                 30, "the satellites")
+
+
+def told(bed: TestBed, op: str, node: str) -> list[dict[str, Any]]:
+    return [h for h in bed.drbd({"op": "history"})["history"] if h["op"] == op and h["node"] == node]
+
+
+def test_nodes_are_ready_and_described(bed: TestBed) -> None:
+    nodes = bed.get("nodes")
+    assert [n["metadata"]["name"] for n in nodes] == ["node1", "node2", "node3"]
+    assert all(n["status"]["nodeInfo"]["osImage"].startswith("Debian") for n in nodes)
+
+
+def test_pods_have_distinct_loopback_addresses(bed: TestBed) -> None:
+    bed.apply(deployment("many", 5))
+    pods = bed.wait_for(lambda: (p := running(bed, "-l", "app=many")) and len(p) == 5 and p, 30, "five pods")
+    addresses = {p["status"]["podIP"] for p in pods}
+    assert len(addresses) == 5
+    assert all(a.startswith(bed.pod_network.split(".0.0/")[0] + ".") for a in addresses)
+
+
+@pytest.mark.parametrize("code", [0, 3, 255])
+def test_exec_returns_the_exit_code(bed: TestBed, pod: str, code: int) -> None:
+    assert bed.kubectl("exec", pod, "--", "sh", "-c", f"exit {code}", check=False).returncode == code
+
+
+def test_exec_separates_stdout_and_stderr(bed: TestBed, pod: str) -> None:
+    done = bed.kubectl("exec", pod, "--", "sh", "-c", "echo out; echo err >&2")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_exec_passes_stdin_to_its_end(bed: TestBed, pod: str) -> None:
+    assert bed.kubectl("exec", "-i", pod, "--", "wc", "-c", input="x" * 100_000).stdout.strip() == "100000"
+
+
+def test_exec_returns_three_megabytes(bed: TestBed, pod: str) -> None:
+    assert len(bed.kubectl("exec", pod, "--", "head", "-c", "3000000", "/dev/zero", text=False).stdout) == 3_000_000
+
+
+def test_exec_of_an_unknown_command_or_container_fails(bed: TestBed, pod: str) -> None:
+    with pytest.raises(KubectlError, match="executable file not found"):
+        bed.kubectl("exec", pod, "--", "no-such-command")
+    with pytest.raises(KubectlError, match="container absent|absent is not valid"):
+        bed.kubectl("exec", pod, "-c", "absent", "--", "true")
+    with pytest.raises(KubectlError, match="not found"):
+        bed.kubectl("exec", "no-such-pod", "--", "true")
+
+
+def test_exec_fails_when_the_container_is_not_running(bed: TestBed) -> None:
+    bed.apply(satellite("node3", tls=False))
+    name = "satellite-node3"
+    bed.wait_for(lambda: bed.get("pod", "-n", NAMESPACE, name)["status"].get("phase") == "Running", 30, name)
+    status = bed.get("pod", "-n", NAMESPACE, name)["status"]["containerStatuses"]
+    status[0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    bed.kubectl("patch", "pod", "-n", NAMESPACE, name, "--subresource=status", "--type=merge",
+                "-p", json.dumps({"status": {"containerStatuses": status}}))
+    with pytest.raises(KubectlError, match="container not found"):
+        bed.kubectl("exec", "-n", NAMESPACE, name, "--", "true")
+    bed.kubectl("delete", "pod", "-n", NAMESPACE, name, "--wait=false")
+
+
+def test_exec_fails_when_the_node_is_unreachable(bed: TestBed, pod: str) -> None:
+    node = bed.get("pod", pod)["spec"]["nodeName"]
+    bed.set_node_unreachable(node)
+    try:
+        bed.wait_for(lambda: bed.kubectl("exec", pod, "--", "true", check=False).returncode != 0, 10, "exec to fail")
+    finally:
+        bed.set_node_unreachable(node, False)
+    bed.wait_for(lambda: bed.kubectl("exec", pod, "--", "true"), 10, "exec to work again")
+
+
+def sum_of_processes(argument: str) -> int:
+    result = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            result += argument.encode() in path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+    return result
+
+
+def process_exists(argument: str) -> bool:
+    return sum_of_processes(argument) > 0
+
+
+def test_a_lost_client_takes_its_command_along_but_not_what_left_the_session(bed: TestBed) -> None:
+    bed.apply(deployment("lost"))
+    name = bed.wait_for(lambda: running(bed, "-l", "app=lost"), 30, "a running pod")[0]["metadata"]["name"]
+    stays, goes = f"{40000 + os.getpid()}.25", f"{50000 + os.getpid()}.25"
+    script = f"setsid sleep {stays} </dev/null >/dev/null 2>&1 & exec sleep {goes}"
+    # SPDY: behind a websocket the API server does not see that a client of a silent command is gone (as in any
+    # cluster), so the command would run on.
+    client = subprocess.Popen([bed.tools / "kubectl", f"--kubeconfig={bed.kubeconfig}", "exec", name, "--",
+                               "sh", "-c", script], env={**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"})
+    wait_for(lambda: process_exists(stays) and process_exists(goes), 10, "both processes")
+    client.kill()
+    client.wait()
+    wait_for(lambda: not process_exists(goes), 10, "the command to be killed")
+    assert process_exists(stays)
+    bed.kubectl("delete", "deployment", "lost")
+    wait_for(lambda: not process_exists(stays), 10, "the end of the pod to end its processes")
+
+
+def test_a_lost_websocket_client_ends_the_commands_stdin(bed: TestBed, pod: str) -> None:
+    mark = f"mark-{os.getpid()}"
+    client = subprocess.Popen([bed.tools / "kubectl", f"--kubeconfig={bed.kubeconfig}", "exec", "-i", pod, "--",
+                               "sh", "-c", "cat >/dev/null", mark], stdin=subprocess.PIPE)
+    wait_for(lambda: sum_of_processes(mark) == 2, 10, "client and command")
+    client.kill()
+    client.wait()
+    wait_for(lambda: sum_of_processes(mark) == 0, 10, "the command to end")
+
+
+def test_the_satellites_are_reported_with_their_certificates(bed: TestBed, satellites: None) -> None:
+    reports = bed.wait_for(lambda: told(bed, "satellite", "node1"), 10, "the report of the satellite")
+    assert reports[-1]["running"] and reports[-1]["address"].startswith("127.")
+    first = bed.wait_for(lambda: told(bed, "tlshd", "node1"), 10, "the report of tlshd")[-1]
+    assert first["running"] and sorted(first["files"]) == ["ca.crt", "tls.crt", "tls.key"]
+    assert first["modes"] == {"ca.crt": "0644", "tls.crt": "0644", "tls.key": "0600"}
+
+    bed.apply_tls_secrets(NAMESPACE, ["node1"])
+    bed.wait_for(lambda: told(bed, "tlshd", "node1")[-1]["files"]["tls.crt"] != first["files"]["tls.crt"], 2,
+                 "the new certificate")
+
+
+def test_tlshd_does_not_run_without_its_secret(bed: TestBed, satellites: None) -> None:
+    bed.wait_for(lambda: told(bed, "satellite", "node2"), 10, "the report of the satellite")
+    assert not [t for t in told(bed, "tlshd", "node2") if t["running"]]
+    bed.apply_tls_secrets(NAMESPACE, ["node2"])
+    bed.wait_for(lambda: told(bed, "tlshd", "node2"), 10, "tlshd to start with its secret")
+
+
+def test_exec_in_a_satellite_finds_the_shims_and_its_identity(bed: TestBed, satellites: None) -> None:
+    out = bed.kubectl("exec", "-n", NAMESPACE, "satellite-node1", "-c", "linstor-satellite", "--",
+                      "drbdadm", "adjust", "r0").stdout
+    assert out == f"node1 {NAMESPACE}/satellite-node1 linstor-satellite: drbdadm adjust r0\n"
+
+
+def test_logs_of_tlshd(bed: TestBed, satellites: None) -> None:
+    bed.wait_for(lambda: "tlshd[1]: node1" in bed.kubectl(
+        "logs", "-n", NAMESPACE, "satellite-node1", "-c", "ktls-utils").stdout, 10, "a log line")
+    assert bed.kubectl("logs", "-n", NAMESPACE, "satellite-node1", "-c", "ktls-utils", "--tail=1").stdout.count("\n") == 1
+
+
+def test_following_a_log_sees_new_lines_and_ends(bed: TestBed, satellites: None) -> None:
+    client = subprocess.Popen(
+        [bed.tools / "kubectl", f"--kubeconfig={bed.kubeconfig}", "logs", "-f", "--tail=0", "-n", NAMESPACE,
+         "satellite-node1", "-c", "ktls-utils"], stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(0.5)  # nothing tells when kubectl has begun to follow
+        bed.apply_tls_secrets(NAMESPACE, ["node1"])
+        assert client.stdout and client.stdout.readline() == "tlshd[1]: node1\n"
+    finally:
+        client.terminate()
+        client.wait(10)
+
+
+def test_a_restarted_simulator_is_told_everything_again(bed: TestBed, satellites: None) -> None:
+    bed.wait_for(lambda: told(bed, "tlshd", "node1"), 10, "tlshd")
+    bed.kill("drbd-sim")
+    bed.start_component("drbd-sim")
+    bed.wait_for(lambda: told(bed, "tlshd", "node1") and told(bed, "satellite", "node2"), 5, "the state")
+
+
+def test_a_deleted_satellite_is_reported_as_stopped(bed: TestBed, satellites: None) -> None:
+    bed.kubectl("delete", "pod", "-n", NAMESPACE, "satellite-node2")
+    bed.wait_for(lambda: told(bed, "satellite", "node2")[-1]["running"] is False, 5, "the stop of the satellite")
+    assert told(bed, "tlshd", "node2")[-1]["running"] is False
+
+
+def test_the_controller_pod_answers_for_linstor(bed: TestBed) -> None:
+    d = deployment("linstor-controller")
+    d["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = "linstor-controller"
+    bed.apply(d)
+    pods = bed.wait_for(lambda: running(bed, "-l", "app=linstor-controller"), 30, "the controller pod")
+    url = f"http://{pods[0]['status']['podIP']}:3370/"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    assert bed.wait_for(lambda: opener.open(url, timeout=5).read(), 10, "the proxy") == b"linstor"
+    bed.kubectl("delete", "deployment", "linstor-controller")
+
+    def refused() -> bool:
+        try:
+            opener.open(url, timeout=5)
+        except OSError as error:
+            return isinstance(getattr(error, "reason", error), ConnectionRefusedError)
+        return False
+    bed.wait_for(refused, 10, "connections to be refused")
+
+
+def test_the_audit_log_counts_the_operators_requests_only(bed: TestBed) -> None:
+    kubeconfig = bed.create_operator_kubeconfig(cluster_admin=True)
+    kubectl = [str(bed.tools / "kubectl"), f"--kubeconfig={kubeconfig}", f"--cache-dir={bed.work / 'op-cache'}"]
+    subprocess.run([*kubectl, "version"], check=True, stdout=subprocess.DEVNULL)
+    since = time.time()
+    subprocess.run([*kubectl, "get", "configmaps", "-n", "default", "-o", "name"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*kubectl, "get", "leases", "-n", "default"], check=True)
+    bed.kubectl("get", "configmaps", "-n", "default")
+    counts = bed.wait_for(lambda: bed.audit_counts(since), 5, "audit entries")
+    assert counts[("list", "configmaps", "")] == 1
+    assert not [k for k in counts if k[1] == "leases"]
+    assert sum(bed.audit_leases(since).values()) == 1
+    assert not bed.audit_counts(time.time())
+
+
+def test_the_api_server_comes_back_after_a_crash(bed: TestBed) -> None:
+    bed.stop_apiserver()
+    assert bed.kubectl("get", "nodes", check=False).returncode != 0
+    bed.start_apiserver()
+    bed.wait_for(lambda: len(bed.get("nodes")) == 3, 30, "the nodes")
+
+
+def test_certificates_of_all_kinds_are_made(bed: TestBed) -> None:
+    pki = bed.make_pki()
+    ca, good, bad = (bed.work / n for n in ("ca.pem", "good.pem", "bad.pem"))
+    ca.write_text(pki.authority.pem)
+
+    def verifies(leaf: dict[str, str], path: Path) -> bool:
+        path.write_text(leaf["tls.crt"])
+        return subprocess.run(["openssl", "verify", "-CAfile", ca, "-purpose", "sslserver", "-verify_hostname", "node1",
+                               path], capture_output=True).returncode == 0
+    assert verifies(pki.leaves["node1"], good)
+    for option in ("wrong_ca", "expired", "not_yet_valid", "wrong_san"):
+        assert not verifies(pki.leaf("node1", **{option: True}), bad), option
+
+
+def descendants(pid: int) -> set[int]:
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    result = {pid}
+    while more := {p for p, parent in parents.items() if parent in result} - result:
+        result |= more
+    return result - {pid}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_when_the_test_process_ends(number: signal.Signals) -> None:
+    owner = subprocess.Popen([sys.executable, "-m", "testbed", "up", "--hold", "--no-simulators", "--nodes", "1"],
+                             stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+    assert owner.stdout is not None
+    lines = [owner.stdout.readline() for _ in range(3)]
+    assert lines[0].startswith("export KUBECONFIG="), lines
+    work = Path(lines[0].split("=", 1)[1].strip()).parent
+    children = descendants(owner.pid)
+    assert len(children) >= 6, children
+    owner.send_signal(number)
+    owner.wait(30)
+    wait_for(lambda: not [p for p in children if alive(p)], 10, "the children to end")
+    if number == signal.SIGINT:
+        assert not work.exists()
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--durations=5", __file__, *sys.argv[1:]]))
