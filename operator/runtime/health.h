@@ -10,12 +10,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "operator/base/clock.h"
+#include "operator/base/thread_annotations.h"
 
 namespace breakwater::runtime {
 
@@ -40,11 +40,13 @@ class Health {
 
    private:
     friend class Health;
+    bool Late(SteadyTime now) const;
+
     const Clock& clock_;
     const std::string name_;
     const std::chrono::nanoseconds limit_;
-    mutable std::mutex mutex_;
-    std::optional<SteadyTime> busy_since_{};  // guarded by mutex_
+    mutable Mutex mutex_;
+    std::optional<SteadyTime> busy_since_ BREAKWATER_GUARDED_BY(mutex_);
   };
 
   /// `limit`: longest time that one piece of work may take. The heartbeat ends with the last owner.
@@ -52,6 +54,7 @@ class Health {
 
   /// `check` returns nothing when ready, else what is missing. It must stay valid until removed.
   void AddReadyCheck(const std::string& name, std::function<std::optional<std::string>()> check);
+  /// When it returns, the check is not running and will not run again.
   void RemoveReadyCheck(const std::string& name);
 
   HealthReport Live() const;
@@ -59,9 +62,10 @@ class Health {
 
  private:
   const Clock& clock_;
-  mutable std::mutex mutex_;
-  std::vector<std::weak_ptr<Heartbeat>> heartbeats_;                             // guarded by mutex_
-  std::map<std::string, std::function<std::optional<std::string>()>> checks_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::vector<std::weak_ptr<Heartbeat>> heartbeats_ BREAKWATER_GUARDED_BY(mutex_);
+  std::map<std::string, std::function<std::optional<std::string>()>> checks_
+      BREAKWATER_GUARDED_BY(mutex_);
 };
 
 }  // namespace breakwater::runtime

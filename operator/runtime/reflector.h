@@ -6,15 +6,17 @@
 /// calls and feeds their outcome to it.
 
 #include <chrono>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
-#include <vector>
 
+#include "operator/base/backoff.h"
 #include "operator/base/context.h"
+#include "operator/base/log.h"
+#include "operator/base/thread.h"
 #include "operator/kube/client.h"
+#include "operator/runtime/health.h"
 #include "operator/runtime/reflector_state.h"
 #include "operator/runtime/services.h"
 #include "operator/runtime/store.h"
@@ -42,15 +44,12 @@ struct ReflectorOptions {
   std::chrono::seconds watch_timeout{290};
   /// What the client waits longer than the server before it calls the peer dead. Source: kube-rs, 5 s.
   std::chrono::seconds idle_margin{5};
-  /// Backoff after failures. Source: client-go reflector (backoffManager), 0.8 s to 30 s, x2, jitter.
-  std::chrono::milliseconds first_backoff{800};
-  std::chrono::milliseconds max_backoff{std::chrono::seconds{30}};
-  /// The backoff starts anew after this time without failure. Source: same, 2 min.
-  std::chrono::seconds healthy_after{120};
+  /// After failures; the defaults are client-go's for exactly this.
+  Backoff::Options backoff{};
   /// Shortest time between two logs about a missing right.
   std::chrono::seconds forbidden_log_interval{60};
-  /// Random numbers in [0, 1) for jitter; empty = a generator seeded by the machine.
-  std::function<double()> random{};
+  /// For jitter; empty = RealRandom().
+  RandomSource random{};
 };
 
 /// One thread. Ownership: keeps references to everything it is given, all of which must outlive it.
@@ -70,32 +69,32 @@ class Reflector {
   void Stop();
 
  private:
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   ReflectorInput Step(const Context& ctx);
   ReflectorInput ListAll(const Context& ctx);
   ReflectorInput OpenWatch(const Context& ctx, const std::string& version);
   ReflectorInput ReadEvent();
-  ReflectorInput Failure(const kube::KubeError& error, std::string_view verb);
-  bool Recover(const Context& ctx, const ReflectorInput& input);
-  std::chrono::nanoseconds NextBackoff();
-  void LogFailure(const Failed& failed);
+  void Absorb(ReflectorInput& input);
+  bool ShouldPause(const ReflectorInput& input) const;
+  void Report(const ReflectorInput& input);
 
-  const Services services_;        // constant after construction
-  kube::KubeReader& client_;       // constant after construction
-  Store& store_;                   // constant after construction
+  const Services services_;         // constant after construction
+  kube::KubeReader& client_;        // constant after construction
+  Store& store_;                    // constant after construction
   const ReflectorOptions options_;  // constant after construction
+  const Logger log_;                // constant after construction
 
   // Only used by the thread.
   ReflectorState state_{};
+  Backoff backoff_;
+  std::shared_ptr<Health::Heartbeat> heartbeat_{};
   std::unique_ptr<kube::WatchStream> stream_{};
   std::optional<Context> stream_ctx_{};
   SteadyTime stream_opened_{};
   bool stream_had_event_ = false;
-  int failures_ = 0;
-  std::optional<SteadyTime> last_failure_{};
   std::optional<SteadyTime> forbidden_logged_{};
 
-  std::jthread thread_;  // last member: joined first
+  Thread thread_;  // last member: joined first
 };
 
 }  // namespace breakwater::runtime

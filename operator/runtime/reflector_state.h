@@ -6,9 +6,13 @@
 ///   Watching --StreamEnded/Failed--> Resuming (no list)      any --Gone--> Empty (list again)
 
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include <nlohmann/json.hpp>
+
+#include "operator/kube/client.h"
+#include "operator/kube/watch_event.h"
 
 namespace breakwater::runtime {
 
@@ -18,15 +22,14 @@ struct Empty {};
 /// Everything up to `version` is known: open a watch there.
 struct Resuming {
   std::string version{};
-  /// Unreadable events in a row at this version. A watch that fails at the same event again and again
-  /// would never get past it; a list does.
-  int unreadable = 0;
+  /// Unreadable events and refusals in a row at this version, see kMaxStuck.
+  int stuck = 0;
 };
 
 /// A watch is open and everything up to `version` is known.
 struct Watching {
   std::string version{};
-  int unreadable = 0;
+  int stuck = 0;
 };
 
 using ReflectorState = std::variant<Empty, Resuming, Watching>;
@@ -40,7 +43,7 @@ struct Opened {};
 
 struct Changed {
   nlohmann::json object{};
-  std::string version{};
+  std::string version{};  ///< "" when the object has none that can be read
 };
 
 struct Removed {
@@ -54,6 +57,7 @@ struct Bookmark {
 
 /// 410, as HTTP status or as an event in the stream.
 struct Gone {
+  std::string verb{};
   std::string message{};
 };
 
@@ -62,7 +66,13 @@ struct StreamEnded {};
 
 /// Any other failure.
 struct Failed {
-  enum class Why { kError, kForbidden, kIdle, kUnreadable, kCanceled };
+  enum class Why {
+    kError,       ///< no connection, reset, 5xx: the server will be back
+    kForbidden,   ///< 401, 403: a right is missing
+    kIdle,        ///< no byte for longer than the server may be silent
+    kUnreadable,  ///< a reply or an event that is no JSON object
+    kRejected,    ///< 4xx, 504: the server does not like this version (e.g. after etcd was restored)
+  };
 
   Why why = Why::kError;
   std::string verb{};  ///< "list" or "watch"
@@ -72,13 +82,23 @@ struct Failed {
 using ReflectorInput =
     std::variant<Listed, Opened, Changed, Removed, Bookmark, Gone, StreamEnded, Failed>;
 
-/// After this many unreadable events at one version the reflector lists again.
-inline constexpr int kMaxUnreadable = 3;
+/// After this many kUnreadable or kRejected at one version the reflector lists again: a watch that
+/// fails at the same event or version each time would never get past it, a list does.
+inline constexpr int kMaxStuck = 3;
 
 /// Pure and total: an input that makes no sense in a state leaves the state alone.
 ReflectorState Next(const ReflectorState& state, const ReflectorInput& input);
 
+/// What a failed call means. Pure. `verb` is the RBAC verb that was used.
+ReflectorInput FromError(const kube::KubeError& error, std::string_view verb);
+/// What an event of a watch means; a kError event may be Gone. Pure.
+ReflectorInput FromEvent(kube::WatchEvent event);
+
 /// Value of the label `why` of breakwater_watch_restarts_total, "" for inputs that restart nothing.
-std::string RestartReason(const ReflectorInput& input);
+std::string_view RestartReason(const ReflectorInput& input);
+
+/// All values that RestartReason gives, so that the metric exists at zero.
+inline constexpr std::string_view kRestartReasons[] = {"gone",      "ended", "error",     "forbidden",
+                                                       "idle", "unreadable", "rejected"};
 
 }  // namespace breakwater::runtime

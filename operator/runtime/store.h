@@ -13,7 +13,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,6 +22,7 @@
 #include "operator/api/object.h"
 #include "operator/api/resource_info.h"
 #include "operator/base/context.h"
+#include "operator/base/thread_annotations.h"
 #include "operator/runtime/wakeup.h"
 
 namespace breakwater::runtime {
@@ -133,24 +133,23 @@ class Store {
   };
 
   api::ObjectPtr Admit(api::Json object) const;
-  void Put(State& state, const api::ObjectPtr& object) const;
-  void Drop(State& state, const api::ObjectKey& key) const;
-  void Notify(const std::vector<ChangeEvent>& events);
-  std::vector<api::ObjectPtr> Collect(const std::set<api::ObjectKey>& keys) const;
+  void Put(State& state, const api::ObjectPtr& object) const BREAKWATER_REQUIRES(write_mutex_);
+  void Drop(State& state, const api::ObjectKey& key) const BREAKWATER_REQUIRES(write_mutex_);
+  void Notify(const std::vector<ChangeEvent>& events) BREAKWATER_REQUIRES(write_mutex_);
 
   const api::ResourceInfo resource_;  // constant after construction
   const Options options_;             // constant after construction
   const Clock& clock_;                // constant after construction
 
   /// Taken by writers for the whole change including the calls of subscribers; before mutex_.
-  std::mutex write_mutex_;
-  std::map<SubscriptionId, ChangeFn> subscribers_;  // guarded by write_mutex_
-  SubscriptionId next_subscription_ = 1;            // guarded by write_mutex_
+  Mutex write_mutex_;
+  std::map<SubscriptionId, ChangeFn> subscribers_ BREAKWATER_GUARDED_BY(write_mutex_);
+  SubscriptionId next_subscription_ BREAKWATER_GUARDED_BY(write_mutex_) = 1;
+  std::map<std::string, IndexFn, std::less<>> index_fns_ BREAKWATER_GUARDED_BY(write_mutex_);
 
-  mutable std::mutex mutex_;
-  State state_;                                           // guarded by mutex_
-  std::map<std::string, IndexFn, std::less<>> index_fns_;  // guarded by mutex_
-  mutable Wakeup synced_;                                 // own locking
+  mutable Mutex mutex_;
+  State state_ BREAKWATER_GUARDED_BY(mutex_);
+  mutable Wakeup synced_;  // own locking
 };
 
 /// The transform for a kind of which only few fields are of use: Node and Pod; none for others.

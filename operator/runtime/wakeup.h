@@ -3,17 +3,16 @@
 /// Wakeup: a condition variable whose time comes from a Clock, so that tests with a FakeClock control
 /// every timed wait of the runtime.
 
-#include <mutex>
 #include <stop_token>
 
 #include "operator/base/clock.h"
+#include "operator/base/thread_annotations.h"
 
 namespace breakwater::runtime {
 
 /// Use like a condition variable: check the state under a lock, take a Ticket under the same lock,
 /// unlock, Wait. A NotifyAll between the ticket and the wait is not lost.
-/// Thread safety: all methods may be called from any thread, NotifyAll also under the caller's lock
-/// when no stop callback of the tokens involved takes that lock.
+/// Thread safety: all methods may be called from any thread; call NotifyAll without a lock held.
 class Wakeup {
  public:
   using Ticket = std::stop_token;
@@ -29,8 +28,9 @@ class Wakeup {
                    SteadyTime until);
 
  private:
-  mutable std::mutex mutex_;
-  std::stop_source source_;  // guarded by mutex_; replaced at each notification
+  mutable Mutex mutex_;
+  /// Replaced at each notification.
+  std::stop_source source_ BREAKWATER_GUARDED_BY(mutex_);
 };
 
 }  // namespace breakwater::runtime

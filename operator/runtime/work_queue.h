@@ -7,13 +7,13 @@
 #include <deque>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "operator/api/resource_info.h"
 #include "operator/base/context.h"
+#include "operator/base/thread_annotations.h"
 #include "operator/runtime/wakeup.h"
 
 namespace breakwater::runtime {
@@ -69,6 +69,9 @@ class WorkQueue {
   std::optional<Key> Get(const Context& ctx);
   void Done(const Key& key);
 
+  /// Waits until no key is in the hands of a worker; false when `ctx` ended first.
+  bool WaitIdle(const Context& ctx) const;
+
   /// Wakes all Gets; nothing is handed out any more, further Adds are dropped.
   void Close();
 
@@ -82,26 +85,30 @@ class WorkQueue {
   std::chrono::nanoseconds OldestAge() const;
 
  private:
-  bool MakeReady(const Key& key, SteadyTime now);
-  bool MoveDue(SteadyTime now);
-  bool Schedule(const Key& key, SteadyTime due);
-  std::chrono::nanoseconds TakeToken(SteadyTime now);
+  void MakeReady(const Key& key, SteadyTime now) BREAKWATER_REQUIRES(mutex_);
+  int MoveDue(SteadyTime now) BREAKWATER_REQUIRES(mutex_);
+  void Schedule(const Key& key, SteadyTime due) BREAKWATER_REQUIRES(mutex_);
+  std::chrono::nanoseconds TakeToken(SteadyTime now) BREAKWATER_REQUIRES(mutex_);
 
   const Clock& clock_;     // constant after construction
   const Options options_;  // constant after construction
   const Hooks hooks_;      // constant after construction
 
-  mutable std::mutex mutex_;
-  std::deque<std::pair<Key, SteadyTime>> ready_;       // guarded by mutex_; time = became ready
-  std::set<Key> dirty_;                                // guarded by mutex_; ready or to be ready after Done
-  std::set<Key> processing_;                           // guarded by mutex_
-  std::map<Key, SteadyTime> due_;                      // guarded by mutex_
-  std::set<std::pair<SteadyTime, Key>> due_order_;     // guarded by mutex_; same content as due_
-  std::map<Key, int> retries_;                         // guarded by mutex_
-  double tokens_;                                      // guarded by mutex_; may be negative: reserved
-  SteadyTime tokens_at_;                               // guarded by mutex_
-  bool closed_ = false;                                // guarded by mutex_
-  Wakeup changed_;                                     // own locking
+  mutable Mutex mutex_;
+  /// Keys to hand out and since when they are ready.
+  std::deque<std::pair<Key, SteadyTime>> ready_ BREAKWATER_GUARDED_BY(mutex_);
+  /// Keys in ready_, and those to become ready at their Done.
+  std::set<Key> dirty_ BREAKWATER_GUARDED_BY(mutex_);
+  std::set<Key> processing_ BREAKWATER_GUARDED_BY(mutex_);
+  std::map<Key, SteadyTime> due_ BREAKWATER_GUARDED_BY(mutex_);
+  /// The same pairs as due_, by time.
+  std::set<std::pair<SteadyTime, Key>> due_order_ BREAKWATER_GUARDED_BY(mutex_);
+  std::map<Key, int> retries_ BREAKWATER_GUARDED_BY(mutex_);
+  /// Global rate; negative = reserved by retries that wait already.
+  double tokens_ BREAKWATER_GUARDED_BY(mutex_);
+  SteadyTime tokens_at_ BREAKWATER_GUARDED_BY(mutex_);
+  bool closed_ BREAKWATER_GUARDED_BY(mutex_) = false;
+  mutable Wakeup changed_;  // own locking
 };
 
 }  // namespace breakwater::runtime
