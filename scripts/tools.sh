@@ -138,13 +138,17 @@ check_go() {
   fi
 }
 
+build_log=$cache/build.log # hundreds of "go: downloading" lines: shown only when a build fails
+
 go_build() { # source directory, output, package, ldflags
   local partial=$2.partial.$$
   # One tree, one go.mod: a go.work of the user or vcs stamping must not change the result.
   if ! (cd "$1" && GOWORK=off CGO_ENABLED=0 nice -n 5 go build -buildvcs=false -trimpath \
-          -ldflags "-s -w $4" -o "$partial" "$3") >&2; then
+          -ldflags "-s -w $4" -o "$partial" "$3") >"$build_log" 2>&1; then
     rm -f "$partial"
-    die "go build $3 failed"
+    say "failed"
+    tail -n 20 "$build_log" >&2
+    die "go build $3 failed; is the Go module proxy reachable? A new run goes on where this one stopped."
   fi
   mv -f "$partial" "$2"
 }
