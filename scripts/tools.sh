@@ -218,6 +218,8 @@ build_tools() {
 build_nodeserver() {
   mkdir -p "$server_dir"
   go_build "$nodeserver_src" "$server_dir/nodeserver" . ""
+  # One per state of the sources: drop those that nobody has built for a week.
+  find "$cache" -maxdepth 1 -name 'nodeserver-*' -mtime +7 -exec rm -rf {} +
 }
 
 if [[ $mode == check ]]; then

@@ -45,7 +45,7 @@ class TestBed:
 
     __test__ = False  # not a test class for pytest
 
-    def __init__(self, nodes: Union[int, Sequence[str]] = 3, *, simulators: bool = True, keep: bool = False,
+    def __init__(self, nodes: Union[int, Sequence[str]] = 3, *, simulators: bool = True, keep: Optional[bool] = None,
                  bin_dir: Optional[Path] = None, drbd_sim: Optional[Path] = None, linstor_sim: Optional[Path] = None,
                  operator_binary: Optional[Path] = None, operator_user: str = operator_user(),
                  seed: Optional[int] = None, node_info: Optional[Mapping[str, str]] = None,
@@ -55,7 +55,8 @@ class TestBed:
         self.drbd_sim_binary = Path(drbd_sim or bin_dir / "drbd-sim")
         self.linstor_sim_binary = Path(linstor_sim or bin_dir / "linstor-sim")
         self.operator_binary = Path(operator_binary or bin_dir / "breakwater-operator")
-        self.simulators, self.keep, self.quiet, self.seed = simulators, keep, quiet, seed
+        self.simulators, self.quiet, self.seed = simulators, quiet, seed
+        self.keep = bool(os.environ.get("BREAKWATER_TESTBED_KEEP")) if keep is None else keep
         self.operator_user = operator_user
         self.node_info = {**NODE_INFO, **(node_info or {})}
         self.node_labels = dict(node_labels or {})
@@ -103,6 +104,7 @@ class TestBed:
             except TimeoutError as error:
                 print(error, file=sys.stderr)
         if hasattr(self, "work"):
+            self._save_logs()
             if self.keep:
                 (self.work / "keep").touch()
                 self._say(f"kept {self.work}")
@@ -110,6 +112,11 @@ class TestBed:
                 shutil.rmtree(self.work, ignore_errors=True)
             os.close(self._lock)
             self._network_claim.close()
+
+    def _save_logs(self) -> None:
+        target = os.environ.get("BREAKWATER_TESTBED_LOGS")  # for CI: what a failed run leaves behind
+        if target and (self.work / "logs").exists():
+            shutil.copytree(self.work / "logs", Path(target) / self.work.name, dirs_exist_ok=True)
 
     def _say(self, text: str) -> None:
         if not self.quiet:
