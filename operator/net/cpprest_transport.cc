@@ -1,0 +1,331 @@
+#include "operator/net/cpprest_transport.h"
+
+#include <utility>  // Boost 1.74's asio/awaitable.hpp forgets it
+
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+#include <cpprest/http_client.h>
+#include <pplx/threadpool.h>
+
+#include "operator/net/transport_error_table.h"
+
+namespace breakwater::net {
+namespace {
+
+using Kind = TransportError::Kind;
+using web::http::client::http_client;
+using web::http::client::http_client_config;
+using Buffer = concurrency::streams::streambuf<std::uint8_t>;
+
+/// The library's own idle timer stays out of the way: our deadlines are shorter and cover more. It only
+/// ends connections that were abandoned and that cancelling could not reach.
+constexpr std::chrono::seconds kLibraryTimeout{600};
+
+/// What a task of the library delivers, to a caller that may no longer wait.
+template <typename T>
+struct Pending {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::optional<Result<T, TransportError>> reply;
+};
+
+TransportError Current(const std::shared_ptr<TlsFailure>& tls) {
+  try {
+    throw;
+  } catch (const web::http::http_exception& error) {
+    TransportError mapped = MapLibraryError(error.error_code().value(), error.what());
+    if (mapped.kind == Kind::kTls && tls != nullptr) {
+      const std::string reason = tls->Take();
+      mapped.message += reason.empty() ? "" : " (" + reason + ")";
+    }
+    return mapped;
+  } catch (const pplx::task_canceled&) {
+    return {Kind::kCanceled, "canceled"};
+  } catch (const std::exception& error) {
+    return {Kind::kReset, error.what()};
+  } catch (...) {
+    return {Kind::kReset, "unknown failure in the HTTP library"};
+  }
+}
+
+/// The only way a task of the library is awaited: at most until `deadline` or a stop request. Then the
+/// exchange is cancelled, which closes its socket, and abandoned. The continuation is noexcept and
+/// always observes the task's error: an unobserved one would end the process.
+template <typename T>
+Result<T, TransportError> Await(pplx::task<T> task, const Context& ctx,
+                                std::chrono::nanoseconds limit, const char* what,
+                                const pplx::cancellation_token_source& cancel,
+                                const std::shared_ptr<TlsFailure>& tls) {
+  auto pending = std::make_shared<Pending<T>>();
+  task.then([pending, tls](pplx::task<T> done) noexcept {
+    std::optional<Result<T, TransportError>> reply;
+    try {
+      reply.emplace(done.get());
+    } catch (...) {
+      reply.emplace(Unexpected{Current(tls)});
+    }
+    {
+      const std::lock_guard lock(pending->mutex);
+      pending->reply = std::move(reply);
+    }
+    pending->changed.notify_all();
+  });
+  std::unique_lock lock(pending->mutex);
+  const bool answered = pending->changed.wait_for(lock, ctx.stop(), limit,
+                                                  [&] { return pending->reply.has_value(); });
+  if (!answered) {
+    lock.unlock();
+    cancel.cancel();
+    return ctx.canceled()
+               ? Unexpected{TransportError{Kind::kCanceled, "canceled"}}
+               : Unexpected{TransportError{Kind::kTimeout, std::string("no ") + what + " in time"}};
+  }
+  return std::move(*pending->reply);
+}
+
+/// The time a call may take: the context's, or the default when it has no deadline.
+std::chrono::nanoseconds Limit(const Context& ctx, std::chrono::nanoseconds fallback) {
+  return ctx.deadline() ? ctx.Remaining(std::chrono::hours(24)) : fallback;
+}
+
+/// Reads the body out of the library's buffer. Dropping the response object would not stop the
+/// transfer, cancelling the token does.
+class BodyStream final : public ByteStream {
+ public:
+  BodyStream(Buffer buffer, pplx::cancellation_token_source cancel,
+             std::shared_ptr<http_client> client, std::chrono::nanoseconds idle_timeout,
+             std::size_t max_buffered_bytes)
+      : buffer_(std::move(buffer)),
+        cancel_(std::move(cancel)),
+        client_(std::move(client)),
+        idle_timeout_(idle_timeout),
+        max_buffered_bytes_(max_buffered_bytes) {}
+
+  ~BodyStream() override {
+    if (!ended_) {
+      cancel_.cancel();
+    }
+  }
+
+  BodyStream(const BodyStream&) = delete;
+  BodyStream& operator=(const BodyStream&) = delete;
+
+  Result<std::string, TransportError> Read(const Context& ctx) override {
+    try {
+      // getc() looks at the next byte without taking it; getn() would wait for a full block.
+      BREAKWATER_ASSIGN_OR_RETURN(
+          const Buffer::int_type next,
+          Await(buffer_.getc(), ctx, ctx.Remaining(idle_timeout_), "data", cancel_, nullptr));
+      if (next == Buffer::traits::eof()) {
+        ended_ = true;
+        return std::string();
+      }
+      if (buffer_.in_avail() > max_buffered_bytes_) {
+        cancel_.cancel();
+        return Unexpected{TransportError{Kind::kTooLarge, "the reader is too slow for the stream"}};
+      }
+      std::uint8_t* data = nullptr;
+      std::size_t size = 0;
+      if (!buffer_.acquire(data, size) || data == nullptr || size == 0) {
+        return Unexpected{TransportError{Kind::kReset, "the stream broke off"}};
+      }
+      std::string bytes(reinterpret_cast<const char*>(data), size);
+      buffer_.release(data, size);
+      return bytes;
+    } catch (...) {
+      return Unexpected{Current(nullptr)};
+    }
+  }
+
+ private:
+  Buffer buffer_;
+  pplx::cancellation_token_source cancel_;
+  std::shared_ptr<http_client> client_;
+  const std::chrono::nanoseconds idle_timeout_;
+  const std::size_t max_buffered_bytes_;
+  bool ended_ = false;
+};
+
+class CpprestTransport final : public HttpTransport {
+ public:
+  CpprestTransport(TransportOptions options, web::uri base)
+      : options_(std::move(options)),
+        base_(std::move(base)),
+        secure_(base_.scheme() == "https"),
+        server_name_(ServerName()) {}
+
+  Result<Response, TransportError> Send(const Context& ctx, const Request& request) override {
+    const Context bounded = ctx.WithTimeout(Limit(ctx, options_.default_timeout));
+    BREAKWATER_ASSIGN_OR_RETURN(
+        StreamResponse stream,
+        Open(bounded, request, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                   bounded.Remaining(std::chrono::hours(24)))));
+    Response response{stream.status, std::move(stream.headers), {}};
+    const auto length = FindHeader(response.headers, "Content-Length");
+    if (length && std::strtoull(length->c_str(), nullptr, 10) > options_.max_body_bytes) {
+      return Unexpected{TransportError{Kind::kTooLarge, "reply of " + *length + " bytes"}};
+    }
+    while (true) {
+      BREAKWATER_ASSIGN_OR_RETURN(const std::string bytes, stream.body->Read(bounded));
+      if (bytes.empty()) {
+        return response;
+      }
+      if (response.body.size() + bytes.size() > options_.max_body_bytes) {
+        return Unexpected{TransportError{
+            Kind::kTooLarge, "reply over " + std::to_string(options_.max_body_bytes) + " bytes"}};
+      }
+      response.body += bytes;
+    }
+  }
+
+  Result<StreamResponse, TransportError> Open(const Context& ctx, const Request& request,
+                                              std::chrono::milliseconds idle_timeout) override {
+    for (const auto& [name, value] : request.headers) {
+      if (!ValidHeader(name, value)) {
+        return Unexpected{
+            TransportError{Kind::kProtocol, "control character in header " + name, true}};
+      }
+    }
+    if (ctx.canceled() || ctx.expired()) {
+      return Unexpected{TransportError{ctx.canceled() ? Kind::kCanceled : Kind::kTimeout,
+                                       "out of time before the request was sent", true}};
+    }
+    try {
+      return Exchange(ctx, request, idle_timeout);
+    } catch (const std::exception& error) {
+      return Unexpected{TransportError{Kind::kProtocol, error.what(), true}};
+    }
+  }
+
+ private:
+  std::string ServerName() const {
+    if (!options_.tls_server_name.empty()) {
+      return options_.tls_server_name;
+    }
+    std::string host = base_.host();
+    if (host.size() > 2 && host.front() == '[') {  // an IPv6 literal
+      host = host.substr(1, host.size() - 2);
+    }
+    return host;
+  }
+
+  Result<StreamResponse, TransportError> Exchange(const Context& ctx, const Request& request,
+                                                  std::chrono::milliseconds idle_timeout) {
+    pplx::cancellation_token_source cancel;
+    const std::shared_ptr<http_client> client = request.fresh_connection ? NewClient() : Client();
+    BREAKWATER_ASSIGN_OR_RETURN(
+        const web::http::http_response reply,
+        Await(client->request(ToLibrary(request), cancel.get_token()), ctx,
+              std::min(Limit(ctx, options_.default_timeout), LongestHead(idle_timeout)), "reply",
+              cancel, tls_failure_));
+    StreamResponse response;
+    response.status = reply.status_code();
+    for (const auto& [name, value] : reply.headers()) {
+      response.headers.emplace_back(name, value);
+    }
+    response.body = std::make_unique<BodyStream>(reply.body().streambuf(), cancel, client,
+                                                 idle_timeout, options_.max_body_bytes);
+    if (response.status >= 300 && response.status < 400) {
+      // Following it would carry our token to another host.
+      return Unexpected{TransportError{Kind::kProtocol,
+                                       "redirect (" + std::to_string(response.status) + ") refused"}};
+    }
+    return response;
+  }
+
+  /// A watch may send its head only with its first event, so its idle limit bounds the head too.
+  static std::chrono::nanoseconds LongestHead(std::chrono::milliseconds idle_timeout) {
+    return std::max<std::chrono::nanoseconds>(idle_timeout, std::chrono::milliseconds(1));
+  }
+
+  /// A new object for each attempt: the library aborts when one with a body is used twice.
+  web::http::http_request ToLibrary(const Request& request) const {
+    web::http::http_request out(request.method);
+    out.set_request_uri(web::uri(request.target));
+    if (!request.body.empty()) {
+      out.set_body(std::vector<unsigned char>(request.body.begin(), request.body.end()));
+      out.headers().remove("Content-Type");
+    }
+    for (const auto& [name, value] : request.headers) {
+      out.headers().add(name, value);
+    }
+    if (secure_ && !options_.tls_server_name.empty()) {
+      // The library takes the Host header as it is for SNI; never with a port.
+      out.headers()["Host"] = options_.tls_server_name;
+    }
+    return out;
+  }
+
+  /// The shared client, made anew when the TLS material changed: its pooled connections still use the
+  /// old certificate.
+  std::shared_ptr<http_client> Client() {
+    const std::lock_guard lock(mutex_);
+    const auto material = options_.tls == nullptr ? nullptr : options_.tls->Get();
+    if (client_ == nullptr || material != client_material_) {
+      client_ = NewClient();
+      client_material_ = material;
+    }
+    return client_;
+  }
+
+  std::shared_ptr<http_client> NewClient() const {
+    http_client_config config;
+    config.set_max_redirects(0);
+    config.set_timeout(kLibraryTimeout);
+    if (secure_) {
+      config.set_ssl_context_callback([holder = options_.tls, name = server_name_,
+                                       failure = tls_failure_](boost::asio::ssl::context& context) {
+        const auto configured =
+            holder->Get()->ConfigureClient(context.native_handle(), name, failure);
+        if (!configured) {
+          // Fails closed: a context without roots accepts nobody.
+          failure->Set(configured.error().message);
+          SSL_CTX_set_cert_store(context.native_handle(), X509_STORE_new());  // takes it over
+        }
+      });
+    }
+    return std::make_shared<http_client>(base_, config);
+  }
+
+  const TransportOptions options_;
+  const web::uri base_;
+  const bool secure_;
+  const std::string server_name_;
+  const std::shared_ptr<TlsFailure> tls_failure_ = std::make_shared<TlsFailure>();
+  std::mutex mutex_;
+  std::shared_ptr<http_client> client_;                 // guarded by mutex_
+  std::shared_ptr<const TlsMaterial> client_material_;  // guarded by mutex_
+};
+
+}  // namespace
+
+void StartHttpThreads(int threads) {
+  try {
+    crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
+  } catch (const std::exception&) {
+    // Already running, with whatever size it has: tests start it in any order.
+    return;
+  }
+}
+
+Result<std::unique_ptr<HttpTransport>, Error> MakeCpprestTransport(TransportOptions options) {
+  try {
+    web::uri base(options.base_url);
+    const bool secure = base.scheme() == "https";
+    if (base.host().empty() || (!secure && base.scheme() != "http")) {
+      return Unexpected{Error{ErrorClass::kInvalid, "not an http(s) URL: " + options.base_url}};
+    }
+    if (secure && (options.tls == nullptr || options.tls->Get() == nullptr)) {
+      return Unexpected{Error{ErrorClass::kInvalid, "https needs TLS material"}};
+    }
+    return std::unique_ptr<HttpTransport>(
+        std::make_unique<CpprestTransport>(std::move(options), std::move(base)));
+  } catch (const std::exception& error) {
+    return Unexpected{Error{ErrorClass::kInvalid, options.base_url + ": " + error.what()}};
+  }
+}
+
+}  // namespace breakwater::net
