@@ -278,6 +278,28 @@ def test_the_api_server_comes_back_after_a_crash(bed: TestBed) -> None:
     bed.wait_for(lambda: len(bed.get("nodes")) == 3, 30, "the nodes")
 
 
+def test_the_cluster_survives_a_crash_of_etcd(bed: TestBed) -> None:
+    bed.stop_etcd()
+    assert bed.kubectl("get", "configmaps", "--request-timeout=2s", check=False).returncode != 0
+    bed.start_etcd()
+    bed.wait_for(lambda: len(bed.get("nodes")) == 3, 30, "the nodes")
+
+
+def test_an_operator_is_started_killed_and_restarted(bed: TestBed) -> None:
+    script = bed.work / "operator.sh"
+    script.write_text("#!/bin/sh\necho started with $1 and $KUBECONFIG\nexec sleep 1000\n")
+    script.chmod(0o755)
+    first = bed.start_operator(["--flag"], binary=script, ready=lambda: "started" in bed.log("operator"))
+    assert f"started with --flag and {bed.operator_kubeconfig}" in bed.log("operator")
+    pid = first.pid
+    assert bed.kill_operator() == -signal.SIGKILL
+    bed.start_component("operator")
+    second = bed.restart_operator()
+    assert second.alive and second.pid != pid
+    bed.pause("operator")
+    assert bed.kill_operator(signal.SIGTERM) == -signal.SIGTERM
+
+
 def test_certificates_of_all_kinds_are_made(bed: TestBed) -> None:
     pki = bed.make_pki()
     ca, good, bad = (bed.work / n for n in ("ca.pem", "good.pem", "bad.pem"))
