@@ -10,19 +10,20 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
+#include <string_view>
 #include <vector>
 
 #include "operator/api/resource_info.h"
 #include "operator/base/context.h"
 #include "operator/base/error.h"
+#include "operator/base/log.h"
 #include "operator/base/result.h"
+#include "operator/base/thread.h"
+#include "operator/runtime/metrics.h"
 #include "operator/runtime/services.h"
 #include "operator/runtime/store.h"
 #include "operator/runtime/trigger.h"
@@ -44,9 +45,10 @@ class Reconciler {
   virtual ~Reconciler() = default;
 
   /// Must return soon after `ctx` is cancelled or its deadline passed.
-  /// The class of an error decides about the retry, see RetryPolicy in controller.cc:
-  /// kConflict at once, kTransient/kNotFound with backoff, kThrottled after retry_after,
-  /// kInvalid/kForbidden slowly, kTerminal never, kCanceled silently.
+  /// The class of an error decides about the retry: kConflict at once (5 ms), kTransient and kNotFound
+  /// with backoff, kThrottled after retry_after, kInvalid and kForbidden slowly, kTerminal not before
+  /// the next change, kCanceled silently. Do not log an error that you return: the caller does, once.
+  /// An exception counts as kTransient and in breakwater_panics_total.
   virtual Result<Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) = 0;
 };
 
@@ -102,35 +104,34 @@ class Controller {
   const WorkQueue& queue() const { return queue_; }
 
  private:
-  class Instruments;  // metrics, health and log fields: controller.cc
+  struct Instruments;  // metrics, heartbeats: controller.cc
 
   struct Subscription {
     Store* store;
     Store::SubscriptionId id;
   };
 
-  void Watch(Store& store, ChangeFn fn);
+  static WorkQueue::Hooks QueueHooks(Metrics& metrics, const std::string& name);
+  Controller& Watch(Store& store, Mapper mapper, Predicate predicate);
   bool WaitStores(const Context& ctx) const;
-  void RunWorker(std::stop_token stop, int index);
-  void RunResync(std::stop_token stop);
-  void Process(const Context& ctx, const api::ObjectKey& key, int index);
+  void RunWorker(const std::stop_token& stop, int index);
+  void RunResync(const std::stop_token& stop);
+  void Process(const Context& ctx, const api::ObjectKey& key);
   Result<Requeue, Error> Guarded(const Context& ctx, const api::ObjectKey& key);
-  void Settle(const api::ObjectKey& key, const Result<Requeue, Error>& result,
-              const std::string& reconcile_id);
+  void Retry(const api::ObjectKey& key, const Error& error, std::string_view reconcile_id);
 
   const Services services_;          // constant after construction
   const ControllerOptions options_;  // constant after construction
-  Reconciler& reconciler_;           // constant after construction
-  std::unique_ptr<Instruments> instruments_;
-  WorkQueue queue_;                   // own locking
-  std::vector<Store*> stores_;        // constant after Start
-  std::vector<Store*> self_stores_;   // constant after Start
-  std::vector<Subscription> subscriptions_;  // constant after Start
+  const Logger log_;                 // constant after construction
+  Reconciler& reconciler_;
+  std::unique_ptr<Instruments> instruments_;  // constant after construction
+  WorkQueue queue_;                           // own locking
+  Metrics::Registration queue_gauges_;        // constant after construction
+  std::vector<Store*> stores_;                // constant after Start
+  std::vector<Store*> self_stores_;           // constant after Start
+  std::vector<Subscription> subscriptions_;   // constant after Start
   std::atomic<std::uint64_t> reconciles_{0};
-  mutable std::mutex mutex_;
-  int busy_ = 0;                // guarded by mutex_
-  mutable Wakeup idle_;         // own locking
-  std::vector<std::jthread> threads_;  // last member: joined first
+  std::vector<Thread> threads_;  // last member: joined first
 };
 
 }  // namespace breakwater::runtime

@@ -10,15 +10,16 @@
 
 #include <chrono>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
+#include <string_view>
 
 #include "operator/api/object.h"
 #include "operator/base/context.h"
+#include "operator/base/log.h"
+#include "operator/base/thread.h"
+#include "operator/base/thread_annotations.h"
 #include "operator/kube/client.h"
 #include "operator/runtime/services.h"
 #include "operator/runtime/wakeup.h"
@@ -46,7 +47,7 @@ class LeaderElector {
   LeaderElector& operator=(const LeaderElector&) = delete;
 
   /// Begins to try. `on_lost` is called at most once, after the leader's token was stopped; the process
-  /// should then end (non-zero): this elector does not try again.
+  /// should then end (non-zero): this elector does not try again. It must not call Stop.
   void Start(std::function<void()> on_lost);
 
   /// Waits until this process leads. The token is stopped when it no longer may work. Nothing when
@@ -62,34 +63,39 @@ class LeaderElector {
  private:
   enum class Attempt { kHeld, kOther, kFailed };
 
-  void Run(std::stop_token stop);
-  void Watchdog(std::stop_token stop);
+  void Run(const std::stop_token& stop);
+  void Watch(const std::stop_token& stop);
   Attempt TryOnce(const Context& ctx);
-  Attempt Write(const Context& ctx, const std::optional<api::Json>& current, SteadyTime started);
-  bool MayTake(const api::Object& lease, SteadyTime now);
-  api::Json Desired(const std::optional<api::Json>& current) const;
+  bool MayTake(const api::Object& lease);
   void Held(SteadyTime started);
   void Lose(std::string_view why);
   void Release();
 
   const Services services_;             // constant after construction
-  kube::KubeClient& client_;            // constant after construction
+  kube::KubeClient& client_;
   const LeaderElectorOptions options_;  // constant after construction
+  const Logger log_;                    // constant after construction
   std::function<void()> on_lost_;       // constant after Start
 
-  // Only used by the renewal thread.
+  // Only used by the renewal thread, and by Stop after it was joined.
   std::string observed_version_{};
   SteadyTime observed_at_{};
 
-  mutable std::mutex mutex_;
-  bool leader_ = false;                     // guarded by mutex_
-  bool lost_ = false;                       // guarded by mutex_
-  bool ended_ = false;                      // guarded by mutex_
-  SteadyTime renewed_at_{};                 // guarded by mutex_: before the last successful request
-  std::stop_source leading_{};              // guarded by mutex_
-  mutable Wakeup changed_;                  // own locking
-  std::jthread watchdog_;
-  std::jthread thread_;  // last member: joined first
+  mutable Mutex mutex_;
+  bool leader_ BREAKWATER_GUARDED_BY(mutex_) = false;
+  /// No further attempt to lead: lost or stopped.
+  bool ended_ BREAKWATER_GUARDED_BY(mutex_) = false;
+  /// Just before the last successful request was sent.
+  SteadyTime renewed_at_ BREAKWATER_GUARDED_BY(mutex_){};
+  std::stop_source leading_ BREAKWATER_GUARDED_BY(mutex_);
+  mutable Wakeup changed_;  // own locking
+  Thread watchdog_;
+  Thread thread_;  // last member: joined first
 };
+
+/// The Lease that `identity` writes over `current` (null = none yet) at wall time `now`. Pure.
+api::Json HeldLease(const LeaderElectorOptions& options, const api::Json& current, SystemTime now);
+/// The Lease after a clean stop: without holder, so that nobody has to wait. Pure.
+api::Json ReleasedLease(api::Json current, SystemTime now);
 
 }  // namespace breakwater::runtime

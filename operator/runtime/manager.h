@@ -8,19 +8,20 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "operator/api/resource_info.h"
+#include "operator/base/context.h"
 #include "operator/base/error.h"
+#include "operator/base/log.h"
 #include "operator/base/result.h"
 #include "operator/kube/client.h"
 #include "operator/runtime/controller.h"
@@ -34,7 +35,8 @@ namespace breakwater::runtime {
 /// A part with its own threads: an HTTP server, the event recorder, the migration engine.
 struct Runnable {
   std::string name{};
-  /// Returns once it works; an error ends the start of the manager.
+  /// Returns once it works; an error ends the start of the manager. The context is cancelled as soon
+  /// as the manager begins to stop or leadership is lost, `stop` is called after that.
   std::function<Result<void, Error>(const Context&)> start{};
   /// Returns once it has ended; called only when `start` succeeded, in the reverse order of the starts.
   std::function<void()> stop{};
@@ -79,46 +81,33 @@ class Manager {
   bool IsLeader() const;
 
  private:
-  Result<void, Error> StartAndWait(const Context& ctx);
+  Result<void, Error> StartParts(const Context& ctx);
   Result<void, Error> StartAll(const Context& ctx, std::vector<Runnable>& runnables);
   bool WaitSynced(const Context& ctx) const;
+  bool WaitElected(const Context& ctx);
   void StartControllers(bool leader_only);
-  bool StopWork();
-  void StopStarted(std::size_t down_to);
+  bool StopControllers();
+  void StopRunnables(std::size_t down_to);
 
-  const Services services_;
+  const Services services_;       // constant after construction
   kube::KubeClient& client_;
-  const ManagerOptions options_;
+  const ManagerOptions options_;  // constant after construction
+  const Logger log_;              // constant after construction
+
+  // Only used by the thread that calls Add* and Run.
   std::map<std::pair<api::ResourceInfo, StoreFilter>, std::unique_ptr<Store>> stores_;
   std::vector<std::unique_ptr<Reflector>> reflectors_;
   std::vector<std::unique_ptr<Controller>> controllers_;
   std::vector<Runnable> servers_;
   std::vector<Runnable> everywhere_;
   std::vector<Runnable> leader_only_;
-  std::vector<Runnable*> started_;  // in the order of the starts
+  std::vector<const Runnable*> started_;  // in the order of the starts
   std::unique_ptr<LeaderElector> elector_;
+
+  std::function<void()> end_run_;  // constant while the elector runs
+
   std::atomic<bool> leader_{false};
-};
-
-/// Blocks SIGINT, SIGTERM and SIGPIPE in this thread and all that it starts. First line of main().
-void BlockSignals();
-
-/// Requests a stop at the first SIGINT or SIGTERM; the second one ends the process at once (130).
-/// Needs BlockSignals() before any thread was started. One per process.
-class SignalWaiter {
- public:
-  SignalWaiter();
-  ~SignalWaiter();
-  SignalWaiter(const SignalWaiter&) = delete;
-  SignalWaiter& operator=(const SignalWaiter&) = delete;
-  std::stop_token stop() const { return source_.get_token(); }
-
- private:
-  void Run();
-
-  std::stop_source source_;
-  std::atomic<bool> done_{false};
-  std::thread thread_;
+  std::stop_source lost_;  // leadership was lost: another replica may already work
 };
 
 }  // namespace breakwater::runtime

@@ -1,0 +1,265 @@
+#include "operator/runtime/leader_elector.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "operator/base/rfc3339.h"
+#include "operator/runtime/metrics.h"
+
+namespace breakwater::runtime {
+namespace {
+
+using api::Json;
+
+const api::ResourceInfo& Leases() {
+  static const api::ResourceInfo leases{
+      .group = "coordination.k8s.io", .version = "v1", .kind = "Lease", .plural = "leases"};
+  return leases;
+}
+
+std::string Holder(const Json& lease) {
+  const Json* spec = api::FindMember(lease, "spec");
+  return spec == nullptr ? std::string() : api::StringAt(*spec, "holderIdentity");
+}
+
+/// How long the holder asked others to wait; `fallback` when the lease does not say.
+std::chrono::seconds Duration(const Json& lease, std::chrono::seconds fallback) {
+  const Json* value = api::FindPath(lease, {"spec", "leaseDurationSeconds"});
+  const bool usable = value != nullptr && value->is_number_integer() && value->get<int>() > 0;
+  return usable ? std::chrono::seconds{value->get<int>()} : fallback;
+}
+
+}  // namespace
+
+Json HeldLease(const LeaderElectorOptions& options, const Json& current, SystemTime now) {
+  const std::string time = FormatRfc3339Micros(now);
+  Json lease = current.is_object() ? current : Json::object();
+  lease["apiVersion"] = Leases().ApiVersion();
+  lease["kind"] = Leases().kind;
+  lease["metadata"]["name"] = options.name;
+  lease["metadata"]["namespace"] = options.ns;
+  const std::string before = Holder(lease);
+  Json& spec = lease["spec"];
+  if (before != options.identity) {
+    const Json* count = api::FindMember(spec, "leaseTransitions");
+    const bool known = count != nullptr && count->is_number_integer();
+    spec["leaseTransitions"] = current.is_object() ? (known ? count->get<std::int64_t>() : 0) + 1 : 0;
+    spec["acquireTime"] = time;
+  }
+  spec["holderIdentity"] = options.identity;
+  spec["leaseDurationSeconds"] = options.lease_duration.count();
+  spec["renewTime"] = time;
+  return lease;
+}
+
+Json ReleasedLease(Json current, SystemTime now) {
+  current["spec"]["holderIdentity"] = "";
+  current["spec"]["leaseDurationSeconds"] = 1;  // the API demands a value above zero
+  current["spec"]["renewTime"] = FormatRfc3339Micros(now);
+  return current;
+}
+
+LeaderElector::LeaderElector(Services services, kube::KubeClient& client,
+                             LeaderElectorOptions options)
+    : services_(services),
+      client_(client),
+      options_(std::move(options)),
+      log_(services.log.Named("leader", {{"identity", options_.identity}})) {}
+
+LeaderElector::~LeaderElector() { Stop(false); }
+
+void LeaderElector::Start(std::function<void()> on_lost) {
+  on_lost_ = std::move(on_lost);
+  watchdog_ = Thread("leader-watchdog", [this](const std::stop_token& stop) { Watch(stop); });
+  thread_ = Thread("leader", [this](const std::stop_token& stop) { Run(stop); });
+}
+
+std::optional<std::stop_token> LeaderElector::WaitElected(const Context& ctx) const {
+  while (true) {
+    const Wakeup::Ticket ticket = changed_.GetTicket();
+    {
+      const MutexLock lock(mutex_);
+      if (ended_ || ctx.canceled() || ctx.expired()) {
+        return std::nullopt;
+      }
+      if (leader_) {
+        return leading_.get_token();
+      }
+    }
+    const SteadyTime later = services_.clock.SteadyNow() + std::chrono::hours(1);
+    Wakeup::Wait(ticket, ctx.stop(), services_.clock, ctx.deadline().value_or(later));
+  }
+}
+
+bool LeaderElector::IsLeader() const {
+  const MutexLock lock(mutex_);
+  return leader_;
+}
+
+void LeaderElector::Stop(bool release) {
+  thread_.RequestStop();
+  thread_.Join();
+  // Only now: until the last renewal attempt has ended the watchdog is needed.
+  watchdog_.RequestStop();
+  watchdog_.Join();
+  std::stop_source leading;
+  bool was_leader = false;
+  {
+    const MutexLock lock(mutex_);
+    ended_ = true;
+    was_leader = std::exchange(leader_, false);
+    leading = leading_;
+  }
+  leading.request_stop();
+  changed_.NotifyAll();
+  if (was_leader && release) {
+    Release();
+  }
+}
+
+void LeaderElector::Run(const std::stop_token& stop) {
+  const Context ctx(stop, services_.clock);
+  while (!ctx.canceled()) {
+    const SteadyTime started = services_.clock.SteadyNow();
+    // Half the deadline for one attempt, so that one hanging connection does not use up all of it.
+    const Attempt attempt = TryOnce(ctx.WithTimeout(options_.renew_deadline / 2));
+    if (ctx.canceled()) {
+      return;
+    }
+    if (attempt == Attempt::kHeld) {
+      Held(started);
+    } else if (attempt == Attempt::kOther && IsLeader()) {
+      Lose("another replica holds the lease");
+    }
+    {
+      const MutexLock lock(mutex_);
+      if (ended_) {
+        return;
+      }
+    }
+    ctx.SleepFor(options_.retry_period);
+  }
+}
+
+/// Ends leadership at the renew deadline whatever the renewal thread is stuck in.
+void LeaderElector::Watch(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const Wakeup::Ticket ticket = changed_.GetTicket();
+    const SteadyTime now = services_.clock.SteadyNow();
+    SteadyTime until = now + std::chrono::hours(1);
+    bool overdue = false;
+    {
+      const MutexLock lock(mutex_);
+      if (ended_) {
+        return;
+      }
+      if (leader_) {
+        until = renewed_at_ + options_.renew_deadline;
+        overdue = now >= until;
+      }
+    }
+    if (overdue) {
+      Lose("the lease could not be renewed in time");
+      return;
+    }
+    Wakeup::Wait(ticket, stop, services_.clock, until);
+  }
+}
+
+LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
+  const api::ObjectKey key{options_.ns, options_.name};
+  kube::KubeResult<Json> current = client_.Get(ctx, Leases(), key);
+  if (!current && !current.error().IsNotFound()) {
+    if (!ctx.canceled()) {
+      log_.Warn("lease cannot be read", {{"error", current.error().message()}});
+    }
+    return Attempt::kFailed;
+  }
+  if (current && !MayTake(api::Object(*current))) {
+    return Attempt::kOther;
+  }
+  const Json wanted = HeldLease(options_, current ? *current : Json(), services_.clock.SystemNow());
+  // The resourceVersion in the object makes the write fail when anybody else was faster.
+  const kube::KubeResult<Json> written =
+      current ? client_.Replace(ctx, Leases(), key, wanted, "")
+              : client_.Create(ctx, Leases(), options_.ns, wanted);
+  if (!written) {
+    if (!written.error().IsConflict() && !ctx.canceled()) {
+      log_.Warn("lease cannot be written", {{"error", written.error().message()}});
+    }
+    return Attempt::kFailed;
+  }
+  return Attempt::kHeld;
+}
+
+/// Whether the lease is ours, free, or has been seen unchanged for as long as its holder asked for.
+bool LeaderElector::MayTake(const api::Object& lease) {
+  // After the request: the holder renewed before that, so this errs on the late side.
+  const SteadyTime now = services_.clock.SteadyNow();
+  if (lease.resource_version() != observed_version_) {
+    observed_version_ = lease.resource_version();
+    observed_at_ = now;
+  }
+  const std::string holder = Holder(lease.raw());
+  if (holder.empty() || holder == options_.identity) {
+    return true;
+  }
+  return now - observed_at_ >= Duration(lease.raw(), options_.lease_duration);
+}
+
+void LeaderElector::Held(SteadyTime started) {
+  bool elected = false;
+  {
+    const MutexLock lock(mutex_);
+    // A reply that comes after the deadline is no right to work: others may have waited long enough.
+    if (ended_ || services_.clock.SteadyNow() >= started + options_.renew_deadline) {
+      return;
+    }
+    renewed_at_ = started;
+    elected = !std::exchange(leader_, true);
+  }
+  if (elected) {
+    log_.Info("this replica leads now");
+    changed_.NotifyAll();
+  }
+}
+
+void LeaderElector::Lose(std::string_view why) {
+  std::stop_source leading;
+  {
+    const MutexLock lock(mutex_);
+    if (ended_) {
+      return;
+    }
+    leader_ = false;
+    ended_ = true;
+    leading = leading_;
+  }
+  leading.request_stop();
+  changed_.NotifyAll();
+  log_.Error("leadership lost", {{"why", why}});
+  if (on_lost_) {
+    on_lost_();
+  }
+}
+
+void LeaderElector::Release() {
+  // Not cancelled by the stop that got us here, but short: the process wants to end.
+  const Context ctx = Context(std::stop_token(), services_.clock).WithTimeout(options_.renew_deadline / 2);
+  const api::ObjectKey key{options_.ns, options_.name};
+  const kube::KubeResult<Json> current = client_.Get(ctx, Leases(), key);
+  if (!current || Holder(*current) != options_.identity) {
+    return;
+  }
+  const kube::KubeResult<Json> released = client_.Replace(
+      ctx, Leases(), key, ReleasedLease(*current, services_.clock.SystemNow()), "");
+  if (released) {
+    log_.Info("lease released");
+  } else {
+    log_.Warn("lease not released, the next leader has to wait for it",
+              {{"error", released.error().message()}});
+  }
+}
+
+}  // namespace breakwater::runtime
