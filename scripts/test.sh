@@ -33,8 +33,8 @@ sanitized() {  # sanitized PRESET [ctest arguments]: builds and runs the unit te
 }
 
 end_to_end() {
-  PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider --durations=15 \
-    --junitxml="$results/e2e.xml" tests/e2e/suite tests/e2e/sim
+  PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 3 --dist loadfile --durations=15 \
+    --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/suite tests/e2e/sim
 }
 
 step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }

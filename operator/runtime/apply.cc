@@ -162,20 +162,22 @@ Result<ApplyOutcome, Error> Applier::ApplyStatus(const Context& ctx,
                                                  const api::ResourceInfo& resource,
                                                  const api::ObjectPtr& live,
                                                  const Json& status) const {
+  Json wanted_status = status;
+  DropNulls(wanted_status);
   if (!live) {
     return Unexpected{Error{.error_class = ErrorClass::kNotFound,
                             .message = "apply status of " + resource.kind + ": no such object"}};
   }
   const Json* shown = api::FindMember(live->raw(), "status");
   ApplyOutcome outcome{.live = live};
-  if (shown != nullptr && *shown == status) {
+  if (shown != nullptr && *shown == wanted_status) {
     return outcome;
   }
   const api::ObjectKey key = live->key();
   Json wanted = {{"apiVersion", resource.ApiVersion()},
                  {"kind", resource.kind},
                  {"metadata", {{"name", key.name}, {"uid", live->uid()}}},
-                 {"status", status}};
+                 {"status", std::move(wanted_status)}};
   if (!key.ns.empty()) {
     wanted["metadata"]["namespace"] = key.ns;
   }

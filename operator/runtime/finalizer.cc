@@ -40,7 +40,7 @@ std::optional<Json> AddFinalizerPatch(const api::Object& object, const std::stri
     patch.push_back({{"op", "test"},
                      {"path", "/metadata/resourceVersion"},
                      {"value", object.resource_version()}});
-    patch.push_back({{"op", "add"}, {"path", "/metadata/finalizers"}, {"value", {finalizer}}});
+    patch.push_back({{"op", "add"}, {"path", "/metadata/finalizers"}, {"value", Json::array({finalizer})}});
   } else {
     patch.push_back({{"op", "test"}, {"path", "/metadata/finalizers"}, {"value", all}});
     patch.push_back({{"op", "add"}, {"path", "/metadata/finalizers/-"}, {"value", finalizer}});

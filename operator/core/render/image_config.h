@@ -46,19 +46,21 @@ class ImageConfig {
   /// Reads `data` of the ConfigMap. kInvalid with the key of the document that cannot be read.
   static Result<ImageConfig, Error> FromConfigMap(const api::Json& config_map);
 
-  /// Full references whose `RELATED_IMAGE_<component>` variables override everything (component names with
-  /// '-' written as '_', upper case or as is): the caller passes the environment.
-  void SetOverrides(std::map<std::string, std::string> overrides) { overrides_ = std::move(overrides); }
+  /// Environment variables RELATED_IMAGE_<component> and RELATED_IMAGE_<component>_<image>: full references
+  /// that override everything. Names are compared without regard to case, '-' and '_'. Others are ignored.
+  void SetOverrides(const std::map<std::string, std::string>& environment);
 
   /// @param repository replaces the base of every document when not empty
   /// @param os_image status.nodeInfo.osImage of the node, "" for components that do not depend on it
-  ResolvedImages Resolve(const std::string& repository, const std::string& os_image) const;
+  /// @param tags component -> tag to use instead of the configured tag or digest
+  ResolvedImages Resolve(const std::string& repository, const std::string& os_image,
+                         const std::map<std::string, std::string>& tags = {}) const;
 
   bool empty() const { return components_.empty(); }
 
  private:
   std::map<std::string, ComponentImage> components_;
-  std::map<std::string, std::string> overrides_;
+  std::map<std::string, std::string> overrides_;  ///< by normalised variable name
 };
 
 }  // namespace breakwater::core

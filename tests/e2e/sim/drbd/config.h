@@ -1,0 +1,60 @@
+// Knobs of the simulation: how long things take and how often DRBD's races are lost.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/e2e/sim/drbd/types.h"
+
+namespace breakwater::sim {
+
+struct SimConfig {
+  std::uint64_t seed = 1;
+
+  // Starting a drbdadm or drbdsetup process, including parsing the configuration.
+  Millis drbdadm_start{50};
+  Millis drbdsetup_start{15};
+
+  // Connecting until Connected when the peer waits already.
+  Millis handshake_plain{200};
+  Millis handshake_tls{400};
+  // A stopped tlshd is given up on after this long (F6).
+  Millis handshake_hung{6000};
+  // One end TLS, the other plain: length of one attempt when the TLS end is Primary, or is not
+  // (F5: with the retry below a round takes 3.6 s and 1.6 s).
+  Millis mismatch_tls_primary{2600};
+  Millis mismatch_other{600};
+  // Unconnected until the next attempt (DRBD's connect interval after a failure).
+  Millis retry{1000};
+  // Silence until a crashed or cut off peer is noticed.
+  Millis ping_timeout{1000};
+  // Duration of Disconnecting and of TearDown.
+  Millis teardown{30};
+  // Connected until the peer's disk state is known (the `[peer-state]` message of F12).
+  Millis peer_state{15};
+
+  // A resync takes this long plus its size at the rate.
+  Millis resync_base{300};
+  Millis resync_spread{400};
+  std::uint64_t resync_kib_per_second = 20480;
+
+  // A write reaches the peers after half of this and is acknowledged after all of it.
+  Millis write_latency{2};
+
+  // A write this recent makes a graceful cut dangerous when nothing is written in the gap (F13).
+  Millis hot_window{2000};
+  // Forced cuts told to several nodes within this time count as parallel (F13).
+  Millis parallel_window{1500};
+
+  // Probabilities of F13's table.
+  double stale_after_graceful = 3.0 / 20.0;
+  double stale_after_parallel_forced = 2.0 / 31.0;
+  // F2.8: forced cut of everything under load; "once" in the observations.
+  double lost_in_flight = 1.0 / 50.0;
+  // F4.9: two Secondaries with stale bits meet again and get stuck; seen three times.
+  double stuck_wfbitmap = 0.0;
+
+  // A resource that stays suspended-user longer than this is a violation.
+  Millis suspend_limit{10000};
+};
+
+}  // namespace breakwater::sim

@@ -1,0 +1,359 @@
+// Connections: how they come up, how they are cut, and who ends up where.
+#include <algorithm>
+#include <utility>
+
+#include "tests/e2e/sim/drbd/kernel.h"
+
+namespace breakwater::sim {
+namespace {
+
+bool CanCarryData(ConnState state) { return state == ConnState::kConnected; }
+
+bool AllowsTwoPrimaries(const Connection& connection) {
+  const auto it = connection.net.find("allow-two-primaries");
+  return it != connection.net.end() && it->second == "yes";
+}
+
+std::string Transition(ConnState from, ConnState to, std::string_view why) {
+  std::string text = "conn( ";
+  text.append(Name(from)).append(" -> ").append(Name(to)).append(" )");
+  if (!why.empty()) {
+    text.append(" [").append(why).append("]");
+  }
+  return text;
+}
+
+}  // namespace
+
+void Kernel::SetState(const End& end, ConnState state, std::string_view why) {
+  if (end.connection->state == state) {
+    return;
+  }
+  LogConn(end, Transition(end.connection->state, state, why));
+  end.connection->state = state;
+  ++end.connection->generation;
+}
+
+void Kernel::Connect(const End& end) {
+  if (end.connection->state != ConnState::kStandAlone) {
+    return;
+  }
+  SetState(end, ConnState::kUnconnected, "connect");
+  LogConn(end,
+          "Starting receiver thread (peer-node-id " + std::to_string(end.connection->peer_id) + ")");
+  AfterSame(end, Millis(3), [this](const End& e) { ToConnecting(e); });
+}
+
+void Kernel::ToConnecting(const End& end) {
+  SetState(end, ConnState::kConnecting, "connecting");
+  TryAttempt(end);
+}
+
+// Data stops flowing over this end. Everything that depends on it is told.
+void Kernel::LeaveConnected(const End& end, DiskState peer_disk, std::string_view why) {
+  Connection& connection = *end.connection;
+  connection.encrypted = false;
+  connection.out_port = 0;
+  connection.in_port = 0;
+  connection.peer_role = Role::kUnknown;
+  StopResync(end);
+  for (auto& [volume, device] : connection.volumes) {
+    device.repl = ReplState::kOff;
+    device.sent_kib = 0;
+    device.received_kib = 0;
+    const DiskState shown = device.client ? DiskState::kUnknown : peer_disk;
+    if (device.disk != shown) {
+      SetPeerDisk(end, volume, shown, why);
+    }
+    Device& own = end.resource->devices.at(volume);
+    if (!device.client && end.resource->role == Role::kPrimary) {
+      own.new_uuid_pending = true;
+      own.generation_forgotten = false;
+    }
+  }
+  if (on_cut) {
+    on_cut(end.node->name, end.resource->name, connection.peer_id);
+  }
+  UpdateQuorum(*end.node, *end.resource);
+}
+
+void Kernel::PeerGoesConnecting(const End& end, ConnState via, std::string_view why) {
+  SetState(end, via, why);
+  AfterSame(end, world_.config.teardown, [this](const End& e) {
+    LogConn(e, "Connection closed");
+    SetState(e, ConnState::kUnconnected, "disconnected");
+    AfterSame(e, Millis(20), [this](const End& again) { ToConnecting(again); });
+  });
+}
+
+// A cut that would leave a resyncing peer without its source is declined by that peer (F4.4).
+KernelResult Kernel::RefuseWhileResyncing(const End& end) {
+  for (const End& side : {end, Opposite(end)}) {
+    if (side.connection == nullptr) {
+      continue;
+    }
+    for (const auto& [id, other] : side.resource->connections) {
+      if (id == side.connection->peer_id) {
+        continue;
+      }
+      for (const auto& [volume, device] : other.volumes) {
+        if (device.repl == ReplState::kSyncSource || device.repl == ReplState::kWfBitMapS) {
+          return KernelError{
+              11,
+              end.resource->name +
+                  ": State change failed: (-10) State change was refused by peer node\n"
+                  "additional info from kernel:\n"
+                  "Declined by peer " +
+                  other.peer + " (id: " + std::to_string(id) + "), see the kernel log there\n"};
+        }
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+KernelResult Kernel::Disconnect(const End& end, bool force) {
+  Connection& connection = *end.connection;
+  if (connection.state == ConnState::kStandAlone ||
+      connection.state == ConnState::kDisconnecting) {
+    if (force) {
+      NoteForcedCut(end);
+    }
+    return std::nullopt;
+  }
+  const End peer = Opposite(end);
+  const bool was_connected = CanCarryData(connection.state);
+  if (was_connected && !force) {
+    if (KernelResult refused = RefuseWhileResyncing(end)) {
+      return refused;
+    }
+  }
+  if (force) {
+    NoteForcedCut(end);
+  }
+  CancelAttempt(end);
+  if (was_connected) {
+    CheckCutInvariants(end, force);
+    // Agreed in the cluster: the side that is not Primary knows that it is outdated from now on,
+    // and the Primary knows that too. A forced cut leaves both in doubt.
+    DiskState own_view = DiskState::kUnknown;
+    DiskState peer_view = DiskState::kUnknown;
+    if (!force && peer.connection != nullptr) {
+      const bool primary = end.resource->role == Role::kPrimary;
+      const bool peer_primary = peer.resource->role == Role::kPrimary;
+      NoteGracefulCut(primary ? end : peer);
+      const End outdated = primary ? peer : end;
+      if (primary != peer_primary) {
+        for (auto& [volume, device] : outdated.resource->devices) {
+          if (device.disk == DiskState::kUpToDate) {
+            SetDisk(*outdated.node, *outdated.resource, volume, DiskState::kOutdated, "remote");
+          }
+        }
+        (primary ? own_view : peer_view) = DiskState::kOutdated;
+      }
+    }
+    if (connection.stuck) {
+      connection.stuck = false;  // F4.9: cut on the Outdated side ends it
+      for (auto& [volume, device] : end.resource->devices) {
+        if (device.disk == DiskState::kOutdated) {
+          SetDisk(*end.node, *end.resource, volume, DiskState::kUpToDate, "disconnect");
+        }
+      }
+    }
+    SetState(end, ConnState::kDisconnecting, "disconnect");
+    LeaveConnected(end, own_view, "disconnect");
+    if (peer.connection != nullptr && CanCarryData(peer.connection->state)) {
+      PeerGoesConnecting(
+          peer, force ? ConnState::kNetworkFailure : ConnState::kTearDown, force ? "" : "remote");
+      LeaveConnected(peer, peer_view, "remote");
+    }
+  } else {
+    SetState(end, ConnState::kDisconnecting, "disconnect");
+  }
+  AfterSame(end, world_.config.teardown, [this](const End& e) {
+    LogConn(e, "Connection closed");
+    SetState(e, ConnState::kStandAlone, "disconnected");
+    LogConn(e, "Terminating receiver thread");
+  });
+  return std::nullopt;
+}
+
+void Kernel::CheckCutInvariants(const End& end, bool force) {
+  Resource& resource = *end.resource;
+  if (resource.suspended_user) {
+    return;  // the suspended strategy cuts everything on purpose
+  }
+  const std::string pair = end.node->name + "-" + end.connection->peer;
+  const auto policy = resource.options.find("on-no-quorum");
+  if (force && policy != resource.options.end() && policy->second == "io-error") {
+    world_.Violate("forced-cut-under-io-error", resource.name, end.node->name, pair);
+  }
+  for (auto& [name, node] : world_.nodes) {
+    Resource* there = Find(name, resource.name);
+    if (there == nullptr) {
+      continue;
+    }
+    for (const auto& [id, other] : there->connections) {
+      const bool same = (name == end.node->name && other.peer == end.connection->peer) ||
+                        (name == end.connection->peer && other.peer == end.node->name);
+      if (!same && name < other.peer && other.ever_connected &&
+          other.state != ConnState::kConnected && Find(other.peer, resource.name) != nullptr) {
+        world_.Violate("two-cut-connections",
+                       resource.name,
+                       end.node->name,
+                       pair + " cut while " + name + "-" + other.peer + " is down");
+      }
+    }
+  }
+  for (const auto& [volume, device] : end.connection->volumes) {
+    const bool stale = resource.role == Role::kPrimary && device.repl == ReplState::kEstablished &&
+                       device.disk == DiskState::kOutdated;
+    if (stale) {
+      world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
+    }
+  }
+}
+
+// A forced cut told to several nodes at about the same time, one of them a suspended Primary, can
+// reach the cluster while the Primary still has quorum: one peer then stays marked outdated (F12.4).
+void Kernel::NoteForcedCut(const End& end) {
+  Resource* primary = end.resource->role == Role::kPrimary ? end.resource : nullptr;
+  std::string primary_node = end.node->name;
+  if (primary == nullptr) {
+    for (const auto& [name, node] : world_.nodes) {
+      Resource* there = Find(name, end.resource->name);
+      if (there != nullptr && there->role == Role::kPrimary && name == end.connection->peer) {
+        primary = there;
+        primary_node = name;
+      }
+    }
+  }
+  if (primary == nullptr) {
+    return;
+  }
+  const Time now = world_.events.now();
+  const Time window = world_.config.parallel_window;
+  const bool first_here =
+      end.resource->forced_at < Time{0} || now - end.resource->forced_at > window;
+  int others = 0;
+  for (const auto& [name, node] : world_.nodes) {
+    const Resource* there = Find(name, end.resource->name);
+    if (there != nullptr && name != end.node->name && there->forced_at >= Time{0} &&
+        now - there->forced_at <= window) {
+      ++others;
+    }
+  }
+  end.resource->forced_at = now;
+  if (!first_here || others != 1 || !primary->suspended_user ||
+      !world_.rng.Chance(world_.config.stale_after_parallel_forced)) {
+    return;
+  }
+  std::vector<Connection*> candidates;
+  for (auto& [id, connection] : primary->connections) {
+    if (!connection.volumes.empty() && !connection.volumes.begin()->second.client) {
+      candidates.push_back(&connection);
+    }
+  }
+  if (!candidates.empty()) {
+    candidates[world_.rng.Below(candidates.size())]->cut.stale_victim = true;
+  }
+}
+
+void Kernel::NoteGracefulCut(const End& primary_end) {
+  Cut& cut = primary_end.connection->cut;
+  cut.graceful = true;
+  cut.hot = false;
+  for (const auto& [volume, device] : primary_end.resource->devices) {
+    cut.hot = cut.hot || (device.last_write >= Time{0} &&
+                          world_.events.now() - device.last_write < world_.config.hot_window);
+  }
+}
+
+void Kernel::LoseConnection(const End& end, std::string_view why) {
+  CancelAttempt(end);
+  if (!CanCarryData(end.connection->state)) {
+    return;
+  }
+  LogConn(end, why);
+  PeerGoesConnecting(end, ConnState::kNetworkFailure, "");
+  LeaveConnected(end, DiskState::kUnknown, "");
+}
+
+void Kernel::CrashNode(Node& node) {
+  for (auto& [name, resource] : node.resources) {
+    for (auto& [id, connection] : resource.connections) {
+      CancelAttempt({&node, &resource, &connection});
+      world_.events.After(
+          world_.config.ping_timeout,
+          [this, peer = connection.peer, resource_name = name, own_id = resource.node_id,
+           crashed = node.name] {
+            const End end = FindEnd(peer, resource_name, own_id);
+            const End back = end.connection == nullptr ? End{} : Opposite(end);
+            // A node that is back already has shaken hands anew: then nothing is left to time out.
+            if (end.connection != nullptr &&
+                (back.connection == nullptr ||
+                 back.connection->state != ConnState::kConnected)) {
+              LoseConnection(end, "PingAck did not arrive in time.");
+            }
+          });
+    }
+  }
+  node.resources.clear();
+  node.tls_opened = 0;
+  node.up = false;
+}
+
+void Kernel::TryAllConnections() {
+  for (auto& [name, node] : world_.nodes) {
+    for (auto& [resource_name, resource] : node.resources) {
+      for (auto& [id, connection] : resource.connections) {
+        TryAttempt({&node, &resource, &connection});
+      }
+    }
+  }
+}
+
+void Kernel::MarkConnected(const End& end, const End& peer, bool encrypted) {
+  Connection& connection = *end.connection;
+  LogConn(end,
+          "Handshake to peer " + std::to_string(connection.peer_id) +
+              " successful: Agreed network protocol version 124");
+  SetState(end, ConnState::kConnected, "connected");
+  connection.peer_role = peer.resource->role;
+  connection.ever_connected = true;
+  connection.encrypted = encrypted;
+  if (encrypted) {
+    end.node->tls_opened += 2;
+  }
+}
+
+void Kernel::Establish(const End& a, const End& b) {
+  if (a.resource->role == Role::kPrimary && b.resource->role == Role::kPrimary &&
+      !AllowsTwoPrimaries(*a.connection)) {
+    FailRetry(a, "Multiple primaries not allowed by config");
+    FailRetry(b, "Multiple primaries not allowed by config");
+    return;
+  }
+  const bool encrypted = UsesTls(a) && UsesTls(b);
+  MarkConnected(a, b, encrypted);
+  MarkConnected(b, a, encrypted);
+  const auto ephemeral = [this] { return 32768 + static_cast<int>(world_.rng.Below(28000)); };
+  a.connection->out_port = ephemeral();
+  b.connection->out_port = ephemeral();
+  a.connection->in_port = b.connection->out_port;
+  b.connection->in_port = a.connection->out_port;
+  for (auto& [volume, device] : a.connection->volumes) {
+    if (b.connection->volumes.contains(volume)) {
+      SyncHandshake(a, b, volume);
+    }
+  }
+  UpdateQuorum(*a.node, *a.resource);
+  UpdateQuorum(*b.node, *b.resource);
+  for (const End& end : {a, b}) {
+    for (auto& [volume, device] : end.resource->devices) {
+      ResyncFromPeers(*end.node, *end.resource, volume);
+    }
+  }
+}
+
+}  // namespace breakwater::sim

@@ -1,0 +1,179 @@
+// The simulated cluster's state: plain data, changed by Kernel and by the operations of Cluster.
+//
+// A Disk outlives crashes and `down`; everything below Resource is what a running kernel knows
+// and is gone after a crash.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "tests/e2e/sim/drbd/bitmap.h"
+#include "tests/e2e/sim/drbd/types.h"
+
+namespace breakwater::sim {
+
+using Options = std::map<std::string, std::string>;
+
+// What metadata remembers about one peer.
+struct PeerSlot {
+  Bitmap bitmap;
+  // Blocks that this Secondary only heard about: the Primary recorded them for a connected peer.
+  // Shown as out-of-sync, never resynced from here (F14.2).
+  std::set<std::uint64_t> hearsay;
+  std::uint64_t bitmap_uuid = 0;
+};
+
+// Backing device with its metadata.
+struct Disk {
+  std::uint64_t size_kib = 0;
+  std::uint64_t current_uuid = 0;
+  std::array<std::uint64_t, 2> history{};
+  std::unordered_map<std::uint64_t, std::uint64_t> blocks;  // block -> number of its last write
+  std::map<int, PeerSlot> peers;
+  DiskState recorded = DiskState::kUpToDate;  // as written to metadata
+};
+
+// State of one resynchronisation, kept on both ends for status output.
+struct Resync {
+  std::uint64_t id = 0;  // 0: none
+  std::uint64_t total_blocks = 0;
+  std::uint64_t blocks_per_tick = 1;
+  Time started{0};
+  bool exact = false;  // the source overwrites even newer blocks (it holds the good copy)
+};
+
+struct PeerDevice {
+  ReplState repl = ReplState::kOff;
+  DiskState disk = DiskState::kUnknown;
+  bool client = false;
+  bool state_due = false;  // the peer's disk state is on its way
+  std::uint64_t received_kib = 0;
+  std::uint64_t sent_kib = 0;
+  Resync resync;
+};
+
+struct Device {
+  int minor = 0;
+  std::string backing;  // "none" for a diskless volume
+  std::string meta_disk = "internal";
+  Options disk_options;
+  DiskState disk = DiskState::kDiskless;
+  bool quorum = true;
+  bool new_uuid_pending = false;
+  // F3.2: under io-error a suspended Primary that loses quorum forgets to start a new data
+  // generation, and the next reconnect then believes that nothing was written.
+  bool generation_forgotten = false;
+  Time last_write{-1};
+  std::uint64_t read_kib = 0;
+  std::uint64_t written_kib = 0;
+  std::uint64_t al_writes = 0;
+  std::uint64_t bm_writes = 0;
+
+  [[nodiscard]] bool client() const { return backing == "none"; }
+};
+
+struct Address {
+  std::string ip;
+  int port = 0;
+};
+
+// How the connection was last cut; decides whether the reconnect loses the race of F12.
+struct Cut {
+  bool graceful = false;
+  bool hot = false;           // written to just before the cut
+  bool stale_victim = false;  // the next reconnect without resync leaves the peer's disk stale
+};
+
+struct Connection {
+  int peer_id = 0;
+  std::string peer;
+  Address local;
+  Address remote;
+  Options net;
+  ConnState state = ConnState::kStandAlone;
+  Role peer_role = Role::kUnknown;
+  std::uint64_t generation = 0;  // changes with every state: old events die with it
+  std::uint64_t attempt = 0;     // handshake attempt that runs, 0: none
+  Time refuse_from{0};           // from then on the attempt's sockets exist
+  bool encrypted = false;
+  int out_port = 0;  // local port of the socket that this end opened
+  int in_port = 0;   // remote port of the socket that the peer opened
+  bool ever_connected = false;
+  bool stuck = false;       // F4.9, this end holds WFBitMapT
+  bool will_stick = false;  // injected: the next reconnect of these Secondaries does that
+  Cut cut;
+  std::map<int, PeerDevice> volumes;
+};
+
+struct Resource {
+  std::string name;
+  int node_id = 0;
+  Role role = Role::kSecondary;
+  bool explicit_primary = false;
+  bool suspended_user = false;
+  bool suspend_pending = false;  // F2.7: sent while frozen by quorum, takes effect later
+  Time suspended_since{0};
+  bool suspension_reported = false;
+  Options options;
+  std::map<int, Device> devices;
+  std::map<int, Connection> connections;
+  Time forced_at{-1};  // last forced cut told to this node that concerns the Primary
+  int openers = 0;
+};
+
+struct Tlshd {
+  bool running = false;  // as on a node whose satellite pod has no such container
+  bool hung = false;
+  bool files_given = false;  // until somebody gives files, certificates count as good
+  std::map<std::string, std::string> files;
+  std::map<std::string, std::string> modes;
+  std::string log;
+};
+
+struct Satellite {
+  bool running = true;
+  std::string address;
+  std::string log;
+};
+
+struct Node {
+  std::string name;
+  bool up = true;
+  std::string address;
+  std::string drbd_version = "9.3.3";
+  std::string utils_version = "9.34.0";
+  bool kernel_tls = true;
+  bool tcp_diag = true;
+  std::string transport = "tcp";
+  std::map<std::string, std::string> files;
+  std::map<std::string, Resource> resources;
+  std::map<std::pair<std::string, int>, Disk> disks;
+  std::deque<std::string> dmesg;
+  std::uint64_t tls_opened = 0;  // TlsTxSw: encrypted sockets since the start
+  Tlshd tlshd;
+  Satellite satellite;
+};
+
+// The application's truth about one volume.
+struct Volume {
+  std::uint64_t size_kib = 0;
+  std::uint64_t next_write = 0;
+  std::uint64_t resync_kib = 0;
+  std::unordered_map<std::uint64_t, std::uint64_t> acknowledged;
+};
+
+// One end of a connection. Valid until the next configuration change.
+struct End {
+  Node* node = nullptr;
+  Resource* resource = nullptr;
+  Connection* connection = nullptr;
+};
+
+}  // namespace breakwater::sim

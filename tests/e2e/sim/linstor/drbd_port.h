@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace breakwater::sim {
+
+struct SatelliteInfo {
+  std::string node, address;
+  bool running = false;
+};
+
+struct CommandResult {
+  int exit = 0;
+  std::string out, err;
+  bool timed_out = false;  // no answer in time; the command was given up
+};
+
+/// Where satellites run their tools. One call is one command on one node; calls may come from many
+/// threads at once and block until the command ends.
+class DrbdPort {
+ public:
+  virtual ~DrbdPort() = default;
+
+  /// Pods of satellites that exist at the moment. Empty when the simulator cannot be reached.
+  virtual std::vector<SatelliteInfo> Satellites() = 0;
+
+  /// False when the node cannot be reached.
+  virtual bool PutFile(const std::string& node,
+                       const std::string& path,
+                       const std::string& content) = 0;
+
+  virtual CommandResult Run(const std::string& node,
+                            const std::vector<std::string>& argv,
+                            std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace breakwater::sim

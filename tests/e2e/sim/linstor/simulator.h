@@ -1,0 +1,62 @@
+#pragma once
+
+#include <filesystem>
+
+#include "tests/e2e/sim/linstor/database.h"
+#include "tests/e2e/sim/linstor/drbd_port.h"
+#include "tests/e2e/sim/linstor/faults.h"
+#include "tests/e2e/sim/linstor/http_types.h"
+#include "tests/e2e/sim/linstor/property_rules.h"
+#include "tests/e2e/sim/linstor/router.h"
+#include "tests/e2e/sim/linstor/satellites.h"
+#include "tests/e2e/sim/linstor/view.h"
+
+namespace breakwater::sim {
+
+/// DrbdPort that lets the fault switches refuse an adjust before the real port sees it.
+class FaultyPort : public DrbdPort {
+ public:
+  FaultyPort(DrbdPort& real, Faults& faults) : real_(real), faults_(faults) {}
+
+  std::vector<SatelliteInfo> Satellites() override { return real_.Satellites(); }
+  bool PutFile(const std::string& node,
+               const std::string& path,
+               const std::string& content) override {
+    return real_.PutFile(node, path, content);
+  }
+  CommandResult Run(const std::string& node,
+                    const std::vector<std::string>& argv,
+                    std::chrono::milliseconds timeout) override;
+
+ private:
+  DrbdPort& real_;
+  Faults& faults_;
+};
+
+/// The whole controller without its sockets: a request in, a reply out. Handle() may be called from
+/// many threads; a request that makes satellites work blocks until they are done. Borrows the port.
+class Simulator {
+ public:
+  Simulator(const std::filesystem::path& state_dir, DrbdPort& port, const SimOptions& options);
+
+  /// Starts looking for satellites and retrying; unit tests call satellites.Poll() instead.
+  void Start() { satellites.Start(); }
+
+  HttpReply Handle(const HttpRequest& request);
+
+  // Used by the handlers.
+  Faults faults;
+  Database database;
+  const PropertyRules rules;
+  FaultyPort port;
+  Satellites satellites;
+  StatusCache status;
+  SimOptions options;
+
+ private:
+  HttpReply SideDoor(const HttpRequest& request);
+
+  Router router_;
+};
+
+}  // namespace breakwater::sim
