@@ -1,0 +1,58 @@
+#pragma once
+
+/// How the composition root adds the replication-TLS controller to the manager.
+///
+///   controllers::ReplicationTlsOptions options;
+///   options.operator_namespace = flags.operator_namespace;
+///   options.observe_interval = flags.observe_interval;
+///   auto tls = controllers::RegisterReplicationTls(
+///       manager, services, kube_client, pod_exec, linstor_provider, events, options);
+///   // keep `tls` until manager.Run() has returned
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "operator/api/object.h"
+#include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/kube/client.h"
+#include "operator/kube/pod_exec.h"
+#include "operator/runtime/manager.h"
+#include "operator/runtime/services.h"
+
+namespace breakwater::controllers {
+
+/// Tells people about a transition: `type` is "Normal" or "Warning", `reason` is CamelCase. Usually
+/// bound to the event recorder. May be called from any thread; must not block.
+using EventSink = std::function<void(const api::Object& regarding, const std::string& type,
+                                     const std::string& reason, const std::string& action,
+                                     const std::string& note)>;
+
+struct ReplicationTlsOptions {
+  /// Namespace of the satellite pods.
+  std::string operator_namespace{};
+  /// How often all nodes are observed while nothing is to do (flag --observe-interval).
+  std::chrono::milliseconds observe_interval{60000};
+  /// Containers of the satellite pod; names are part of the Piraeus Operator's API.
+  std::string satellite_container = "linstor-satellite";
+  std::string tlshd_container = "ktls-utils";
+  /// Longest time for one exec.
+  std::chrono::milliseconds exec_timeout{20000};
+};
+
+/// Keeps the controller alive. Destroy after the manager's Run() returned.
+class ReplicationTlsHandle {
+ public:
+  virtual ~ReplicationTlsHandle() = default;
+};
+
+/// Adds the stores that the controller reads (LinstorCluster, LinstorSatellite, Pod of the operator's
+/// namespace) and one leader-only runnable, "replication-tls". Call once, before Manager::Run.
+/// All references must outlive the handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller
+/// level: the LinstorCluster controller must leave it (and Aux/breakwater.io/*) alone.
+std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(
+    runtime::Manager& manager, runtime::Services services, kube::KubeClient& client,
+    kube::PodExec& exec, LinstorProvider& linstor, EventSink events, ReplicationTlsOptions options);
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,142 @@
+#pragma once
+
+/// What DRBD's tools report on one node, as typed values. States stay strings: DRBD adds states, and an
+/// unknown one must be shown and treated as "not good", not be lost.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace breakwater::tls_migration {
+
+/// One address pair of a connection.
+struct DrbdPath {
+  std::string local_address{};
+  int local_port = 0;
+  std::string remote_address{};
+  int remote_port = 0;
+
+  bool operator==(const DrbdPath&) const = default;
+};
+
+/// One volume as seen through one connection.
+struct PeerDevice {
+  int volume = 0;
+  std::string replication{};  ///< "Established", "SyncSource", "WFBitMapT", "Off", ...
+  std::string peer_disk{};    ///< "UpToDate", "Outdated", "Diskless", "DUnknown", ...
+  std::uint64_t out_of_sync_kib = 0;
+  std::string resync_suspended{};  ///< "no", "dependency", ...
+  bool peer_client = false;        ///< the peer is diskless on purpose
+
+  bool operator==(const PeerDevice&) const = default;
+};
+
+/// One end of a connection, from `drbdsetup status --json`.
+struct DrbdConnection {
+  int peer_node_id = -1;
+  std::string peer{};       ///< DRBD's connection name = LINSTOR node name of the peer
+  std::string state{};      ///< "Connected", "Connecting", "StandAlone", ...
+  std::string peer_role{};
+  std::optional<bool> tls{};  ///< the *configured* value (F1.4); absent before drbd-utils 9.28
+  std::vector<DrbdPath> paths{};
+  std::vector<PeerDevice> devices{};
+
+  bool operator==(const DrbdConnection&) const = default;
+};
+
+/// One volume on its own node.
+struct DrbdDevice {
+  int volume = 0;
+  int minor = -1;
+  std::string disk{};   ///< "UpToDate", "Diskless", "Inconsistent", ...
+  bool client = false;  ///< diskless on purpose
+  bool quorum = false;
+
+  bool operator==(const DrbdDevice&) const = default;
+};
+
+/// A resource as one node sees it.
+struct DrbdStatus {
+  std::string name{};
+  int node_id = -1;
+  std::string role{};
+  bool suspended_user = false;
+  bool suspended_quorum = false;
+  bool suspended_no_data = false;
+  std::vector<DrbdDevice> devices{};
+  std::vector<DrbdConnection> connections{};
+
+  bool operator==(const DrbdStatus&) const = default;
+};
+
+/// Configuration of one connection, from `drbdsetup show --json`.
+struct ShownConnection {
+  int peer_node_id = -1;
+  std::string peer{};
+  std::optional<bool> tls{};  ///< only shown when not default, unless defaults are asked for
+  std::string transport{};    ///< "" = tcp
+  bool load_balance_paths = false;
+
+  bool operator==(const ShownConnection&) const = default;
+};
+
+/// Configuration of a resource in the kernel.
+struct DrbdShow {
+  std::string name{};
+  std::string quorum = "off";                 ///< "majority", "all", "off" or a number
+  std::string on_no_quorum = "suspend-io";    ///< DRBD's default (`show` prints it only when it differs)
+  std::string on_no_data = "suspend-io";      ///< on-no-data-accessible
+  std::vector<ShownConnection> connections{};
+
+  bool operator==(const DrbdShow&) const = default;
+};
+
+/// One TCP connection of `ss -tni`.
+struct Socket {
+  std::string state{};
+  std::string local_address{};
+  int local_port = 0;
+  std::string remote_address{};
+  int remote_port = 0;
+  bool has_info = false;  ///< an info line of the kernel's diag interface was there
+  bool tls = false;       ///< the socket has the TLS upper layer protocol
+
+  bool operator==(const Socket&) const = default;
+};
+
+struct SocketTable {
+  /// False when no info line was seen: `ss` may have read procfs, where no upper layer protocol is
+  /// visible, so that a missing one proves nothing (F24.2).
+  bool reliable = false;
+  std::vector<Socket> sockets{};
+};
+
+/// /proc/net/tls_stat: sockets with TLS of DRBD's network namespace.
+struct TlsStat {
+  std::int64_t current_tx = 0;  ///< software and device together
+  std::int64_t current_rx = 0;
+};
+
+/// Versions of the DRBD kernel module and of drbd-utils; "" when unknown.
+struct DrbdVersions {
+  std::string module{};
+  std::string utils{};
+  std::vector<std::string> transports{};  ///< as /proc/drbd names them: "tcp", "lb-tcp", ...
+};
+
+/// Everything that one exec of the observation script brought.
+struct NodeReport {
+  std::string node{};
+  bool complete = false;  ///< the script came to its end and nothing was cut off
+  std::map<std::string, DrbdStatus> status{};
+  std::map<std::string, DrbdShow> show{};
+  SocketTable sockets{};
+  std::optional<TlsStat> tls_stat{};
+  DrbdVersions versions{};
+  bool tls_module = false;        ///< the kernel's tls upper layer protocol is there
+  bool handshake_module = false;  ///< the handshake family was seen (not always observable)
+};
+
+}  // namespace breakwater::tls_migration

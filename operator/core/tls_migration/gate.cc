@@ -1,0 +1,202 @@
+#include "operator/core/tls_migration/gate.h"
+
+#include <algorithm>
+
+#include "operator/core/tls_migration/evidence.h"
+#include "operator/core/tls_migration/text.h"
+
+namespace breakwater::tls_migration {
+namespace {
+
+using Kind = GateResult::Kind;
+
+GateResult Fail(Kind kind, std::string reason, std::optional<Pair> pair = std::nullopt,
+                std::string node = {}) {
+  return {kind, std::move(reason), std::move(pair), std::move(node)};
+}
+
+std::string Shown(const std::string& state) { return state.empty() ? "unknown" : state; }
+
+GateResult CheckNodes(const ResourceObservation& seen, const GateCheck& check) {
+  for (const auto& [name, node] : seen.nodes) {
+    if (!node.known) {
+      return Fail(Kind::kUnknown, "node " + name + " could not be observed", std::nullopt, name);
+    }
+    if (node.suspended_user && !check.may_be_suspended) {
+      return Fail(Kind::kSuspended, "I/O is suspended on " + name, std::nullopt, name);
+    }
+  }
+  for (const auto& [name, node] : seen.nodes) {
+    for (const DrbdDevice& device : node.devices) {
+      if (device.disk != "UpToDate" && !device.client && device.disk != "Diskless") {
+        return Fail(device.disk == "Inconsistent" ? Kind::kResync : Kind::kDisk,
+                    "disk of volume " + std::to_string(device.volume) + " on " + name + " is " +
+                        Shown(device.disk),
+                    std::nullopt, name);
+      }
+    }
+    if (!node.HasQuorum()) {
+      return Fail(Kind::kQuorum, name + " has no quorum", std::nullopt, name);
+    }
+  }
+  return {};
+}
+
+GateResult CheckConnection(const ConnectionView& connection, const GateCheck& check) {
+  for (const std::string& node : {connection.pair.a, connection.pair.b}) {
+    const EndView& end = connection.End(node);
+    const std::string where = connection.pair.ToString() + " seen from " + node;
+    if (!end.known) {
+      return Fail(Kind::kUnknown, "connection " + where + " could not be observed", connection.pair, node);
+    }
+    if (end.state != "Connected") {
+      return Fail(Kind::kNotConnected, "connection " + where + " is " + Shown(end.state), connection.pair,
+                  node);
+    }
+  }
+  if (check.policy == GatePolicy::kAllConnected) {
+    return {};
+  }
+  const auto wanted = check.wanted.find(connection.pair);
+  for (const std::string& node : {connection.pair.a, connection.pair.b}) {
+    const std::optional<bool> configured = connection.End(node).tls;
+    if (!configured ||
+        (wanted == check.wanted.end() ? connection.a.tls != connection.b.tls
+                                      : *configured != wanted->second)) {
+      return Fail(Kind::kNotConfigured,
+                  "connection " + connection.pair.ToString() + " is not configured as wanted on " + node,
+                  connection.pair, node);
+    }
+  }
+  if (*connection.a.tls && EvidenceOf(connection) != Evidence::kEncrypted) {
+    return Fail(Kind::kNoProof, "the sockets of connection " + connection.pair.ToString() +
+                                    " do not prove that it is encrypted",
+                connection.pair);
+  }
+  return {};
+}
+
+// One volume of a connection, seen from a Primary: everything must be perfect.
+GateResult CheckFromPrimary(const ConnectionView& connection, const std::string& primary) {
+  for (const PeerDevice& device : connection.End(primary).devices) {
+    const std::string where = connection.pair.ToString() + " volume " +
+                              std::to_string(device.volume) + " seen from the Primary " + primary;
+    if (device.replication != "Established") {
+      return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair, primary);
+    }
+    if (device.peer_disk == "Diskless" || device.peer_client) {
+      continue;
+    }
+    if (device.peer_disk == "Outdated") {
+      return Fail(Kind::kStale, where + " is Established, but the peer disk is Outdated",
+                  connection.pair, primary);
+    }
+    if (device.peer_disk != "UpToDate") {
+      return Fail(Kind::kDisk, where + ": the peer disk is " + Shown(device.peer_disk), connection.pair,
+                  primary);
+    }
+    if (device.out_of_sync_kib != 0) {
+      return Fail(Kind::kOutOfSync, where + " is out of sync by " +
+                                        std::to_string(device.out_of_sync_kib) + " KiB",
+                  connection.pair, primary);
+    }
+  }
+  return {};
+}
+
+// Between Secondaries: disks and replication states only; out-of-sync there is no usable gate (F4.8).
+GateResult CheckBetweenSecondaries(const ConnectionView& connection, bool has_primary) {
+  for (const std::string& node : {connection.pair.a, connection.pair.b}) {
+    for (const PeerDevice& device : connection.End(node).devices) {
+      const std::string where = connection.pair.ToString() + " volume " +
+                                std::to_string(device.volume) + " seen from " + node;
+      if (device.replication.starts_with("WFBitMap")) {
+        return Fail(Kind::kStuck, where + " is " + device.replication, connection.pair, node);
+      }
+      if (device.replication != "Established") {
+        return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair, node);
+      }
+      const bool outdated = device.peer_disk == "Outdated" && !device.peer_client;
+      if (!has_primary && outdated) {
+        return Fail(Kind::kStale, where + " is Established, but the peer disk is Outdated",
+                    connection.pair, node);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
+  if (seen.nodes.empty()) {
+    return Fail(Kind::kUnknown, "no node reports the resource");
+  }
+  // What is dangerous is said first: a stale peer must be found even while something else is wrong.
+  const std::vector<std::string> primaries = seen.Primaries();
+  if (check.policy == GatePolicy::kEnforce) {
+    for (const StalePeer& stale : FindStale(seen)) {
+      return CheckFromPrimary(*seen.Connection(stale.pair), stale.primary);
+    }
+    if (GateResult nodes = CheckNodes(seen, check); !nodes.ok()) {
+      return nodes;
+    }
+  }
+  for (const auto& [pair, connection] : seen.connections) {
+    if (GateResult result = CheckConnection(connection, check); !result.ok()) {
+      return result;
+    }
+  }
+  if (check.policy == GatePolicy::kAllConnected) {
+    return {};
+  }
+  for (const auto& [pair, connection] : seen.connections) {
+    bool from_primary = false;
+    for (const std::string& primary : primaries) {
+      if (pair.Has(primary)) {
+        from_primary = true;
+        if (GateResult result = CheckFromPrimary(connection, primary); !result.ok()) {
+          return result;
+        }
+      }
+    }
+    if (!from_primary) {
+      if (GateResult result = CheckBetweenSecondaries(connection, !primaries.empty()); !result.ok()) {
+        return result;
+      }
+    }
+  }
+  return {};
+}
+
+std::vector<StalePeer> FindStale(const ResourceObservation& seen) {
+  std::vector<StalePeer> found;
+  for (const std::string& primary : seen.Primaries()) {
+    for (const ConnectionView* connection : seen.ConnectionsOf(primary)) {
+      const std::string& peer = connection->pair.Other(primary);
+      const NodeView* peer_node = seen.Node(peer);
+      const EndView& end = connection->End(primary);
+      if (!end.connected() || peer_node == nullptr) {
+        continue;
+      }
+      for (const PeerDevice& device : end.devices) {
+        const auto own = std::find_if(peer_node->devices.begin(), peer_node->devices.end(),
+                                      [&](const DrbdDevice& d) { return d.volume == device.volume; });
+        // An unobserved peer counts as stale too: the Primary's view alone is the danger.
+        const bool peer_says_good =
+            !peer_node->known || (own != peer_node->devices.end() && own->disk == "UpToDate");
+        if (device.replication != "Established" || device.peer_client || !peer_says_good) {
+          continue;
+        }
+        const bool behind = device.out_of_sync_kib > 0 && device.peer_disk == "UpToDate";
+        if (device.peer_disk == "Outdated" || behind) {
+          found.push_back({connection->pair, primary, peer, device.volume, behind,
+                           device.out_of_sync_kib});
+        }
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace breakwater::tls_migration

@@ -1,0 +1,175 @@
+#include "operator/core/tls_migration/observation.h"
+
+#include <algorithm>
+
+#include "operator/core/tls_migration/evidence.h"
+
+namespace breakwater::tls_migration {
+
+std::optional<Pair> Pair::Parse(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size()) {
+    return std::nullopt;
+  }
+  return Of(std::string(text.substr(0, slash)), std::string(text.substr(slash + 1)));
+}
+
+bool NodeView::Diskless() const {
+  return std::all_of(devices.begin(), devices.end(),
+                     [](const DrbdDevice& device) { return device.disk == "Diskless"; });
+}
+
+bool NodeView::AllUpToDate() const {
+  return !devices.empty() && std::all_of(devices.begin(), devices.end(), [](const DrbdDevice& d) {
+    return d.disk == "UpToDate";
+  });
+}
+
+bool NodeView::HasQuorum() const {
+  return std::all_of(devices.begin(), devices.end(),
+                     [](const DrbdDevice& device) { return device.quorum; });
+}
+
+std::vector<std::string> ResourceObservation::Primaries() const {
+  std::vector<std::string> names;
+  for (const auto& [name, node] : nodes) {
+    if (node.known && node.primary) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+bool ResourceObservation::AllKnown() const {
+  return !nodes.empty() && std::all_of(nodes.begin(), nodes.end(),
+                                       [](const auto& item) { return item.second.known; });
+}
+
+bool ResourceObservation::SuspendedUser() const {
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const auto& item) { return item.second.suspended_user; });
+}
+
+const NodeView* ResourceObservation::Node(std::string_view name) const {
+  const auto it = nodes.find(std::string(name));
+  return it == nodes.end() ? nullptr : &it->second;
+}
+
+const ConnectionView* ResourceObservation::Connection(const Pair& pair) const {
+  const auto it = connections.find(pair);
+  return it == connections.end() ? nullptr : &it->second;
+}
+
+std::vector<const ConnectionView*> ResourceObservation::ConnectionsOf(std::string_view node) const {
+  std::vector<const ConnectionView*> result;
+  for (const auto& [pair, connection] : connections) {
+    if (pair.Has(node)) {
+      result.push_back(&connection);
+    }
+  }
+  return result;
+}
+
+namespace {
+
+NodeView ReadNode(const std::string& name, const NodeReport* report, const std::string& resource) {
+  NodeView view;
+  view.name = name;
+  if (report == nullptr || !report->complete) {
+    return view;
+  }
+  const auto status = report->status.find(resource);
+  if (status == report->status.end()) {
+    return view;  // the node answers but does not have the resource: down, or not made yet
+  }
+  view.known = true;
+  view.node_id = status->second.node_id;
+  view.primary = status->second.role == "Primary";
+  view.suspended_user = status->second.suspended_user;
+  view.suspended_quorum = status->second.suspended_quorum;
+  view.devices = status->second.devices;
+  if (const auto show = report->show.find(resource); show != report->show.end()) {
+    view.quorum = show->second.quorum;
+    view.on_no_quorum = show->second.on_no_quorum;
+    view.on_no_data = show->second.on_no_data;
+  }
+  return view;
+}
+
+EndView ReadEnd(const NodeReport& report, const std::string& resource,
+                const DrbdConnection& connection) {
+  EndView end;
+  end.known = true;
+  end.peer_node_id = connection.peer_node_id;
+  end.state = connection.state;
+  end.tls = connection.tls;
+  end.peer_role = connection.peer_role;
+  end.devices = connection.devices;
+  end.sockets = ProofOf(connection, report.sockets, report.tls_stat);
+  const auto show = report.show.find(resource);
+  if (show == report.show.end()) {
+    return end;
+  }
+  for (const ShownConnection& shown : show->second.connections) {
+    if (shown.peer_node_id == connection.peer_node_id) {
+      end.transport = shown.transport;
+      end.load_balance_paths = shown.load_balance_paths;
+      // drbd-utils before 9.28 has no flag in status; `show` has it when it is not the default.
+      end.tls = end.tls ? end.tls : std::optional(shown.tls.value_or(false));
+    }
+  }
+  return end;
+}
+
+}  // namespace
+
+ResourceObservation BuildObservation(const std::string& resource,
+                                     const std::set<std::string>& members,
+                                     const std::map<std::string, NodeReport>& reports,
+                                     const ResourceLevels& levels, SystemTime now) {
+  ResourceObservation seen;
+  seen.resource = resource;
+  seen.observed_at = now;
+  seen.levels = levels;
+  std::set<std::string> names = members;
+  for (const auto& [node, report] : reports) {
+    const auto status = report.status.find(resource);
+    if (status == report.status.end()) {
+      continue;
+    }
+    names.insert(node);
+    for (const DrbdConnection& connection : status->second.connections) {
+      names.insert(connection.peer);
+    }
+  }
+  for (const std::string& name : names) {
+    const auto report = reports.find(name);
+    seen.nodes[name] =
+        ReadNode(name, report == reports.end() ? nullptr : &report->second, resource);
+  }
+  for (const auto& [node, report] : reports) {
+    const auto status = report.status.find(resource);
+    if (!report.complete || status == report.status.end()) {
+      continue;
+    }
+    for (const DrbdConnection& connection : status->second.connections) {
+      const Pair pair = Pair::Of(node, connection.peer);
+      ConnectionView& view = seen.connections[pair];
+      view.pair = pair;
+      (node == pair.a ? view.a : view.b) = ReadEnd(report, resource, connection);
+    }
+  }
+  return seen;
+}
+
+std::set<std::string> ResourcesIn(const std::map<std::string, NodeReport>& reports) {
+  std::set<std::string> names;
+  for (const auto& [node, report] : reports) {
+    for (const auto& [name, status] : report.status) {
+      names.insert(name);
+    }
+  }
+  return names;
+}
+
+}  // namespace breakwater::tls_migration

@@ -1,0 +1,37 @@
+#pragma once
+
+/// Parsers of what DRBD's tools and the kernel print on a node. Input is untrusted: no parser throws,
+/// recurses or keeps more than a bounded amount; what cannot be read is left out.
+/// Thread safety: pure functions. Samples of every format are in testdata/.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "operator/core/tls_migration/drbd_types.h"
+
+namespace breakwater::tls_migration {
+
+/// `drbdsetup status --json`; nothing when the text is not a JSON list.
+std::optional<std::map<std::string, DrbdStatus>> ParseStatus(std::string_view text);
+
+/// `drbdsetup show --json`; nothing when the text is not a JSON list. Shared secrets are not kept.
+std::optional<std::map<std::string, DrbdShow>> ParseShow(std::string_view text);
+
+/// `ss -tni`, with or without `-e`, `-H`, `-O`: info on the same or the following line. Rules: F24.
+SocketTable ParseSockets(std::string_view text);
+
+/// /proc/net/tls_stat; nothing when no counter is there.
+std::optional<TlsStat> ParseTlsStat(std::string_view text);
+
+/// The head of /proc/drbd, for the module's version and transports.
+void ParseProcDrbd(std::string_view text, DrbdVersions* versions);
+
+/// `drbdadm --version`.
+void ParseDrbdadmVersion(std::string_view text, DrbdVersions* versions);
+
+/// The output of kObserveScript (node_scripts.h).
+NodeReport ParseReport(const std::string& node, std::string_view text, bool truncated);
+
+}  // namespace breakwater::tls_migration

@@ -1,0 +1,328 @@
+#include "operator/core/tls_migration/planner.h"
+
+#include <algorithm>
+
+#include "operator/core/tls_migration/evidence.h"
+#include "operator/core/tls_migration/planner_internal.h"
+
+namespace breakwater::tls_migration {
+
+Decision Next(const ResourceObservation& seen, const Goal& goal, const RunState& run, SystemTime now,
+              GatePolicy policy) {
+  return internal::Planner(seen, goal, run, now, policy).Decide();
+}
+
+namespace internal {
+
+using std::chrono::milliseconds;
+
+Decision Planner::Decide() {
+  TrackStale();
+  Decision decision;
+  switch (run_.journal.step) {
+    case Step::kIdle:
+      decision = PlanStart();
+      break;
+    case Step::kCut:
+      decision = PlanCut();
+      break;
+    case Step::kReconnect:
+      decision = PlanReconnect();
+      break;
+    case Step::kSuspend:
+      decision = PlanSuspend();
+      break;
+    case Step::kResume:
+      decision = PlanResume();
+      break;
+    case Step::kFinish:
+      decision = PlanFinish();
+      break;
+    case Step::kHeal:
+      decision = PlanHealStep();
+      break;
+  }
+  decision.stale = DueStale();
+  return decision;
+}
+
+void Planner::TrackStale() {
+  std::map<StalePeer, SystemTime> since;
+  for (StalePeer stale : FindStale(seen_)) {
+    stale.kib = 0;  // the amount grows while the state stays the same
+    const auto before = run_.stale_since.find(stale);
+    since[stale] = before == run_.stale_since.end() ? now_ : before->second;
+  }
+  run_.stale_since = std::move(since);
+}
+
+std::vector<StalePeer> Planner::DueStale() const {
+  std::vector<StalePeer> due;
+  for (const auto& [stale, since] : run_.stale_since) {
+    if (now_ - since >= (stale.out_of_sync ? kOutOfSyncAfter : kStaleAfter)) {
+      due.push_back(stale);
+    }
+  }
+  return due;
+}
+
+// F12: healed before anything else, because the next reconnect would turn it into divergence.
+std::optional<Decision> Planner::PlanHeal() {
+  if (run_.stale_since.empty() || policy_ != GatePolicy::kEnforce) {
+    return std::nullopt;
+  }
+  const std::vector<StalePeer> due = DueStale();
+  if (due.empty()) {
+    return WaitFor("a peer disk is Outdated on an established connection; waiting whether it stays so",
+                   milliseconds(500));
+  }
+  const StalePeer& stale = due.front();
+  const std::string what = "stale peer " + stale.peer + " seen from " + stale.primary;
+  if (!goal_.heal_stale) {
+    return WaitFor(what + ": held, healing is switched off", milliseconds(5000));
+  }
+  if (const std::optional<std::string> obstacle = HealObstacle(seen_, stale)) {
+    return WaitFor(what + ": held, " + *obstacle);
+  }
+  if (TooEarly()) {
+    return WaitFor(what + ": waiting for the heal", milliseconds(500));
+  }
+  return HealNow(stale);
+}
+
+Decision Planner::HealNow(const StalePeer& stale) {
+  const bool suspended = run_.journal.step == Step::kSuspend || run_.journal.step == Step::kResume;
+  if (!suspended) {
+    Enter(Step::kHeal, stale.pair);
+  }
+  NodeOp op;
+  if (seen_.nodes.at(stale.primary).AllUpToDate()) {
+    op.kind = NodeOp::Kind::kInvalidateRemote;
+    op.node = stale.primary;
+    op.peer = stale.peer;
+  } else {  // a diskless Primary has no data to send: the peer fetches it from another copy
+    op.kind = NodeOp::Kind::kInvalidate;
+    op.node = stale.peer;
+  }
+  return Act(RunOnNodes{{{op}}}, "heal the stale peer " + stale.peer + " (F14)");
+}
+
+Decision Planner::PlanHealStep() {
+  if (std::optional<Decision> heal = PlanHeal()) {
+    return *heal;
+  }
+  const GateResult gate = Gate(/*may_be_suspended=*/true);
+  if (!gate.ok() && (gate.kind == GateResult::Kind::kResync || gate.kind == GateResult::Kind::kDisk ||
+                     gate.kind == GateResult::Kind::kStuck)) {
+    if (gate.kind == GateResult::Kind::kStuck) {
+      return PlanStuck(gate);
+    }
+    return WaitFor("healing: " + gate.reason, milliseconds(500));
+  }
+  // Healed, or something else is wrong now: go on with what the run was for.
+  if (run_.journal.strategy == Strategy::kNone) {
+    run_.journal = Journal{};
+    return PlanStart();
+  }
+  if (run_.journal.strategy == Strategy::kPairByPair && AnyCut()) {
+    for (const auto& [pair, connection] : seen_.connections) {
+      if (!connection.BothConnected()) {
+        Enter(Step::kReconnect, pair);
+        return PlanReconnect();
+      }
+    }
+  }
+  return PlanNextPair();
+}
+
+// A connection that is down although nothing of ours runs: F5 (the ends differ) or F6 (StandAlone).
+std::optional<Decision> Planner::PlanStartRepair() {
+  for (const auto& [pair, connection] : seen_.connections) {
+    if (!connection.BothKnown() || connection.BothConnected()) {
+      continue;
+    }
+    const bool tls = connection.a.tls.value_or(false) || connection.b.tls.value_or(false);
+    const bool mismatch = connection.a.tls != connection.b.tls;
+    const bool stand_alone = connection.a.stand_alone() || connection.b.stand_alone();
+    if (!tls || (!mismatch && !stand_alone)) {
+      continue;
+    }
+    for (const std::string& node : {pair.a, pair.b}) {
+      if (const auto unfit = goal_.unfit.find(node); unfit != goal_.unfit.end() && !mismatch) {
+        return End(Finished::Result::kBlocked,
+                   "connection " + pair.ToString() + " is down and node " + node + " is not ready: " +
+                       unfit->second);
+      }
+    }
+    if (TooEarly()) {
+      return WaitFor("connection " + pair.ToString() + " is down; waiting before the next try");
+    }
+    Enter(Step::kReconnect, pair);
+    return PlanReconnect();
+  }
+  return std::nullopt;
+}
+
+Decision Planner::PlanStart() {
+  if (std::optional<Decision> heal = PlanHeal()) {
+    return *heal;
+  }
+  if (seen_.SuspendedUser()) {
+    // Nobody is responsible: an old suspension that completed late (F2.7), or a person's.
+    Enter(Step::kResume);
+    return PlanResume();
+  }
+  if (!goal_.paused) {
+    if (std::optional<Decision> repair = PlanStartRepair()) {
+      return *repair;
+    }
+  }
+  const std::vector<Pair> pairs = PairsToSwitch(seen_, goal_.wanted);
+  if (!pairs.empty()) {
+    return PlanStartSwitch(pairs);
+  }
+  if (seen_.levels.known && seen_.AllKnown() && LinstorNeedsCleanup()) {
+    Enter(Step::kFinish);
+    return PlanFinish();
+  }
+  const GateResult gate = Gate();
+  return End(gate.ok() ? Finished::Result::kDone : Finished::Result::kBlocked,
+             gate.ok() ? "everything is as wanted" : gate.reason);
+}
+
+Decision Planner::PlanStartSwitch(const std::vector<Pair>& pairs) {
+  if (goal_.paused) {
+    return End(Finished::Result::kBlocked, "paused");
+  }
+  if (!seen_.levels.known) {
+    return End(Finished::Result::kBlocked, "LINSTOR cannot be reached");
+  }
+  for (const Pair& pair : pairs) {
+    for (const std::string& node : {pair.a, pair.b}) {
+      const auto unfit = goal_.unfit.find(node);
+      if (unfit != goal_.unfit.end() && goal_.wanted.at(pair)) {
+        return End(Finished::Result::kBlocked, "node " + node + " is not ready: " + unfit->second);
+      }
+    }
+    const ConnectionView& connection = seen_.connections.at(pair);
+    if (connection.BothConnected() && connection.a.tls == connection.b.tls &&
+        Effective(seen_.levels, pair.ToString()) != *connection.a.tls) {
+      return End(Finished::Result::kBlocked, "connection " + pair.ToString() +
+                                                 " is not pinned to what it runs");
+    }
+  }
+  if (const GateResult gate = Gate(); !gate.ok() && gate.kind != GateResult::Kind::kNotConfigured) {
+    return End(Finished::Result::kBlocked, gate.reason);
+  }
+  const StrategyPlan plan = ChooseStrategy(seen_, goal_);
+  if (plan.strategy == Strategy::kNone) {
+    return End(Finished::Result::kBlocked, plan.reason);
+  }
+  run_.journal.strategy = plan.strategy;
+  if (plan.strategy == Strategy::kSuspendIo) {
+    Enter(Step::kSuspend);
+    return PlanSuspend();
+  }
+  Enter(Step::kCut, pairs.front());
+  return PlanCut();
+}
+
+bool Planner::LinstorNeedsCleanup() const {
+  if (std::any_of(seen_.levels.pairs.begin(), seen_.levels.pairs.end(),
+                  [](const auto& item) { return item.second.ours; })) {
+    return true;
+  }
+  // A pin that says what would be there without it.
+  const Level& pin = seen_.levels.definition;
+  return pin.ours && !seen_.connections.empty() && KeepsEffective(RemovePin{});
+}
+
+bool Planner::Target(const Pair& pair) const {
+  const auto wanted = goal_.wanted.find(pair);
+  const bool goal = wanted != goal_.wanted.end() ? wanted->second : Effective(seen_.levels, pair.ToString());
+  if (!run_.journal.rolling_back) {
+    // A repair without a run restores what LINSTOR's configuration says, not what is wanted one day.
+    const bool repair = run_.journal.strategy == Strategy::kNone && seen_.levels.known;
+    return repair ? Effective(seen_.levels, pair.ToString()) : goal;
+  }
+  const Level own = PairLevel(seen_.levels, pair.ToString());
+  if (own.ours) {
+    return own.previous.value_or(!goal);
+  }
+  return seen_.levels.known ? Effective(seen_.levels, pair.ToString()) : !goal;
+}
+
+std::map<Pair, bool> Planner::Targets() const {
+  std::map<Pair, bool> targets;
+  for (const auto& [pair, connection] : seen_.connections) {
+    targets[pair] = Target(pair);
+  }
+  return targets;
+}
+
+GateResult Planner::Gate(bool may_be_suspended) const {
+  GateCheck check;
+  check.may_be_suspended = may_be_suspended;
+  check.policy = policy_;
+  return CheckGate(seen_, check);
+}
+
+bool Planner::AllConnected() const {
+  return std::all_of(seen_.connections.begin(), seen_.connections.end(),
+                     [](const auto& item) { return item.second.BothConnected(); });
+}
+
+bool Planner::AllConfigured() const {
+  return std::all_of(seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
+    return item.second.BothConfigured(Target(item.first));
+  });
+}
+
+bool Planner::AnyCut() const { return !AllConnected(); }
+
+Decision Planner::Make(Action action, std::string why, milliseconds poll) const {
+  Decision decision;
+  decision.action = std::move(action);
+  decision.run = run_;
+  decision.why = std::move(why);
+  decision.poll = poll;
+  return decision;
+}
+
+Decision Planner::WaitFor(std::string why, milliseconds poll) const {
+  return Make(Wait{}, std::move(why), poll);
+}
+
+Decision Planner::Act(Action action, std::string why, milliseconds poll) {
+  const milliseconds backoff =
+      std::min(goal_.timing.max_backoff, goal_.timing.first_backoff * (1 << std::min(run_.attempts, 5)));
+  ++run_.attempts;
+  run_.not_before = now_ + backoff;
+  return Make(std::move(action), std::move(why), poll);
+}
+
+Decision Planner::End(Finished::Result result, std::string why) {
+  if (result == Finished::Result::kDone) {
+    run_.not_before = {};
+    run_.attempts = 0;
+  }
+  run_.journal = Journal{};
+  run_.stuck_since.reset();
+  return Make(Finished{result}, std::move(why), milliseconds(1000));
+}
+
+void Planner::Enter(Step step, std::optional<Pair> pair) {
+  Journal& journal = run_.journal;
+  if (journal.step == step && journal.pair == pair) {
+    return;
+  }
+  journal.step = step;
+  journal.pair = std::move(pair);
+  journal.started_at = now_;
+  run_.attempts = 0;
+  run_.not_before = {};
+  run_.stuck_since.reset();
+}
+
+}  // namespace internal
+}  // namespace breakwater::tls_migration
