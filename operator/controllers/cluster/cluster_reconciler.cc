@@ -1,0 +1,236 @@
+#include "operator/controllers/cluster/cluster_reconciler.h"
+
+#include "operator/api/resources.h"
+#include "operator/base/log.h"
+#include "operator/base/rfc3339.h"
+#include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/core/admission/validate.h"
+#include "operator/core/cluster/controller_properties.h"
+#include "operator/core/render/render.h"
+#include "operator/linstor/props.h"
+
+namespace breakwater::controllers {
+namespace {
+
+constexpr std::int64_t kKib = 1024;
+
+/// The TLS switch of replication belongs to the controller of replication TLS: it goes to LINSTOR only
+/// when every existing volume is pinned, or LINSTOR's adjust would fail on each of them.
+const std::set<std::string>& ForeignProperties() {
+  static const std::set<std::string> kKeys{std::string(linstor::kPropertyTls)};
+  return kKeys;
+}
+
+core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps, const api::Object& cluster,
+                              const api::LinstorClusterSpec& spec, core::ImageConfig images,
+                              const std::string& pull_secret) {
+  core::ClusterInputs inputs{.name = cluster.name(),
+                             .spec = spec,
+                             .ns = deps.writers.operator_namespace,
+                             .nodes = deps.nodes.List(),
+                             .satellites = deps.satellites.List(),
+                             .images = std::move(images),
+                             .pull_secret = pull_secret};
+  for (const api::ObjectPtr& object : deps.configurations.List()) {
+    if (!object->deleting()) {
+      inputs.configurations.push_back(
+          {object->name(), api::DecodeLinstorSatelliteConfiguration(object->raw()).value});
+    }
+  }
+  return inputs;
+}
+
+/// Numbers that the last pass knew, for a pass that cannot ask LINSTOR.
+void KeepLastNumbers(const api::Object& cluster, api::LinstorClusterStatus& status) {
+  const auto number = [&](std::string_view key) -> std::optional<std::int64_t> {
+    const std::int64_t value = IntegerAt(cluster, {"status", key}, -1);
+    return value < 0 ? std::nullopt : std::optional(value);
+  };
+  const api::Json* last = api::FindPath(cluster.raw(), {"status"});
+  status.version = last == nullptr ? "" : api::StringAt(*last, "version");
+  status.number_of_volumes = number("numberOfVolumes");
+  status.number_of_snapshots = number("numberOfSnapshots");
+  status.total_capacity_bytes = number("availableCapacityBytes");
+  status.free_capacity_bytes = number("freeCapacityBytes");
+}
+
+}  // namespace
+
+const std::vector<api::ResourceInfo>& ClusterPruneKinds() {
+  static const std::vector<api::ResourceInfo> kKinds{
+      api::kLinstorSatellite, api::kService,     api::kServiceAccount, api::kConfigMap,
+      api::kSecret,           api::kDaemonSet,   api::kDeployment,     api::kRole,
+      api::kClusterRole,      api::kRoleBinding, api::kClusterRoleBinding, api::kCertificate};
+  return kKinds;
+}
+
+Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
+                                                             const api::ObjectKey& key) {
+  const api::ObjectPtr cluster = deps_.clusters.Get(key);
+  if (!cluster || cluster->deleting()) {
+    return runtime::Requeue{};  // what it owns goes with it
+  }
+  const api::Decoded<api::LinstorClusterSpec> decoded = api::DecodeLinstorCluster(cluster->raw());
+  Pass pass{.cluster = *cluster, .spec = decoded.value};
+  api::FieldErrors errors = decoded.errors;
+  const core::ValidationResult valid = core::ValidateCluster(decoded.value, nullptr);
+  errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+  if (!errors.empty()) {
+    pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
+  }
+  KeepLastNumbers(*cluster, pass.status);
+  ApplyHalf(ctx, pass);
+  LinstorHalf(ctx, pass);
+  CountSatellites(pass);
+  WriteStatus(ctx, pass);
+  if (pass.error) {
+    return Unexpected{*pass.error};
+  }
+  return runtime::Requeue{pass.linstor_settled ? options_.requeue_interval
+                                               : options_.retry_interval};
+}
+
+void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
+  Result<core::ImageConfig, Error> images = deps_.images.Get();
+  if (!images) {
+    pass.conditions.AddError(api::kConditionApplied, images.error().message);
+    return;  // the ConfigMap's arrival triggers the next pass
+  }
+  core::ClusterRendering rendering = core::RenderCluster(
+      InputsFor(deps_, pass.cluster, pass.spec, std::move(*images), options_.pull_secret));
+  std::vector<std::string> problems;
+  for (const core::RenderProblem& problem : rendering.problems) {
+    problems.push_back(problem.ToString());
+  }
+  ApplyReport report =
+      ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
+  if (problems.empty()) {
+    PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
+  }
+  if (report.written > 0) {
+    deps_.log.Info("applied", {{"name", pass.cluster.name()}, {"changes", report.written}});
+  }
+  problems.insert(problems.end(), report.errors.begin(), report.errors.end());
+  pass.error = report.error;
+  if (problems.empty()) {
+    pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+  } else {
+    pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
+  }
+}
+
+void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
+  const Result<std::shared_ptr<linstor::Client>, Error> client =
+      deps_.linstor.ClientFor(pass.cluster.name());
+  if (!client) {
+    pass.conditions.AddError(api::kConditionAvailable,
+                             "Controller unreachable: " + client.error().message);
+    pass.conditions.AddUnknown(api::kConditionConfigured, "Controller unreachable");
+    return;
+  }
+  const linstor::LinstorResult<linstor::ControllerVersion> version = (*client)->GetVersion(ctx);
+  if (!version) {
+    pass.conditions.AddError(api::kConditionAvailable,
+                             "Controller unreachable: " + version.error().message());
+    pass.conditions.AddUnknown(api::kConditionConfigured, "Controller unreachable");
+    return;
+  }
+  pass.linstor_settled = true;
+  pass.status.version = version->version;
+  pass.conditions.AddSuccess(api::kConditionAvailable,
+                             "Controller " + version->version + " (API: " +
+                                 version->rest_api_version + ", Git: " + version->git_hash +
+                                 ") reachable at '" + (*client)->url() + "'");
+  SyncProperties(ctx, **client, pass);
+  ReadUsage(ctx, **client, pass);
+}
+
+void ClusterReconciler::SyncProperties(const Context& ctx, linstor::Client& client,
+                                       Pass& pass) const {
+  const linstor::LinstorResult<linstor::Props> current = client.GetControllerProps(ctx);
+  if (!current) {
+    pass.conditions.AddError(api::kConditionConfigured,
+                             "Failed to read properties: " + current.error().message());
+    pass.linstor_settled = false;
+    return;
+  }
+  const linstor::PropsChange change =
+      linstor::DiffProps(*current, core::DesiredControllerProperties(pass.spec.properties),
+                         ForeignProperties());
+  if (!change.empty()) {
+    const linstor::LinstorResult<linstor::Reply> changed =
+        client.ModifyControllerProps(ctx, change);
+    if (!changed) {
+      pass.conditions.AddError(api::kConditionConfigured,
+                               "Failed to set properties: " + changed.error().message());
+      pass.linstor_settled = false;
+      return;
+    }
+    deps_.log.Info("LINSTOR controller properties changed",
+                   {{"name", pass.cluster.name()},
+                    {"set", change.override_props.size()},
+                    {"deleted", change.delete_props.size()}});
+  }
+  pass.conditions.AddSuccess(api::kConditionConfigured, "Properties applied");
+}
+
+void ClusterReconciler::ReadUsage(const Context& ctx, linstor::Client& client, Pass& pass) const {
+  const auto pools = client.ListStoragePools(ctx, "");
+  const auto definitions = client.ListResourceDefinitions(ctx);
+  const auto snapshots = client.ListSnapshots(ctx);
+  if (!pools || !definitions || !snapshots) {
+    pass.conditions.AddError(
+        api::kConditionConfigured,
+        "Failed to read usage: " + (!pools         ? pools.error().message()
+                                    : !definitions ? definitions.error().message()
+                                                   : snapshots.error().message()));
+    pass.linstor_settled = false;
+    return;
+  }
+  std::int64_t total = 0;
+  std::int64_t free = 0;
+  for (const linstor::StoragePool& pool : *pools) {
+    if (pool.provider_kind != "DISKLESS") {
+      total += pool.total_kib.value_or(0) * kKib;
+      free += pool.free_kib.value_or(0) * kKib;
+    }
+  }
+  pass.status.total_capacity_bytes = total;
+  pass.status.free_capacity_bytes = free;
+  pass.status.number_of_volumes = static_cast<std::int64_t>(definitions->size());
+  pass.status.number_of_snapshots = static_cast<std::int64_t>(snapshots->size());
+}
+
+void ClusterReconciler::CountSatellites(Pass& pass) const {
+  std::int64_t scheduled = 0;
+  std::int64_t running = 0;
+  for (const api::ObjectPtr& satellite : deps_.satellites.ListByController(pass.cluster.uid())) {
+    ++scheduled;
+    for (const api::ObjectPtr& pod :
+         deps_.pods.ListByLabel(std::string(api::kLabelSatellite), satellite->uid())) {
+      if (!pod->deleting() && IsReady(*pod)) {
+        ++running;
+        break;
+      }
+    }
+  }
+  pass.status.scheduled_satellites = scheduled;
+  pass.status.running_satellites = running;
+}
+
+void ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
+  // Other controllers own further conditions and status.replicationTLS: never send those.
+  pass.status.conditions = pass.conditions.Build(
+      ConditionsOf(pass.cluster, StandardConditions()), pass.cluster.generation(),
+      FormatRfc3339(ctx.clock().SystemNow()));
+  const Result<void, Error> written =
+      ApplyOwnStatus(ctx, deps_.writers.applier, deps_.clusters, pass.cluster,
+                     api::ToJson(pass.status),
+                     {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
+  if (!written && !pass.error) {
+    pass.error = written.error();
+  }
+}
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,77 @@
+#pragma once
+
+/// ClusterReconciler: everything that belongs to a LinstorCluster as a whole.
+///
+/// Two halves that do not wait for each other: the Kubernetes half renders and applies objects, the
+/// LINSTOR half looks at the controller and its properties. One of them failing shows in the conditions
+/// and stops nothing of the other.
+
+#include <chrono>
+#include <string>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/controllers/common/apply_objects.h"
+#include "operator/controllers/common/image_source.h"
+#include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/core/status/conditions.h"
+#include "operator/runtime/controller.h"
+
+namespace breakwater::controllers {
+
+struct ClusterReconcilerOptions {
+  std::string pull_secret{};  ///< "": none
+  /// How often LINSTOR is looked at although nothing changed. Source: Piraeus Operator v2.
+  std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
+  /// The same while LINSTOR does not answer or refuses. 10 s: soon enough for a person who waits; a look
+  /// costs the API server nothing.
+  std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+};
+
+/// Everything is borrowed and outlives the reconciler.
+struct ClusterReconcilerDeps {
+  const runtime::Store& clusters;
+  const runtime::Store& configurations;
+  const runtime::Store& satellites;
+  const runtime::Store& nodes;
+  const runtime::Store& pods;
+  const Writers& writers;
+  const ImageSource& images;
+  LinstorProvider& linstor;
+  const Logger& log;
+};
+
+/// Thread safety: see runtime::Reconciler.
+class ClusterReconciler final : public runtime::Reconciler {
+ public:
+  ClusterReconciler(ClusterReconcilerDeps deps, ClusterReconcilerOptions options)
+      : deps_(deps), options_(std::move(options)) {}
+
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
+                                            const api::ObjectKey& key) override;
+
+ private:
+  /// Findings of one reconcile.
+  struct Pass {
+    const api::Object& cluster;
+    const api::LinstorClusterSpec& spec;
+    core::ConditionSet conditions{};
+    api::LinstorClusterStatus status{};
+    std::optional<Error> error{};
+    bool linstor_settled = false;  ///< LINSTOR answered and has what it should
+  };
+
+  void ApplyHalf(const Context& ctx, Pass& pass) const;
+  void LinstorHalf(const Context& ctx, Pass& pass) const;
+  void SyncProperties(const Context& ctx, linstor::Client& client, Pass& pass) const;
+  void ReadUsage(const Context& ctx, linstor::Client& client, Pass& pass) const;
+  void CountSatellites(Pass& pass) const;
+  void WriteStatus(const Context& ctx, Pass& pass) const;
+
+  const ClusterReconcilerDeps deps_;
+  const ClusterReconcilerOptions options_;
+};
+
+/// Kinds that are deleted when a LinstorCluster no longer asks for an object of them.
+const std::vector<api::ResourceInfo>& ClusterPruneKinds();
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,60 @@
+#include "operator/controllers/common/status_tools.h"
+
+#include <algorithm>
+
+namespace breakwater::controllers {
+
+std::vector<api::Condition> ConditionsOf(const api::Object& object,
+                                         const std::vector<std::string_view>& types) {
+  std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
+  std::erase_if(conditions, [&](const api::Condition& condition) {
+    return std::find(types.begin(), types.end(), condition.type) == types.end();
+  });
+  return conditions;
+}
+
+const std::vector<std::string_view>& StandardConditions() {
+  static const std::vector<std::string_view> kTypes{
+      api::kConditionApplied, api::kConditionAvailable, api::kConditionConfigured};
+  return kTypes;
+}
+
+bool IsTrueNow(const api::Object& object, std::string_view type) {
+  const std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
+  const api::Condition* condition = api::FindCondition(conditions, type);
+  return condition != nullptr && condition->status == "True" &&
+         condition->observed_generation == object.generation();
+}
+
+bool IsReady(const api::Object& object) {
+  const std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
+  const api::Condition* condition = api::FindCondition(conditions, "Ready");
+  return condition != nullptr && condition->status == "True";
+}
+
+std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit) {
+  std::string text;
+  for (const std::string& line : lines) {
+    text += (text.empty() ? "" : "; ") + line;
+    if (text.size() > limit) {
+      text.resize(limit);
+      // Do not leave half a UTF-8 character: the API server refuses it.
+      while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0U) == 0x80U) {
+        text.pop_back();
+      }
+      if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0U) {
+        text.pop_back();
+      }
+      return text + " ...";
+    }
+  }
+  return text;
+}
+
+std::int64_t IntegerAt(const api::Object& object, std::initializer_list<std::string_view> path,
+                       std::int64_t fallback) {
+  const api::Json* value = api::FindPath(object.raw(), path);
+  return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : fallback;
+}
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,35 @@
+#pragma once
+
+/// Small tools for status and pods that several controllers use. Pure.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operator/api/condition.h"
+#include "operator/api/object.h"
+
+namespace breakwater::controllers {
+
+/// The conditions of `object` with one of these types. With server-side apply every field manager must
+/// send its own conditions only: sending those of others would take them over.
+std::vector<api::Condition> ConditionsOf(const api::Object& object,
+                                         const std::vector<std::string_view>& types);
+
+/// The conditions that the controllers of LinstorCluster and LinstorSatellite own.
+const std::vector<std::string_view>& StandardConditions();
+
+/// Whether the condition is True and was set for the current generation.
+bool IsTrueNow(const api::Object& object, std::string_view type);
+
+/// Whether the condition Ready of a Pod or Node is True.
+bool IsReady(const api::Object& object);
+
+/// Lines joined by "; ", cut after `limit` characters: conditions are shown in tables.
+std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit = 2000);
+
+/// The integer at a path of member names, or `fallback`.
+std::int64_t IntegerAt(const api::Object& object, std::initializer_list<std::string_view> path,
+                       std::int64_t fallback);
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,63 @@
+#pragma once
+
+/// NodeConnectionReconciler: properties and network paths between pairs of nodes, from all
+/// LinstorNodeConnections together. There is one key for all of them (kAllNodeConnections), because
+/// several objects may speak of one pair and the result is their merge.
+
+#include <chrono>
+#include <string>
+
+#include "operator/api/linstor_node_connection.h"
+#include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/core/cluster/node_connections.h"
+#include "operator/runtime/apply.h"
+#include "operator/runtime/controller.h"
+
+namespace breakwater::controllers {
+
+/// The only key of this controller's queue.
+inline const api::ObjectKey kAllNodeConnections{"", "all"};
+
+struct NodeConnectionReconcilerOptions {
+  std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
+  std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+};
+
+/// Everything is borrowed and outlives the reconciler.
+struct NodeConnectionReconcilerDeps {
+  const runtime::Store& connections;
+  const runtime::Store& clusters;
+  const runtime::Store& satellites;
+  const runtime::Store& nodes;
+  const runtime::Applier& applier;
+  LinstorProvider& linstor;
+  const Logger& log;
+};
+
+/// Thread safety: see runtime::Reconciler.
+class NodeConnectionReconciler final : public runtime::Reconciler {
+ public:
+  NodeConnectionReconciler(NodeConnectionReconcilerDeps deps,
+                           NodeConnectionReconcilerOptions options)
+      : deps_(deps), options_(options) {}
+
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
+                                            const api::ObjectKey& key) override;
+
+ private:
+  using Desired = std::map<core::NodePair, std::map<std::string, std::string>>;
+
+  /// Nothing, or what went wrong in this cluster.
+  std::vector<std::string> SyncCluster(
+      const Context& ctx, const api::Object& cluster,
+      const std::vector<api::LinstorNodeConnectionSpec>& specs) const;
+  std::vector<std::string> SyncPairs(const Context& ctx, linstor::Client& client,
+                                     const Desired& desired) const;
+  Result<void, Error> WriteStatus(const Context& ctx, const api::Object& connection,
+                                  const std::vector<std::string>& errors) const;
+
+  const NodeConnectionReconcilerDeps deps_;
+  const NodeConnectionReconcilerOptions options_;
+};
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,126 @@
+#include "operator/controllers/satellite/node_registration.h"
+
+#include <algorithm>
+
+#include "operator/api/resources.h"
+#include "operator/core/satellite/properties.h"
+#include "operator/linstor/props.h"
+
+namespace breakwater::controllers {
+namespace {
+
+core::SatelliteInterface AsInterface(const linstor::NetInterface& netif) {
+  return {.name = netif.name,
+          .address = netif.address,
+          .port = netif.satellite_port.value_or(0),
+          .encryption = netif.satellite_encryption_type};
+}
+
+linstor::NetInterface AsNetInterface(const core::SatelliteInterface& netif) {
+  return {.name = netif.name,
+          .address = netif.address,
+          .satellite_port = netif.port,
+          .satellite_encryption_type = netif.encryption};
+}
+
+linstor::Node AsNode(const WantedNode& wanted) {
+  linstor::Node node{.name = wanted.name, .props = linstor::WithBookkeeping(wanted.props)};
+  for (const core::SatelliteInterface& netif : wanted.interfaces) {
+    node.net_interfaces.push_back(AsNetInterface(netif));
+  }
+  return node;
+}
+
+template <typename T>
+Result<void, Error> Checked(const linstor::LinstorResult<T>& result, const std::string& what) {
+  if (!result) {
+    return Unexpected{result.error().ToError().WithContext(what)};
+  }
+  return {};
+}
+
+Result<linstor::Node, Error> FindOrCreate(const Context& ctx, linstor::Client& client,
+                                          const WantedNode& wanted) {
+  linstor::LinstorResult<linstor::Node> found = client.GetNode(ctx, wanted.name);
+  if (!found && found.error().IsNotFound()) {
+    BREAKWATER_RETURN_IF_ERROR(
+        Checked(client.CreateNode(ctx, AsNode(wanted)), "create node " + wanted.name));
+    found = client.GetNode(ctx, wanted.name);
+  }
+  BREAKWATER_RETURN_IF_ERROR(Checked(found, "read node " + wanted.name));
+  return std::move(*found);
+}
+
+Result<bool, Error> SyncInterfaces(const Context& ctx, linstor::Client& client,
+                                   const WantedNode& wanted, const linstor::Node& node) {
+  bool changed = false;
+  std::set<std::string> obsolete = core::ManagedInterfaces(node.props);
+  for (const core::SatelliteInterface& netif : wanted.interfaces) {
+    obsolete.erase(netif.name);
+    const auto found =
+        std::find_if(node.net_interfaces.begin(), node.net_interfaces.end(),
+                     [&](const linstor::NetInterface& item) { return item.name == netif.name; });
+    const std::string what = "interface " + netif.name + " of node " + wanted.name;
+    if (found == node.net_interfaces.end()) {
+      BREAKWATER_RETURN_IF_ERROR(Checked(
+          client.CreateNetInterface(ctx, wanted.name, AsNetInterface(netif)), "create " + what));
+      changed = true;
+    } else if (!core::SameInterface(AsInterface(*found), netif)) {
+      BREAKWATER_RETURN_IF_ERROR(Checked(
+          client.ModifyNetInterface(ctx, wanted.name, AsNetInterface(netif)), "modify " + what));
+      changed = true;
+    }
+  }
+  for (const linstor::NetInterface& netif : node.net_interfaces) {
+    if (obsolete.contains(netif.name)) {
+      BREAKWATER_RETURN_IF_ERROR(
+          Checked(client.DeleteNetInterface(ctx, wanted.name, netif.name),
+                  "delete interface " + netif.name + " of node " + wanted.name));
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+}  // namespace
+
+Result<WantedNode, Error> DescribeNode(const api::Object& node, const api::Object& pod,
+                                       const api::LinstorSatelliteSpec& spec) {
+  WantedNode wanted{.name = node.name(), .interfaces = core::DesiredInterfaces(pod, spec)};
+  if (wanted.interfaces.empty()) {
+    return Unexpected{Error{ErrorClass::kTransient, "Pod " + pod.key().ToString() +
+                                                        " has no address of the wanted families"}};
+  }
+  BREAKWATER_ASSIGN_OR_RETURN(wanted.props, core::ResolveProperties(node, spec.properties));
+  wanted.props[std::string(api::kPropertyManagedBy)] = api::kPropertyManagedByValue;
+  wanted.props[std::string(api::kPropertyConfiguredInterfaces)] =
+      core::ConfiguredInterfacesValue(wanted.interfaces);
+  return wanted;
+}
+
+Result<linstor::Node, Error> SyncNode(const Context& ctx, linstor::Client& client,
+                                      const WantedNode& wanted) {
+  BREAKWATER_ASSIGN_OR_RETURN(linstor::Node node, FindOrCreate(ctx, client, wanted));
+  bool changed = false;
+  if (node.HasFlag("EVACUATE") || node.HasFlag("EVICTED")) {
+    BREAKWATER_RETURN_IF_ERROR(
+        Checked(client.RestoreNode(ctx, wanted.name), "restore node " + wanted.name));
+    changed = true;
+  }
+  // Interfaces before properties: the property that lists them must not promise what is not there,
+  // and the old list is needed to find those that are obsolete.
+  BREAKWATER_ASSIGN_OR_RETURN(const bool interfaces, SyncInterfaces(ctx, client, wanted, node));
+  const linstor::PropsChange change = linstor::DiffProps(node.props, wanted.props);
+  if (!change.empty()) {
+    BREAKWATER_RETURN_IF_ERROR(Checked(client.ModifyNode(ctx, wanted.name, change),
+                                       "set properties of node " + wanted.name));
+  }
+  if (changed || interfaces || !change.empty()) {
+    linstor::LinstorResult<linstor::Node> again = client.GetNode(ctx, wanted.name);
+    BREAKWATER_RETURN_IF_ERROR(Checked(again, "read node " + wanted.name));
+    node = std::move(*again);
+  }
+  return node;
+}
+
+}  // namespace breakwater::controllers

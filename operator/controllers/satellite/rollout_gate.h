@@ -1,0 +1,50 @@
+#pragma once
+
+/// RolloutGate: lets satellites change one after the other.
+///
+/// Each satellite has its own DaemonSet, so a setting that concerns all of them would restart all at
+/// once, and with them the tools that DRBD's handlers and LINSTOR need. A change of a running satellite
+/// therefore waits until no other satellite of the cluster is changing or has failed to come back:
+/// trouble stops the rollout. A satellite that is down anyway may always change, because that is how a
+/// repair reaches it; a new one may always start.
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "operator/api/object.h"
+
+namespace breakwater::controllers {
+
+/// How another satellite of the same cluster is doing.
+struct SatelliteState {
+  std::string node{};
+  api::ObjectPtr daemon_set{};  ///< null: not made yet
+  bool linstor_online = true;   ///< LINSTOR's word; true when LINSTOR cannot be asked
+};
+
+/// Thread safety: all methods may be called from any thread.
+class RolloutGate {
+ public:
+  explicit RolloutGate(int max_unavailable) : max_unavailable_(max_unavailable) {}
+
+  /// "" when `node` may change now (then call End afterwards), else the reason to wait.
+  std::string Begin(const std::string& node, const std::vector<SatelliteState>& others);
+
+  /// The change was made and the DaemonSet has this generation now; 0 = nothing was changed.
+  void End(const std::string& node, std::int64_t generation);
+
+ private:
+  bool Changing(const SatelliteState& state) const;
+
+  const int max_unavailable_;
+  std::mutex mutex_;
+  /// What this process changed, because the store may not show it yet. -1: the change is being made.
+  std::map<std::string, std::int64_t> changed_;  // guarded by mutex_
+};
+
+/// All pods that the DaemonSet wants run its current template and are ready.
+bool IsSettled(const api::Object& daemon_set);
+
+}  // namespace breakwater::controllers

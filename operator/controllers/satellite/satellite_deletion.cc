@@ -1,0 +1,120 @@
+// What happens to a satellite's node in LINSTOR when the LinstorSatellite is deleted.
+
+#include <algorithm>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/resources.h"
+#include "operator/base/log.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/satellite/satellite_reconciler.h"
+
+namespace breakwater::controllers {
+namespace {
+
+bool NotFound(const linstor::LinstorResult<linstor::Node>& node) {
+  return !node && node.error().IsNotFound();
+}
+
+}  // namespace
+
+bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
+  if (pass.spec.deletion_policy == api::DeletionPolicy::kRetain) {
+    return true;  // LINSTOR keeps the node, its pod goes with the LinstorSatellite
+  }
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  if (!cluster || cluster->deleting()) {
+    return true;  // the whole cluster goes: nobody would take the data
+  }
+  Result<std::shared_ptr<linstor::Client>, Error> client =
+      deps_.linstor.ClientFor(pass.spec.cluster_ref.name);
+  if (!client) {
+    pass.conditions.AddError(api::kConditionAvailable, "Controller unreachable");
+    return false;
+  }
+  pass.client = std::move(*client);
+  return pass.spec.deletion_policy == api::DeletionPolicy::kDelete ? RemoveLost(ctx, pass)
+                                                                   : Evacuate(ctx, pass);
+}
+
+bool SatelliteReconciler::RemoveLost(const Context& ctx, Pass& pass) const {
+  // LINSTOR calls a node lost only when it is not connected: the pod goes first.
+  ApplyReport report;
+  PruneObjects(ctx, deps_.writers, pass.satellite, {api::kDaemonSet}, report);
+  if (!report.ok()) {
+    pass.error = report.error;
+    return false;
+  }
+  if (!deps_.pods.ListByLabel(std::string(api::kLabelSatellite), pass.satellite.uid()).empty()) {
+    pass.conditions.AddPending(api::kConditionSatelliteDeleted, "Waiting for the Pod to end",
+                               "Waiting");
+    return false;
+  }
+  const auto lost = pass.client->LostNode(ctx, pass.satellite.name());
+  if (!lost && !lost.error().IsNotFound()) {
+    pass.conditions.AddError(api::kConditionSatelliteDeleted, lost.error().message());
+    return false;
+  }
+  deps_.log.Info("node removed from LINSTOR", {{"node", pass.satellite.name()}});
+  return true;
+}
+
+bool SatelliteReconciler::Evacuate(const Context& ctx, Pass& pass) {
+  const std::string& name = pass.satellite.name();
+  const linstor::LinstorResult<linstor::Node> node = pass.client->GetNode(ctx, name);
+  if (NotFound(node)) {
+    return true;
+  }
+  const auto resources = node ? pass.client->ListResources(ctx, name, "")
+                              : Unexpected{linstor::LinstorError(node.error())};
+  if (!node || !resources) {
+    pass.conditions.AddError(api::kConditionSatelliteEvacuated,
+                             node ? resources.error().message() : node.error().message());
+    return false;
+  }
+  if (!node->HasFlag("EVACUATE")) {
+    return MayEvacuate(ctx, pass, *node);
+  }
+  if (!resources->empty()) {
+    pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                               std::to_string(resources->size()) + " resources left on the node",
+                               "InProgress");
+    return false;
+  }
+  const auto deleted = pass.client->DeleteNode(ctx, name);
+  if (!deleted && !deleted.error().IsNotFound()) {
+    pass.conditions.AddError(api::kConditionSatelliteEvacuated, deleted.error().message());
+    return false;
+  }
+  deps_.log.Info("node evacuated and removed from LINSTOR", {{"node", name}});
+  return true;
+}
+
+bool SatelliteReconciler::MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node) {
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const std::int64_t limit =
+      cluster ? IntegerAt(*cluster, {"spec", "maxConcurrentEvacuations"}, 0) : 0;
+  const std::lock_guard lock(evacuation_mutex_);
+  const auto nodes = pass.client->ListNodes(ctx);
+  if (!nodes) {
+    pass.conditions.AddError(api::kConditionSatelliteEvacuated, nodes.error().message());
+    return false;
+  }
+  const auto running = std::count_if(nodes->begin(), nodes->end(), [](const linstor::Node& item) {
+    return item.HasFlag("EVACUATE");
+  });
+  if (limit > 0 && running >= limit) {
+    pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                               "Other satellites are being evacuated", "Waiting");
+    return false;
+  }
+  const auto started = pass.client->EvacuateNode(ctx, node.name);
+  if (!started) {
+    pass.conditions.AddError(api::kConditionSatelliteEvacuated, started.error().message());
+    return false;
+  }
+  deps_.log.Info("evacuation started", {{"node", node.name}});
+  pass.conditions.AddPending(api::kConditionSatelliteEvacuated, "Evacuation started", "InProgress");
+  return false;
+}
+
+}  // namespace breakwater::controllers

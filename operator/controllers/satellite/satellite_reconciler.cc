@@ -1,0 +1,209 @@
+#include "operator/controllers/satellite/satellite_reconciler.h"
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/resources.h"
+#include "operator/base/log.h"
+#include "operator/base/rfc3339.h"
+#include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/core/admission/validate.h"
+#include "operator/core/render/render.h"
+#include "operator/core/status/ownership.h"
+#include "operator/runtime/finalizer.h"
+#include "operator/runtime/subset.h"
+
+namespace breakwater::controllers {
+namespace {
+
+const std::vector<api::ResourceInfo>& PruneKinds() {
+  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap,
+                                                     api::kSecret, api::kCertificate};
+  return kKinds;
+}
+
+const api::Json* FindDaemonSet(const std::vector<api::Json>& objects) {
+  for (const api::Json& object : objects) {
+    if (api::StringAt(object, "kind") == api::kDaemonSet.kind) {
+      return &object;
+    }
+  }
+  return nullptr;
+}
+
+/// Whether applying `desired` restarts the pod: the template as rendered is not what runs. The template
+/// that was applied last is not kept, so a removed field alone is only seen by the hash of the whole.
+bool ChangesRunning(api::Json desired, const api::Object& owner, const api::ObjectPtr& live) {
+  if (!live || !core::SetControllerOwner(&desired, owner)) {
+    return false;  // nothing runs, or the apply will fail and say why
+  }
+  desired = runtime::NormalizeDesired(std::move(desired));
+  return runtime::FirstDifference(desired, live->raw()).has_value() ||
+         live->annotation(runtime::kAppliedHash) != runtime::DesiredHash(desired);
+}
+
+}  // namespace
+
+Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ctx,
+                                                               const api::ObjectKey& key) {
+  const api::ObjectPtr satellite = deps_.satellites.Get(key);
+  if (!satellite) {
+    gate_.End(key.name, 0);
+    return runtime::Requeue{};
+  }
+  const api::Decoded<api::LinstorSatelliteSpec> decoded =
+      api::DecodeLinstorSatellite(satellite->raw());
+  Pass pass{.satellite = *satellite,
+            .spec = decoded.value,
+            .node = deps_.nodes.Get({"", satellite->name()})};
+  if (satellite->deleting()) {
+    if (!runtime::HasFinalizer(*satellite, std::string(api::kSatelliteFinalizer))) {
+      return runtime::Requeue{};  // somebody else's finalizer holds it
+    }
+    if (Remove(ctx, pass)) {
+      BREAKWATER_RETURN_IF_ERROR(runtime::RemoveFinalizer(ctx, deps_.writers.client,
+                                                          api::kLinstorSatellite, *satellite,
+                                                          std::string(api::kSatelliteFinalizer)));
+      gate_.End(key.name, 0);
+      return runtime::Requeue{};
+    }
+  } else {
+    api::FieldErrors errors = decoded.errors;
+    const core::ValidationResult valid = core::ValidateSatellite(decoded.value, nullptr);
+    errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+    if (!errors.empty()) {
+      pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
+    }
+    Keep(ctx, pass);
+  }
+  WriteStatus(ctx, pass);
+  if (pass.error) {
+    return Unexpected{*pass.error};
+  }
+  return runtime::Requeue{pass.settled && !pass.waiting ? options_.requeue_interval : options_.retry_interval};
+}
+
+void SatelliteReconciler::Keep(const Context& ctx, Pass& pass) {
+  const Result<void, Error> guarded =
+      runtime::AddFinalizer(ctx, deps_.writers.client, api::kLinstorSatellite, pass.satellite,
+                            std::string(api::kSatelliteFinalizer));
+  if (!guarded) {
+    pass.error = guarded.error().WithContext("add finalizer");
+    return;
+  }
+  if (!pass.node) {
+    pass.conditions.AddError(api::kConditionApplied,
+                             "Node " + pass.satellite.name() + " does not exist");
+    return;
+  }
+  Result<std::shared_ptr<linstor::Client>, Error> client =
+      deps_.linstor.ClientFor(pass.spec.cluster_ref.name);
+  if (client) {
+    pass.client = std::move(*client);
+  }
+  ApplyHalf(ctx, pass);
+  LinstorHalf(ctx, pass);
+}
+
+void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
+  Result<core::ImageConfig, Error> images = deps_.images.Get();
+  if (!images) {
+    pass.conditions.AddError(api::kConditionApplied, images.error().message);
+    return;
+  }
+  core::SatelliteRendering rendering =
+      core::RenderSatellite({.name = pass.satellite.name(),
+                             .uid = pass.satellite.uid(),
+                             .spec = pass.spec,
+                             .node = pass.node,
+                             .ns = deps_.writers.operator_namespace,
+                             .images = std::move(*images),
+                             .external_controller_version = ExternalVersion(ctx, pass)});
+  std::vector<std::string> problems;
+  for (const core::RenderProblem& problem : rendering.problems) {
+    problems.push_back(problem.ToString());
+  }
+  if (!problems.empty()) {
+    // What runs stays as it is: half a satellite is worse than an old one.
+    pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
+    return;
+  }
+  const std::string wait = AwaitTurn(ctx, pass, rendering.objects);
+  if (!wait.empty()) {
+    pass.conditions.AddPending(api::kConditionApplied, "Change prepared, " + wait,
+                               "RolloutWaiting");
+    pass.waiting = true;
+    return;
+  }
+  ApplyReport report =
+      ApplyObjects(ctx, deps_.writers, pass.satellite, std::move(rendering.objects));
+  PruneObjects(ctx, deps_.writers, pass.satellite, PruneKinds(), report);
+  const runtime::ObjectId id{"apps", "DaemonSet",
+                             {deps_.writers.operator_namespace,
+                              core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)}};
+  const auto made = report.generations.find(id);
+  gate_.End(pass.satellite.name(), made == report.generations.end() ? 0 : made->second);
+  if (report.written > 0) {
+    deps_.log.Info("applied", {{"name", pass.satellite.name()}, {"changes", report.written}});
+  }
+  pass.error = report.error;
+  if (report.ok()) {
+    pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+  } else {
+    pass.conditions.AddError(api::kConditionApplied, JoinBounded(report.errors));
+  }
+}
+
+std::string SatelliteReconciler::AwaitTurn(const Context& ctx, Pass& pass,
+                                           const std::vector<api::Json>& objects) {
+  const api::Json* desired = FindDaemonSet(objects);
+  const api::ObjectPtr live =
+      deps_.daemon_sets.Get({deps_.writers.operator_namespace,
+                             core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)});
+  if (desired == nullptr || !ChangesRunning(*desired, pass.satellite, live) ||
+      !IsSettled(*live)) {
+    return "";
+  }
+  std::set<std::string> offline;
+  if (pass.client) {
+    // LINSTOR may be down: then the readiness of the pods alone decides.
+    if (const auto nodes = pass.client->ListNodes(ctx)) {
+      for (const linstor::Node& node : *nodes) {
+        if (!node.online()) {
+          offline.insert(node.name);
+        }
+      }
+    }
+  }
+  std::vector<SatelliteState> others;
+  for (const api::ObjectPtr& other : deps_.satellites.List()) {
+    const auto sets = deps_.daemon_sets.ListByController(other->uid());
+    others.push_back({other->name(), sets.empty() ? nullptr : sets.front(),
+                      !offline.contains(other->name())});
+  }
+  return gate_.Begin(pass.satellite.name(), others);
+}
+
+std::string SatelliteReconciler::ExternalVersion(const Context& ctx, Pass& pass) const {
+  if (!pass.spec.cluster_ref.external_controller_url || !pass.client) {
+    return "";
+  }
+  const auto version = pass.client->GetVersion(ctx);
+  return version ? version->version : "";
+}
+
+void SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
+  std::vector<std::string_view> types = StandardConditions();
+  types.push_back(api::kConditionSatelliteEvacuated);
+  types.push_back(api::kConditionSatelliteDeleted);
+  pass.status.conditions =
+      pass.conditions.Build(ConditionsOf(pass.satellite, types), pass.satellite.generation(),
+                            FormatRfc3339(ctx.clock().SystemNow()));
+  const Result<void, Error> written =
+      ApplyOwnStatus(ctx, deps_.writers.applier, deps_.satellites, pass.satellite,
+                     api::ToJson(pass.status), {.conditions = types});
+  if (!written && !pass.error) {
+    pass.error = written.error();
+  }
+}
+
+}  // namespace breakwater::controllers

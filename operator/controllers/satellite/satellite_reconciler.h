@@ -1,0 +1,98 @@
+#pragma once
+
+/// SatelliteReconciler: one LinstorSatellite, that is one node of the storage cluster.
+///
+/// Kubernetes half: DaemonSet, ConfigMaps and Certificate of the node, changed in waves (RolloutGate).
+/// LINSTOR half: node, properties, interfaces and pools once the pod is ready. Deletion follows the
+/// deletion policy. The finalizer makes sure of that.
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/api/linstor_satellite.h"
+#include "operator/controllers/common/apply_objects.h"
+#include "operator/controllers/common/image_source.h"
+#include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/satellite/rollout_gate.h"
+#include "operator/core/status/conditions.h"
+#include "operator/runtime/controller.h"
+
+namespace breakwater::controllers {
+
+struct SatelliteReconcilerOptions {
+  /// How often LINSTOR is looked at although nothing changed. Source: Piraeus Operator v2.
+  std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
+  /// The same while something is not yet as it should be.
+  std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+  /// Satellites that may change at once.
+  int max_unavailable = 1;
+};
+
+/// Everything is borrowed and outlives the reconciler.
+struct SatelliteReconcilerDeps {
+  const runtime::Store& clusters;
+  const runtime::Store& satellites;
+  const runtime::Store& nodes;
+  const runtime::Store& pods;
+  const runtime::Store& daemon_sets;
+  const Writers& writers;
+  const ImageSource& images;
+  LinstorProvider& linstor;
+  const Logger& log;
+};
+
+/// Thread safety: see runtime::Reconciler.
+class SatelliteReconciler final : public runtime::Reconciler {
+ public:
+  SatelliteReconciler(SatelliteReconcilerDeps deps, SatelliteReconcilerOptions options)
+      : deps_(deps), options_(options), gate_(options.max_unavailable) {}
+
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
+                                            const api::ObjectKey& key) override;
+
+ private:
+  /// Findings of one reconcile.
+  struct Pass {
+    const api::Object& satellite;
+    const api::LinstorSatelliteSpec& spec;
+    api::ObjectPtr node{};  ///< null when the Node is gone
+    core::ConditionSet conditions{};
+    api::LinstorSatelliteStatus status{};
+    std::optional<Error> error{};
+    std::shared_ptr<linstor::Client> client{};  ///< null when LINSTOR has no address
+    bool settled = false;  ///< LINSTOR has what it should
+    bool waiting = false;  ///< a change waits for its turn in the rollout
+  };
+
+  // satellite_reconciler.cc
+  void Keep(const Context& ctx, Pass& pass);
+  void ApplyHalf(const Context& ctx, Pass& pass);
+  std::string AwaitTurn(const Context& ctx, Pass& pass, const std::vector<api::Json>& objects);
+  void WriteStatus(const Context& ctx, Pass& pass) const;
+  std::string ExternalVersion(const Context& ctx, Pass& pass) const;
+
+  // satellite_linstor.cc
+  void LinstorHalf(const Context& ctx, Pass& pass) const;
+  api::ObjectPtr FindPod(const Pass& pass) const;
+  void RegisterNode(const Context& ctx, Pass& pass, const api::Object& pod) const;
+  void RegisterPools(const Context& ctx, Pass& pass) const;
+  void ReadUsage(const Context& ctx, Pass& pass) const;
+
+  // satellite_deletion.cc
+  /// True when nothing holds the satellite any more.
+  bool Remove(const Context& ctx, Pass& pass);
+  bool RemoveLost(const Context& ctx, Pass& pass) const;
+  bool Evacuate(const Context& ctx, Pass& pass);
+  bool MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node);
+
+  const SatelliteReconcilerDeps deps_;
+  const SatelliteReconcilerOptions options_;
+  RolloutGate gate_;                // own locking
+  std::mutex evacuation_mutex_;  // held from counting the running evacuations to starting one
+};
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,34 @@
+#pragma once
+
+/// ConfigurationReconciler: the status of a LinstorSatelliteConfiguration, i.e. which satellites have it.
+/// Its content is applied by the controllers of LinstorCluster and LinstorSatellite.
+
+#include "operator/runtime/apply.h"
+#include "operator/runtime/controller.h"
+#include "operator/runtime/store.h"
+
+namespace breakwater::controllers {
+
+/// Everything is borrowed and outlives the reconciler.
+struct ConfigurationReconcilerDeps {
+  const runtime::Store& configurations;
+  const runtime::Store& satellites;
+  const runtime::Applier& applier;
+};
+
+/// Thread safety: see runtime::Reconciler.
+class ConfigurationReconciler final : public runtime::Reconciler {
+ public:
+  explicit ConfigurationReconciler(ConfigurationReconcilerDeps deps) : deps_(deps) {}
+
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
+                                            const api::ObjectKey& key) override;
+
+ private:
+  const ConfigurationReconcilerDeps deps_;
+};
+
+/// Names of the configurations that were merged into a LinstorSatellite, from its annotation.
+std::vector<std::string> AppliedConfigurations(const api::Object& satellite);
+
+}  // namespace breakwater::controllers
