@@ -36,6 +36,11 @@ Result<void, Error> ApplyOne(const Context& ctx, const Writers& writers, const a
     return Unexpected{Error{ErrorClass::kInvalid, "the kind " + id.kind + (id.group.empty() ? "" : "." + id.group) +
                                                       " is not known to this cluster"}};
   }
+  // A rendered uid would make the first and the second apply of a new object differ. Whether the
+  // object is the one that was seen is checked here.
+  if (object.contains("metadata") && object["metadata"].is_object()) {
+    object["metadata"].erase("uid");
+  }
   const api::ObjectPtr live = store->Get(id.key);
   if (live && live->deleting() && id.kind == api::kLinstorSatellite.kind) {
     return Unexpected{Error{ErrorClass::kTransient, "is being deleted, will be made again then"}};

@@ -1,0 +1,63 @@
+#include "operator/controllers/satellite_configuration/configuration_reconciler.h"
+
+#include <algorithm>
+
+#include "operator/api/linstor_satellite_configuration.h"
+#include "operator/api/resources.h"
+#include "operator/base/rfc3339.h"
+#include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/core/admission/validate.h"
+#include "operator/core/status/conditions.h"
+
+namespace breakwater::controllers {
+
+std::vector<std::string> AppliedConfigurations(const api::Object& satellite) {
+  std::vector<std::string> names;
+  const std::string text = satellite.annotation(api::kAnnotationAppliedConfigurations);
+  std::size_t start = 0;
+  while (start < text.size()) {
+    const std::size_t comma = std::min(text.find(',', start), text.size());
+    if (comma > start) {
+      names.push_back(text.substr(start, comma - start));
+    }
+    start = comma + 1;
+  }
+  return names;
+}
+
+Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context& ctx,
+                                                                   const api::ObjectKey& key) {
+  const api::ObjectPtr object = deps_.configurations.Get(key);
+  if (!object || object->deleting()) {
+    return runtime::Requeue{};
+  }
+  const api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
+      api::DecodeLinstorSatelliteConfiguration(object->raw());
+  api::FieldErrors errors = decoded.errors;
+  const core::ValidationResult valid =
+      core::ValidateSatelliteConfiguration(decoded.value, nullptr);
+  errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+
+  api::LinstorSatelliteConfigurationStatus status;
+  for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
+    const std::vector<std::string> applied = AppliedConfigurations(*satellite);
+    if (std::find(applied.begin(), applied.end(), key.name) != applied.end()) {
+      status.applied_to.push_back(satellite->name());
+    }
+  }
+  const std::vector<std::string_view> types{api::kConditionApplied};
+  core::ConditionSet conditions(types);
+  if (errors.empty()) {
+    conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+  } else {
+    conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
+  }
+  status.conditions = conditions.Build(ConditionsOf(*object, types), object->generation(),
+                                       FormatRfc3339(ctx.clock().SystemNow()));
+  BREAKWATER_RETURN_IF_ERROR(ApplyOwnStatus(ctx, deps_.applier, deps_.configurations, *object,
+                                            api::ToJson(status), {.conditions = types}));
+  return runtime::Requeue{};
+}
+
+}  // namespace breakwater::controllers
