@@ -93,6 +93,13 @@ std::optional<std::stop_token> LeaderElector::WaitElected(const Context& ctx) co
 }
 
 bool LeaderElector::IsLeader() const {
+  const SteadyTime now = services_.clock.SteadyNow();
+  const MutexLock lock(mutex_);
+  // Also when the watchdog thread did not get the processor yet.
+  return leader_ && now < renewed_at_ + options_.renew_deadline;
+}
+
+bool LeaderElector::WasElected() const {
   const MutexLock lock(mutex_);
   return leader_;
 }
@@ -129,7 +136,7 @@ void LeaderElector::Run(const std::stop_token& stop) {
     }
     if (attempt == Attempt::kHeld) {
       Held(started);
-    } else if (attempt == Attempt::kOther && IsLeader()) {
+    } else if (attempt == Attempt::kOther && WasElected()) {
       Lose("another replica holds the lease");
     }
     {

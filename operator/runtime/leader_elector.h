@@ -54,6 +54,7 @@ class LeaderElector {
   /// `ctx` ended or Stop was called first.
   std::optional<std::stop_token> WaitElected(const Context& ctx) const;
 
+  /// False from the renew deadline on, even before the watchdog got to it.
   bool IsLeader() const;
 
   /// Ends the election. With `release` (only when no work runs any more!) another replica can take
@@ -68,6 +69,7 @@ class LeaderElector {
   Attempt TryOnce(const Context& ctx);
   bool MayTake(const api::Object& lease);
   void Held(SteadyTime started);
+  bool WasElected() const;
   void Lose(std::string_view why);
   void Release();
 
