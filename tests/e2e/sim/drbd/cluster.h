@@ -1,0 +1,104 @@
+// A simulated DRBD cluster: the entry point for tests and for the daemon.
+//
+//   Cluster cluster({.seed = 7});
+//   cluster.PutFile("n1", "/var/lib/linstor.d/r0.res", text);   // and on the other nodes
+//   cluster.Run("n1", {"drbdadm", "up", "r0"});                 // advances virtual time
+//   cluster.StartWriter("r0", "n1", Millis(20));
+//   cluster.Advance(Millis(5000));
+//   cluster.Report();
+//
+// Deterministic for a given seed and sequence of calls. Thread-compatible: the daemon locks.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/e2e/sim/drbd/kernel.h"
+#include "tests/e2e/sim/drbd/shell.h"
+#include "tests/e2e/sim/drbd/world.h"
+#include "tests/e2e/sim/drbd/writers.h"
+
+namespace breakwater::sim {
+
+inline constexpr char kSatelliteContainer[] = "linstor-satellite";
+inline constexpr char kTlsContainer[] = "ktls-utils";
+
+struct ResourceReport {
+  std::string name;
+  std::string primary;  // node, empty: none
+  Time longest_stall{0};
+  std::uint64_t errors = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t diverged_blocks = 0;  // differ between connected UpToDate replicas
+  std::uint64_t lost_writes = 0;      // acknowledged, but missing on such a replica
+  std::uint64_t resync_kib = 0;
+  std::uint64_t stale_peers = 0;  // F12: Established with peer-disk Outdated at the Primary
+  bool suspended_user = false;
+  int connections = 0;  // pairs that are configured
+  int connected = 0;
+  int encrypted = 0;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(const SimConfig& config = {});
+
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // --- time
+  [[nodiscard]] Time now() const { return world_.events.now(); }
+  [[nodiscard]] std::optional<Time> next_event() const { return world_.events.next(); }
+  void AdvanceTo(Time time) { world_.events.AdvanceTo(time); }
+  void Advance(Time duration) { AdvanceTo(now() + duration); }
+  // Advances until the condition holds; false when it does not within `limit`.
+  bool WaitFor(const std::function<bool()>& condition, Time limit);
+
+  // --- commands
+  void Start(const std::string& node,
+             const std::string& container,
+             const std::vector<std::string>& argv,
+             Shell::Done done);
+  // Advances virtual time until the command is done (at most ten minutes: then exit 124).
+  ExecResult Run(const std::string& node,
+                 const std::vector<std::string>& argv,
+                 const std::string& container = kSatelliteContainer);
+
+  // --- the world around the kernel
+  void PutFile(const std::string& node, const std::string& path, const std::string& content);
+  void SetTlshd(const std::string& node, bool running, bool hung = false);
+  KernelResult StartWriter(const std::string& resource, const std::string& node, Millis interval);
+  void StopWriter(const std::string& resource, const std::string& node);
+  void CrashNode(const std::string& node);
+  void BootNode(const std::string& node);
+  void CutLink(const std::string& a, const std::string& b, bool cut);
+  // F12 at once, or at the next reconnect when the pair is not connected. False: no such pair.
+  bool InjectStale(const std::string& resource,
+                   const std::string& primary,
+                   const std::string& peer);
+  // F4.9 at the next reconnect of the two Secondaries.
+  bool InjectStuck(const std::string& resource, const std::string& a, const std::string& b);
+
+  // --- results
+  [[nodiscard]] std::vector<ResourceReport> Report(bool reset = false);
+  [[nodiscard]] ResourceReport Report(const std::string& resource);
+  [[nodiscard]] std::vector<Violation> Check();
+
+  [[nodiscard]] World& world() { return world_; }
+  [[nodiscard]] Kernel& kernel() { return kernel_; }
+  [[nodiscard]] Shell& shell() { return shell_; }
+  [[nodiscard]] Writers& writers() { return writers_; }
+
+ private:
+  [[nodiscard]] End FindPair(const std::string& resource,
+                             const std::string& node,
+                             const std::string& peer);
+
+  World world_;
+  Kernel kernel_;
+  Writers writers_;
+  Shell shell_;
+};
+
+}  // namespace breakwater::sim

@@ -1,0 +1,275 @@
+// Roles, suspension, and what a write does to peers, bitmaps and data generations.
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/e2e/sim/drbd/kernel.h"
+
+namespace breakwater::sim {
+namespace {
+
+std::string Hex(std::uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llX", static_cast<unsigned long long>(value));
+  return text;
+}
+
+// Does a write go to this peer, or is it only recorded for it? A connected peer that the Primary
+// believes to be Outdated gets nothing: that is the heart of F12.
+bool Receives(const Connection& connection, const PeerDevice& device) {
+  return connection.state == ConnState::kConnected && device.repl != ReplState::kOff &&
+         device.repl != ReplState::kWfBitMapS &&
+         (device.disk == DiskState::kUpToDate || device.disk == DiskState::kInconsistent);
+}
+
+void PushGeneration(Disk& disk, std::uint64_t uuid) {
+  disk.history = {disk.current_uuid, disk.history[0]};
+  disk.current_uuid = uuid;
+}
+
+}  // namespace
+
+bool Kernel::Frozen(const Resource& resource) const {
+  return resource.suspended_user || SuspendedQuorum(resource) || SuspendedNoData(resource);
+}
+
+KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
+  if (resource.role == Role::kPrimary) {
+    return std::nullopt;
+  }
+  for (const auto& [id, connection] : resource.connections) {
+    if (connection.state == ConnState::kConnected && connection.peer_role == Role::kPrimary) {
+      return KernelError{
+          11,
+          resource.name +
+              ": State change failed: (-1) Multiple primaries not allowed by config\n"};
+    }
+  }
+  for (auto& [volume, device] : resource.devices) {
+    if (force && !device.client() && device.disk != DiskState::kUpToDate) {
+      SetDisk(node, resource, volume, DiskState::kUpToDate, "primary");
+    }
+    resource.role = Role::kPrimary;
+    const bool no_data = SuspendedNoData(resource);
+    resource.role = Role::kSecondary;
+    if (no_data || !device.quorum) {
+      const char* why = device.quorum ? "(-2) Need access to UpToDate data\n" : "(-31) No quorum\n";
+      return KernelError{17, resource.name + ": State change failed: " + why};
+    }
+  }
+  resource.role = Role::kPrimary;
+  world_.Log(node, "drbd " + resource.name + ": role( Secondary -> Primary ) [auto-promote]");
+  for (auto& [volume, device] : resource.devices) {
+    device.new_uuid_pending = true;  // spent at the first write that somebody misses
+  }
+  for (auto& [id, connection] : resource.connections) {
+    const End peer = Opposite({&node, &resource, &connection});
+    if (connection.state == ConnState::kConnected && peer.connection != nullptr) {
+      peer.connection->peer_role = Role::kPrimary;
+    }
+  }
+  return std::nullopt;
+}
+
+KernelResult Kernel::Demote(Node& node, Resource& resource) {
+  if (resource.role != Role::kPrimary) {
+    return std::nullopt;
+  }
+  if (resource.openers > 0) {
+    return KernelError{
+        11, resource.name + ": State change failed: (-12) Device is held open by someone\n"};
+  }
+  resource.role = Role::kSecondary;
+  resource.explicit_primary = false;
+  world_.Log(node, "drbd " + resource.name + ": role( Primary -> Secondary ) [auto-demote]");
+  for (auto& [id, connection] : resource.connections) {
+    const End peer = Opposite({&node, &resource, &connection});
+    if (connection.state == ConnState::kConnected && peer.connection != nullptr) {
+      peer.connection->peer_role = Role::kSecondary;
+    }
+  }
+  return std::nullopt;
+}
+
+void Kernel::SuspendIo(Node& node, Resource& resource) {
+  resource.suspend_pending = false;
+  if (resource.suspended_user) {
+    return;
+  }
+  resource.suspended_user = true;
+  resource.suspended_since = world_.events.now();
+  world_.Log(node, "drbd " + resource.name + ": susp-io( no -> user ) [suspend-io]");
+  const auto policy = resource.options.find("on-no-quorum");
+  if (resource.role == Role::kPrimary && policy != resource.options.end() &&
+      policy->second == "io-error") {
+    world_.Violate("suspend-under-io-error", resource.name, node.name, "");
+  }
+  if (on_io_change) {
+    on_io_change(node.name, resource.name);
+  }
+}
+
+void Kernel::ResumeIo(Node& node, Resource& resource) {
+  resource.suspend_pending = false;
+  if (!resource.suspended_user) {
+    return;
+  }
+  resource.suspended_user = false;
+  const Time length = world_.events.now() - resource.suspended_since;
+  if (length > world_.config.suspend_limit && resource.role == Role::kPrimary) {
+    world_.Violate("suspended-too-long",
+                   resource.name,
+                   node.name,
+                   std::to_string(length.count() / 1000) + " ms");
+  }
+  for (auto& [volume, device] : resource.devices) {
+    if (resource.role != Role::kPrimary) {
+      continue;
+    }
+    if (SomebodyMissing(resource, volume)) {
+      world_.Violate("resume-before-gate", resource.name, node.name, "");
+      if (device.new_uuid_pending && device.quorum) {
+        NewGeneration(node, resource, volume);
+      }
+    }
+  }
+  world_.Log(node, "drbd " + resource.name + ": susp-io( user -> no ) [resume-io]");
+  if (on_io_change) {
+    on_io_change(node.name, resource.name);
+  }
+}
+
+bool Kernel::SomebodyMissing(const Resource& resource, int volume) const {
+  return std::any_of(
+      resource.connections.begin(), resource.connections.end(), [&](const auto& entry) {
+        const auto it = entry.second.volumes.find(volume);
+        return it != entry.second.volumes.end() && !it->second.client &&
+               (entry.second.state != ConnState::kConnected ||
+                (it->second.disk != DiskState::kUpToDate &&
+                 it->second.disk != DiskState::kInconsistent && !it->second.state_due));
+      });
+}
+
+void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
+  Device& device = resource.devices.at(volume);
+  device.new_uuid_pending = false;
+  const std::uint64_t uuid = world_.rng.Next() & ~std::uint64_t{1};
+  std::uint64_t old = 0;
+  if (Disk* own = world_.FindDisk(node, resource.name, volume); own != nullptr && !device.client()) {
+    old = own->current_uuid;
+    PushGeneration(*own, uuid);
+  }
+  world_.Log(node,
+             "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
+                 std::to_string(device.minor) + ": new current UUID: " + Hex(uuid | 1U) +
+                 " weak: FFFFFFFFFFFFFFFA");
+  std::vector<Disk*> followers;
+  std::vector<int> away;
+  for (auto& [id, connection] : resource.connections) {
+    const auto it = connection.volumes.find(volume);
+    if (it == connection.volumes.end() || it->second.client) {
+      continue;
+    }
+    const End end{&node, &resource, &connection};
+    const End peer = Opposite(end);
+    // A stale peer follows too: equal generations make the next reconnect skip the resync.
+    if (connection.state != ConnState::kConnected || peer.connection == nullptr) {
+      away.push_back(id);
+    } else if (it->second.disk != DiskState::kInconsistent &&
+               it->second.repl == ReplState::kEstablished) {
+      if (Disk* theirs = DiskOf(peer, volume)) {
+        old = theirs->current_uuid;
+        PushGeneration(*theirs, uuid);
+        followers.push_back(theirs);
+      }
+    }
+  }
+  if (Disk* own = world_.FindDisk(node, resource.name, volume); own != nullptr && !device.client()) {
+    followers.push_back(own);
+  }
+  for (Disk* disk : followers) {
+    for (const int id : away) {
+      std::uint64_t& remembered = disk->peers[id].bitmap_uuid;
+      remembered = remembered == 0 ? old : remembered;
+    }
+  }
+}
+
+void Kernel::ApplyLocally(
+    Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number) {
+  Device& device = resource.devices.at(volume);
+  device.written_kib += kBlockKib;
+  device.al_writes += device.written_kib % 4096 == 0 ? 1 : 0;
+  if (device.disk != DiskState::kDiskless) {
+    Disk* disk = world_.FindDisk(node, resource.name, volume);
+    disk->blocks[block] = number;
+  }
+}
+
+std::vector<int> Kernel::BeginWrite(
+    Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number) {
+  Device& device = resource.devices.at(volume);
+  for (auto& [id, connection] : resource.connections) {
+    const auto it = connection.volumes.find(volume);
+    const End end{&node, &resource, &connection};
+    if (it != connection.volumes.end() && it->second.state_due) {
+      const End peer = Opposite(end);
+      SetPeerDisk(end, volume, peer.resource->devices.at(volume).disk, "peer-state");
+    }
+  }
+  if (device.new_uuid_pending) {
+    if (SomebodyMissing(resource, volume)) {
+      NewGeneration(node, resource, volume);
+    }
+    device.new_uuid_pending = false;
+  }
+  device.last_write = world_.events.now();
+  ApplyLocally(node, resource, volume, block, number);
+  std::vector<int> receivers;
+  std::vector<int> missing;
+  for (auto& [id, connection] : resource.connections) {
+    const auto it = connection.volumes.find(volume);
+    if (it == connection.volumes.end() || it->second.client) {
+      continue;
+    }
+    (Receives(connection, it->second) ? receivers : missing).push_back(id);
+  }
+  for (const int id : missing) {
+    MarkMissing({&node, &resource, &resource.connections.at(id)}, volume, block);
+  }
+  return receivers;
+}
+
+// Records that the peer of `end` lacks the block: here, and on the peers that got it.
+void Kernel::MarkMissing(const End& end, int volume, std::uint64_t block) {
+  const int missing = end.connection->peer_id;
+  const bool connected = end.connection->state == ConnState::kConnected;
+  if (Disk* own = DiskOf(end, volume); own != nullptr) {
+    own->peers[missing].bitmap.bits.insert(block);
+  }
+  for (auto& [id, connection] : end.resource->connections) {
+    const auto it = connection.volumes.find(volume);
+    if (id == missing || it == connection.volumes.end() || !Receives(connection, it->second)) {
+      continue;
+    }
+    Disk* theirs =
+        DiskOf(Opposite({end.node, end.resource, &connection}), volume);
+    if (theirs != nullptr) {
+      PeerSlot& slot = theirs->peers[missing];
+      (connected ? slot.hearsay : slot.bitmap.bits).insert(block);
+    }
+  }
+}
+
+bool Kernel::Deliver(const End& end, int volume, std::uint64_t block, std::uint64_t number) {
+  PeerDevice& device = end.connection->volumes.at(volume);
+  const End peer = Opposite(end);
+  if (end.connection->state != ConnState::kConnected || peer.connection == nullptr) {
+    return false;
+  }
+  device.sent_kib += kBlockKib;
+  peer.connection->volumes.at(volume).received_kib += kBlockKib;
+  ApplyLocally(*peer.node, *peer.resource, volume, block, number);
+  return true;
+}
+
+}  // namespace breakwater::sim

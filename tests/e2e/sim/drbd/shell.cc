@@ -1,0 +1,172 @@
+#include "tests/e2e/sim/drbd/shell.h"
+
+#include <algorithm>
+
+namespace breakwater::sim {
+namespace {
+
+// A step that waits for the kernel looks again after this long.
+constexpr Millis kPoll{10};
+
+std::string BaseName(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) {
+    line += (line.empty() ? "" : " ") + word;
+  }
+  return line;
+}
+
+// Options that take their value as the next word.
+bool TakesValue(const std::string& option) {
+  return option == "--max-peers" || option == "-c" || option == "--config-file" || option == "-t" ||
+         option == "--config-to-test" || option == "-n" || option == "--node-id";
+}
+
+}  // namespace
+
+bool Shell::Job::Has(std::string_view option) const {
+  return std::find(options.begin(), options.end(), option) != options.end();
+}
+
+void Shell::Fail(Job& job, int exit, const std::string& text) {
+  job.result.exit = exit;
+  job.result.err += text;
+}
+
+void Shell::Start(const std::string& node,
+                  const std::string& container,
+                  const std::vector<std::string>& argv,
+                  Done done) {
+  auto job = std::make_shared<Job>();
+  job->node = node;
+  job->container = container;
+  job->argv = argv;
+  job->done = std::move(done);
+  for (std::size_t i = 1; i < argv.size(); ++i) {
+    if (argv[i].starts_with("-") && argv[i].size() > 1) {
+      if (argv[i] != "--") {
+        job->options.push_back(argv[i]);
+      }
+      if (TakesValue(argv[i]) && i + 1 < argv.size()) {
+        job->options.push_back(argv[++i]);
+      }
+    } else {
+      job->words.push_back(argv[i]);
+    }
+  }
+  job->trace = trace_.size();
+  job->trace_epoch = trace_epoch_;
+  trace_.push_back({.start = world_.events.now(), .node = node, .argv = argv});
+  if (argv.empty()) {
+    Fail(*job, 127, "no command\n");
+  } else if (ApplyFaults(job)) {
+    return;
+  } else {
+    Dispatch(*job);
+  }
+  RunNext(job);
+}
+
+// True: the fault took the command over.
+bool Shell::ApplyFaults(const std::shared_ptr<Job>& job) {
+  const std::string line = Join(job->argv);
+  for (CommandFault& fault : faults_) {
+    if (fault.times == 0 || (!fault.node.empty() && fault.node != job->node) ||
+        line.find(fault.pattern) == std::string::npos) {
+      continue;
+    }
+    if (fault.times > 0) {
+      --fault.times;
+    }
+    if (fault.hang) {
+      return true;  // never answers; the caller's deadline has to
+    }
+    if (fault.fail) {
+      Fail(*job, fault.exit, fault.err);
+      world_.events.After(fault.delay, [this, job] { RunNext(job); });
+      return true;
+    }
+    world_.events.After(fault.delay, [this, job] {
+      Dispatch(*job);
+      RunNext(job);
+    });
+    return true;
+  }
+  return false;
+}
+
+void Shell::Dispatch(Job& job) {
+  const std::string program = BaseName(job.argv[0]);
+  const Node& node = NodeOf(job);
+  if (!node.up) {
+    Fail(job, 255, "connection refused\n");
+  } else if (program == "drbdadm") {
+    job.steps.push_back({world_.config.drbdadm_start, [this](Job& j) {
+                           Drbdadm(j);
+                           return Flow::kNext;
+                         }});
+  } else if (program == "drbdsetup") {
+    job.steps.push_back({world_.config.drbdsetup_start, [this](Job& j) {
+                           Drbdsetup(j);
+                           return Flow::kNext;
+                         }});
+  } else if (program == "drbdmeta") {
+    // LINSTOR writes the generation of new metadata itself; Attach() knows the outcome.
+    job.steps.push_back({world_.config.drbdsetup_start, [](Job&) { return Flow::kNext; }});
+  } else if (program == "ss") {
+    Ss(job);
+  } else if (program == "cat" || program == "head") {
+    CatOrHead(job);
+  } else if (program == "stat") {
+    Stat(job);
+  } else if (program == "dmesg") {
+    for (const std::string& line : node.dmesg) {
+      job.result.out += line + "\n";
+    }
+  } else if (program == "tlshd-log") {
+    job.result.out = node.tlshd.log;
+  } else if (program == "satellite-log") {
+    job.result.out = node.satellite.log;
+  } else {
+    job.result.passthrough = true;
+  }
+}
+
+void Shell::RunNext(const std::shared_ptr<Job>& job) {
+  if (job->steps.empty()) {
+    Finish(job);
+    return;
+  }
+  world_.events.After(job->steps.front().delay, [this, job] {
+    if (!NodeOf(*job).up) {
+      job->steps.clear();
+      Fail(*job, 137, "");
+      Finish(job);
+      return;
+    }
+    Step step = std::move(job->steps.front());
+    job->steps.pop_front();
+    if (step.run(*job) == Flow::kAgain) {
+      step.delay = kPoll;
+      job->steps.push_front(std::move(step));
+    }
+    RunNext(job);
+  });
+}
+
+void Shell::Finish(const std::shared_ptr<Job>& job) {
+  if (job->trace_epoch == trace_epoch_) {
+    trace_[job->trace].end = world_.events.now();
+    trace_[job->trace].exit = job->result.exit;
+  }
+  if (job->done) {
+    job->done(job->result);
+  }
+}
+
+}  // namespace breakwater::sim

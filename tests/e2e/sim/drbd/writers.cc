@@ -1,0 +1,294 @@
+#include "tests/e2e/sim/drbd/writers.h"
+
+#include <algorithm>
+
+namespace breakwater::sim {
+
+Writers::Writers(World& world, Kernel& kernel) : world_(world), kernel_(kernel) {
+  kernel_.on_io_change = [this](const std::string& node, const std::string& resource) {
+    OnIoChange(node, resource);
+  };
+  kernel_.on_cut = [this](const std::string& node, const std::string& resource, int peer_id) {
+    OnCut(node, resource, peer_id);
+  };
+}
+
+KernelResult Writers::Start(const std::string& resource, const std::string& node, Millis interval) {
+  Resource* found = kernel_.Find(node, resource);
+  if (found == nullptr || found->devices.empty()) {
+    return KernelError{10, resource + ": Failure: (158) Unknown resource\n"};
+  }
+  Writer& writer = writers_[{resource, node}];
+  writer.interval = interval;
+  if (writer.running) {
+    return std::nullopt;
+  }
+  if (KernelResult error = kernel_.Promote(world_.nodes.at(node), *found, false)) {
+    return error;
+  }
+  ++found->openers;
+  writer.running = true;
+  ++writer.session;
+  Issue({resource, node}, writer.session);
+  return std::nullopt;
+}
+
+void Writers::Stop(const std::string& resource, const std::string& node) {
+  const auto it = writers_.find({resource, node});
+  if (it == writers_.end() || !it->second.running) {
+    return;
+  }
+  it->second.running = false;
+  it->second.pending.reset();
+  Resource* found = kernel_.Find(node, resource);
+  if (found != nullptr && found->openers > 0) {
+    --found->openers;
+    if (found->openers == 0 && !found->explicit_primary) {
+      (void)kernel_.Demote(world_.nodes.at(node), *found);
+    }
+  }
+}
+
+void Writers::NodeCrashed(const std::string& node) {
+  for (auto& [key, writer] : writers_) {
+    if (key.second != node || !writer.running) {
+      continue;
+    }
+    // DRBD's activity log makes a crashed Primary resync what it may have been writing.
+    if (writer.pending && writer.pending->submitted) {
+      Disk* disk =
+          world_.FindDisk(world_.nodes.at(node), key.first, writer.pending->volume);
+      if (disk != nullptr) {
+        for (auto& [id, slot] : disk->peers) {
+          slot.bitmap.bits.insert(writer.pending->block);
+        }
+      }
+    }
+    writer.running = false;
+    writer.pending.reset();
+  }
+}
+
+bool Writers::Running(const std::string& resource, const std::string& node) const {
+  const auto it = writers_.find({resource, node});
+  return it != writers_.end() && it->second.running;
+}
+
+WriterStats Writers::Stats(const std::string& resource) const {
+  WriterStats total;
+  for (const auto& [key, writer] : writers_) {
+    if (key.first != resource) {
+      continue;
+    }
+    total.writes += writer.stats.writes;
+    total.errors += writer.stats.errors;
+    total.longest_stall = std::max(total.longest_stall, writer.stats.longest_stall);
+    if (writer.pending) {
+      total.longest_stall =
+          std::max(total.longest_stall, world_.events.now() - writer.pending->issued);
+    }
+  }
+  return total;
+}
+
+void Writers::ResetStats() {
+  for (auto& [key, writer] : writers_) {
+    writer.stats = {};
+  }
+}
+
+std::set<std::pair<int, std::uint64_t>> Writers::InFlight(const std::string& resource) const {
+  std::set<std::pair<int, std::uint64_t>> result;
+  for (const auto& [key, writer] : writers_) {
+    if (key.first == resource && writer.pending) {
+      result.emplace(writer.pending->volume, writer.pending->block);
+    }
+  }
+  return result;
+}
+
+void Writers::Issue(const Key& key, std::uint64_t session) {
+  Writer& writer = writers_.at(key);
+  Resource* resource = kernel_.Find(key.second, key.first);
+  if (!writer.running || writer.session != session || resource == nullptr) {
+    return;
+  }
+  auto device = resource->devices.begin();
+  std::advance(device, world_.rng.Below(resource->devices.size()));
+  Volume& volume = world_.GetVolume(key.first, device->first);
+  Pending pending;
+  pending.volume = device->first;
+  pending.block = world_.rng.Below(volume.size_kib / kBlockKib);
+  pending.number = ++volume.next_write;
+  pending.issued = world_.events.now();
+  writer.pending = pending;
+  Submit(key);
+}
+
+void Writers::Submit(const Key& key) {
+  Writer& writer = writers_.at(key);
+  Resource* resource = kernel_.Find(key.second, key.first);
+  if (resource == nullptr || !writer.pending) {
+    return;
+  }
+  if (kernel_.IoErrors(*resource)) {
+    Finish(key, false);  // also while suspended by the user (F3.1)
+    return;
+  }
+  if (kernel_.Frozen(*resource)) {
+    return;  // OnIoChange comes back to it
+  }
+  Pending& pending = *writer.pending;
+  if (pending.unprotected && LoseInFlight(key, *resource)) {
+    return;
+  }
+  Node& node = world_.nodes.at(key.second);
+  if (Disk* disk = world_.FindDisk(node, key.first, pending.volume);
+      disk != nullptr && disk->blocks[pending.block] != pending.number) {
+    pending.previous = disk->blocks[pending.block];
+  }
+  const std::vector<int> receivers =
+      kernel_.BeginWrite(node, *resource, pending.volume, pending.block, pending.number);
+  pending.submitted = true;
+  pending.round = next_round_++;
+  pending.waiting = {receivers.begin(), receivers.end()};
+  const Time latency = world_.config.write_latency;
+  const std::uint64_t round = pending.round;
+  world_.events.After(latency / 2, [this, key, round] { Arrive(key, round); });
+  world_.events.After(latency, [this, key, round] { Complete(key, round); });
+}
+
+// F2.8: a forced cut of everything under load can lose track of the very write that was under way:
+// it stays recorded as out-of-sync on a connection that looks healthy.
+bool Writers::LoseInFlight(const Key& key, Resource& resource) {
+  Pending& pending = *writers_.at(key).pending;
+  pending.unprotected = false;
+  if (!world_.rng.Chance(world_.config.lost_in_flight)) {
+    return false;
+  }
+  Node& node = world_.nodes.at(key.second);
+  for (auto& [id, connection] : resource.connections) {
+    if (connection.volumes.contains(pending.volume) &&
+        !connection.volumes.at(pending.volume).client) {
+      kernel_.MarkMissing({&node, &resource, &connection}, pending.volume, pending.block);
+    }
+  }
+  Finish(key, true);
+  return true;
+}
+
+void Writers::Arrive(const Key& key, std::uint64_t round) {
+  Writer& writer = writers_.at(key);
+  if (!writer.pending || writer.pending->round != round) {
+    return;
+  }
+  Pending& pending = *writer.pending;
+  std::set<int> lost;
+  for (const int id : pending.waiting) {
+    const End end = kernel_.FindEnd(key.second, key.first, id);
+    // A crashed peer confirms nothing; the write waits until the connection is given up.
+    if (end.connection == nullptr ||
+        !kernel_.Deliver(end, pending.volume, pending.block, pending.number)) {
+      lost.insert(id);
+    }
+  }
+  pending.waiting = std::move(lost);
+}
+
+void Writers::Complete(const Key& key, std::uint64_t round) {
+  Writer& writer = writers_.at(key);
+  Resource* resource = kernel_.Find(key.second, key.first);
+  if (!writer.pending || writer.pending->round != round || resource == nullptr) {
+    return;
+  }
+  Pending& pending = *writer.pending;
+  if (!pending.waiting.empty()) {
+    return;  // OnCut ends the wait
+  }
+  if (kernel_.IoErrors(*resource)) {
+    Finish(key, false);
+  } else if (kernel_.SuspendedQuorum(*resource)) {
+    pending.submitted = false;  // sent again when quorum is back
+    pending.unprotected = !resource->suspended_user;
+    pending.round = 0;
+  } else {
+    Device& device = resource->devices.at(pending.volume);
+    if (pending.peer_lost && device.new_uuid_pending) {
+      kernel_.NewGeneration(world_.nodes.at(key.second), *resource, pending.volume);
+    }
+    Finish(key, true);
+  }
+}
+
+void Writers::Finish(const Key& key, bool ok) {
+  Writer& writer = writers_.at(key);
+  Pending& pending = *writer.pending;
+  writer.stats.longest_stall =
+      std::max(writer.stats.longest_stall, world_.events.now() - pending.issued);
+  if (ok) {
+    ++writer.stats.writes;
+    world_.GetVolume(key.first, pending.volume).acknowledged[pending.block] = pending.number;
+  } else {
+    ++writer.stats.errors;
+    Revert(key);
+  }
+  const Time next = pending.issued + writer.interval;
+  const Time delay = std::max<Time>(next - world_.events.now(), ok ? Time{0} : Millis(5));
+  writer.pending.reset();
+  world_.events.After(delay, [this, key, session = writer.session] { Issue(key, session); });
+}
+
+// A failed write may or may not be on disk; the simulator decides for "not", everywhere, so that
+// only acknowledged writes can count as diverged.
+void Writers::Revert(const Key& key) {
+  const Pending& pending = *writers_.at(key).pending;
+  for (auto& [name, node] : world_.nodes) {
+    Disk* disk = world_.FindDisk(node, key.first, pending.volume);
+    if (disk == nullptr) {
+      continue;
+    }
+    const auto it = disk->blocks.find(pending.block);
+    if (it != disk->blocks.end() && it->second == pending.number) {
+      it->second = pending.previous;
+    }
+  }
+}
+
+void Writers::OnIoChange(const std::string& node, const std::string& resource) {
+  const Key key{resource, node};
+  const auto it = writers_.find(key);
+  if (it == writers_.end() || !it->second.pending || it->second.pending->submitted) {
+    return;
+  }
+  // Not at once: the state change that allows it may still be under way.
+  world_.events.After(Time{0}, [this, key, session = it->second.session] {
+    Writer& writer = writers_.at(key);
+    if (writer.session == session && writer.running && writer.pending &&
+        !writer.pending->submitted) {
+      Submit(key);
+    }
+  });
+}
+
+void Writers::OnCut(const std::string& node, const std::string& resource, int peer_id) {
+  const Key key{resource, node};
+  const auto it = writers_.find(key);
+  if (it == writers_.end() || !it->second.pending || !it->second.pending->submitted) {
+    return;
+  }
+  Pending& pending = *it->second.pending;
+  const End end = kernel_.FindEnd(node, resource, peer_id);
+  const bool replica = end.connection != nullptr &&
+                       end.connection->volumes.contains(pending.volume) &&
+                       !end.connection->volumes.at(pending.volume).client;
+  if (replica) {
+    pending.peer_lost = true;
+    kernel_.MarkMissing(end, pending.volume, pending.block);
+  }
+  if (pending.waiting.erase(peer_id) > 0 && pending.waiting.empty()) {
+    world_.events.After(Millis(1),
+                        [this, key, round = pending.round] { Complete(key, round); });
+  }
+}
+
+}  // namespace breakwater::sim
