@@ -1,11 +1,10 @@
 #include "operator/net/tls_material.h"
 
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include <arpa/inet.h>
 
+#include "operator/base/file.h"
 #include "operator/crypto/openssl_ptr.h"
 
 namespace breakwater::net {
@@ -63,15 +62,6 @@ int VerifyPeer(X509_STORE_CTX* chain, void* /*arg*/) {
 int AcceptAnyPeer(X509_STORE_CTX* chain, void* /*arg*/) {
   X509_STORE_CTX_set_error(chain, X509_V_OK);
   return 1;
-}
-
-Result<std::string, Error> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    return Unexpected{Error{ErrorClass::kTransient, "cannot read " + path}};
-  }
-  return text.str();
 }
 
 Result<TlsPem, Error> ReadPem(const TlsFiles& files) {

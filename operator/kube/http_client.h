@@ -1,0 +1,60 @@
+#pragma once
+
+/// HttpKubeClient: KubeClient over an HttpTransport.
+///
+/// Retries live here and nowhere below: reads after a reset, a timeout to connect or a 5xx; any request
+/// that cannot have reached the server; writes that may safely run twice (server-side apply, delete with
+/// a uid) once after a reset; 429 and 503 with Retry-After after that time. All within the context's
+/// deadline and a budget per client, so that an ailing API server is not hit harder.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "operator/base/backoff.h"
+#include "operator/base/log.h"
+#include "operator/kube/client.h"
+#include "operator/kube/config.h"
+#include "operator/kube/credentials.h"
+
+namespace breakwater::kube {
+
+/// One HTTP exchange, for metrics.
+struct RequestReport {
+  std::string_view verb{};      ///< as in RBAC: get, list, watch, create, patch, update, delete
+  std::string_view resource{};  ///< plural
+  int code = 0;                 ///< 0 = no reply
+  double seconds = 0;           ///< a watch counts until its head arrived
+};
+
+struct HttpClientOptions {
+  std::string user_agent = "breakwater/" BREAKWATER_VERSION;
+  /// Called after each exchange from the calling thread; must not block.
+  std::function<void(const RequestReport&)> on_request{};
+  int max_attempts = 4;
+  std::chrono::milliseconds first_retry{100};  ///< doubled per attempt, with jitter
+  /// A retry takes one token, a success gives back a tenth: gRPC's retry throttling
+  /// (github.com/grpc/proposal A6). 0 = no retries.
+  int retry_budget = 10;
+  /// Client margin over a watch's server-side timeout: kube-rs, watcher.rs.
+  std::chrono::seconds watch_margin{5};
+};
+
+/// `transport`, `credentials` (may be null: no token) and `clock` must outlive the client.
+std::unique_ptr<KubeClient> MakeHttpKubeClient(net::HttpTransport& transport,
+                                               Credentials* credentials, const Clock& clock,
+                                               RandomSource random, HttpClientOptions options = {});
+
+/// A transport, its credentials and the client on top, made from a configuration.
+struct KubeConnection {
+  std::unique_ptr<Credentials> credentials;
+  std::unique_ptr<net::HttpTransport> transport;
+  std::unique_ptr<KubeClient> client;
+};
+
+Result<KubeConnection, Error> ConnectKube(const KubeConfig& config, const Clock& clock, Logger log,
+                                          HttpClientOptions options = {});
+
+}  // namespace breakwater::kube
