@@ -5,6 +5,7 @@
 #include "operator/base/thread.h"
 #include "operator/runtime/health.h"
 #include "operator/runtime/metrics.h"
+#include "operator/runtime/store_metrics.h"
 
 namespace breakwater::runtime {
 namespace {
@@ -58,6 +59,7 @@ Store& Manager::AddStore(const api::ResourceInfo& resource, const StoreFilter& f
   options.filter = filter;
   reflectors_.push_back(
       std::make_unique<Reflector>(services_, client_, *store, std::move(options)));
+  store_metrics_.push_back(ExportStore(services_.metrics, *store, filter));
   services_.health.AddReadyCheck(CheckName(resource, filter),
                                  [store = store.get()]() -> std::optional<std::string> {
                                    return store->Synced() ? std::nullopt

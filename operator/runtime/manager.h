@@ -26,6 +26,7 @@
 #include "operator/kube/client.h"
 #include "operator/runtime/controller.h"
 #include "operator/runtime/leader_elector.h"
+#include "operator/runtime/metrics.h"
 #include "operator/runtime/reflector.h"
 #include "operator/runtime/services.h"
 #include "operator/runtime/store.h"
@@ -96,6 +97,7 @@ class Manager {
 
   // Only used by the thread that calls Add* and Run.
   std::map<std::pair<api::ResourceInfo, StoreFilter>, std::unique_ptr<Store>> stores_;
+  std::vector<Metrics::Registration> store_metrics_;  // after stores_: they end first
   std::vector<std::unique_ptr<Reflector>> reflectors_;
   std::vector<std::unique_ptr<Controller>> controllers_;
   std::vector<Runnable> servers_;
