@@ -134,7 +134,7 @@ PropsChange ParsePropsChange(const nlohmann::json& body) {
   for (const auto& [name, list] : {std::pair{"delete_props", &change.deletes},
                                    std::pair{"delete_namespaces", &change.namespaces}}) {
     if (const auto it = body.find(name); it != body.end() && it->is_array()) {
-      list->assign(it->begin(), it->end());
+      *list = it->get<std::vector<std::string>>();
     }
   }
   std::sort(change.deletes.begin(), change.deletes.end());

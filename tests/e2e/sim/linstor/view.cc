@@ -1,0 +1,219 @@
+#include "tests/e2e/sim/linstor/view.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace breakwater::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kKeep{200};
+constexpr milliseconds kAskTimeout{5000};
+
+/// Backing devices are a little larger than the volume: DRBD's metadata.
+constexpr std::int64_t kMetadataKib = 52;
+
+nlohmann::json Lookup(const nlohmann::json& status, const char* list, const char* key,
+                      const nlohmann::json& value) {
+  for (const auto& item : status.value(list, nlohmann::json::array())) {
+    if (item.value(key, nlohmann::json()) == value) {
+      return item;
+    }
+  }
+  return nullptr;
+}
+
+nlohmann::json Connections(const Definition& definition,
+                           const Resource& resource,
+                           const nlohmann::json& status) {
+  auto out = nlohmann::json::object();
+  for (const auto& [key, peer] : definition.resources) {
+    const auto connection = Lookup(status, "connections", "name", peer.node);
+    if (Key(peer.node) == Key(resource.node) || connection.is_null()) {
+      continue;
+    }
+    const auto state = connection.value("connection-state", "Unknown");
+    out[peer.node] = {{"connected", state == "Connected"}, {"message", state}};
+  }
+  return out;
+}
+
+nlohmann::json DrbdVolume(const VolumeDef& definition, const std::string& backing) {
+  nlohmann::json out{
+      {"drbd_volume_definition",
+       {{"volume_number", definition.number}, {"minor_number", definition.minor}}},
+      {"device_path", fmt::format("/dev/drbd{}", definition.minor)},
+      {"allocated_size_kib", definition.size_kib + kMetadataKib},
+      {"usable_size_kib", definition.size_kib}};
+  if (!backing.empty()) {
+    out["backing_device"] = backing;
+  }
+  return out;
+}
+
+nlohmann::json StorageVolume(const VolumeDef& definition, const Volume& volume) {
+  nlohmann::json out{{"volume_number", definition.number},
+                     {"allocated_size_kib", definition.size_kib + kMetadataKib},
+                     {"usable_size_kib", definition.size_kib + kMetadataKib},
+                     {"disk_state", "[]"}};
+  if (!volume.backing.empty()) {
+    out["device_path"] = volume.backing;
+  }
+  return out;
+}
+
+nlohmann::json VolumeState(const Definition& definition, int number, const nlohmann::json& status) {
+  nlohmann::json out = nlohmann::json::object();
+  const auto device = Lookup(status, "devices", "volume", number);
+  if (!device.is_null()) {
+    out["disk_state"] = device.value("disk-state", "Unknown");
+  }
+  auto states = nlohmann::json::object();
+  for (const auto& [key, peer] : definition.resources) {
+    const auto connection = Lookup(status, "connections", "name", peer.node);
+    if (connection.is_null()) {
+      continue;
+    }
+    const auto peer_device = Lookup(connection, "peer_devices", "volume", number);
+    if (peer_device.is_null()) {
+      continue;
+    }
+    const auto state = peer_device.value("replication-state", "Off");
+    states[peer.node] = {{"replication_state", state}};
+    const double percent = peer_device.value("percent-in-sync", 100.0);
+    if (state.find("Sync") != std::string::npos) {
+      states[peer.node]["done_percentage"] = percent;
+    }
+  }
+  if (!states.empty()) {
+    out["replication_states"] = states;
+  }
+  return out;
+}
+
+nlohmann::json VolumeJson(const Definition& definition,
+                          const Volume& volume,
+                          const nlohmann::json& status) {
+  const VolumeDef& dfn = definition.volumes.at(volume.number);
+  nlohmann::json out{
+      {"volume_number", volume.number},
+      {"storage_pool_name", volume.pool},
+      {"provider_kind", volume.kind},
+      {"device_path", fmt::format("/dev/drbd{}", dfn.minor)},
+      {"allocated_size_kib", 0},
+      {"layer_data_list",
+       nlohmann::json::array({{{"type", "DRBD"}, {"data", DrbdVolume(dfn, volume.backing)}},
+                              {{"type", "STORAGE"}, {"data", StorageVolume(dfn, volume)}}})},
+      {"uuid", volume.uuid}};
+  if (!status.is_null()) {
+    out["state"] = VolumeState(definition, volume.number, status);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::map<std::string, nlohmann::json> StatusCache::Of(const std::string& node) {
+  const auto now = steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = nodes_.find(Key(node));
+    if (it != nodes_.end() && now - it->second.at < kKeep) {
+      return it->second.resources;
+    }
+  }
+  const auto run = port_.Run(node, {"drbdsetup", "status", "--json"}, kAskTimeout);
+  Cached fresh{now, {}};
+  const auto list = nlohmann::json::parse(run.out, nullptr, false);
+  if (run.exit == 0 && list.is_array()) {
+    for (const auto& resource : list) {
+      fresh.resources[Key(resource.value("name", ""))] = resource;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  nodes_[Key(node)] = fresh;
+  return fresh.resources;
+}
+
+bool StatusCache::InUse(const std::string& node, const std::string& resource) {
+  const auto all = Of(node);
+  const auto it = all.find(Key(resource));
+  return it != all.end() && it->second.value("role", "") == "Primary";
+}
+
+bool StatusCache::AllUpToDate(const std::string& node, const std::string& resource) {
+  const auto all = Of(node);
+  const auto it = all.find(Key(resource));
+  if (it == all.end()) {
+    return true;  // LINSTOR answers true also for what is not deployed
+  }
+  const auto devices = it->second.value("devices", nlohmann::json::array());
+  return std::all_of(devices.begin(), devices.end(), [](const nlohmann::json& device) {
+    return device.value("disk-state", "") == "UpToDate";
+  });
+}
+
+nlohmann::json DrbdDefinitionJson(const Definition& definition) {
+  return {{"peer_slots", 7},
+          {"al_stripes", 1},
+          {"al_stripe_size_kib", 32},
+          {"port", -1},
+          {"transport_type", "IP"},
+          {"secret", definition.secret},
+          {"down", false}};
+}
+
+nlohmann::json ResourceJson(const Definition& definition,
+                            const Resource& resource,
+                            const nlohmann::json& status,
+                            bool with_volumes) {
+  auto drbd_volumes = nlohmann::json::array();
+  auto storage_volumes = nlohmann::json::array();
+  auto volumes = nlohmann::json::array();
+  for (const auto& [number, volume] : resource.volumes) {
+    const VolumeDef& dfn = definition.volumes.at(number);
+    drbd_volumes.push_back(DrbdVolume(dfn, volume.backing));
+    storage_volumes.push_back(StorageVolume(dfn, volume));
+    volumes.push_back(VolumeJson(definition, volume, status));
+  }
+  auto drbd_flags = nlohmann::json::array();
+  if (IsDiskless(resource)) {
+    drbd_flags.push_back("DISKLESS");
+  }
+  drbd_flags.push_back("INITIALIZED");
+  nlohmann::json drbd{{"drbd_resource_definition", DrbdDefinitionJson(definition)},
+                      {"node_id", resource.node_id},
+                      {"tcp_ports", nlohmann::json::array({definition.port})},
+                      {"peer_slots", 7},
+                      {"al_stripes", 1},
+                      {"al_size", 32},
+                      {"flags", drbd_flags},
+                      {"drbd_volumes", drbd_volumes}};
+  nlohmann::json out{{"name", definition.name},
+                     {"node_name", resource.node},
+                     {"props", resource.props},
+                     {"uuid", resource.uuid},
+                     {"create_timestamp", resource.created_ms}};
+  if (!resource.flags.empty()) {
+    out["flags"] = resource.flags;
+  }
+  if (!status.is_null()) {
+    const bool primary = status.value("role", "") == "Primary";
+    drbd["connections"] = Connections(definition, resource, status);
+    drbd["promotion_score"] = 10101;
+    drbd["may_promote"] = !primary;
+    out["state"] = {{"in_use", primary}};
+  }
+  const nlohmann::json storage{{"type", "STORAGE"}, {"storage", {{"storage_volumes", storage_volumes}}}};
+  out["layer_object"] = {
+      {"children", nlohmann::json::array({storage})}, {"type", "DRBD"}, {"drbd", drbd}};
+  if (with_volumes) {
+    out["volumes"] = volumes;
+  }
+  return out;
+}
+
+}  // namespace breakwater::sim
