@@ -11,7 +11,7 @@ CertificateMode ReadMode(const FieldReader& reader) {
       reader.OneOf("mode", {"InternalTLS", "Managed", "CertManager", "Secret"}, "InternalTLS");
   return mode == "Managed"       ? CertificateMode::kManaged
          : mode == "CertManager" ? CertificateMode::kCertManager
-         : mode == "Secret"      ? CertificateMode::kSecret
+         : mode == "Secret"      ? CertificateMode::kUserSecret
                                  : CertificateMode::kInternalTls;
 }
 
@@ -77,7 +77,7 @@ std::string_view ToString(CertificateMode mode) {
       return "Managed";
     case CertificateMode::kCertManager:
       return "CertManager";
-    case CertificateMode::kSecret:
+    case CertificateMode::kUserSecret:
       return "Secret";
     case CertificateMode::kInternalTls:
       break;

@@ -19,7 +19,7 @@ enum class CertificateMode {
   kInternalTls,  ///< the secret of the satellite's internalTLS (default)
   kManaged,      ///< the operator's own authority, for replication only
   kCertManager,  ///< cert-manager Certificates
-  kSecret,       ///< secrets made by the user
+  kUserSecret,   ///< secrets made by the user
 };
 enum class MigrationPolicy { kAutomatic, kManual, kPaused };
 enum class MigrationStrategy { kAuto, kPairByPair, kSuspendIo };

@@ -1,0 +1,212 @@
+#include "operator/core/admission/validate.h"
+
+#include <set>
+
+#include <re2/re2.h>
+
+#include "operator/core/admission/storage_pool_rules.h"
+#include "operator/core/render/patches.h"
+
+namespace breakwater::core {
+namespace {
+
+bool ValidLabelKey(const std::string& key) {
+  static const re2::RE2 kKey(
+      R"(([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?)"
+      R"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)");
+  return re2::RE2::FullMatch(key, kKey);
+}
+
+void CheckNodeSelector(const std::string& path, const std::map<std::string, std::string>& selector,
+                       ValidationResult* result) {
+  static const re2::RE2 kValue(R"(([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?)");
+  for (const auto& [key, value] : selector) {
+    if (!ValidLabelKey(key)) {
+      result->errors.push_back({path, "\"" + key + "\" is not a valid label key"});
+    }
+    if (!re2::RE2::FullMatch(value, kValue)) {
+      result->errors.push_back({path + "." + key, "\"" + value + "\" is not a valid label value"});
+    }
+  }
+}
+
+void CheckNodeAffinity(const std::string& path, const std::optional<api::NodeSelector>& affinity,
+                       ValidationResult* result) {
+  if (!affinity) {
+    return;
+  }
+  if (affinity->terms.empty()) {
+    result->errors.push_back({path + ".nodeSelectorTerms", "must have at least one term"});
+  }
+  for (std::size_t i = 0; i < affinity->terms.size(); ++i) {
+    const std::string where = path + ".nodeSelectorTerms[" + std::to_string(i) + "]";
+    for (const api::NodeSelectorRequirement& field : affinity->terms[i].match_fields) {
+      if (field.key != "metadata.name") {
+        result->errors.push_back({where + ".matchFields", "only metadata.name can be matched"});
+      }
+    }
+    for (const auto* list : {&affinity->terms[i].match_expressions, &affinity->terms[i].match_fields}) {
+      for (const api::NodeSelectorRequirement& requirement : *list) {
+        const bool needs_values = requirement.op == "In" || requirement.op == "NotIn";
+        if (needs_values && requirement.values.empty()) {
+          result->errors.push_back({where, requirement.op + " needs values"});
+        }
+      }
+    }
+  }
+}
+
+void CheckPatches(const std::string& path, const std::vector<api::Patch>& patches, bool satellite,
+                  ValidationResult* result) {
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    const std::string where = path + "[" + std::to_string(i) + "]";
+    auto parsed = ParsePatch(patches[i]);
+    if (!parsed) {
+      result->errors.push_back({where + ".patch", parsed.error().message});
+      continue;
+    }
+    if (parsed->target) {
+      if (auto matcher = TargetMatcher::Compile(*parsed->target); !matcher) {
+        result->errors.push_back({where + ".target", matcher.error().message});
+      }
+    }
+    if (satellite && IsBarePodPatch(*parsed)) {
+      result->warnings.push_back(where +
+                                 ": satellites are DaemonSets; patch DaemonSet linstor-satellite instead of "
+                                 "Pod satellite");
+    }
+  }
+}
+
+/// Not the whole pod schema: what the API server would refuse anyway, it refuses when the workload is applied.
+void CheckPodTemplate(const std::string& path, const api::Json& pod_template, ValidationResult* result) {
+  if (!pod_template.is_object()) {
+    return;
+  }
+  for (const auto& [key, value] : pod_template.items()) {
+    if (key != "metadata" && key != "spec") {
+      result->errors.push_back({path + "." + key, "a pod template has only metadata and spec"});
+    } else if (!value.is_object() && !value.is_null()) {
+      result->errors.push_back({path + "." + key, "must be an object"});
+    }
+  }
+  for (const char* list : {"containers", "initContainers", "volumes"}) {
+    const api::Json* items = api::FindPath(pod_template, {"spec", list});
+    if (items == nullptr || items->is_null()) {
+      continue;
+    }
+    if (!items->is_array()) {
+      result->errors.push_back({path + ".spec." + list, "must be a list"});
+      continue;
+    }
+    for (std::size_t i = 0; i < items->size(); ++i) {
+      const bool directive = (*items)[i].is_object() && (*items)[i].contains("$patch");
+      if (api::StringAt((*items)[i], "name").empty() && !directive) {
+        result->errors.push_back(
+            {path + ".spec." + list + "[" + std::to_string(i) + "]", "must have a name"});
+      }
+    }
+  }
+}
+
+void CheckUrl(const std::string& path, const std::optional<std::string>& urls, ValidationResult* result) {
+  if (!urls) {
+    return;
+  }
+  static const re2::RE2 kUrl(R"((?:(?:https?|linstor(?:\+https?|\+ssl)?)://)?[A-Za-z0-9_.-]+(?::\d{1,5})?/?|)"
+                             R"((?:https?|linstor(?:\+https?|\+ssl)?)://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?/?)");
+  std::size_t start = 0;
+  while (start <= urls->size()) {
+    const std::size_t end = std::min(urls->find(',', start), urls->size());
+    std::string url = urls->substr(start, end - start);
+    url.erase(0, url.find_first_not_of(' '));
+    if (!re2::RE2::FullMatch(url, kUrl)) {
+      result->errors.push_back({path, "\"" + url + "\" is not a URL such as http://linstor.example.com:3370"});
+    }
+    start = end + 1;
+  }
+}
+
+}  // namespace
+
+ValidationResult ValidateCluster(const api::LinstorClusterSpec& spec,
+                                 const api::LinstorClusterSpec* /*old_spec*/) {
+  ValidationResult result;
+  CheckUrl("spec.externalController.url", spec.external_controller_url, &result);
+  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &result);
+  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &result);
+  CheckPatches("spec.patches", spec.patches, false, &result);
+  const std::pair<const char*, const api::ComponentSpec*> components[] = {
+      {"controller", &spec.controller},
+      {"csiController", &spec.csi_controller},
+      {"csiNode", &spec.csi_node},
+      {"highAvailabilityController", &spec.high_availability_controller},
+      {"affinityController", &spec.affinity_controller},
+      {"nfsServer", &spec.nfs_server},
+  };
+  for (const auto& [name, component] : components) {
+    CheckPodTemplate("spec." + std::string(name) + ".podTemplate", component->pod_template, &result);
+  }
+  const api::ReplicationCertificates& certificates = spec.replication_tls.certificates;
+  if (certificates.mode == api::CertificateMode::kCertManager && !certificates.issuer_ref) {
+    result.errors.push_back(
+        {"spec.replicationTLS.certificates.issuerRef", "is needed with mode CertManager"});
+  }
+  if (certificates.mode == api::CertificateMode::kUserSecret && certificates.secret_name_template.empty()) {
+    result.errors.push_back(
+        {"spec.replicationTLS.certificates.secretNameTemplate", "is needed with mode Secret"});
+  }
+  return result;
+}
+
+ValidationResult ValidateSatelliteConfiguration(
+    const api::LinstorSatelliteConfigurationSpec& spec,
+    const api::LinstorSatelliteConfigurationSpec* old_spec) {
+  ValidationResult result;
+  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &result);
+  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &result);
+  CheckPatches("spec.patches", spec.patches, true, &result);
+  CheckPodTemplate("spec.podTemplate", spec.pod_template, &result);
+  CheckNodeProperties("spec.properties", spec.properties, &result);
+  CheckStoragePools("spec.storagePools", spec.storage_pools,
+                    old_spec == nullptr ? std::vector<api::StoragePool>() : old_spec->storage_pools,
+                    &result);
+  return result;
+}
+
+ValidationResult ValidateSatellite(const api::LinstorSatelliteSpec& spec,
+                                   const api::LinstorSatelliteSpec* old_spec) {
+  ValidationResult result;
+  if (spec.cluster_ref.name.empty()) {
+    result.errors.push_back({"spec.clusterRef.name", "must name the LinstorCluster"});
+  }
+  CheckUrl("spec.clusterRef.externalController.url", spec.cluster_ref.external_controller_url, &result);
+  CheckPatches("spec.patches", spec.patches, true, &result);
+  CheckNodeProperties("spec.properties", spec.properties, &result);
+  CheckStoragePools("spec.storagePools", spec.storage_pools,
+                    old_spec == nullptr ? std::vector<api::StoragePool>() : old_spec->storage_pools,
+                    &result);
+  return result;
+}
+
+ValidationResult ValidateNodeConnection(const api::LinstorNodeConnectionSpec& spec) {
+  ValidationResult result;
+  for (std::size_t i = 0; i < spec.selector.size(); ++i) {
+    const std::string where = "spec.selector[" + std::to_string(i) + "]";
+    for (std::size_t j = 0; j < spec.selector[i].match_labels.size(); ++j) {
+      const api::NodeConnectionMatch& match = spec.selector[i].match_labels[j];
+      const std::string path = where + ".matchLabels[" + std::to_string(j) + "]";
+      const bool takes_values =
+          match.op == api::NodeConnectionOp::kIn || match.op == api::NodeConnectionOp::kNotIn;
+      if (!takes_values && !match.values.empty()) {
+        result.errors.push_back({path + ".values", "is not used by " + std::string(ToString(match.op))});
+      }
+      if (!ValidLabelKey(match.key)) {
+        result.errors.push_back({path + ".key", "\"" + match.key + "\" is not a valid label key"});
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace breakwater::core

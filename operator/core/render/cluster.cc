@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/core/cluster/node_matching.h"
+#include "operator/core/render/component.h"
+#include "operator/core/render/controller.h"
+#include "operator/core/render/render.h"
+#include "operator/core/satellite/merge.h"
+
+namespace breakwater::core {
+namespace {
+
+using api::Json;
+
+/// The user's patches of a LinstorCluster, read once for all components.
+struct UserPatches {
+  std::vector<ParsedPatch> parsed{};
+  std::vector<int> matches{};
+  /// Patches that cannot be read: which component they were for is only known by their target, if at all.
+  struct Broken {
+    std::optional<TargetMatcher> matcher{};
+    std::string message{};
+  };
+  std::vector<Broken> broken{};
+};
+
+UserPatches ReadPatches(const std::vector<api::Patch>& patches) {
+  UserPatches result;
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    const std::string path = "spec.patches[" + std::to_string(i) + "]";
+    auto parsed = ParsePatch(patches[i]);
+    if (parsed) {
+      result.parsed.push_back(std::move(*parsed));
+      continue;
+    }
+    UserPatches::Broken broken{.message = parsed.error().WithContext(path).message};
+    if (patches[i].target) {
+      if (auto matcher = TargetMatcher::Compile(*patches[i].target)) {
+        broken.matcher = std::move(*matcher);
+      }
+    }
+    result.broken.push_back(std::move(broken));
+  }
+  result.matches.assign(result.parsed.size(), 0);
+  return result;
+}
+
+/// A patch that cannot be read holds back the objects that it would change: rendering them without it would
+/// undo what it did while it was still correct.
+std::string BrokenPatchFor(const UserPatches& patches, const ResourceSet& resources) {
+  for (const UserPatches::Broken& broken : patches.broken) {
+    const bool concerned =
+        !broken.matcher ||
+        std::any_of(resources.begin(), resources.end(), [&](const RenderedResource& resource) {
+          const api::Object object(resource.object);
+          return broken.matcher->Matches({resource.original}, object.labels(), object.annotations());
+        });
+    if (concerned) {
+      return broken.message;
+    }
+  }
+  return {};
+}
+
+class ClusterRenderer {
+ public:
+  explicit ClusterRenderer(const ClusterInputs& inputs)
+      : inputs_(inputs), patches_(ReadPatches(inputs.spec.patches)) {
+    settings_.ns = inputs.ns;
+    settings_.selector_labels = SelectorLabels(inputs.name);
+    settings_.metadata_labels = MetadataLabels();
+    settings_.images = inputs.images.Resolve(inputs.spec.repository, "").references;
+    settings_.pull_secret = inputs.pull_secret;
+  }
+
+  ClusterRendering Run() {
+    Component common{.name = "satellite-common"};
+    common.AddManifest("satellite-common");
+    Add(std::move(common));
+    if (!inputs_.spec.external_controller_url && inputs_.spec.controller.enabled) {
+      Add(ControllerComponent(inputs_));
+    }
+    AddSatellites();
+    ReportUnusedPatches();
+    return std::move(result_);
+  }
+
+ private:
+  void Add(Component component) {
+    const std::string name = component.name;
+    const std::string node = component.node;
+    std::string problem = BrokenPatchFor(patches_, component.resources);
+    if (problem.empty()) {
+      std::vector<int> matches = patches_.matches;
+      auto built = Build(std::move(component), settings_, patches_.parsed, MissingObject::kIgnore, &matches);
+      if (built) {
+        patches_.matches = std::move(matches);
+        for (RenderedResource& resource : *built) {
+          result_.objects.push_back(std::move(resource.object));
+        }
+        return;
+      }
+      problem = built.error().message;
+    }
+    result_.problems.push_back({name, node, std::move(problem)});
+  }
+
+  void AddSatellites() {
+    const std::vector<api::ObjectPtr> nodes =
+        MatchNodes(inputs_.nodes, inputs_.spec.node_selector, inputs_.spec.node_affinity,
+                   inputs_.spec.tolerations, inputs_.satellites);
+    for (const api::ObjectPtr& node : nodes) {
+      MergedConfiguration merged = MergeConfigurations(*node, inputs_.configurations);
+      result_.applied_configurations[node->name()] = merged.applied;
+      Component component{.name = "linstor-satellite", .node = node->name()};
+      component.resources.push_back(SatelliteResource(*node, std::move(merged)));
+      Add(std::move(component));
+    }
+  }
+
+  /// Users address it as LinstorSatellite `satellite`, the name that it has in the Piraeus Operator's manifest.
+  RenderedResource SatelliteResource(const api::Object& node, MergedConfiguration merged) const {
+    api::LinstorSatelliteSpec& spec = merged.spec;
+    spec.repository = inputs_.spec.repository;
+    spec.cluster_ref.name = inputs_.name;
+    spec.cluster_ref.external_controller_url = inputs_.spec.external_controller_url;
+    if (inputs_.spec.api_tls) {
+      spec.cluster_ref.client_secret_name = inputs_.spec.api_tls->client_secret_name;
+      spec.cluster_ref.ca_reference = inputs_.spec.api_tls->ca_reference;
+    }
+    spec.patches.insert(spec.patches.begin(), TolerationsPatch());
+    std::string applied;
+    for (const std::string& name : merged.applied) {
+      applied += (applied.empty() ? "" : ",") + name;
+    }
+    RenderedResource resource(
+        Json{{"apiVersion", "piraeus.io/v1"},
+             {"kind", "LinstorSatellite"},
+             {"metadata",
+              {{"name", "satellite"},
+               {"annotations", {{std::string(api::kAnnotationAppliedConfigurations), applied}}}}},
+             {"spec", api::ToJson(spec)}});
+    resource.object["metadata"]["name"] = node.name();
+    if (const api::Object* existing = Existing(node.name())) {
+      // With the uid, applying to a satellite that was deleted meanwhile fails instead of reviving it.
+      resource.object["metadata"]["uid"] = existing->uid();
+    }
+    return resource;
+  }
+
+  /// Tolerations travel as the first patch of the satellite, so that users' patches can change them.
+  api::Patch TolerationsPatch() const {
+    const Json everything_no_schedule =
+        Json::array({{{"operator", "Exists"}, {"effect", "NoSchedule"}}});
+    const Json tolerations = MergeTolerations(
+        {HighAvailabilityTolerations(), everything_no_schedule, inputs_.spec.raw_tolerations});
+    const ParsedPatch patch = PodTemplatePatch("DaemonSet", "linstor-satellite",
+                                               {{"spec", {{"tolerations", tolerations}}}});
+    return {.patch = patch.content.dump(),
+            .target = api::PatchTarget{
+                .group = "apps", .version = "v1", .kind = "DaemonSet", .name = "linstor-satellite"}};
+  }
+
+  const api::Object* Existing(const std::string& name) const {
+    for (const api::ObjectPtr& satellite : inputs_.satellites) {
+      if (satellite->name() == name) {
+        return satellite.get();
+      }
+    }
+    return nullptr;
+  }
+
+  /// A patch without a target is for one object; when no component has it, somebody misspelt a name.
+  void ReportUnusedPatches() {
+    if (!result_.problems.empty()) {
+      return;  // the component that is missing may be the one
+    }
+    for (std::size_t i = 0; i < patches_.parsed.size(); ++i) {
+      if (patches_.matches[i] == 0 && !patches_.parsed[i].target) {
+        const ResourceIdentity wanted = IdentityOf(patches_.parsed[i].content);
+        result_.problems.push_back({"patches", "",
+                                    "spec.patches[" + std::to_string(i) + "]: there is no " +
+                                        wanted.kind + " \"" + wanted.name + "\" in the cluster's objects"});
+      }
+    }
+  }
+
+  const ClusterInputs& inputs_;
+  UserPatches patches_;
+  BuildSettings settings_;
+  ClusterRendering result_;
+};
+
+}  // namespace
+
+ClusterRendering RenderCluster(const ClusterInputs& inputs) { return ClusterRenderer(inputs).Run(); }
+
+std::string ControllerUrl(const api::LinstorClusterSpec& spec) {
+  if (spec.external_controller_url) {
+    return *spec.external_controller_url;
+  }
+  return spec.api_tls ? "https://linstor-controller:3371" : "http://linstor-controller:3370";
+}
+
+}  // namespace breakwater::core

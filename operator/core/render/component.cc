@@ -1,0 +1,71 @@
+#include "operator/core/render/component.h"
+
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/core/render/manifests.h"
+
+namespace breakwater::core {
+namespace {
+
+using api::Json;
+
+/// Every account pulls with this secret; one patch with a target, as users' patches see the result.
+ParsedPatch PullSecretPatch(const std::string& secret) {
+  ParsedPatch patch;
+  patch.target = api::PatchTarget{.version = "v1", .kind = "ServiceAccount"};
+  patch.content = {{"apiVersion", "v1"},
+                   {"kind", "ServiceAccount"},
+                   {"imagePullSecrets", Json::array({{{"name", secret}}})}};
+  return patch;
+}
+
+}  // namespace
+
+void Component::AddManifest(std::string_view manifest) {
+  for (const Json& object : Manifest(manifest)) {
+    resources.emplace_back(object);
+  }
+}
+
+Result<ResourceSet, Error> Build(Component component, const BuildSettings& settings,
+                                 const std::vector<ParsedPatch>& user_patches, MissingObject missing,
+                                 std::vector<int>* matches) {
+  std::vector<ParsedPatch> built_in = std::move(component.patches);
+  if (!settings.pull_secret.empty()) {
+    built_in.push_back(PullSecretPatch(settings.pull_secret));
+  }
+  ResourceSet& resources = component.resources;
+  for (const ParsedPatch& patch : built_in) {
+    BREAKWATER_RETURN_IF_ERROR(ApplyPatch(patch, MissingObject::kError, &resources));
+  }
+  for (std::size_t i = 0; i < user_patches.size(); ++i) {
+    auto count = ApplyPatch(user_patches[i], missing, &resources);
+    if (!count) {
+      return Unexpected{count.error().WithContext("spec.patches[" + std::to_string(i) + "]")};
+    }
+    if (matches != nullptr) {
+      (*matches)[i] += *count;
+    }
+  }
+  SetNamespace(settings.ns, &resources);
+  if (!settings.name_suffix.empty()) {
+    AddNameSuffix(settings.name_suffix, &resources);
+  }
+  AddSelectorLabels(settings.selector_labels, &resources);
+  AddMetadataLabels(settings.metadata_labels, &resources);
+  SetImages(settings.images, &resources);
+  return std::move(resources);
+}
+
+Labels SelectorLabels(const std::string& cluster) {
+  return {{std::string(api::kLabelName), "piraeus-datastore"},
+          {std::string(api::kLabelInstance), cluster}};
+}
+
+Labels MetadataLabels() {
+  return {{"app.kubernetes.io/version", BREAKWATER_VERSION},
+          {std::string(api::kLabelManagedBy), "piraeus-operator"}};
+}
+
+}  // namespace breakwater::core

@@ -1,0 +1,48 @@
+#pragma once
+
+/// Component: a set of manifests with the patches and settings that make it the objects of one workload;
+/// what the Piraeus Operator does with one in-memory kustomization.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "operator/base/error.h"
+#include "operator/base/result.h"
+#include "operator/core/render/patches.h"
+#include "operator/core/render/resource_set.h"
+#include "operator/core/render/transformers.h"
+
+namespace breakwater::core {
+
+struct Component {
+  std::string name{};  ///< in problems
+  std::string node{};  ///< in problems
+  ResourceSet resources{};
+  std::vector<ParsedPatch> patches{};  ///< built-in ones: they run before those of users
+
+  /// Adds the objects of an embedded manifest.
+  void AddManifest(std::string_view name);
+};
+
+struct BuildSettings {
+  std::string ns{};
+  std::string name_suffix{};
+  Labels selector_labels{};
+  Labels metadata_labels{};
+  std::map<std::string, std::string> images{};
+  std::string pull_secret{};
+};
+
+/// Builds the objects: built-in patches, pull secret, user patches, then namespace, suffix, labels, images.
+/// @param missing what a user patch without a target does when it finds no object
+/// @param matches when not null, gets the number of objects per user patch added
+Result<ResourceSet, Error> Build(Component component, const BuildSettings& settings,
+                                 const std::vector<ParsedPatch>& user_patches, MissingObject missing,
+                                 std::vector<int>* matches);
+
+/// The labels that the operator puts on everything: {for selectors, for metadata only}.
+Labels SelectorLabels(const std::string& cluster);
+Labels MetadataLabels();
+
+}  // namespace breakwater::core

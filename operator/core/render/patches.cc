@@ -1,0 +1,207 @@
+#include "operator/core/render/patches.h"
+
+#include <utility>
+
+#include "operator/core/render/json_patch.h"
+#include "operator/core/render/strategic_merge.h"
+#include "operator/core/render/yaml.h"
+
+namespace breakwater::core {
+namespace {
+
+using api::Json;
+
+Error Invalid(std::string message) { return {ErrorClass::kInvalid, std::move(message)}; }
+
+/// Names the patch in messages: its target, or the object that it describes.
+std::string Describe(const ParsedPatch& patch) {
+  if (patch.target) {
+    return "patch for " + (patch.target->kind.empty() ? "any kind" : patch.target->kind) + " " +
+           (patch.target->name.empty() ? "with any name" : "\"" + patch.target->name + "\"");
+  }
+  const ResourceIdentity identity = IdentityOf(patch.content);
+  return "patch for " + identity.kind + " \"" + identity.name + "\"";
+}
+
+bool SameIdentity(const ResourceIdentity& a, const ResourceIdentity& b) {
+  return a.group == b.group && a.version == b.version && a.kind == b.kind && a.name == b.name;
+}
+
+/// A strategic merge patch on one object; nullopt: the object is deleted.
+std::optional<Json> Merge(const ParsedPatch& patch, const Json& object) {
+  std::optional<Json> merged = StrategicMerge(object, patch.content);
+  if (!merged) {
+    return std::nullopt;
+  }
+  const auto restore = [&](const char* key) {
+    if (object.contains(key)) {
+      (*merged)[key] = object[key];
+    } else {
+      merged->erase(key);
+    }
+  };
+  if (!patch.allow_kind_change) {
+    restore("apiVersion");
+    restore("kind");
+  }
+  const ResourceIdentity before = IdentityOf(object);
+  Json& metadata = (*merged)["metadata"];
+  if (!patch.allow_name_change) {
+    metadata["name"] = before.name;
+  }
+  if (before.ns.empty()) {
+    metadata.erase("namespace");
+  } else {
+    metadata["namespace"] = before.ns;
+  }
+  return merged;
+}
+
+std::map<std::string, std::string> LabelsOf(const Json& object) { return api::Object(object).labels(); }
+
+std::map<std::string, std::string> AnnotationsOf(const Json& object) {
+  return api::Object(object).annotations();
+}
+
+Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch, const ResourceSet& resources) {
+  std::vector<std::size_t> selected;
+  std::optional<TargetMatcher> matcher;
+  if (patch.target) {
+    BREAKWATER_ASSIGN_OR_RETURN(matcher, TargetMatcher::Compile(*patch.target));
+  }
+  const ResourceIdentity own = IdentityOf(patch.content);
+  for (std::size_t i = 0; i < resources.size(); ++i) {
+    const RenderedResource& resource = resources[i];
+    const bool match = matcher ? matcher->Matches({resource.original, resource.Current()},
+                                                  LabelsOf(resource.object),
+                                                  AnnotationsOf(resource.object))
+                               : SameIdentity(own, resource.original) ||
+                                     SameIdentity(own, resource.Current());
+    if (match) {
+      selected.push_back(i);
+    }
+  }
+  return selected;
+}
+
+}  // namespace
+
+Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
+  auto documents = ParseYaml(patch.patch);
+  if (!documents) {
+    return Unexpected{documents.error().WithContext("patch is not YAML")};
+  }
+  if (documents->size() != 1) {
+    return Unexpected{Invalid("a patch must be exactly one object or one list of operations, not " +
+                              std::to_string(documents->size()) + " documents")};
+  }
+  ParsedPatch result{.content = std::move((*documents)[0]),
+                     .target = patch.target,
+                     .is_json_patch = false,
+                     .allow_name_change = patch.allow_name_change,
+                     .allow_kind_change = patch.allow_kind_change};
+  result.is_json_patch = IsJsonPatch(result.content);
+  if (!result.is_json_patch && !result.content.is_object()) {
+    return Unexpected{Invalid("a patch must be an object or a list of JSON6902 operations")};
+  }
+  if (!result.target) {
+    const ResourceIdentity own = IdentityOf(result.content);
+    if (result.is_json_patch || own.kind.empty() || own.name.empty() || own.version.empty()) {
+      return Unexpected{Invalid("a patch without `target` must have apiVersion, kind and metadata.name")};
+    }
+  }
+  return result;
+}
+
+Result<int, Error> ApplyPatch(const ParsedPatch& patch, MissingObject missing, ResourceSet* resources) {
+  auto selected = Select(patch, *resources);
+  if (!selected) {
+    return Unexpected{selected.error().WithContext(Describe(patch))};
+  }
+  if (selected->empty() && !patch.target && missing == MissingObject::kError) {
+    return Unexpected{Invalid(Describe(patch) + ": there is no such object here")};
+  }
+  // Backwards, because a patch may delete its object.
+  for (auto index = selected->rbegin(); index != selected->rend(); ++index) {
+    RenderedResource& resource = (*resources)[*index];
+    if (patch.is_json_patch) {
+      auto patched = ApplyJsonPatch(resource.object, patch.content);
+      if (!patched) {
+        return Unexpected{patched.error().WithContext(Describe(patch))};
+      }
+      resource.object = std::move(*patched);
+    } else if (auto merged = Merge(patch, resource.object)) {
+      resource.object = std::move(*merged);
+    } else {
+      resources->erase(resources->begin() + static_cast<std::ptrdiff_t>(*index));
+    }
+  }
+  return static_cast<int>(selected->size());
+}
+
+bool IsBarePodPatch(const ParsedPatch& patch) {
+  const auto unset_or = [](const std::string& field, std::string_view value) {
+    return field.empty() || field == value;
+  };
+  if (patch.target) {
+    return patch.target->kind == "Pod" && patch.target->name == "satellite" &&
+           patch.target->group.empty() && unset_or(patch.target->version, "v1");
+  }
+  const ResourceIdentity own = IdentityOf(patch.content);
+  return own.group.empty() && own.kind == "Pod" && own.name == "satellite";
+}
+
+ParsedPatch ConvertBarePodPatch(ParsedPatch patch) {
+  if (!IsBarePodPatch(patch)) {
+    return patch;
+  }
+  if (patch.is_json_patch) {
+    for (Json& operation : patch.content) {
+      for (const char* key : {"path", "from"}) {
+        if (operation.contains(key) && operation[key].is_string()) {
+          operation[key] = "/spec/template" + operation[key].get<std::string>();
+        }
+      }
+    }
+  } else {
+    Json pod_template = Json::object();
+    if (const Json* metadata = api::FindMember(patch.content, "metadata")) {
+      pod_template["metadata"] = *metadata;
+      pod_template["metadata"].erase("name");
+    }
+    if (const Json* spec = api::FindMember(patch.content, "spec")) {
+      pod_template["spec"] = *spec;
+    }
+    const bool deletes = api::StringAt(patch.content, "$patch") == "delete";
+    patch.content = PodTemplatePatch("DaemonSet", "linstor-satellite", pod_template).content;
+    if (deletes) {
+      patch.content["$patch"] = "delete";
+    }
+  }
+  if (patch.target || patch.is_json_patch) {
+    const std::string labels = patch.target ? patch.target->label_selector : "";
+    const std::string annotations = patch.target ? patch.target->annotation_selector : "";
+    patch.target = api::PatchTarget{.group = "apps",
+                                    .version = "v1",
+                                    .kind = "DaemonSet",
+                                    .name = "linstor-satellite",
+                                    .label_selector = labels,
+                                    .annotation_selector = annotations};
+  }
+  return patch;
+}
+
+ParsedPatch PodTemplatePatch(const std::string& kind, const std::string& name,
+                             const Json& pod_template) {
+  return MergePatchFor("apps/v1", kind, name, {{"spec", {{"template", pod_template}}}});
+}
+
+ParsedPatch MergePatchFor(const std::string& api_version, const std::string& kind,
+                          const std::string& name, Json content) {
+  content["apiVersion"] = api_version;
+  content["kind"] = kind;
+  content["metadata"]["name"] = name;
+  return ParsedPatch{.content = std::move(content)};
+}
+
+}  // namespace breakwater::core

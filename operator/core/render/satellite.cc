@@ -1,0 +1,221 @@
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/core/render/component.h"
+#include "operator/core/render/render.h"
+#include "operator/core/render/tls_patches.h"
+
+namespace breakwater::core {
+namespace {
+
+using api::Json;
+
+constexpr const char* kName = "linstor-satellite";
+
+ParsedPatch PodSpecPatch(Json pod_spec) {
+  return PodTemplatePatch("DaemonSet", kName, {{"spec", std::move(pod_spec)}});
+}
+
+ParsedPatch ContainerPatch(const char* container, Json content) {
+  content["name"] = container;
+  return PodSpecPatch({{"containers", Json::array({std::move(content)})}});
+}
+
+/// One DaemonSet per node: settings can then differ, and roll out, node by node.
+ParsedPatch NodePatch(const std::string& node) {
+  const Json term{{"matchFields", Json::array({{{"key", "metadata.name"},
+                                                {"operator", "In"},
+                                                {"values", Json::array({node})}}})}};
+  return PodSpecPatch(
+      {{"affinity",
+        {{"nodeAffinity",
+          {{"requiredDuringSchedulingIgnoredDuringExecution",
+            {{"nodeSelectorTerms", Json::array({term})}}}}}}}});
+}
+
+constexpr const char* kSslConfig = R"([netcom]
+  type = "ssl"
+  port = 3367
+  server_certificate = "/etc/linstor/ssl/keystore.jks"
+  key_password = "linstor"
+  keystore_password = "linstor"
+  trusted_certificates = "/etc/linstor/ssl/certificates.jks"
+  truststore_password = "linstor"
+  ssl_protocol = "TLSv1.2"
+)";
+
+void AddHandshakeDaemon(Component* component) {
+  component->patches.push_back(ContainerPatch(
+      "ktls-utils",
+      {{"image", "ktls-utils"},
+       {"securityContext",
+        {{"capabilities", {{"add", {"NET_ADMIN"}}, {"drop", {"ALL"}}}},
+         {"privileged", true},
+         {"readOnlyRootFilesystem", true}}},
+       {"volumeMounts",
+        Json::array(
+            {{{"name", "internal-tls"}, {"mountPath", "/etc/tlshd.d"}, {"readOnly", true}}})}}));
+}
+
+void AddCertificate(const SatelliteInputs& inputs, const std::string& secret, Component* component) {
+  const api::TlsConfig& tls = *inputs.spec.internal_tls;
+  component->AddManifest("satellite-certificate");
+  ParsedPatch patch = CertificatePatch(kName, secret, *tls.cert_manager);
+  patch.content["spec"]["dnsNames"] = {inputs.name};
+  if (tls.tls_handshake_daemon) {
+    // DRBD connects in both directions, so each node is also a client.
+    patch.content["spec"]["usages"] = {"server auth", "client auth"};
+  }
+  component->patches.push_back(std::move(patch));
+}
+
+void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
+  const api::TlsConfig& tls = *inputs.spec.internal_tls;
+  const std::string secret = SatelliteTlsSecretName(inputs.name, inputs.spec);
+  Json volume = TlsVolume("internal-tls", secret, tls.ca_reference);
+  if (tls.tls_handshake_daemon) {
+    // tlshd complains about a private key that others may read. Left alone without tlshd, so that the pods of
+    // a running cluster keep their template.
+    volume["projected"]["defaultMode"] = 0600;
+  }
+  component->patches.push_back(PodSpecPatch(
+      {{"volumes", Json::array({std::move(volume),
+                                {{"name", "java-internal-tls"}, {"emptyDir", Json::object()}}})},
+       {"containers",
+        Json::array({{{"name", kName},
+                      {"volumeMounts",
+                       Json::array({{{"name", "internal-tls"},
+                                     {"mountPath", "/etc/linstor/ssl-pem"},
+                                     {"readOnly", true}},
+                                    {{"name", "java-internal-tls"},
+                                     {"mountPath", "/etc/linstor/ssl"}}})}}})}}));
+  component->patches.push_back(MergePatchFor("v1", "ConfigMap", "satellite-config",
+                                             {{"data", {{"linstor_satellite.toml", kSslConfig}}}}));
+  if (tls.cert_manager) {
+    AddCertificate(inputs, secret, component);
+  }
+  if (tls.tls_handshake_daemon) {
+    AddHandshakeDaemon(component);
+  }
+}
+
+/// File pools live on the host; LINSTOR's losetup must know that their paths are the same inside and outside.
+void AddFilePools(const std::vector<api::StoragePool>& pools, Component* component) {
+  std::string paths;
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (!pools[i].is_file()) {
+      continue;
+    }
+    const std::string path = pools[i].DirectoryOrDefault();
+    const std::string volume = "file-pool-" + std::to_string(i);  // pool names are not volume names
+    component->patches.push_back(PodSpecPatch(
+        {{"volumes",
+          Json::array(
+              {{{"name", volume}, {"hostPath", {{"path", path}, {"type", "DirectoryOrCreate"}}}}})},
+         {"containers",
+          Json::array({{{"name", kName},
+                        {"volumeMounts", Json::array({{{"name", volume}, {"mountPath", path}}})}}})}}));
+    paths += (paths.empty() ? "" : ":") + path;
+  }
+  if (!paths.empty()) {
+    component->patches.push_back(ContainerPatch(
+        kName,
+        {{"env", Json::array({{{"name", "LOSETUP_CONTAINER_BIND_MOUNTS"}, {"value", paths}}})}}));
+  }
+}
+
+/// An image with built modules needs no kernel sources, and some hosts have none.
+ParsedPatch PrecompiledModulePatch() {
+  return PodSpecPatch(
+      {{"volumes", Json::array({{{"name", "usr-src"}, {"$patch", "delete"}}})},
+       {"initContainers",
+        Json::array({{{"name", "drbd-module-loader"},
+                      {"volumeMounts",
+                       Json::array({{{"mountPath", "/usr/src"}, {"$patch", "delete"}}})},
+                      {"env", Json::array({{{"name", "LB_HOW"}, {"value", "shipped_modules"}}})}}})}});
+}
+
+Component SatelliteComponent(const SatelliteInputs& inputs, bool precompiled) {
+  Component component{.name = kName, .node = inputs.name};
+  component.AddManifest("satellite");
+  component.patches.push_back(NodePatch(inputs.name));
+  if (inputs.spec.internal_tls) {
+    AddInternalTls(inputs, &component);
+  }
+  AddFilePools(inputs.spec.storage_pools, &component);
+  if (precompiled) {
+    component.patches.push_back(PrecompiledModulePatch());
+  }
+  return component;
+}
+
+std::string OsImage(const api::ObjectPtr& node) {
+  if (node == nullptr) {
+    return {};
+  }
+  const Json* info = api::FindPath(node->raw(), {"status", "nodeInfo"});
+  return info == nullptr ? std::string() : api::StringAt(*info, "osImage");
+}
+
+Result<std::vector<ParsedPatch>, Error> ReadPatches(const std::vector<api::Patch>& patches) {
+  std::vector<ParsedPatch> result;
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    auto parsed = ParsePatch(patches[i]);
+    if (!parsed) {
+      return Unexpected{parsed.error().WithContext("spec.patches[" + std::to_string(i) + "]")};
+    }
+    result.push_back(ConvertBarePodPatch(std::move(*parsed)));
+  }
+  return result;
+}
+
+Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
+  BREAKWATER_ASSIGN_OR_RETURN(const std::vector<ParsedPatch> user_patches,
+                              ReadPatches(inputs.spec.patches));
+  std::map<std::string, std::string> tags;
+  if (!inputs.external_controller_version.empty()) {
+    tags[kName] = "v" + inputs.external_controller_version;
+  }
+  const ResolvedImages images =
+      inputs.images.Resolve(inputs.spec.repository, OsImage(inputs.node), tags);
+  BuildSettings settings;
+  settings.ns = inputs.ns;
+  settings.name_suffix = inputs.spec.resource_name_suffix_separator + inputs.name;
+  settings.selector_labels = SelectorLabels(inputs.spec.cluster_ref.name);
+  settings.selector_labels[std::string(api::kLabelSatellite)] = inputs.uid;
+  settings.metadata_labels = MetadataLabels();
+  settings.images = images.references;
+  return Build(SatelliteComponent(inputs, images.precompiled), settings, user_patches,
+               MissingObject::kError, nullptr);
+}
+
+}  // namespace
+
+SatelliteRendering RenderSatellite(const SatelliteInputs& inputs) {
+  SatelliteRendering result;
+  auto built = BuildSatellite(inputs);
+  if (!built) {
+    result.problems.push_back({kName, inputs.name, built.error().message});
+    return result;
+  }
+  // The DaemonSet last: its pods need the ConfigMaps.
+  for (const bool workload : {false, true}) {
+    for (RenderedResource& resource : *built) {
+      if ((resource.original.kind == "DaemonSet") == workload) {
+        result.objects.push_back(std::move(resource.object));
+      }
+    }
+  }
+  return result;
+}
+
+std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSatelliteSpec& spec) {
+  return kName + spec.resource_name_suffix_separator + node;
+}
+
+std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec) {
+  const bool named = spec.internal_tls && !spec.internal_tls->secret_name.empty();
+  return named ? spec.internal_tls->secret_name : node + "-tls";
+}
+
+}  // namespace breakwater::core
