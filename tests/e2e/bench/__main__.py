@@ -1,0 +1,69 @@
+"""Benchmarks of the operator on the test bed.
+
+    PYTHONPATH=tests/e2e python3 -m bench --nodes 3,30,100,300 --json build/bench.json
+    PYTHONPATH=tests/e2e python3 -m bench --nodes ""              # only the churn
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+from .churn import measure_churn
+from .rollout import measure_rollout
+
+ROLLOUT_COLUMNS = [
+    ("nodes", "nodes", "d"), ("rendered_seconds", "rendered s", ".1f"), ("registered_seconds", "registered s", ".1f"),
+    ("cpu_seconds", "CPU s", ".2f"), ("peak_rss_mib", "peak MiB", ".1f"), ("requests", "requests", "d"),
+    ("objects", "objects", "d"), ("writes_per_object", "writes/object", ".2f"),
+    ("status_writes_per_object", "status/object", ".2f")]
+CHURN_COLUMNS = [
+    ("objects", "objects", "d"), ("updates_per_second", "updates/s", ".0f"), ("lag_p50", "lag p50 s", ".2f"),
+    ("lag_p99", "lag p99 s", ".2f"), ("lag_max", "max s", ".2f"), ("cpu_share", "CPU cores", ".3f"),
+    ("rss_mib", "RSS MiB", ".1f"), ("start_seconds", "start s", ".1f")]
+
+
+def table(columns, rows) -> str:
+    lines = [[title for _, title, _ in columns]]
+    lines += [[format(row[key], form) for key, _, form in columns] for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="Benchmarks of the operator on the test bed.")
+    parser.add_argument("--nodes", default="3,30,100,300", help="sizes of the roll-outs (default: %(default)s)")
+    parser.add_argument("--churn", type=int, metavar="N", default=5000,
+                        help="then N Nodes and N Pods that change all the time; 0 = not (default: %(default)s)")
+    parser.add_argument("--churn-seconds", type=float, default=60, help="length of the churn (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=200, help="updates per second (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes all numbers there")
+    arguments = parser.parse_args()
+    result = {"machine": {"processor": platform.processor() or platform.machine(), "kernel": platform.release()},
+              "rollouts": [], "churn": None}
+
+    def save() -> None:
+        if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+    for nodes in (int(n) for n in arguments.nodes.split(",") if n):
+        row = measure_rollout(nodes)
+        result["rollouts"].append(row)
+        save()  # after each size: an interrupted run keeps what it has measured
+        print(f"{nodes} nodes: " + ", ".join(f"{verb} {n}" for verb, n in row["requests_by_verb"].items()),
+              file=sys.stderr, flush=True)
+    if result["rollouts"]:
+        print(table(ROLLOUT_COLUMNS, result["rollouts"]), flush=True)
+    if arguments.churn:
+        result["churn"] = measure_churn(arguments.churn, arguments.rate, arguments.churn_seconds)
+        save()
+        print(table(CHURN_COLUMNS, [result["churn"]]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

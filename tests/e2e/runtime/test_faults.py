@@ -1,0 +1,207 @@
+"""Faults between the operator and the API server while 200 objects change: nothing may be lost or late.
+
+Level of proof: every store of the operator has the fingerprint of the server's own list, and what is rendered from the
+changed objects is what it should be.
+"""
+import json
+import os
+import threading
+import time
+import urllib.request
+
+import pytest
+from bench.client import ApiClient
+from bench.installation import Installation
+from bench.stores import StoreCheck, total
+from faultproxy import Answer, BlackHole, Delay, Drop, FaultChain, HalfChunk, Reset, TlsCut, Truncate
+from scenario import NAMESPACE
+from scenario.storage import CLUSTER
+from testbed import TestBed
+
+CONFIGURATIONS, CONFIG_MAPS, NODES = 100, 50, 25
+RECOVERY = 10.0
+# How long the operator lets a silent watch live. Its default is minutes; the test shortens it when it can.
+WATCH_TIMEOUT = int(os.environ.get("BREAKWATER_WATCH_TIMEOUT", "20"))
+
+
+@pytest.fixture(scope="module")
+def installation():
+    with TestBed(nodes=NODES) as bed:
+        result = Installation(bed)
+        result.install()
+        yield result
+
+
+@pytest.fixture(scope="module")
+def chain(installation):
+    with FaultChain(installation.bed, installation.operator_kubeconfig) as chain:
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def operator(installation, chain):
+    operator = installation.start(kubeconfig=chain.kubeconfig, flags=[f"--watch-timeout={WATCH_TIMEOUT}s"])
+    installation.create(CLUSTER)
+    installation.bed.wait_for(installation.all_online, 120, "all satellites ONLINE in LINSTOR")
+    return operator
+
+
+@pytest.fixture(scope="module")
+def changes(installation, operator):
+    changes = Changes(installation)
+    changes.apply()
+    settle(installation, operator, changes, 60)
+    return changes
+
+
+class Changes:
+    """200 objects of three kinds; `apply` changes every one of them, deletes some and makes others."""
+
+    def __init__(self, installation):
+        self.installation, self.bed = installation, installation.bed
+        self.round = 0
+
+    def apply(self):
+        self.round += 1
+        kept = range(self.round % 10, CONFIGURATIONS, 10)  # every round others are missing
+        gone = [f"fault-{i}" for i in kept]
+        self.bed.apply([self.configuration(i) for i in range(CONFIGURATIONS) if i not in kept] +
+                       [self.config_map(i) for i in range(CONFIG_MAPS)] +
+                       [{"apiVersion": "v1", "kind": "Node", "metadata": {
+                           "name": node, "labels": {"example.com/a": str(self.round), "example.com/b": "x" * self.round}}}
+                        for node in self.bed.nodes])
+        self.bed.kubectl("delete", "linstorsatelliteconfiguration", "--ignore-not-found", "--wait=false", *gone)
+        if self.round > 1:
+            self.bed.kubectl("delete", "configmap", "-n", NAMESPACE, "--ignore-not-found",
+                             *(f"fault-{i}-{self.round - 1}" for i in range(CONFIG_MAPS)))
+        self.expected = {f"Aux/fault-{i}": str(self.round) for i in range(CONFIGURATIONS) if i not in kept}
+
+    def configuration(self, i):
+        return {"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration",
+                "metadata": {"name": f"fault-{i}"},
+                "spec": {"properties": [{"name": f"Aux/fault-{i}", "value": str(self.round)}]}}
+
+    def config_map(self, i):
+        # A name per round: creations and deletions, not only updates.
+        return {"apiVersion": "v1", "kind": "ConfigMap", "data": {"round": str(self.round)},
+                "metadata": {"name": f"fault-{i}-{self.round}", "namespace": NAMESPACE}}
+
+    def wrong(self):
+        """The satellites whose properties are not those of the configurations."""
+        wrong = []
+        for satellite in self.bed.get("linstorsatellites"):
+            properties = {p["name"]: p.get("value") for p in satellite["spec"].get("properties", [])
+                          if p["name"].startswith("Aux/fault-")}
+            if properties != self.expected:
+                wrong.append(satellite["metadata"]["name"])
+        return wrong
+
+
+def settle(installation, operator, changes, limit):
+    """Waits until the operator knows and has done everything; returns the seconds that knowing took."""
+    start = time.monotonic()
+    check = StoreCheck(ApiClient(installation.bed.kubeconfig), operator.metrics)
+    installation.bed.wait_for(check.done, limit, "the stores to equal the server's lists")
+    took = time.monotonic() - start
+
+    def rendered():
+        wrong = changes.wrong()
+        assert not wrong, f"satellites with old properties: {wrong}"
+        return True
+
+    installation.bed.wait_for(rendered, 60, "every change in the satellites")
+    assert operator.component.alive
+    assert total(operator.metrics(), "breakwater_panics_total") == 0
+    return took
+
+
+def report(record_property, what, seconds):
+    record_property("recovery_seconds", round(seconds, 2))
+    print(f"{what}: equal {seconds:.1f} s after the end of the fault")
+
+
+@pytest.mark.parametrize("fault", [Delay(0.3), Drop(), Reset(), HalfChunk(20000), TlsCut()],
+                         ids=lambda f: type(f).__name__)
+def test_network_faults(installation, chain, operator, changes, fault, record_property):
+    # A node's network fails for seconds: a lost event is a satellite that keeps its old configuration for ever.
+    with chain.network.fault(fault):
+        changes.apply()
+    report(record_property, fault, settle(installation, operator, changes, RECOVERY))
+
+
+def test_connections_reset_again_and_again(installation, chain, operator, changes, record_property):
+    # A load balancer that is restarted in a loop: every resume must start where the last stream really ended.
+    done = threading.Event()
+
+    def strike():
+        while not done.wait(0.2):
+            chain.network.strike(Reset())
+
+    striker = threading.Thread(target=strike)
+    striker.start()
+    try:
+        changes.apply()
+    finally:
+        done.set()
+        striker.join()
+    report(record_property, "resets", settle(installation, operator, changes, RECOVERY))
+
+
+@pytest.mark.parametrize("requests", [False, True], ids=["both-directions", "replies-only"])
+def test_black_hole(installation, chain, operator, changes, requests, record_property):
+    # A firewall forgets the connections: nothing ever comes, no error either. Only a time limit can notice.
+    with chain.network.fault(BlackHole(requests=requests)):
+        changes.apply()
+    report(record_property, "black hole", settle(installation, operator, changes, WATCH_TIMEOUT + RECOVERY))
+
+
+@pytest.mark.parametrize("rule", [
+    Answer(429, share=0.5, retry_after=1), Answer(429, share=0.5), Answer(500, share=0.5), Answer(503, share=0.5),
+    Truncate(3000, share=0.5), Answer(503)], ids=["429-retry-after", "429", "500", "503", "truncated", "only-503"])
+def test_server_faults(installation, chain, operator, changes, rule, record_property):
+    # An overloaded API server refuses half of all requests, and cuts watches in the middle of an object.
+    chain.network.strike(Reset())  # open watches would not notice; now every one has to be opened again
+    with chain.server.answers(rule):
+        changes.apply()
+        changes.bed.wait_for(lambda: chain.server.hits > 0, 10, "the rule to hit")
+    report(record_property, rule, settle(installation, operator, changes, RECOVERY))
+
+
+@pytest.mark.parametrize("components", [["kube-apiserver"], ["etcd"], ["kube-apiserver", "etcd"]],
+                         ids=lambda c: "+".join(c))
+def test_control_plane_restarts(installation, operator, changes, components, record_property):
+    # An upgrade of the control plane: the operator has to go on as if nothing had been.
+    bed = installation.bed
+    changes.apply()
+    for name in components:
+        bed.kill(name)
+    for name in reversed(components):
+        bed.start_component(name)
+    bed.wait_for(lambda: bed.kubectl("get", "--raw", "/readyz"), 60, "the API server to be ready")
+    changes.apply()
+    report(record_property, components, settle(installation, operator, changes, RECOVERY))
+
+
+def test_what_was_compacted_meanwhile_is_listed(installation, chain, operator, changes, record_property):
+    # The operator was away for longer than etcd remembers: objects deleted meanwhile must vanish from it too.
+    bed = installation.bed
+    before = total(operator.metrics(), "breakwater_watch_restarts_total", why="gone")
+    with chain.network.fault(Drop()):
+        changes.apply()
+        compact(bed)
+        bed.stop_apiserver()  # its cache of recent events would still serve the old version
+        bed.start_apiserver()
+        changes.apply()
+    report(record_property, "compaction", settle(installation, operator, changes, RECOVERY))
+    assert total(operator.metrics(), "breakwater_watch_restarts_total", why="gone") > before
+
+
+def compact(bed):
+    """Makes etcd forget all versions but the newest of every key."""
+    def call(path, body):
+        request = urllib.request.Request(f"http://127.0.0.1:{bed.control_plane.etcd_port}{path}",
+                                         data=json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+    status = call("/v3/maintenance/status", {})
+    call("/v3/kv/compaction", {"revision": status["header"]["revision"], "physical": True})
