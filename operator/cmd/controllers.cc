@@ -1,0 +1,166 @@
+#include "operator/cmd/controllers.h"
+
+#include "operator/api/resources.h"
+
+namespace breakwater::cmd {
+namespace {
+
+using runtime::AllKeys;
+using runtime::ChangeEvent;
+using runtime::IgnoringHeartbeats;
+using runtime::SpecOrMetadataChanged;
+
+/// Whether a change of a pod can matter: readiness or addresses, not every restart counter.
+bool PodChanged(const ChangeEvent& change) {
+  if (!change.before || !change.after) {
+    return true;
+  }
+  for (const char* member : {"conditions", "podIPs", "phase"}) {
+    const api::Json* before = api::FindPath(change.before->raw(), {"status", member});
+    const api::Json* after = api::FindPath(change.after->raw(), {"status", member});
+    if ((before == nullptr) != (after == nullptr) || (before != nullptr && *before != *after)) {
+      return true;
+    }
+  }
+  return change.before->deleting() != change.after->deleting();
+}
+
+/// The LinstorSatellite of a satellite pod.
+std::vector<api::ObjectKey> SatelliteOfPod(const ChangeEvent& change,
+                                           const runtime::Store& satellites) {
+  const std::string uid = change.object().label(api::kLabelSatellite);
+  const api::ObjectPtr satellite = uid.empty() ? nullptr : satellites.FindByUid(uid);
+  return satellite ? std::vector{satellite->key()} : std::vector<api::ObjectKey>();
+}
+
+bool IsController(const ChangeEvent& change) {
+  const std::string component = change.object().label(api::kLabelComponent);
+  return component == "linstor-controller";
+}
+
+runtime::Predicate Named(const api::ObjectKey& key) {
+  return [key](const ChangeEvent& change) { return change.key == key; };
+}
+
+void AddCluster(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
+                const api::ObjectKey& images) {
+  runtime::Controller& controller =
+      manager.AddController({.name = "cluster", .workers = 1}, *into.cluster);
+  const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.clusters); };
+  controller.WatchSelf(stores.clusters, SpecOrMetadataChanged)
+      .WatchOwned(stores.satellites, stores.clusters, SpecOrMetadataChanged)
+      .WatchOwned(stores.services, stores.clusters, SpecOrMetadataChanged)
+      .WatchOwned(stores.daemon_sets, stores.clusters, SpecOrMetadataChanged)
+      .WatchOwned(stores.secrets, stores.clusters)
+      .WatchOwned(stores.config_maps, stores.clusters)
+      .WatchMapped(stores.configurations, all, SpecOrMetadataChanged)
+      .WatchMapped(stores.nodes, all, IgnoringHeartbeats)
+      .WatchMapped(stores.config_maps, all, Named(images))
+      .WatchMapped(stores.endpoint_slices, all, IsController)
+      .WatchMapped(
+          stores.pods,
+          [&stores](const ChangeEvent& change) {
+            return SatelliteOfPod(change, stores.satellites).empty() ? std::vector<api::ObjectKey>()
+                                                                     : AllKeys(stores.clusters);
+          },
+          PodChanged);
+  for (runtime::Store* store : stores.others) {
+    controller.WatchOwned(*store, stores.clusters, SpecOrMetadataChanged);
+  }
+}
+
+void AddSatellite(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
+                  const api::ObjectKey& images) {
+  runtime::Controller& controller =
+      manager.AddController({.name = "satellite", .workers = 4}, *into.satellite);
+  const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.satellites); };
+  controller.WatchSelf(stores.satellites, SpecOrMetadataChanged)
+      .WatchOwned(stores.daemon_sets, stores.satellites)
+      .WatchOwned(stores.config_maps, stores.satellites)
+      .WatchOwned(stores.secrets, stores.satellites)
+      .WatchMapped(
+          stores.pods,
+          [&stores](const ChangeEvent& change) { return SatelliteOfPod(change, stores.satellites); },
+          PodChanged)
+      .WatchMapped(
+          stores.nodes,
+          [](const ChangeEvent& change) { return std::vector{change.key}; }, IgnoringHeartbeats)
+      .WatchMapped(stores.config_maps, all, Named(images))
+      .WatchMapped(stores.endpoint_slices, all, IsController)
+      .Needs(stores.clusters)
+      .Needs(stores.services);
+  for (runtime::Store* store : stores.others) {
+    controller.WatchOwned(*store, stores.satellites, SpecOrMetadataChanged);
+  }
+}
+
+void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores) {
+  manager.AddController({.name = "satelliteconfiguration", .workers = 1}, *into.configuration)
+      .WatchSelf(stores.configurations, SpecOrMetadataChanged)
+      .WatchMapped(
+          stores.satellites, [&stores](const ChangeEvent&) { return AllKeys(stores.configurations); },
+          SpecOrMetadataChanged);
+  const auto one = [](const ChangeEvent&) {
+    return std::vector{controllers::kAllNodeConnections};
+  };
+  manager.AddController({.name = "nodeconnection", .workers = 1}, *into.node_connection)
+      .WatchMapped(stores.connections, one, SpecOrMetadataChanged)
+      // With status: a satellite that becomes available can get its connections.
+      .WatchMapped(stores.satellites, one)
+      .WatchMapped(stores.nodes, one, IgnoringHeartbeats)
+      .WatchMapped(stores.clusters, one, SpecOrMetadataChanged)
+      .Needs(stores.services)
+      .Needs(stores.endpoint_slices)
+      .Needs(stores.secrets)
+      .Needs(stores.config_maps);
+}
+
+}  // namespace
+
+void AddControllers(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
+                    const controllers::Writers& writers, const controllers::ImageSource& images,
+                    controllers::LinstorProvider& linstor, const Options& options,
+                    const Logger& log) {
+  into.log = log.Named("controllers");
+  into.cluster = std::make_unique<controllers::ClusterReconciler>(
+      controllers::ClusterReconcilerDeps{.clusters = stores.clusters,
+                                         .configurations = stores.configurations,
+                                         .satellites = stores.satellites,
+                                         .nodes = stores.nodes,
+                                         .pods = stores.pods,
+                                         .writers = writers,
+                                         .images = images,
+                                         .linstor = linstor,
+                                         .log = into.log},
+      controllers::ClusterReconcilerOptions{.pull_secret = options.pull_secret,
+                                            .requeue_interval = options.requeue_interval});
+  into.satellite = std::make_unique<controllers::SatelliteReconciler>(
+      controllers::SatelliteReconcilerDeps{.clusters = stores.clusters,
+                                           .satellites = stores.satellites,
+                                           .nodes = stores.nodes,
+                                           .pods = stores.pods,
+                                           .daemon_sets = stores.daemon_sets,
+                                           .writers = writers,
+                                           .images = images,
+                                           .linstor = linstor,
+                                           .log = into.log},
+      controllers::SatelliteReconcilerOptions{.requeue_interval = options.requeue_interval});
+  into.configuration = std::make_unique<controllers::ConfigurationReconciler>(
+      controllers::ConfigurationReconcilerDeps{.configurations = stores.configurations,
+                                               .satellites = stores.satellites,
+                                               .applier = writers.applier});
+  into.node_connection = std::make_unique<controllers::NodeConnectionReconciler>(
+      controllers::NodeConnectionReconcilerDeps{.connections = stores.connections,
+                                                .clusters = stores.clusters,
+                                                .satellites = stores.satellites,
+                                                .nodes = stores.nodes,
+                                                .applier = writers.applier,
+                                                .linstor = linstor,
+                                                .log = into.log},
+      controllers::NodeConnectionReconcilerOptions{.requeue_interval = options.requeue_interval});
+  AddCluster(into, manager, stores, images.config_map());
+  AddSatellite(into, manager, stores, images.config_map());
+  AddStatusOnly(into, manager, stores);
+}
+
+}  // namespace breakwater::cmd

@@ -1,0 +1,34 @@
+#pragma once
+
+/// Endpoints: the HTTP servers for probes (/livez, /healthz, /readyz) and metrics (/metrics).
+
+#include <memory>
+#include <vector>
+
+#include "operator/base/log.h"
+#include "operator/base/result.h"
+#include "operator/cmd/options.h"
+#include "operator/runtime/health.h"
+#include "operator/runtime/metrics.h"
+
+namespace breakwater::cmd {
+
+/// Served from before the stores are synced to the end of the process, so that a probe tells a slow start
+/// from a dead process. Everything is borrowed.
+class Endpoints {
+ public:
+  Endpoints(const Options& options, const runtime::Health& health, const runtime::Metrics& metrics,
+            const Logger& log);
+  ~Endpoints();
+  Endpoints(const Endpoints&) = delete;
+  Endpoints& operator=(const Endpoints&) = delete;
+
+  /// kInvalid or kTransient when an address cannot be bound.
+  Result<void, Error> Start() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace breakwater::cmd

@@ -1,0 +1,43 @@
+#include "operator/cmd/stores.h"
+
+#include "operator/api/resources.h"
+
+namespace breakwater::cmd {
+
+OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates) {
+  const runtime::StoreFilter here{.ns = ns};
+  const runtime::StoreFilter ours{.label_selector =
+                                      std::string(api::kLabelName) + "=piraeus-datastore"};
+  OperatorStores stores{.clusters = manager.AddStore(api::kLinstorCluster),
+                        .configurations = manager.AddStore(api::kLinstorSatelliteConfiguration),
+                        .satellites = manager.AddStore(api::kLinstorSatellite),
+                        .connections = manager.AddStore(api::kLinstorNodeConnection),
+                        .nodes = manager.AddStore(api::kNode),
+                        .pods = manager.AddStore(api::kPod, here),
+                        .config_maps = manager.AddStore(api::kConfigMap, here),
+                        .secrets = manager.AddStore(api::kSecret, here),
+                        .services = manager.AddStore(api::kService, here),
+                        .endpoint_slices = manager.AddStore(api::kEndpointSlice, here),
+                        .daemon_sets = manager.AddStore(api::kDaemonSet, here)};
+  for (const api::ResourceInfo* kind :
+       {&api::kServiceAccount, &api::kDeployment, &api::kRole, &api::kRoleBinding}) {
+    stores.others.push_back(&manager.AddStore(*kind, here));
+  }
+  for (const api::ResourceInfo* kind : {&api::kClusterRole, &api::kClusterRoleBinding}) {
+    stores.others.push_back(&manager.AddStore(*kind, ours));
+  }
+  if (certificates) {
+    stores.others.push_back(&manager.AddStore(api::kCertificate, here));
+  }
+  for (const runtime::Store* store :
+       {&stores.satellites, &stores.config_maps, &stores.secrets, &stores.services,
+        &stores.daemon_sets}) {
+    stores.written.Add(*store);
+  }
+  for (const runtime::Store* store : stores.others) {
+    stores.written.Add(*store);
+  }
+  return stores;
+}
+
+}  // namespace breakwater::cmd

@@ -1,0 +1,35 @@
+#pragma once
+
+/// OperatorStores: the kinds that the operator watches.
+
+#include <string>
+
+#include "operator/controllers/common/object_stores.h"
+#include "operator/runtime/manager.h"
+
+namespace breakwater::cmd {
+
+/// References into the manager.
+struct OperatorStores {
+  runtime::Store& clusters;
+  runtime::Store& configurations;
+  runtime::Store& satellites;
+  runtime::Store& connections;
+  runtime::Store& nodes;
+  runtime::Store& pods;
+  runtime::Store& config_maps;
+  runtime::Store& secrets;
+  runtime::Store& services;
+  runtime::Store& endpoint_slices;
+  runtime::Store& daemon_sets;
+  /// Kinds that are only written and pruned: accounts, rights, Deployments, Certificates.
+  std::vector<runtime::Store*> others{};
+  /// Everything that may be applied.
+  controllers::ObjectStores written{};
+};
+
+/// Adds the stores to the manager. Namespaced kinds are watched in `ns` only, cluster roles only with our
+/// label: a large cluster has thousands of others. `certificates`: cert-manager is installed.
+OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates);
+
+}  // namespace breakwater::cmd

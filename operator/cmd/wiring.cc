@@ -1,0 +1,145 @@
+#include "operator/cmd/wiring.h"
+
+#include <unistd.h>
+
+#include <array>
+
+#include "operator/api/resources.h"
+#include "operator/base/backoff.h"
+#include "operator/base/clock.h"
+#include "operator/cmd/controllers.h"
+#include "operator/cmd/endpoints.h"
+#include "operator/cmd/stores.h"
+#include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/kube/http_client.h"
+#include "operator/net/cpprest_transport.h"
+#include "operator/runtime/health.h"
+#include "operator/runtime/manager.h"
+#include "operator/runtime/metrics.h"
+
+namespace breakwater::cmd {
+namespace {
+
+/// Name of the Lease: that of the Piraeus Operator, so that the two never work at the same time.
+constexpr const char* kLeaseName = "piraeus-operator";
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "unknown";
+}
+
+runtime::ManagerOptions ManagerOptionsFor(const Options& options) {
+  runtime::ManagerOptions manager;
+  if (options.leader_elect) {
+    const std::string host = options.pod_name.empty() ? HostName() : options.pod_name;
+    const auto random = static_cast<std::uint64_t>(RealRandom()() * 1e9);
+    manager.leader_election = runtime::LeaderElectorOptions{
+        .ns = options.ns,
+        .name = kLeaseName,
+        .identity = host + "_" + std::to_string(getpid()) + "_" + std::to_string(random)};
+  }
+  return manager;
+}
+
+/// Whether cert-manager's kinds exist. Waits for the API server, because an operator that starts before
+/// it must not stay without them.
+Result<bool, Error> HasCertManager(const Context& ctx, kube::KubeReader& client,
+                                   const std::string& ns, const Logger& log) {
+  Backoff backoff(ctx.clock(), RealRandom());
+  while (true) {
+    const auto page =
+        client.List(ctx.WithTimeout(std::chrono::seconds(10)), api::kCertificate, {.ns = ns, .limit = 1});
+    if (page || page.error().IsNotFound() || page.error().IsForbidden()) {
+      return page.has_value();
+    }
+    log.Warn("API server does not answer, will retry", {{"error", page.error().message()}});
+    if (!ctx.SleepFor(backoff.Next())) {
+      return Unexpected{Error{ErrorClass::kCanceled, "stopped"}};
+    }
+  }
+}
+
+Result<std::shared_ptr<net::HttpTransport>, Error> LinstorTransport(
+    const controllers::ControllerUrl& url, const controllers::LinstorTls* tls) {
+  net::TransportOptions options{.base_url = url.scheme + "://" +
+                                            (url.host.find(':') == std::string::npos
+                                                 ? url.host
+                                                 : "[" + url.host + "]") +
+                                            ":" + std::to_string(url.port),
+                                .tls_server_name = url.server_name};
+  if (url.scheme == "https") {
+    if (tls == nullptr) {
+      return Unexpected{Error{ErrorClass::kInvalid,
+                              url.ToString() + " needs spec.apiTLS of the LinstorCluster"}};
+    }
+    BREAKWATER_ASSIGN_OR_RETURN(
+        std::shared_ptr<const net::TlsMaterial> material,
+        net::TlsMaterial::Create(
+            {.ca = tls->ca, .certificate_chain = tls->certificate, .private_key = tls->key}));
+    options.tls = std::make_shared<net::TlsMaterialHolder>(std::move(material));
+  }
+  BREAKWATER_ASSIGN_OR_RETURN(std::unique_ptr<net::HttpTransport> transport,
+                              net::MakeCpprestTransport(std::move(options)));
+  return std::shared_ptr<net::HttpTransport>(std::move(transport));
+}
+
+controllers::StoreLinstorProvider MakeLinstorProvider(const Options& options,
+                                                      const OperatorStores& stores) {
+  return {{.clusters = stores.clusters,
+           .services = stores.services,
+           .endpoint_slices = stores.endpoint_slices,
+           .secrets = stores.secrets,
+           .config_maps = stores.config_maps},
+          {.operator_namespace = options.ns,
+           .resolution = options.service_resolution,
+           .client = {.user_agent = "breakwater/" BREAKWATER_VERSION,
+                      .max_requests_per_second = options.linstor_api_qps}},
+          LinstorTransport};
+}
+
+}  // namespace
+
+Result<void, Error> RunOperator(const Options& options, const Logger& log, std::stop_token stop) {
+  const Clock& clock = RealClock();
+  runtime::Metrics metrics;
+  runtime::RegisterStandardMetrics(metrics, BREAKWATER_VERSION);
+  runtime::Health health(clock);
+  Logger runtime_log = log.Named("runtime");
+  const runtime::Services services{clock, runtime_log, metrics, health};
+
+  BREAKWATER_ASSIGN_OR_RETURN(const kube::KubeConfig config,
+                              kube::LoadConfig({.kubeconfig = options.kubeconfig}));
+  BREAKWATER_ASSIGN_OR_RETURN(
+      const kube::KubeConnection connection,
+      kube::ConnectKube(config, clock, log.Named("kube"),
+                        {.on_request = [&metrics](const kube::RequestReport& report) {
+                          runtime::CountApiRequest(metrics, std::string(report.verb), report.code);
+                        }}));
+  kube::KubeClient& client = *connection.client;
+
+  const Endpoints endpoints(options, health, metrics, log.Named("http"));
+  BREAKWATER_RETURN_IF_ERROR(endpoints.Start());
+  BREAKWATER_ASSIGN_OR_RETURN(
+      const bool certificates, HasCertManager(Context(stop, clock), client, options.ns, log));
+
+  // Destroyed after the manager, whose threads use them.
+  OperatorControllers reconcilers;
+  runtime::Manager manager(services, client, ManagerOptionsFor(options));
+  OperatorStores stores = AddStores(manager, options.ns, certificates);
+  const runtime::Applier applier(client, {.field_manager = std::string(api::kFieldManager)});
+  const controllers::Writers writers{client, applier, stores.written, options.ns};
+  const controllers::ImageSource images(
+      stores.config_maps, {options.ns, options.image_config_map_name}, options.related_images);
+  controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores);
+  AddControllers(reconcilers, manager, stores, writers, images, linstor, options, log);
+
+  log.Info("starting", {{"version", BREAKWATER_VERSION},
+                        {"server", config.server},
+                        {"namespace", options.ns},
+                        {"cert_manager", certificates}});
+  Result<void, Error> ended = manager.Run(stop);
+  log.Info("stopped");
+  return ended;
+}
+
+}  // namespace breakwater::cmd

@@ -1,0 +1,247 @@
+// The four reconcilers together, against a Kubernetes and a LINSTOR in memory.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/resources.h"
+#include "operator/controllers/testing/world.h"
+
+namespace breakwater::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr const char* kPools =
+    R"({"storagePools":[{"name":"pool1","lvmThinPool":{"volumeGroup":"vg","thinPool":"thin"}}]})";
+
+void Install(World& world) {
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "pools", kPools);
+}
+
+// The main job: from one LinstorCluster to a storage cluster that LINSTOR knows.
+TEST(ReconcileTest, InstallsAndRegistersEverything) {
+  World world;
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.kube.Find(api::kDeployment, {kWorldNamespace, "linstor-controller"}));
+  EXPECT_TRUE(world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-b"}));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.nodes.size(), 3U);
+    EXPECT_EQ(state.pools.size(), 3U);
+    EXPECT_EQ(state.controller_props.at("DrbdOptions/Resource/on-no-quorum"), "suspend-io");
+    EXPECT_EQ(state.nodes["node-a"].props.at("Aux/topology/linbit.com/hostname"), "node-a");
+    return 0;
+  });
+  EXPECT_THAT(world.ClusterCondition(api::kConditionApplied), StartsWith("True/AsExpected"));
+  EXPECT_THAT(world.ClusterCondition(api::kConditionAvailable), HasSubstr("Controller 1.34.0"));
+  EXPECT_THAT(world.ClusterCondition(api::kConditionConfigured), HasSubstr("Properties applied"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionAvailable),
+              HasSubstr("satellite online"));
+  const Json cluster = *world.kube.Find(api::kLinstorCluster, {"", "cluster"});
+  EXPECT_EQ(cluster["status"]["satellites"], "3/3");
+  EXPECT_EQ(cluster["status"]["version"], "1.34.0");
+  const Json configuration =
+      *world.kube.Find(api::kLinstorSatelliteConfiguration, {"", "pools"});
+  EXPECT_EQ(configuration["status"]["matched"], 3);
+}
+
+// An operator that writes in steady state floods etcd and audit logs on large clusters.
+TEST(ReconcileTest, SteadyStateMakesNoCall) {
+  World world;
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.kube.ClearCalls();
+  world.linstor->ClearWrites();
+  world.clock.Advance(std::chrono::hours(1));
+  EXPECT_THAT(world.ReconcileAll(), IsEmpty());
+  EXPECT_THAT(world.kube.calls(), IsEmpty());
+  EXPECT_THAT(world.linstor->writes(), IsEmpty());
+}
+
+// Whatever call of the API server fails, the next rounds must end in the same state, or one lost packet
+// at installation leaves a cluster half made for ever.
+TEST(ReconcileTest, ConvergesWhenAnyKubernetesCallFailsOnce) {
+  World good({"node-a", "node-b"});
+  Install(good);
+  good.kube.ClearCalls();
+  good.ReconcileAll();
+  const std::size_t calls = good.kube.calls().size();
+  ASSERT_TRUE(good.Settle());
+  const std::string wanted = good.Summary();
+  for (const bool after_effect : {false, true}) {
+    for (std::size_t call = 1; call <= calls; ++call) {
+      World world({"node-a", "node-b"});
+      Install(world);
+      world.kube.FailCall(static_cast<int>(call), KubeError(kube::Status{.code = 500, .reason = "InternalError", .message = "injected"}),
+                          after_effect);
+      world.ReconcileAll();
+      ASSERT_TRUE(world.Settle()) << "call " << call;
+      ASSERT_EQ(world.Summary(), wanted) << "call " << call;
+    }
+  }
+}
+
+// The same for LINSTOR, which answers 500 to almost everything.
+TEST(ReconcileTest, ConvergesWhenAnyLinstorCallFailsOnce) {
+  World good({"node-a", "node-b"});
+  Install(good);
+  ASSERT_TRUE(good.Settle());
+  const std::string wanted = good.Summary();
+  const std::size_t calls = good.linstor->calls();
+  for (std::size_t call = 0; call < calls; ++call) {
+    World world({"node-a", "node-b"});
+    Install(world);
+    world.linstor->FailCall(call);
+    ASSERT_TRUE(world.Settle()) << "call " << call;
+    ASSERT_TRUE(world.Settle()) << "call " << call;
+    ASSERT_EQ(world.Summary(), wanted) << "call " << call;
+  }
+}
+
+// Rendering never waits for LINSTOR, whose controller may be what the change is to repair. While it is
+// down the API server is left in peace.
+TEST(ReconcileTest, LinstorDownStopsNothingInKubernetes) {
+  World world;
+  world.linstor->SetDown(true);
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"}));
+  EXPECT_THAT(world.ClusterCondition(api::kConditionApplied), StartsWith("True"));
+  EXPECT_THAT(world.ClusterCondition(api::kConditionAvailable),
+              StartsWith("False/Error: Error: Controller unreachable"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionAvailable),
+              HasSubstr("Controller unreachable"));
+  world.kube.ClearCalls();
+  world.ReconcileAll();
+  EXPECT_THAT(world.kube.calls(), IsEmpty());
+  world.linstor->SetDown(false);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionAvailable), StartsWith("True"));
+}
+
+// A missing Service or Pod is named, because the user must know what to look at.
+TEST(ReconcileTest, SaysWhatIsMissingToReachLinstor) {
+  World world;
+  world.provider.error = Error{ErrorClass::kTransient, "no Pod of Service x is ready"};
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionAvailable),
+              HasSubstr("no Pod of Service x is ready"));
+}
+
+// A wrong patch for one node must not stop the others, nor take down what runs on that node.
+TEST(ReconcileTest, BadPatchOfOneNodeStopsOnlyThatNode) {
+  World world;
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  const Json before =
+      *world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-b"});
+  world.Put(api::kLinstorSatelliteConfiguration, "broken",
+            R"({"nodeSelector":{"kubernetes.io/hostname":"node-b"},
+                "patches":[{"target":{"kind":"DaemonSet"},"patch":"- op: replace\n  path: /no/such\n  value: 1\n"}]})");
+  world.Put(api::kLinstorSatelliteConfiguration, "good",
+            R"({"podTemplate":{"metadata":{"annotations":{"new":"1"}}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-b", api::kConditionApplied),
+              StartsWith("False/Error"));
+  EXPECT_EQ(before["spec"],
+            (*world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-b"}))["spec"]);
+  const Json other =
+      *world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"});
+  EXPECT_EQ(other["spec"]["template"]["metadata"]["annotations"]["new"], "1");
+}
+
+// Pushed at the wrong moment, this property breaks every connected volume: only the controller of
+// replication TLS may send it.
+TEST(ReconcileTest, NeverTouchesTheTlsProperty) {
+  World world;
+  Install(world);
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.controller_props["DrbdOptions/Net/tls"] = "no";
+    state.controller_props["Aux/piraeus.io/last-applied"] = R"(["DrbdOptions/Net/tls"])";
+    return 0;
+  });
+  world.Put(api::kLinstorCluster, "cluster",
+            R"({"properties":[{"name":"DrbdOptions/Net/tls","value":"yes"},
+                              {"name":"DrbdOptions/Net/ping-int","value":"7"}]})");
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.controller_props.at("DrbdOptions/Net/tls"), "no");
+    EXPECT_EQ(state.controller_props.at("DrbdOptions/Net/ping-int"), "7");
+    EXPECT_THAT(state.controller_props.at("Aux/piraeus.io/last-applied"), Not(HasSubstr("tls")));
+    return 0;
+  });
+}
+
+// Two controllers write one status. Taking over the other's condition would make them fight for ever.
+TEST(ReconcileTest, LeavesTheStatusOfOtherControllersAlone) {
+  World world;
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  const Json foreign{{"apiVersion", "piraeus.io/v1"},
+                     {"kind", "LinstorCluster"},
+                     {"metadata", {{"name", "cluster"}}},
+                     {"status",
+                      {{"replicationTLS", {{"phase", "Idle"}}},
+                       {"conditions", Json::array({{{"type", "ReplicationEncrypted"},
+                                                    {"status", "True"},
+                                                    {"reason", "Complete"},
+                                                    {"message", ""},
+                                                    {"lastTransitionTime", "2026-01-01T00:00:00Z"}}})}}}};
+  const std::stop_source stop;
+  ASSERT_TRUE(world.kube.Apply(Context(stop.get_token()), api::kLinstorCluster, {"", "cluster"},
+                               foreign, {.field_manager = "other", .subresource = "status"}));
+  world.kube.ClearCalls();
+  world.ReconcileAll();
+  EXPECT_EQ(world.kube.write_count(), 0);
+  EXPECT_THAT(world.ClusterCondition("ReplicationEncrypted"), StartsWith("True/Complete"));
+}
+
+// What the user takes out of the configuration must go, also in LINSTOR; what users made stays.
+TEST(ReconcileTest, RemovesWhatIsNoLongerWanted) {
+  World world;
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.pools[{"node-a", "mine"}] = {.name = "mine", .node = "node-a", .provider_kind = "LVM"};
+    state.nodes["node-a"].net_interfaces.push_back({.name = "mine", .address = "10.1.1.1"});
+    return 0;
+  });
+  world.Put(api::kLinstorSatelliteConfiguration, "pools", "{}");
+  world.Put(api::kLinstorCluster, "cluster", R"({"controller":{"enabled":false}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.kube.Find(api::kDeployment, {kWorldNamespace, "linstor-controller"}));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.pools.size(), 1U);
+    EXPECT_EQ(state.nodes["node-a"].net_interfaces.size(), 2U);
+    return 0;
+  });
+}
+
+// Paths and protocols between nodes reach LINSTOR, and go away with their object.
+TEST(ReconcileTest, AppliesNodeConnections) {
+  World world({"node-a", "node-b"});
+  Install(world);
+  world.Put(api::kLinstorNodeConnection, "all",
+            R"({"properties":[{"name":"DrbdOptions/Net/protocol","value":"A"}]})");
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.node_connections.at(0).props.at("DrbdOptions/Net/protocol"), "A");
+    return 0;
+  });
+  EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
+              StartsWith("True"));
+  world.kube.Remove(api::kLinstorNodeConnection, {"", "all"});
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_THAT(state.node_connections.at(0).props, IsEmpty());
+    return 0;
+  });
+}
+
+}  // namespace
+}  // namespace breakwater::testing

@@ -1,0 +1,173 @@
+// Rollout and deletion of satellites.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/resources.h"
+#include "operator/controllers/testing/world.h"
+
+namespace breakwater::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<std::string> kNodes{"node-a", "node-b", "node-c"};
+
+std::string Template(const std::string& value) {
+  return R"({"podTemplate":{"metadata":{"annotations":{"v":")" + value + R"("}}}})";
+}
+
+int NodesWith(World& world, const std::string& value) {
+  int count = 0;
+  for (const Json& set : world.kube.All(api::kDaemonSet)) {
+    const Json* annotation =
+        api::FindPath(set, {"spec", "template", "metadata", "annotations", "v"});
+    count += annotation != nullptr && *annotation == value ? 1 : 0;
+  }
+  return count;
+}
+
+void Delete(World& world, const std::string& name) {
+  const std::stop_source stop;
+  ASSERT_TRUE(
+      world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", name}, {}));
+}
+
+void Start(World& world, const std::string& configuration = "{}") {
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "config", configuration);
+  ASSERT_TRUE(world.Settle());
+}
+
+// A setting for all nodes must not restart all satellites at once.
+TEST(RolloutTest, ChangesOneNodeAfterTheOther) {
+  World world;
+  Start(world, Template("1"));
+  ASSERT_EQ(NodesWith(world, "1"), 3);
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  for (int expected = 1; expected <= 3; ++expected) {
+    world.ReconcileAll();
+    world.ReconcileAll();  // the pod of the changed node is not up yet: nobody else may change
+    EXPECT_EQ(NodesWith(world, "2"), expected);
+    world.RunNodes();
+  }
+  EXPECT_TRUE(world.Settle());
+  EXPECT_EQ(NodesWith(world, "2"), 3);
+}
+
+// A template that does not start must cost one satellite, not all; the repair must get through.
+TEST(RolloutTest, TroubleStopsTheRolloutAndTheRepairPasses) {
+  World world;
+  Start(world, Template("1"));
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("bad"));
+  world.ReconcileAll();
+  ASSERT_EQ(NodesWith(world, "bad"), 1);
+  world.RunNodes({"node-b", "node-c"});
+  for (int i = 0; i < 5; ++i) {
+    world.ReconcileAll();
+  }
+  EXPECT_EQ(NodesWith(world, "bad"), 1);
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-b", api::kConditionApplied),
+              HasSubstr("waiting for the satellite on node-a"));
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("3"));
+  world.ReconcileAll();
+  EXPECT_EQ(NodesWith(world, "bad"), 0);
+  EXPECT_TRUE(world.Settle());
+  EXPECT_EQ(NodesWith(world, "3"), 3);
+}
+
+// The default: removing a node from Kubernetes' view must never touch data.
+TEST(DeletionTest, RetainKeepsTheNodeInLinstor) {
+  World world;
+  Start(world);
+  world.kube.Remove(api::kNode, {"", "node-c"});
+  EXPECT_TRUE(world.Settle());
+  EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-c"}));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_TRUE(state.nodes.contains("node-c"));
+    return 0;
+  });
+}
+
+TEST(DeletionTest, DeleteRemovesTheNodeAfterItsPod) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  world.kube.Remove(api::kNode, {"", "node-c"});
+  world.ReconcileAll();
+  world.ReconcileAll();
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_TRUE(state.nodes.contains("node-c")) << "LINSTOR refuses while the pod still runs";
+    return 0;
+  });
+  EXPECT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_FALSE(state.nodes.contains("node-c"));
+    return 0;
+  });
+}
+
+// Evacuating twice creates extra replicas; finishing early loses data.
+TEST(DeletionTest, EvacuateRunsOnceAndWaitsForTheData) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources.push_back({.name = "r1", .node = "node-c"});
+    return 0;
+  });
+  Delete(world, "node-c");
+  world.kube.Mutate(api::kNode, {"", "node-c"}, [](Json& node) {
+    node["spec"]["taints"] = Json::array({{{"key", "gone"}, {"effect", "NoExecute"}}});
+  });
+  world.linstor->ClearWrites();
+  for (int i = 0; i < 4; ++i) {
+    world.RunNodes();
+    world.ReconcileAll();
+  }
+  const std::vector<std::string> writes = world.linstor->writes();
+  EXPECT_EQ(std::count(writes.begin(), writes.end(), "evacuate-node node-c"), 1);
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
+              HasSubstr("InProgress"));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_TRUE(state.nodes.contains("node-c"));
+    state.resources.clear();
+    return 0;
+  });
+  EXPECT_TRUE(world.Settle());
+  EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-c"}));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_FALSE(state.nodes.contains("node-c"));
+    return 0;
+  });
+}
+
+TEST(DeletionTest, LimitsConcurrentEvacuations) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.Put(api::kLinstorCluster, "cluster", R"({"maxConcurrentEvacuations":1})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-b"}, {.name = "r1", .node = "node-c"}};
+    return 0;
+  });
+  Delete(world, "node-b");
+  Delete(world, "node-c");
+  world.ReconcileSatellite("node-b");
+  world.ReconcileSatellite("node-c");
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
+              HasSubstr("Waiting"));
+}
+
+// Deleting the whole cluster must not hang on a LINSTOR that is already gone.
+TEST(DeletionTest, EndsWhenTheClusterIsGone) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.linstor->SetDown(true);
+  world.kube.Remove(api::kLinstorCluster, {"", "cluster"});
+  for (const std::string& node : kNodes) {
+    Delete(world, node);
+    EXPECT_TRUE(world.ReconcileSatellite(node));
+    EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", node}));
+  }
+}
+
+}  // namespace
+}  // namespace breakwater::testing
