@@ -211,7 +211,6 @@ TEST_F(ReflectorTest, StopsPromptlyAtEveryAwaitPoint) {
       {Page{{}, "10", ""}, Stream{{Event(Type::kAdded, "a", "11"), Block{}}}},
   };
   for (const std::vector<Reply>& script : scripts) {
-    const TestServices fresh;
     Run(script);
     services_.clock.WaitForSleepers(1);
     EXPECT_LT(Took([&] { reflector_->Stop(); }), kPromptly);

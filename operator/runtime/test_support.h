@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "operator/api/object.h"
+#include "operator/base/context.h"
 #include "operator/base/log.h"
 #include "operator/runtime/health.h"
 #include "operator/runtime/metrics.h"
