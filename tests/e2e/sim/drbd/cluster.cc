@@ -141,13 +141,4 @@ bool Cluster::InjectStuck(const std::string& resource, const std::string& a, con
   return true;
 }
 
-ResourceReport Cluster::Report(const std::string& resource) {
-  for (const ResourceReport& report : Report()) {
-    if (report.name == resource) {
-      return report;
-    }
-  }
-  return {.name = resource};
-}
-
 }  // namespace breakwater::sim

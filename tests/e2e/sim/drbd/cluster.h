@@ -5,7 +5,7 @@
 //   cluster.Run("n1", {"drbdadm", "up", "r0"});                 // advances virtual time
 //   cluster.StartWriter("r0", "n1", Millis(20));
 //   cluster.Advance(Millis(5000));
-//   cluster.Report();
+//   cluster.Report("r0").diverged_blocks;
 //
 // Deterministic for a given seed and sequence of calls. Thread-compatible: the daemon locks.
 #pragma once
@@ -81,8 +81,11 @@ class Cluster {
   bool InjectStuck(const std::string& resource, const std::string& a, const std::string& b);
 
   // --- results
-  [[nodiscard]] std::vector<ResourceReport> Report(bool reset = false);
+  [[nodiscard]] std::vector<ResourceReport> ReportAll();
   [[nodiscard]] ResourceReport Report(const std::string& resource);
+  // The same without the comparison of all blocks, which is slow: diverged and lost stay 0.
+  [[nodiscard]] ResourceReport Summary(const std::string& resource);
+  void ResetStatistics();
   [[nodiscard]] std::vector<Violation> Check();
 
   [[nodiscard]] World& world() { return world_; }
@@ -94,6 +97,7 @@ class Cluster {
   [[nodiscard]] End FindPair(const std::string& resource,
                              const std::string& node,
                              const std::string& peer);
+  [[nodiscard]] std::map<std::string, ResourceReport> Summaries();
 
   World world_;
   Kernel kernel_;

@@ -271,7 +271,7 @@ void Shell::AdmSimple(Job& job,
       act("drbdsetup primary " + name, [this, &node, name, force = job.Has("--force")] {
         Resource& r = *kernel_.Find(node.name, name);
         KernelResult error = kernel_.Promote(node, r, force);
-        r.explicit_primary = !error;
+        r.explicit_primary = r.explicit_primary || !error;
         return error;
       });
     } else if (command == "secondary") {

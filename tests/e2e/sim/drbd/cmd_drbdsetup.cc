@@ -178,7 +178,7 @@ void Shell::SetupChange(Job& job, const std::string& command) {
     error = kernel_.DeleteResource(node, name);
   } else if (command == "primary") {
     error = kernel_.Promote(node, *resource, job.Has("--force"));
-    resource->explicit_primary = !error;
+    resource->explicit_primary = resource->explicit_primary || !error;
   } else if (command == "secondary") {
     error = kernel_.Demote(node, *resource);
   } else if (end.connection == nullptr) {

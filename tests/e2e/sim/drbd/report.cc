@@ -99,7 +99,7 @@ void CountConnections(Kernel& kernel, Node& node, Resource& resource, ResourceRe
 
 }  // namespace
 
-std::vector<ResourceReport> Cluster::Report(bool reset) {
+std::map<std::string, ResourceReport> Cluster::Summaries() {
   std::map<std::string, ResourceReport> reports;
   for (auto& [node_name, node] : world_.nodes) {
     for (auto& [name, resource] : node.resources) {
@@ -112,27 +112,56 @@ std::vector<ResourceReport> Cluster::Report(bool reset) {
       CountConnections(kernel_, node, resource, report);
     }
   }
-  std::vector<ResourceReport> result;
   for (auto& [name, report] : reports) {
     const WriterStats stats = writers_.Stats(name);
     report.longest_stall = stats.longest_stall;
     report.errors = stats.errors;
     report.writes = stats.writes;
+  }
+  for (const auto& [key, volume] : world_.volumes) {
+    if (const auto it = reports.find(key.first); it != reports.end()) {
+      it->second.resync_kib += volume.resync_kib;
+    }
+  }
+  return reports;
+}
+
+std::vector<ResourceReport> Cluster::ReportAll() {
+  std::vector<ResourceReport> result;
+  for (auto& [name, report] : Summaries()) {
     const auto in_flight = writers_.InFlight(name);
-    for (auto& [key, volume] : world_.volumes) {
-      if (key.first != name) {
-        continue;
+    for (const auto& [key, volume] : world_.volumes) {
+      if (key.first == name) {
+        Compare(world_, report, key.second, in_flight);
       }
-      Compare(world_, report, key.second, in_flight);
-      report.resync_kib += volume.resync_kib;
-      volume.resync_kib = reset ? 0 : volume.resync_kib;
     }
     result.push_back(report);
   }
-  if (reset) {
-    writers_.ResetStats();
-  }
   return result;
+}
+
+ResourceReport Cluster::Report(const std::string& resource) {
+  ResourceReport report = Summary(resource);
+  const auto in_flight = writers_.InFlight(resource);
+  for (const auto& [key, volume] : world_.volumes) {
+    if (key.first == resource) {
+      Compare(world_, report, key.second, in_flight);
+    }
+  }
+  return report;
+}
+
+ResourceReport Cluster::Summary(const std::string& resource) {
+  auto reports = Summaries();
+  const auto it = reports.find(resource);
+  return it == reports.end() ? ResourceReport{.name = resource} : it->second;
+}
+
+void Cluster::ResetStatistics() {
+  for (auto& [key, volume] : world_.volumes) {
+    volume.resync_kib = 0;
+  }
+  writers_.ResetStats();
 }
 
 std::vector<Violation> Cluster::Check() {

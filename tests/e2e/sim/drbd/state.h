@@ -138,7 +138,7 @@ struct Tlshd {
 };
 
 struct Satellite {
-  bool running = true;
+  bool running = false;
   std::string address;
   std::string log;
 };

@@ -116,7 +116,7 @@ PeerDevice& Peer(Cluster& cluster,
 }
 
 bool Healthy(Cluster& cluster, const std::string& resource, const std::string& node) {
-  const ResourceReport report = cluster.Report(resource);
+  const ResourceReport report = cluster.Summary(resource);
   Resource* own = cluster.kernel().Find(node, resource);
   if (own == nullptr || report.connected != report.connections) {
     return false;

@@ -38,6 +38,12 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
   if (it == writers_.end() || !it->second.running) {
     return;
   }
+  // What is under way reaches the peers before the device is closed.
+  if (it->second.pending && it->second.pending->submitted) {
+    const std::uint64_t round = it->second.pending->round;
+    Arrive({resource, node}, round);
+    Complete({resource, node}, round);
+  }
   it->second.running = false;
   it->second.pending.reset();
   Resource* found = kernel_.Find(node, resource);

@@ -1,0 +1,114 @@
+#include "tests/e2e/sim/drbd/protocol.h"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace breakwater::sim {
+namespace {
+
+using nlohmann::json;
+
+class ProtocolTest : public ::testing::Test {
+ protected:
+  json Ask(const json& request) {
+    std::string answer;
+    protocol_.Handle(request.dump(), [&](const std::string& line) { answer = line; });
+    cluster_.WaitFor([&] { return !answer.empty(); }, Millis(60000));
+    return json::parse(answer);
+  }
+
+  Cluster cluster_;
+  Protocol protocol_{cluster_};
+};
+
+constexpr char kRes[] =
+    "resource r0 { options { quorum off; } on n1 { node-id 0; volume 0 { disk /dev/vdb; device "
+    "minor 1000; meta-disk internal; } } on n2 { node-id 1; volume 0 { disk /dev/vdb; device minor "
+    "1000; meta-disk internal; } } connection { host n1 address ipv4 10.0.0.1:7000; host n2 "
+    "address ipv4 10.0.0.2:7000; } }";
+
+TEST_F(ProtocolTest, RunsAVolumeFromFileToReport) {
+  for (const char* node : {"n1", "n2"}) {
+    EXPECT_EQ(Ask({{"op", "put-file"},
+                   {"node", node},
+                   {"path", "/var/lib/linstor.d/r0.res"},
+                   {"content", kRes}}),
+              json({{"ok", true}}));
+    EXPECT_EQ(Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "adjust", "r0"}}})["exit"], 0);
+  }
+  cluster_.Advance(Millis(2000));
+  EXPECT_EQ(Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"interval_ms", 10}})["ok"],
+            true);
+  cluster_.Advance(Millis(1000));
+  const json report = Ask({{"op", "report"}, {"reset", true}})["resources"][0];
+  EXPECT_EQ(report["name"], "r0");
+  EXPECT_EQ(report["primary"], "n1");
+  EXPECT_GT(report["writes"].get<int>(), 90);
+  EXPECT_EQ(report["divergedBlocks"], 0);
+  EXPECT_EQ(report["connectedConnections"], 1);
+  EXPECT_LT(Ask({{"op", "report"}, {"resource", "r0"}})["resources"][0]["writes"].get<int>(), 10);
+  EXPECT_EQ(Ask({{"op", "trace"}})["commands"].size(), 2U);
+  EXPECT_EQ(Ask({{"op", "check"}})["violations"], json::array());
+  EXPECT_EQ(Ask({{"op", "dump"}})["nodes"]["n1"]["resources"]["r0"]["role"], "Primary");
+  EXPECT_EQ(Ask({{"op", "get-file"}, {"node", "n1"}, {"path", "/var/lib/linstor.d/r0.res"}})
+                ["content"],
+            kRes);
+}
+
+TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
+  Ask({{"op", "satellite"}, {"node", "n1"}, {"running", true}, {"address", "127.10.0.5"}});
+  Ask({{"op", "node"}, {"node", "n1"}, {"drbd_version", "9.2.5"}});
+  const json list = Ask({{"op", "satellites"}})["satellites"];
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0]["address"], "127.10.0.5");
+  EXPECT_EQ(list[0]["running"], true);
+  EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"cat", "/sys/module/drbd/version"}}})
+                ["stdout"],
+            "9.2.5\n");
+}
+
+TEST_F(ProtocolTest, ErrorsAreAnswers) {
+  EXPECT_TRUE(Ask({{"op", "nosuch"}}).contains("error"));
+  EXPECT_TRUE(Ask({{"op", "put-file"}}).contains("error"));
+  EXPECT_TRUE(Ask({{"op", "config"}, {"nosuch", 1}}).contains("error"));
+  EXPECT_TRUE(Ask({{"op", "inject"}, {"kind", "nosuch"}}).contains("error"));
+  std::string answer;
+  protocol_.Handle("{not json", [&](const std::string& line) { answer = line; });
+  EXPECT_TRUE(json::parse(answer).contains("error"));
+}
+
+TEST_F(ProtocolTest, ConfigAndFaults) {
+  EXPECT_EQ(Ask({{"op", "config"}, {"handshake_tls_ms", 700}, {"seed", 5}})["handshake_tls_ms"], 700);
+  Ask({{"op", "inject"},
+       {"kind", "command-fail"},
+       {"node", "n1"},
+       {"pattern", "drbdsetup status"},
+       {"exit", 20},
+       {"stderr", "x\n"},
+       {"times", 1}});
+  EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"drbdsetup", "status"}}})["exit"], 20);
+  EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"drbdsetup", "status"}}})["exit"], 0);
+}
+
+TEST_F(ProtocolTest, TlshdFilesAreReadInItsOwnContainer) {
+  Ask({{"op", "tlshd"},
+       {"node", "n1"},
+       {"running", true},
+       {"files", {{"tls.key", "secret\n"}}},
+       {"modes", {{"tls.key", "640"}}}});
+  const json own = Ask({{"op", "run"},
+                        {"node", "n1"},
+                        {"container", "ktls-utils"},
+                        {"argv", {"cat", "/etc/tlshd.d/tls.key"}}});
+  EXPECT_EQ(own["stdout"], "secret\n");
+  EXPECT_EQ(Ask({{"op", "run"},
+                 {"node", "n1"},
+                 {"container", "ktls-utils"},
+                 {"argv", {"stat", "-c", "%a", "/etc/tlshd.d/tls.key"}}})["stdout"],
+            "640\n");
+  EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"cat", "/etc/tlshd.d/tls.key"}}})["exit"],
+            1);
+}
+
+}  // namespace
+}  // namespace breakwater::sim

@@ -1,0 +1,194 @@
+// drbd-shim: one small program behind many names. It sends its own command line to drbd-sim and
+// shows the answer; what is none of the simulator's business it hands to the real program.
+//
+// Environment: DRBD_SIM_SOCKET, NODE_NAME, CONTAINER_NAME. No libraries but libc: the node server
+// starts one of these per command.
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace {
+
+std::string Environment(const char* name, const char* fallback) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? fallback : value;
+}
+
+std::string Quote(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
+      out += escape;
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+// The name that the link has, and the real program behind it if there is one.
+std::string_view BaseName(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+int RunReal(std::string_view name, char** argv) {
+  for (const char* directory : {"/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/"}) {
+    const std::string path = directory + std::string(name);
+    execv(path.c_str(), argv);
+  }
+  std::fprintf(stderr, "%s: not found\n", argv[0]);
+  return 127;
+}
+
+void AppendUtf8(std::string& out, unsigned code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0U | (code >> 6U));
+    out += static_cast<char>(0x80U | (code & 0x3FU));
+  } else {
+    out += static_cast<char>(0xE0U | (code >> 12U));
+    out += static_cast<char>(0x80U | ((code >> 6U) & 0x3FU));
+    out += static_cast<char>(0x80U | (code & 0x3FU));
+  }
+}
+
+// Reader for the daemon's flat answer objects: strings, numbers and true.
+class Answer {
+ public:
+  explicit Answer(std::string_view text) : text_(text) {}
+
+  // Value of a key, unescaped; empty when it is not there.
+  [[nodiscard]] std::string Get(std::string_view wanted) const {
+    std::size_t at = 1;
+    while (at < text_.size() && text_[at] == '"') {
+      const std::string key = String(at);
+      ++at;  // colon
+      const std::string value = text_[at] == '"' ? String(at) : Word(at);
+      if (key == wanted) {
+        return value;
+      }
+      ++at;  // comma
+    }
+    return {};
+  }
+
+ private:
+  std::string String(std::size_t& at) const {
+    std::string out;
+    for (++at; at < text_.size() && text_[at] != '"'; ++at) {
+      if (text_[at] != '\\') {
+        out += text_[at];
+        continue;
+      }
+      const char c = text_[++at];
+      if (c == 'u') {
+        AppendUtf8(out,
+                   static_cast<unsigned>(
+                       std::strtoul(std::string(text_.substr(at + 1, 4)).c_str(), nullptr, 16)));
+        at += 4;
+      } else {
+        const char* plain = "btnfr";
+        const char* control = "\b\t\n\f\r";
+        const char* found = std::strchr(plain, c);
+        out += found == nullptr ? c : control[found - plain];
+      }
+    }
+    ++at;
+    return out;
+  }
+
+  std::string Word(std::size_t& at) const {
+    std::string out;
+    while (at < text_.size() && text_[at] != ',' && text_[at] != '}') {
+      out += text_[at++];
+    }
+    return out;
+  }
+
+  std::string_view text_;
+};
+
+// One request, one line of answer. Empty when the simulator cannot be reached.
+std::string Ask(const std::string& path, const std::string& request) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return {};
+  }
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return {};
+  }
+  for (std::size_t sent = 0; sent < request.size();) {
+    const ssize_t size = send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    if (size <= 0) {
+      return {};
+    }
+    sent += static_cast<std::size_t>(size);
+  }
+  std::string answer;
+  char buffer[65536];
+  while (answer.empty() || answer.back() != '\n') {
+    const ssize_t size = read(fd, buffer, sizeof(buffer));
+    if (size < 0 && errno == EINTR) {
+      continue;
+    }
+    if (size <= 0) {
+      return {};
+    }
+    answer.append(buffer, static_cast<std::size_t>(size));
+  }
+  return answer;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view name = BaseName(argv[0]);
+  const bool reads_input = (name == "cat" || name == "head") && argc == 1;
+  if (reads_input) {
+    return RunReal(name, argv);
+  }
+  std::string request = R"({"op":"run","node":)" + Quote(Environment("NODE_NAME", "")) +
+                        R"(,"container":)" +
+                        Quote(Environment("CONTAINER_NAME", "linstor-satellite")) +
+                        R"(,"argv":[)" + Quote(name);
+  for (int i = 1; i < argc; ++i) {
+    request += "," + Quote(argv[i]);
+  }
+  request += "],\"stdin\":\"\"}\n";
+  const std::string line = Ask(Environment("DRBD_SIM_SOCKET", ""), request);
+  if (line.empty()) {
+    std::fprintf(stderr, "%s: the DRBD simulator does not answer\n", argv[0]);
+    return 125;
+  }
+  const Answer answer(line);
+  if (answer.Get("passthrough") == "true") {
+    return RunReal(name, argv);
+  }
+  if (const std::string error = answer.Get("error"); !error.empty()) {
+    std::fprintf(stderr, "%s: %s\n", argv[0], error.c_str());
+    return 125;
+  }
+  const std::string out = answer.Get("stdout");
+  const std::string err = answer.Get("stderr");
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  std::fwrite(err.data(), 1, err.size(), stderr);
+  std::fflush(stdout);
+  return std::atoi(answer.Get("exit").c_str());
+}
