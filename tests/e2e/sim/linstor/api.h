@@ -32,6 +32,7 @@ struct ApplyStyle {
   nlohmann::json refs = nlohmann::json::object();
   Closing closing = Closing::kNone;
   bool warn_offline = true;             // L26: not for controller properties
+  std::vector<std::string> speakers;    // nodes whose results are told; empty: all
 };
 
 /// Work for every node of a definition / for all resources of every node.

@@ -89,7 +89,7 @@ std::optional<Entry> RefuseResourceConnection(const State& state, const Call& ca
     return NullPointer(rc::kRscConn,
                        fmt::format("resource connection between nodes '{}' and '{}' for resource '{}'",
                                    call.args[1], call.args[2], call.args[0]),
-                       "com.linbit.linstor.core.objects.Resource.getObjProt()\" because \"<parameter2>\"",
+                       "com.linbit.linstor.core.objects.Resource.getObjProt()\" because \"<parameter2>",
                        details, refs);
   }
   return std::nullopt;
@@ -168,7 +168,7 @@ std::optional<Entry> RefuseNodeConnection(const State& state, const Call& call,
   const auto what = fmt::format("node connection between nodes '{}' and '{}'", a, b);
   if (!state.nodes.contains(Key(a)) || !state.nodes.contains(Key(b))) {
     return NullPointer(rc::kNodeConn, what,
-                       "com.linbit.linstor.core.objects.Node.getObjProt()\" because \"<parameter3>\"",
+                       "com.linbit.linstor.core.objects.Node.getObjProt()\" because \"<parameter3>",
                        details, refs);
   }
   if (Key(a) == Key(b)) {
@@ -185,6 +185,7 @@ std::optional<Entry> RefuseNodeConnection(const State& state, const Call& call,
 HttpReply ModifyNodeConnection(Call& call) {
   Entries out;
   std::vector<Satellites::Work> work;
+  std::vector<std::string> ends;
   const auto details =
       fmt::format("Node connection between nodes '{}' and '{}'", call.args[0], call.args[1]);
   const nlohmann::json refs{{"SecondNode", call.args[1]}, {"FirstNode", call.args[0]}};
@@ -198,6 +199,7 @@ HttpReply ModifyNodeConnection(Call& call) {
     }
     const auto [a, b] =
         Sorted(state.nodes.at(Key(call.args[0])).name, state.nodes.at(Key(call.args[1])).name);
+    ends = {a, b};
     auto& connection = state.node_conns[PairKey(a, b)];
     if (connection.uuid.empty()) {
       connection = {a, b, NewUuid(), {}};
@@ -222,13 +224,15 @@ HttpReply ModifyNodeConnection(Call& call) {
       work = WorkForAll(state);
     }
   }
-  // L17: all resources on all nodes, two or three rounds. 06-resources-offline shows no warning.
+  // L17: all resources on all nodes, two or three rounds; only the two ends are heard
+  // (satellite-05). 06-resources-offline shows no warning.
   Apply(call.sim, work, 2,
         {.object = rc::kNodeConn,
          .details = details,
          .refs = refs,
          .closing = ApplyStyle::Closing::kNodeConn,
-         .warn_offline = false},
+         .warn_offline = false,
+         .speakers = ends},
         out);
   return ListReply(200, out);
 }

@@ -74,7 +74,8 @@ Placement ReadPlacement(const nlohmann::json& body, const std::string& node) {
   Placement placement;
   placement.node = node;
   const auto resource = body.value("resource", nlohmann::json::object());
-  for (const auto& [key, value] : resource.value("props", nlohmann::json::object()).items()) {
+  const auto props = resource.value("props", nlohmann::json::object());
+  for (const auto& [key, value] : props.items()) {
     placement.props[key] = value.get<std::string>();
   }
   placement.flags = resource.value("flags", std::vector<std::string>());

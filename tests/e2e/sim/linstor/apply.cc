@@ -137,6 +137,10 @@ void Apply(Simulator& sim,
     }
     bool failed = false;
     sim.satellites.RunRound(items, [&](const CycleResult& result) {
+      if (!style.speakers.empty() && std::find(style.speakers.begin(), style.speakers.end(),
+                                               result.node) == style.speakers.end()) {
+        return;
+      }
       failed = failed || !result.error.empty();
       AddResult(result, style, out);
     });

@@ -100,7 +100,8 @@ Entry Info(std::uint64_t number, const std::string& message, const nlohmann::jso
 }
 
 /// Port, secret, verify algorithm, tiebreaker and quorum: what comes with the first replicas.
-void Complete(Simulator& sim, Definition& definition, const nlohmann::json& refs, Entries& out) {
+/// Returns the tiebreaker's node, empty when none was made.
+std::string Complete(Simulator& sim, Definition& definition, const nlohmann::json& refs, Entries& out) {
   State& state = sim.database.state;
   definition.port = definition.port == 0 ? FreePort(state) : definition.port;
   definition.secret = definition.secret.empty() ? NewSecret() : definition.secret;
@@ -130,6 +131,7 @@ void Complete(Simulator& sim, Definition& definition, const nlohmann::json& refs
                        "to 'majority' by AutoQuorum",
                        refs));
   }
+  return tiebreaker;
 }
 
 void Announce(const Definition& definition, const Placement& placement, const nlohmann::json& refs,
@@ -155,17 +157,63 @@ void Announce(const Definition& definition, const Placement& placement, const nl
   }
 }
 
-/// The words about one node's first round.
-void AnnounceResult(const CycleResult& result, const std::set<std::string>& fresh,
-                    const std::string& name, const nlohmann::json& refs, Entries& out) {
-  std::string message = fmt::format("Created resource '{}' on '{}'", name, result.node);
-  if (!fresh.contains(Key(result.node))) {
-    message = fmt::format("Added peer(s) '{}' to resource '{}' on '{}'", fmt::join(fresh, "', '"), name,
-                          result.node);
+/// Who was added by this request, for the words about each node.
+struct Added {
+  std::string resource;
+  std::vector<std::string> placed;
+  std::string tiebreaker;  // empty: none
+};
+
+/// The tiebreaker is made after the replicas: first it learns of them, then they learn of it.
+void AnnounceResult(const std::string& node, int round, const Added& added, const nlohmann::json& refs,
+                    Entries& out) {
+  const bool is_placed = std::find(added.placed.begin(), added.placed.end(), node) != added.placed.end();
+  if (round > 0 && added.tiebreaker.empty()) {
+    return;
+  }
+  std::string message =
+      fmt::format("Added peer(s) '{}' to resource '{}' on '{}'",
+                  round == 0 ? fmt::format("{}", fmt::join(added.placed, "', '")) : added.tiebreaker,
+                  added.resource, node);
+  if (round == 0 ? is_placed : node == added.tiebreaker) {
+    message = fmt::format("Created resource '{}' on '{}'", added.resource, node);
   }
   out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kModified),
                  .message = message,
                  .refs = refs});
+}
+
+/// Two rounds on all nodes of the resource. False when a node failed.
+bool DeployRounds(Simulator& sim, std::vector<Satellites::Work> work, const Added& added,
+                  const ApplyStyle& style, Entries& out) {
+  bool failed = false;
+  for (int round = 0; round < 2 && !failed; ++round) {
+    for (auto& item : work) {
+      item.request.later_round = round > 0;
+    }
+    sim.satellites.RunRound(work, [&](const CycleResult& result) {
+      failed = failed || !result.error.empty();
+      AddResult(result, style, out);
+      if (result.error.empty() && !result.offline) {
+        AnnounceResult(result.node, round, added, style.refs, out);
+      }
+    });
+    std::erase_if(work, [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
+  }
+  return !failed;
+}
+
+void AnnounceReady(const Added& added, const ApplyStyle& style, Entries& out) {
+  std::vector<std::string> nodes = added.placed;
+  if (!added.tiebreaker.empty()) {
+    nodes.push_back(added.tiebreaker);
+  }
+  for (const auto& node : nodes) {
+    out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kCreated),
+                   .message = fmt::format("Resource '{}' on '{}' ready", added.resource, node),
+                   .details = style.details,
+                   .refs = style.refs});
+  }
 }
 
 }  // namespace
@@ -175,14 +223,12 @@ Entries Deploy(Simulator& sim,
                const std::vector<Placement>& placements,
                const ApplyStyle& style) {
   Entries out;
-  std::set<std::string> fresh;
+  Added added;
   std::vector<Satellites::Work> work;
-  std::vector<Placement> all = placements;
-  std::string name;
   {
     const std::lock_guard lock(sim.database.mutex);
     Definition& definition = sim.database.state.definitions.at(Key(definition_name));
-    name = definition.name;
+    added.resource = definition.name;
     for (const auto& placement : placements) {
       if (!placement.props.empty()) {
         out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kCreated),
@@ -190,47 +236,24 @@ Entries Deploy(Simulator& sim,
                        .refs = style.refs});
       }
       Register(sim.database.state, definition, placement);
+      added.placed.push_back(definition.resources.at(Key(placement.node)).node);
     }
-    Complete(sim, definition, style.refs, out);
-    for (const auto& [key, resource] : definition.resources) {
-      if (!resource.initialized) {
-        fresh.insert(key);
-      }
-    }
+    added.tiebreaker = Complete(sim, definition, style.refs, out);
     for (const auto& placement : placements) {
       Announce(definition, placement, style.refs, out);
     }
     work = WorkForDefinition(definition);
     sim.database.Save();
   }
-  bool failed = false;
-  for (int round = 0; round < 2 && !failed; ++round) {
-    auto items = work;
-    for (auto& item : items) {
-      item.request.later_round = round > 0;
-    }
-    sim.satellites.RunRound(items, [&](const CycleResult& result) {
-      failed = failed || !result.error.empty();
-      AddResult(result, style, out);
-      if (round == 0 && result.error.empty() && !result.offline) {
-        AnnounceResult(result, fresh, name, style.refs, out);
-      }
-    });
-    std::erase_if(work, [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
+  if (!DeployRounds(sim, work, added, style, out)) {
+    return out;
   }
-  if (!failed) {
-    const std::lock_guard lock(sim.database.mutex);
-    const auto it = sim.database.state.definitions.find(Key(name));
-    if (it != sim.database.state.definitions.end()) {
-      it->second.synced = true;
-      sim.database.Save();
-    }
-    for (const auto& placement : placements) {
-      out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kCreated),
-                     .message = fmt::format("Resource '{}' on '{}' ready", name, placement.node),
-                     .details = style.details,
-                     .refs = style.refs});
-    }
+  AnnounceReady(added, style, out);
+  const std::lock_guard lock(sim.database.mutex);
+  const auto it = sim.database.state.definitions.find(Key(definition_name));
+  if (it != sim.database.state.definitions.end()) {
+    it->second.synced = true;
+    sim.database.Save();
   }
   return out;
 }

@@ -278,7 +278,9 @@ PropsOutcome ChangeControllerProps(const PropertyRules& rules,
     out.entries.push_back({.code = rc::Make(rc::kDelete | rc::kController | rc::kDeleted),
                            .message = fmt::format("Successfully deleted property '{}'", key)});
   }
-  out.changed = Commit(values, change, props);
+  PropsChange keys = change;
+  keys.namespaces.clear();  // accepted without effect (01-controller-props)
+  out.changed = Commit(values, keys, props);
   return out;
 }
 

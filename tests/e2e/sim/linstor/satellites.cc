@@ -104,11 +104,31 @@ void Satellites::Poll() {
   }
 }
 
+namespace {
+
+/// One request per node, so that one result per node comes back.
+std::vector<Satellites::Work> Merged(const std::vector<Satellites::Work>& work) {
+  std::vector<Satellites::Work> out;
+  for (const auto& item : work) {
+    const auto it = std::find_if(out.begin(), out.end(),
+                                 [&](const auto& one) { return one.node == item.node; });
+    if (it == out.end()) {
+      out.push_back(item);
+    } else {
+      auto& resources = it->request.resources;
+      resources.insert(resources.end(), item.request.resources.begin(), item.request.resources.end());
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 void Satellites::RunRound(const std::vector<Work>& work,
                           const std::function<void(const CycleResult&)>& each) {
   const auto collector = std::make_shared<Collector>();
   std::set<std::string> pending;
-  for (const Work& item : work) {
+  for (const Work& item : Merged(work)) {
     const auto satellite = Get(item.node);
     if (satellite->online()) {
       pending.insert(item.node);
