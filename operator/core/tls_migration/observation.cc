@@ -121,6 +121,19 @@ EndView ReadEnd(const NodeReport& report, const std::string& resource,
   return end;
 }
 
+// A node that does not answer has connections all the same: as unknown ends, so that nobody takes
+// silence for "there is nothing to protect".
+void AddUnseenConnections(ResourceObservation* seen) {
+  for (const auto& [a, node_a] : seen->nodes) {
+    for (const auto& [b, node_b] : seen->nodes) {
+      const Pair pair{a, b};
+      if (a < b && (!node_a.known || !node_b.known) && !seen->connections.contains(pair)) {
+        seen->connections[pair].pair = pair;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 ResourceObservation BuildObservation(const std::string& resource,
@@ -159,6 +172,7 @@ ResourceObservation BuildObservation(const std::string& resource,
       (node == pair.a ? view.a : view.b) = ReadEnd(report, resource, connection);
     }
   }
+  AddUnseenConnections(&seen);
   return seen;
 }
 

@@ -1,0 +1,79 @@
+#include "operator/controllers/node_shell/node_shell.h"
+
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/core/tls_migration/text.h"
+
+namespace breakwater::controllers {
+
+PodNodeShell::PodNodeShell(kube::PodExec& exec, const runtime::Store& pods,
+                           PodNodeShellOptions options)
+    : exec_(exec), pods_(pods), options_(std::move(options)) {}
+
+Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx, const std::string& node,
+                                                  const std::string& container,
+                                                  const std::vector<std::string>& argv) {
+  if (!tls_migration::IsSafeName(node)) {
+    return Unexpected{Error{ErrorClass::kInvalid, "not a node name"}};
+  }
+  const api::ObjectPtr pod = FindSatellitePod(pods_, options_.ns, node);
+  if (pod == nullptr || StateOfContainer(*pod, container) == ContainerState::kAbsent) {
+    return Unexpected{Error{ErrorClass::kNotFound,
+                            "node " + node + " has no satellite pod with container " + container}};
+  }
+  kube::ExecRequest request;
+  request.ns = pod->ns();
+  request.pod = pod->name();
+  request.container = container;
+  request.argv = argv;
+  request.max_output_bytes = options_.max_output_bytes;
+  kube::KubeResult<kube::ExecResult> result =
+      exec_.Exec(ctx.WithTimeout(options_.timeout), request);
+  if (!result) {
+    return Unexpected{result.error().ToError().WithContext("exec on node " + node)};
+  }
+  return std::move(*result);
+}
+
+api::ObjectPtr FindSatellitePod(const runtime::Store& pods, const std::string& ns,
+                                const std::string& node) {
+  api::ObjectPtr best;
+  for (const api::ObjectPtr& pod :
+       pods.ListByLabel(std::string(api::kLabelComponent), "linstor-satellite")) {
+    const api::Json* on = api::FindPath(pod->raw(), {"spec", "nodeName"});
+    if (on == nullptr || !on->is_string() || on->get<std::string>() != node || pod->deleting() ||
+        (!ns.empty() && pod->ns() != ns)) {
+      continue;
+    }
+    const auto created = [](const api::Object& object) {
+      const api::Json* time = api::FindPath(object.raw(), {"metadata", "creationTimestamp"});
+      return time != nullptr && time->is_string() ? time->get<std::string>() : std::string();
+    };
+    if (best == nullptr || created(*pod) > created(*best)) {
+      best = pod;
+    }
+  }
+  return best;
+}
+
+ContainerState StateOfContainer(const api::Object& pod, const std::string& container) {
+  // A sidecar may be an init container with restartPolicy Always.
+  for (const char* list : {"containerStatuses", "initContainerStatuses"}) {
+    const api::Json* statuses = api::FindPath(pod.raw(), {"status", list});
+    if (statuses == nullptr || !statuses->is_array()) {
+      continue;
+    }
+    for (const api::Json& status : *statuses) {
+      if (api::StringAt(status, "name") != container) {
+        continue;
+      }
+      const auto ready = status.find("ready");
+      const bool is_ready = ready != status.end() && ready->is_boolean() && ready->get<bool>();
+      return is_ready ? ContainerState::kReady : ContainerState::kNotReady;
+    }
+  }
+  return ContainerState::kAbsent;
+}
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,34 @@
+#include "operator/controllers/replication_tls/cluster_settings.h"
+
+#include <cstddef>
+
+#include "operator/core/tls_migration/properties.h"
+#include "operator/core/tls_migration/text.h"
+
+namespace breakwater::controllers {
+
+ClusterSettings ReadSettings(const api::Object& cluster) {
+  ClusterSettings settings;
+  const api::Decoded<api::LinstorClusterSpec> spec = api::DecodeLinstorCluster(cluster.raw());
+  for (const api::Property& property : spec.value.properties) {
+    if (property.name == tls_migration::kTlsProperty) {
+      settings.tls = tls_migration::ParseTlsValue(property.value);
+    }
+  }
+  settings.migration = spec.value.replication_tls.migration;
+  settings.enforce = spec.value.replication_tls.enforce;
+  std::string list = cluster.annotation(kMigrateAnnotation);
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string name(tls_migration::Trim(std::string_view(list).substr(0, comma)));
+    if (name == "*") {
+      settings.release_all = true;
+    } else if (!name.empty()) {
+      settings.released.insert(name);
+    }
+    list = comma == std::string::npos ? std::string() : list.substr(comma + 1);
+  }
+  return settings;
+}
+
+}  // namespace breakwater::controllers

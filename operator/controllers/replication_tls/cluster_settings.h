@@ -1,0 +1,27 @@
+#pragma once
+
+/// ClusterSettings: what a LinstorCluster says about replication TLS. Pure.
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/object.h"
+
+namespace breakwater::controllers {
+
+/// Annotation on the LinstorCluster: resources that may migrate under policy Manual, "res1,res2" or "*".
+inline constexpr std::string_view kMigrateAnnotation = "breakwater.io/migrate";
+
+struct ClusterSettings {
+  std::optional<bool> tls{};  ///< spec.properties DrbdOptions/Net/tls
+  api::MigrationSettings migration{};
+  bool enforce = false;
+  std::set<std::string> released{};
+  bool release_all = false;
+};
+
+ClusterSettings ReadSettings(const api::Object& cluster);
+
+}  // namespace breakwater::controllers

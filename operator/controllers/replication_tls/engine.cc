@@ -1,0 +1,363 @@
+#include "operator/controllers/replication_tls/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/base/rfc3339.h"
+#include "operator/core/tls_migration/gate.h"
+#include "operator/core/tls_migration/text.h"
+
+namespace breakwater::controllers {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using tls_migration::ClusterInput;
+using tls_migration::ClusterPlan;
+using tls_migration::NodeReport;
+using tls_migration::ResourceObservation;
+
+namespace {
+
+constexpr milliseconds kBusyInterval{2000};
+constexpr milliseconds kPendingInterval{15000};
+constexpr milliseconds kRoundTimeout{60000};
+
+// Why anything is wanted at all: decides whether certificate files are looked at.
+bool TlsWanted(const ClusterSettings& settings, const LinstorSnapshot& linstor) {
+  if (settings.tls.value_or(false) || linstor.controller.value_or(false)) {
+    return true;
+  }
+  return std::any_of(linstor.resources.begin(), linstor.resources.end(), [](const auto& item) {
+    const tls_migration::ResourceLevels& levels = item.second.levels;
+    return levels.group.value_or(false) || levels.definition.value.value_or(false);
+  });
+}
+
+tls_migration::StrategyChoice ToChoice(api::MigrationStrategy strategy) {
+  switch (strategy) {
+    case api::MigrationStrategy::kPairByPair:
+      return tls_migration::StrategyChoice::kPairByPair;
+    case api::MigrationStrategy::kSuspendIo:
+      return tls_migration::StrategyChoice::kSuspendIo;
+    case api::MigrationStrategy::kAuto:
+      break;
+  }
+  return tls_migration::StrategyChoice::kAuto;
+}
+
+}  // namespace
+
+Engine::Engine(EngineDeps deps)
+    : deps_(std::move(deps)),
+      log_(deps_.services.log.Named("replication-tls")),
+      observer_(deps_.shell, log_,
+                {.satellite_container = deps_.options.satellite_container,
+                 .tlshd_container = deps_.options.tlshd_container}),
+      reporter_(deps_.services, deps_.client, deps_.clusters, deps_.satellites, deps_.events) {}
+
+Engine::~Engine() { Stop(); }
+
+void Engine::Start() {
+  driver_stop_ = std::stop_source();
+  loop_ = Thread("rtls-loop", [this](const std::stop_token& stop) { Loop(stop); });
+}
+
+void Engine::Stop() {
+  driver_stop_.request_stop();
+  loop_.RequestStop();
+  wakeup_.NotifyAll();
+  loop_.Join();
+  JoinDrivers();
+}
+
+void Engine::Wake() { wakeup_.NotifyAll(); }
+
+void Engine::Loop(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const runtime::Wakeup::Ticket ticket = wakeup_.GetTicket();
+    const milliseconds interval = Round(stop);
+    const SteadyTime until = deps_.services.clock.SteadyNow() + interval;
+    runtime::Wakeup::Wait(ticket, stop, deps_.services.clock, until);
+    // A burst of changes (a rollout touches every pod) makes one look, not many.
+    Context(stop, deps_.services.clock).SleepFor(milliseconds(500));
+  }
+}
+
+bool Engine::OpenCluster(const Context& ctx, const api::Object& object) {
+  if (cluster_ == nullptr || cluster_->name != object.name()) {
+    cluster_ = std::make_unique<Cluster>();
+    cluster_->name = object.name();
+    cluster_->linstor = std::make_unique<LinstorView>(deps_.linstor, object.name());
+    cluster_->actor = std::make_unique<Actor>(deps_.shell, *cluster_->linstor, log_,
+                                              deps_.options.satellite_container);
+    cluster_->status = std::make_unique<StatusWriter>(deps_.client, object.name());
+    cluster_->driver = std::make_unique<RunDriver>(
+        RunServices{observer_, *cluster_->linstor, *cluster_->actor, *cluster_->status,
+                    deps_.services.clock, log_},
+        [this, name = object.name()](const std::string&, bool warning, const std::string& reason,
+                                     const std::string& note) {
+          reporter_.Event(name, warning, reason, note);
+        });
+  }
+  if (cluster_->loaded) {
+    return true;
+  }
+  std::vector<std::string> unknown;
+  const auto runs = cluster_->status->Load(ctx, &unknown);
+  if (!runs) {
+    log_.Warn("the journal could not be read; nothing is done meanwhile",
+              {{"error", runs.error().message}});
+    return false;
+  }
+  for (const auto& [resource, journal] : *runs) {
+    resume_[resource].journal = journal;
+    log_.Info("continuing a run of a former leader",
+              {{"resource", resource}, {"step", StepName(journal.step, journal.rolling_back)}});
+  }
+  for (const std::string& resource : unknown) {
+    log_.Error("journal entry is not understood; the resource is judged by its state",
+               {{"resource", resource}});
+    resume_[resource] = {};
+  }
+  cluster_->loaded = true;
+  return true;
+}
+
+std::set<std::string> Engine::SatelliteNodes() const {
+  std::set<std::string> nodes;
+  for (const api::ObjectPtr& pod :
+       deps_.pods.ListByLabel(std::string(api::kLabelComponent), "linstor-satellite")) {
+    const api::Json* node = api::FindPath(pod->raw(), {"spec", "nodeName"});
+    if (node != nullptr && node->is_string() && !pod->deleting() &&
+        tls_migration::IsSafeName(node->get<std::string>())) {
+      nodes.insert(node->get<std::string>());
+    }
+  }
+  return nodes;
+}
+
+std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, NodeReport>& reports,
+                                                  const LinstorSnapshot& linstor) {
+  std::set<std::string> names = tls_migration::ResourcesIn(reports);
+  for (const auto& [name, resource] : linstor.resources) {
+    names.insert(name);
+  }
+  std::vector<ResourceObservation> resources;
+  const SystemTime now = deps_.services.clock.SystemNow();
+  for (const std::string& name : names) {
+    if (!tls_migration::IsSafeName(name)) {
+      continue;
+    }
+    const auto known = linstor.resources.find(name);
+    const LinstorResource resource =
+        known == linstor.resources.end() ? LinstorResource{} : known->second;
+    resources.push_back(
+        tls_migration::BuildObservation(name, resource.nodes, reports, resource.levels, now));
+  }
+  return resources;
+}
+
+milliseconds Engine::Round(const std::stop_token& stop) {
+  const Context ctx = Context(stop, deps_.services.clock).WithTimeout(kRoundTimeout);
+  api::ObjectPtr object;
+  for (const api::ObjectPtr& candidate : deps_.clusters.List()) {
+    if (object == nullptr && !candidate->deleting()) {
+      object = candidate;
+    }
+  }
+  if (object == nullptr || !OpenCluster(ctx, *object)) {
+    return object == nullptr ? deps_.options.observe_interval : milliseconds(5000);
+  }
+  const ClusterSettings settings = ReadSettings(*object);
+  ReapDrivers(ctx);
+  const std::set<std::string> nodes = SatelliteNodes();
+  const std::map<std::string, NodeReport> reports = observer_.Observe(ctx, nodes);
+  std::set<std::string> fresh = ActiveNames();
+  for (const auto& [name, wanted] : WantedNow()) {
+    fresh.insert(name);
+  }
+  const LinstorSnapshot linstor = cluster_->linstor->ReadAll(ctx, fresh);
+  const std::vector<ResourceObservation> resources = Assemble(reports, linstor);
+  const bool wanted = TlsWanted(settings, linstor);
+  const auto preflight = Preflight(ctx, nodes, reports, wanted);
+  const ClusterPlan plan = Plan(settings, linstor, resources, preflight);
+  if (stop.stop_requested()) {
+    return milliseconds(0);
+  }
+  Apply(ctx, plan);
+  StartDrivers(resources, plan, linstor.known);
+  Report(ctx, *object, {resources, plan, settings, preflight, ActiveNames(), ShownFailures(resources),
+                        linstor.known, linstor.error});
+  const bool busy = !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
+  const bool pending = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
+  return busy ? kBusyInterval
+              : std::min(deps_.options.observe_interval,
+                         pending ? kPendingInterval : deps_.options.observe_interval);
+}
+
+ClusterPlan Engine::Plan(
+    const ClusterSettings& settings, const LinstorSnapshot& linstor,
+    const std::vector<ResourceObservation>& resources,
+    const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
+  ClusterInput input;
+  input.linstor_known = linstor.known;
+  input.cluster_value = settings.tls;
+  input.linstor_value = linstor.controller;
+  input.linstor_value_ours = linstor.controller_ours;
+  for (const ResourceObservation& seen : resources) {
+    if (linstor.resources.contains(seen.resource)) {  // others are watched, never changed
+      input.resources.push_back(seen);
+    }
+  }
+  for (const auto& [node, failures] : preflight) {
+    const auto blocker = tls_migration::FirstBlocker(failures);
+    if (blocker && blocker->reason != "NotObserved") {
+      input.unfit[node] = blocker->reason;
+    }
+  }
+  input.in_flight = ActiveNames();
+  for (const auto& [name, state] : resume_) {
+    input.in_flight.insert(name);
+  }
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  for (const auto& [resource, failure] : failures_) {
+    if (now < failure.retry_at) {
+      input.backing_off[resource] = failure.shown.message;
+    }
+  }
+  input.policy.paused = settings.migration.policy == api::MigrationPolicy::kPaused;
+  input.policy.manual = settings.migration.policy == api::MigrationPolicy::kManual;
+  input.policy.released = settings.released;
+  input.policy.release_all = settings.release_all;
+  input.policy.max_parallel_resources = settings.migration.max_parallel_resources;
+  input.policy.max_parallel_per_node = settings.migration.max_parallel_per_node;
+  const ClusterPlan plan = PlanCluster(input);
+  const std::lock_guard lock(mutex_);
+  settings_ = settings;
+  unfit_ = input.unfit;
+  for (auto& [resource, wanted] : wanted_) {
+    if (const auto it = plan.wanted.find(resource); it != plan.wanted.end() && linstor.known) {
+      wanted = it->second;
+    }
+  }
+  return plan;
+}
+
+std::map<std::string, std::map<tls_migration::Pair, bool>> Engine::WantedNow() const {
+  const std::lock_guard lock(mutex_);
+  return wanted_;
+}
+
+// Pins first; the plan pushes the cluster's value only in a round that has nothing left to pin.
+void Engine::Apply(const Context& ctx, const ClusterPlan& plan) {
+  for (const tls_migration::PinOp& pin : plan.pins) {
+    if (ctx.canceled()) {
+      return;
+    }
+    log_.Info("pin", {{"resource", pin.resource}, {"action", Describe(pin.op)}});
+    if (const auto done = cluster_->linstor->Change(ctx, pin.resource, pin.op); !done) {
+      log_.Warn("pin failed; will be tried again",
+                {{"resource", pin.resource}, {"error", done.error().message}});
+    }
+  }
+  if (!plan.push) {
+    return;
+  }
+  const std::string text = plan.push->value ? std::string(tls_migration::TlsValue(*plan.push->value)) : "unset";
+  if (const auto done = cluster_->linstor->SetClusterValue(ctx, plan.push->value); !done) {
+    log_.Warn("the cluster's value could not be set", {{"error", done.error().message}});
+    return;
+  }
+  reporter_.Event(cluster_->name, false, "ReplicationTLSValueSet",
+                  "DrbdOptions/Net/tls is " + text + " for new volumes; existing ones keep what they run "
+                  "until they are migrated");
+}
+
+std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Preflight(
+    const Context& ctx, const std::set<std::string>& nodes,
+    const std::map<std::string, NodeReport>& reports, bool wanted) {
+  std::map<std::string, tls_migration::NodeFacts> facts;
+  std::set<std::string> with_daemon;
+  for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
+    facts[satellite->name()].name = satellite->name();
+  }
+  for (const std::string& node : nodes) {
+    tls_migration::NodeFacts& fact = facts[node];
+    fact.name = node;
+    const api::ObjectPtr pod = FindSatellitePod(deps_.pods, deps_.options.operator_namespace, node);
+    if (pod == nullptr) {
+      continue;
+    }
+    fact.satellite_ready =
+        StateOfContainer(*pod, deps_.options.satellite_container) != ContainerState::kAbsent;
+    const ContainerState daemon = StateOfContainer(*pod, deps_.options.tlshd_container);
+    fact.tlshd_container = daemon != ContainerState::kAbsent;
+    fact.tlshd_ready = daemon == ContainerState::kReady;
+    if (fact.tlshd_ready) {
+      with_daemon.insert(node);
+    }
+    if (const auto report = reports.find(node); report != reports.end()) {
+      fact.observed = report->second.complete;
+      fact.versions = report->second.versions;
+      fact.tls_module = report->second.tls_module;
+      for (const auto& [name, show] : report->second.show) {
+        for (const tls_migration::ShownConnection& connection : show.connections) {
+          const std::string& transport =
+              connection.load_balance_paths ? "lb-tcp" : connection.transport;
+          if (!transport.empty() && transport != "tcp") {
+            fact.bad_transports = {transport};
+          }
+        }
+      }
+    }
+  }
+  if (!wanted && with_daemon.empty()) {
+    return {};  // a cluster without TLS needs no verdict about it
+  }
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  std::set<std::string> known;
+  for (const auto& [node, certificate] : certificates_) {
+    known.insert(node);
+  }
+  if (!certificates_read_ || known != with_daemon || now - *certificates_read_ > seconds(60)) {
+    certificates_ = observer_.ReadCertificates(ctx, with_daemon);
+    certificates_read_ = now;
+  }
+  std::map<std::string, std::vector<tls_migration::PreflightFailure>> result;
+  for (auto& [node, fact] : facts) {
+    if (const auto it = certificates_.find(node); it != certificates_.end()) {
+      fact.certificate = it->second.facts;
+    }
+    result[node] = CheckNode(fact, deps_.services.clock.SystemNow());
+  }
+  return result;
+}
+
+tls_migration::Goal Engine::GoalFor(const std::string& resource) const {
+  const std::lock_guard lock(mutex_);
+  tls_migration::Goal goal;
+  if (const auto it = wanted_.find(resource); it != wanted_.end()) {
+    goal.wanted = it->second;
+  }
+  goal.strategy = ToChoice(settings_.migration.strategy);
+  goal.heal_stale = settings_.migration.heal_stale;
+  goal.unfit = unfit_;
+  goal.paused = settings_.migration.policy == api::MigrationPolicy::kPaused;
+  goal.timing.suspend_timeout =
+      std::chrono::duration_cast<milliseconds>(settings_.migration.suspend_timeout);
+  goal.timing.rollback_margin =
+      std::min(goal.timing.rollback_margin, goal.timing.suspend_timeout / 2);
+  return goal;
+}
+
+std::set<std::string> Engine::ActiveNames() const {
+  const std::lock_guard lock(mutex_);
+  std::set<std::string> names;
+  for (const auto& [name, active] : active_) {
+    names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace breakwater::controllers

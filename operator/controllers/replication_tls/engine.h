@@ -1,0 +1,141 @@
+#pragma once
+
+/// Engine: the loop of the replication-TLS controller. Observes all satellites, plans for the cluster
+/// (hold back, pin, push, start), keeps one RunDriver per resource that needs work, and reports.
+///
+/// Idle = one exec per node and interval and a handful of LINSTOR reads; no API writes.
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/object.h"
+#include "operator/base/thread.h"
+#include "operator/controllers/replication_tls/actor.h"
+#include "operator/controllers/replication_tls/cluster_settings.h"
+#include "operator/controllers/replication_tls/linstor_view.h"
+#include "operator/controllers/replication_tls/node_observer.h"
+#include "operator/controllers/replication_tls/register.h"
+#include "operator/controllers/replication_tls/reporter.h"
+#include "operator/controllers/replication_tls/run_driver.h"
+#include "operator/controllers/replication_tls/status_writer.h"
+#include "operator/core/tls_migration/cluster_plan.h"
+#include "operator/runtime/wakeup.h"
+
+namespace breakwater::controllers {
+
+struct EngineDeps {
+  runtime::Services services;
+  kube::KubeClient& client;
+  NodeShell& shell;
+  LinstorProvider& linstor;
+  const runtime::Store& clusters;
+  const runtime::Store& satellites;
+  const runtime::Store& pods;
+  EventSink events{};
+  ReplicationTlsOptions options{};
+};
+
+/// Thread safety: Start and Stop from one thread; the rest is internal.
+class Engine {
+ public:
+  explicit Engine(EngineDeps deps);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Starts the loop; returns at once.
+  void Start();
+  /// Asks all threads to stop and waits for them: at once, except for a volume whose I/O is frozen at
+  /// that moment, which is brought to an end (at most 15 s, then the watchdog on its node does it).
+  void Stop();
+  /// Look now: something relevant changed.
+  void Wake();
+
+  /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come back.
+  std::chrono::milliseconds Round(const std::stop_token& stop);
+  /// Waits until no driver runs, for tests.
+  void JoinDrivers();
+
+ private:
+  /// Everything that belongs to the one LinstorCluster that is served; made anew when it is another.
+  struct Cluster {
+    std::string name{};
+    std::unique_ptr<LinstorView> linstor{};
+    std::unique_ptr<Actor> actor{};
+    std::unique_ptr<StatusWriter> status{};
+    std::unique_ptr<RunDriver> driver{};
+    bool loaded = false;
+  };
+
+  /// A resource with a driver.
+  struct Active {
+    std::unique_ptr<Thread> thread{};
+    bool done = false;
+    RunResult result{};
+  };
+
+  struct Failure {
+    api::MigrationFailure shown{};
+    int count = 0;
+    SteadyTime retry_at{};
+  };
+
+  void Loop(const std::stop_token& stop);
+  bool OpenCluster(const Context& ctx, const api::Object& object);
+  std::set<std::string> SatelliteNodes() const;
+  std::vector<tls_migration::ResourceObservation> Assemble(
+      const std::map<std::string, tls_migration::NodeReport>& reports, const LinstorSnapshot& linstor);
+  std::map<std::string, std::vector<tls_migration::PreflightFailure>> Preflight(
+      const Context& ctx, const std::set<std::string>& nodes,
+      const std::map<std::string, tls_migration::NodeReport>& reports, bool wanted);
+  void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
+  tls_migration::ClusterPlan Plan(
+      const ClusterSettings& settings, const LinstorSnapshot& linstor,
+      const std::vector<tls_migration::ResourceObservation>& resources,
+      const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
+  std::map<std::string, std::map<tls_migration::Pair, bool>> WantedNow() const;
+  void StartDrivers(const std::vector<tls_migration::ResourceObservation>& resources,
+                    const tls_migration::ClusterPlan& plan, bool linstor_known);
+  void StartDriver(const tls_migration::ResourceObservation& seen, tls_migration::RunState state);
+  void ReapDrivers(const Context& ctx);
+  void NoteResult(const std::string& resource, const RunResult& result);
+  std::vector<api::MigrationFailure> ShownFailures(
+      const std::vector<tls_migration::ResourceObservation>& resources);
+  void Report(const Context& ctx, const api::Object& object, const Picture& picture);
+  bool NeedsCare(const tls_migration::ResourceObservation& seen);
+  tls_migration::Goal GoalFor(const std::string& resource) const;
+  std::set<std::string> ActiveNames() const;
+
+  EngineDeps deps_;
+  const Logger log_;
+  NodeObserver observer_;
+  Reporter reporter_;
+  runtime::Wakeup wakeup_;
+  std::unique_ptr<Cluster> cluster_;  // only touched by the loop
+  std::map<std::string, tls_migration::RunState> resume_;  // journal of a former leader; loop only
+  std::map<std::string, Failure> failures_;                // loop only
+  std::map<std::string, SteadyTime> care_since_;           // loop only
+  std::map<std::string, std::string> danger_since_;        // loop only
+  std::string last_phase_;                                 // loop only
+  std::map<std::string, NodeCertificate> certificates_;    // loop only
+  std::optional<SteadyTime> certificates_read_;            // loop only
+
+  mutable std::mutex mutex_;
+  std::map<std::string, Active> active_;                  // guarded by mutex_
+  ClusterSettings settings_{};                            // guarded by mutex_
+  std::map<std::string, std::map<tls_migration::Pair, bool>> wanted_{};  // guarded by mutex_
+  std::map<std::string, std::string> unfit_{};            // guarded by mutex_
+
+  Thread loop_;
+  std::stop_source driver_stop_;
+};
+
+}  // namespace breakwater::controllers

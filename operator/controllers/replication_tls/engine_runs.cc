@@ -1,0 +1,245 @@
+#include <algorithm>
+#include <utility>
+
+#include "operator/base/rfc3339.h"
+#include "operator/controllers/replication_tls/engine.h"
+#include "operator/core/tls_migration/gate.h"
+
+namespace breakwater::controllers {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using tls_migration::ClusterPlan;
+using tls_migration::ResourceObservation;
+
+namespace {
+
+// A person may be at work on a suspended volume: nobody is responsible only after a while.
+constexpr seconds kLeftoverAfter{30};
+
+bool DownWithTls(const ResourceObservation& seen) {
+  return std::any_of(seen.connections.begin(), seen.connections.end(), [](const auto& item) {
+    const tls_migration::ConnectionView& c = item.second;
+    const bool tls = c.a.tls.value_or(false) || c.b.tls.value_or(false);
+    return c.BothKnown() && !c.BothConnected() && tls &&
+           (c.a.tls != c.b.tls || c.a.stand_alone() || c.b.stand_alone());
+  });
+}
+
+}  // namespace
+
+// Whether a resource without a run needs a driver: F12's state, a leftover suspension, or a
+// connection that does not come back by itself (F5, F6). On every observation of every volume.
+bool Engine::NeedsCare(const ResourceObservation& seen) {
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  const bool stale = !FindStale(seen).empty();
+  const bool suspended = seen.SuspendedUser();
+  if (!stale && !suspended && !DownWithTls(seen)) {
+    care_since_.erase(seen.resource);
+    return false;
+  }
+  const SteadyTime since = care_since_.emplace(seen.resource, now).first->second;
+  if (const auto failure = failures_.find(seen.resource);
+      failure != failures_.end() && now < failure->second.retry_at && !stale) {
+    return false;
+  }
+  return stale || now - since >= (suspended ? kLeftoverAfter : seconds(5));
+}
+
+void Engine::StartDrivers(const std::vector<ResourceObservation>& resources, const ClusterPlan& plan,
+                          bool linstor_known) {
+  const std::set<std::string> active = ActiveNames();
+  for (const ResourceObservation& seen : resources) {
+    if (active.contains(seen.resource)) {
+      continue;
+    }
+    const auto resumed = resume_.find(seen.resource);
+    const bool start = std::find(plan.start.begin(), plan.start.end(), seen.resource) !=
+                       plan.start.end();
+    const bool care = NeedsCare(seen);
+    if (resumed == resume_.end() && !start && !care) {
+      continue;
+    }
+    // Without LINSTOR nobody knows what is wanted: only what is frozen or cut cannot wait for it.
+    const bool urgent = seen.SuspendedUser() ||
+                        std::any_of(seen.connections.begin(), seen.connections.end(),
+                                    [](const auto& item) { return !item.second.BothConnected(); });
+    if (resumed != resume_.end() && !linstor_known && !urgent) {
+      continue;
+    }
+    tls_migration::RunState state;
+    if (resumed != resume_.end()) {
+      state = resumed->second;
+      resume_.erase(resumed);
+    }
+    if (const auto wanted = plan.wanted.find(seen.resource);
+        wanted != plan.wanted.end() && (start || state.running())) {
+      const std::lock_guard lock(mutex_);
+      wanted_[seen.resource] = wanted->second;
+    }
+    StartDriver(seen, std::move(state));
+  }
+  // A journal entry of a resource that is gone everywhere has nothing to go on with.
+  for (auto it = resume_.begin(); it != resume_.end();) {
+    const bool there = std::any_of(resources.begin(), resources.end(), [&](const auto& seen) {
+      return seen.resource == it->first;
+    });
+    if (!there && linstor_known) {
+      const Context ctx = Context(driver_stop_.get_token(), deps_.services.clock)
+                              .WithTimeout(milliseconds(10000));
+      (void)cluster_->status->SetJournal(ctx, it->first, std::nullopt);
+      it = resume_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void Engine::StartDriver(const ResourceObservation& seen, tls_migration::RunState state) {
+  std::set<std::string> nodes;
+  for (const auto& [name, view] : seen.nodes) {
+    nodes.insert(name);
+  }
+  const std::string resource = seen.resource;
+  RunDriver* driver = cluster_->driver.get();
+  const std::lock_guard lock(mutex_);
+  Active& active = active_[resource];
+  active.thread = std::make_unique<Thread>(
+      "rtls-run", [this, driver, resource, nodes, state = std::move(state)](const std::stop_token&) {
+        RunResult result = driver->Run(
+            driver_stop_.get_token(), resource, nodes, [this, resource] { return GoalFor(resource); },
+            state);
+        {
+          const std::lock_guard guard(mutex_);
+          active_[resource].result = std::move(result);
+          active_[resource].done = true;
+        }
+        wakeup_.NotifyAll();
+      });
+}
+
+void Engine::ReapDrivers(const Context& ctx) {
+  std::map<std::string, Active> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = active_.begin(); it != active_.end();) {
+      if (it->second.done) {
+        ended.emplace(it->first, std::move(it->second));
+        wanted_.erase(it->first);
+        it = active_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+  for (auto& [resource, active] : ended) {
+    active.thread->Join();
+    if (active.result.end == RunResult::End::kStopped) {
+      continue;  // the journal stays for the next leader
+    }
+    const auto removed = cluster_->status->SetJournal(ctx, resource, std::nullopt);
+    if (!removed) {
+      resume_[resource] = {};  // looked at again; an idle state costs nothing
+    }
+    NoteResult(resource, active.result);
+  }
+}
+
+void Engine::NoteResult(const std::string& resource, const RunResult& result) {
+  reporter_.CountRun(result);
+  if (result.end == RunResult::End::kDone) {
+    failures_.erase(resource);
+    care_since_.erase(resource);
+    if (result.strategy != tls_migration::Strategy::kNone) {
+      reporter_.Event(cluster_->name, false, "MigrationDone", "Volume " + resource + ": " + result.why);
+    }
+    return;
+  }
+  const bool rolled_back = result.end == RunResult::End::kRolledBack;
+  Failure& failure = failures_[resource];
+  const seconds first = rolled_back ? seconds(300) : seconds(15);
+  const seconds most = rolled_back ? seconds(3600) : seconds(300);
+  const seconds wait = std::min(most, first * (1 << std::min(failure.count, 6)));
+  ++failure.count;
+  failure.retry_at = deps_.services.clock.SteadyNow() + wait;
+  const std::string reason = rolled_back ? "RolledBack" : "Blocked";
+  if (failure.shown.reason != reason || failure.shown.message != result.why) {
+    failure.shown = {resource, "", reason, result.why,
+                     FormatRfc3339(deps_.services.clock.SystemNow())};
+    reporter_.Event(cluster_->name, true, rolled_back ? "MigrationRolledBack" : "MigrationBlocked",
+                    "Volume " + resource + ": " + result.why);
+  }
+}
+
+std::vector<api::MigrationFailure> Engine::ShownFailures(
+    const std::vector<ResourceObservation>& resources) {
+  std::vector<api::MigrationFailure> shown;
+  const std::string now = FormatRfc3339(deps_.services.clock.SystemNow());
+  std::set<std::string> dangers;
+  for (const ResourceObservation& seen : resources) {
+    for (const tls_migration::StalePeer& stale : FindStale(seen)) {
+      const std::string since = danger_since_.emplace(seen.resource, now).first->second;
+      dangers.insert(seen.resource);
+      shown.push_back({seen.resource, stale.peer, "StalePeer",
+                       stale.primary + " does not send writes to " + stale.peer +
+                           " although they are connected; do not reconnect them",
+                       since});
+    }
+    if (seen.SuspendedUser() && !ActiveNames().contains(seen.resource)) {
+      const std::string since = danger_since_.emplace(seen.resource, now).first->second;
+      dangers.insert(seen.resource);
+      shown.push_back({seen.resource, "", "Suspended", "I/O is suspended and nobody is responsible", since});
+    }
+  }
+  std::erase_if(danger_since_, [&](const auto& item) { return !dangers.contains(item.first); });
+  for (const auto& [resource, failure] : failures_) {
+    shown.push_back(failure.shown);
+  }
+  return shown;
+}
+
+void Engine::Report(const Context& ctx, const api::Object& object, const Picture& picture) {
+  const api::ReplicationTlsStatus status = BuildStatus(picture);
+  api::Condition condition = BuildCondition(picture, status);
+  condition.observed_generation = object.generation();
+  condition.last_transition_time = FormatRfc3339(deps_.services.clock.SystemNow());
+  if (const auto written = cluster_->status->Update(ctx, status, condition); !written) {
+    log_.Warn("status could not be written", {{"error", written.error().message}});
+  }
+  if (status.phase != last_phase_) {
+    if (!last_phase_.empty()) {
+      reporter_.Event(cluster_->name, status.phase == "Blocked", "ReplicationTLS" + status.phase,
+                      condition.message);
+    }
+    last_phase_ = status.phase;
+  }
+  std::size_t stale = 0;
+  std::size_t suspended = 0;
+  for (const ResourceObservation& seen : picture.resources) {
+    stale += FindStale(seen).size();
+    suspended += seen.SuspendedUser() ? 1 : 0;
+  }
+  reporter_.SetMetrics(status, stale, suspended);
+  reporter_.ReportNodes(ctx, picture.nodes);
+}
+
+void Engine::JoinDrivers() {
+  while (true) {
+    std::unique_ptr<Thread> thread;
+    {
+      const std::lock_guard lock(mutex_);
+      for (auto& [name, active] : active_) {
+        if (active.thread != nullptr && active.thread->joinable() && thread == nullptr) {
+          thread = std::move(active.thread);
+          active.thread = std::make_unique<Thread>();
+        }
+      }
+    }
+    if (thread == nullptr) {
+      return;
+    }
+    thread->Join();
+  }
+}
+
+}  // namespace breakwater::controllers

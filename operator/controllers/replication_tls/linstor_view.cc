@@ -1,0 +1,234 @@
+#include "operator/controllers/replication_tls/linstor_view.h"
+
+#include <utility>
+#include <vector>
+
+#include "operator/core/tls_migration/observation.h"
+
+namespace breakwater::controllers {
+namespace {
+
+using tls_migration::Level;
+using tls_migration::LinstorOp;
+using tls_migration::Pair;
+using tls_migration::ResourceLevels;
+
+std::optional<bool> TlsIn(const linstor::Props& props) {
+  return tls_migration::ReadLevel(props, tls_migration::kPinMarker).value;
+}
+
+std::map<std::string, Level> PairLevels(const std::vector<linstor::Connection>& connections) {
+  std::map<std::string, Level> levels;
+  for (const linstor::Connection& connection : connections) {
+    Level level = tls_migration::ReadLevel(connection.props, tls_migration::kPairMarker);
+    if (level.value || level.ours) {
+      levels[Pair::Of(connection.node_a, connection.node_b).ToString()] = level;
+    }
+  }
+  return levels;
+}
+
+linstor::PropsChange Set(bool value, bool previous, std::string_view marker) {
+  linstor::PropsChange change;
+  change.override_props[std::string(tls_migration::kTlsProperty)] = tls_migration::TlsValue(value);
+  change.override_props[std::string(marker)] = tls_migration::TlsValue(previous);
+  return change;
+}
+
+linstor::PropsChange Remove(std::string_view marker) {
+  linstor::PropsChange change;
+  change.delete_props = {std::string(tls_migration::kTlsProperty), std::string(marker)};
+  return change;
+}
+
+Result<void, Error> Done(linstor::LinstorResult<linstor::Reply> reply) {
+  if (!reply) {
+    return Unexpected{reply.error().ToError()};
+  }
+  return {};
+}
+
+}  // namespace
+
+LinstorView::LinstorView(LinstorProvider& provider, std::string cluster)
+    : provider_(provider), cluster_(std::move(cluster)) {}
+
+// What could not be read comes from the last reading, marked as not known.
+LinstorSnapshot LinstorView::Remember(LinstorSnapshot snapshot) {
+  const std::lock_guard lock(mutex_);
+  if (snapshot.known) {
+    last_ = snapshot;
+    return snapshot;
+  }
+  last_.known = false;
+  last_.error = snapshot.error;
+  LinstorSnapshot old = last_;
+  for (auto& [name, resource] : old.resources) {
+    resource.levels.known = false;
+  }
+  return old;
+}
+
+LinstorSnapshot LinstorView::ReadAll(const Context& ctx,
+                                     const std::set<std::string>& with_connections) {
+  LinstorSnapshot snapshot;
+  const auto fail = [&](const std::string& why) {
+    snapshot.error = why;
+    return Remember(snapshot);
+  };
+  Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
+  if (!client) {
+    return fail(client.error().message);
+  }
+  linstor::Client& api = **client;
+  const auto props = api.GetControllerProps(ctx);
+  if (!props) {
+    return fail(props.error().message());
+  }
+  const auto groups = api.ListResourceGroups(ctx);
+  const auto definitions = api.ListResourceDefinitions(ctx);
+  const auto resources = api.ListResources(ctx, "", "");
+  const auto node_connections = api.ListNodeConnections(ctx);
+  if (!groups || !definitions || !resources || !node_connections) {
+    return fail("LINSTOR's objects could not be listed");
+  }
+  const Level controller = tls_migration::ReadLevel(*props, tls_migration::kClusterMarker);
+  snapshot.controller = controller.value;
+  snapshot.controller_ours = controller.ours;
+  std::map<std::string, std::optional<bool>> group_values;
+  for (const linstor::ResourceGroup& group : *groups) {
+    group_values[group.name] = TlsIn(group.props);
+  }
+  std::map<std::string, bool> node_values;
+  for (const linstor::Connection& connection : *node_connections) {
+    if (const std::optional<bool> value = TlsIn(connection.props)) {
+      node_values[Pair::Of(connection.node_a, connection.node_b).ToString()] = *value;
+    }
+  }
+  std::map<std::string, Definition> seen;
+  for (const linstor::ResourceDefinition& definition : *definitions) {
+    if (!definition.layers.empty() && !definition.HasDrbd()) {
+      continue;
+    }
+    seen[definition.name] = {definition.props, definition.resource_group};
+    LinstorResource& resource = snapshot.resources[definition.name];
+    resource.levels.controller = snapshot.controller;
+    resource.levels.group = group_values[definition.resource_group];
+    resource.levels.definition = tls_migration::ReadLevel(definition.props, tls_migration::kPinMarker);
+    resource.levels.node_connections = node_values;
+  }
+  for (const linstor::Resource& replica : *resources) {
+    if (const auto it = snapshot.resources.find(replica.name);
+        it != snapshot.resources.end() && !replica.HasFlag("DELETE")) {
+      it->second.nodes.insert(replica.node);
+    }
+  }
+  std::map<std::string, Definition> before;
+  LinstorSnapshot last;
+  {
+    const std::lock_guard lock(mutex_);
+    before = definitions_;
+    last = last_;
+  }
+  for (auto& [name, resource] : snapshot.resources) {
+    const auto old = last.resources.find(name);
+    const bool same = before.contains(name) && before[name].props == seen[name].props &&
+                      old != last.resources.end() && old->second.nodes == resource.nodes &&
+                      old->second.levels.known;
+    if (same && !with_connections.contains(name)) {
+      resource.levels.pairs = old->second.levels.pairs;
+    } else {
+      const auto connections = api.ListResourceConnections(ctx, name);
+      if (!connections && !connections.error().IsNotFound()) {
+        return fail(connections.error().message());
+      }
+      if (connections) {
+        resource.levels.pairs = PairLevels(*connections);
+      }
+    }
+    resource.levels.known = true;
+  }
+  snapshot.known = true;
+  {
+    const std::lock_guard lock(mutex_);
+    definitions_ = std::move(seen);
+  }
+  return Remember(std::move(snapshot));
+}
+
+ResourceLevels LinstorView::ReadLevels(const Context& ctx, const std::string& resource) {
+  ResourceLevels levels = Remembered(resource);
+  levels.known = false;
+  Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
+  if (!client) {
+    return levels;
+  }
+  const auto connections = (*client)->ListResourceConnections(ctx, resource);
+  if (!connections) {
+    return levels;
+  }
+  const auto definitions = (*client)->ListResourceDefinitions(ctx);
+  const auto props = (*client)->GetControllerProps(ctx);
+  if (!definitions || !props) {
+    return levels;
+  }
+  for (const linstor::ResourceDefinition& definition : *definitions) {
+    if (definition.name != resource) {
+      continue;
+    }
+    levels.definition = tls_migration::ReadLevel(definition.props, tls_migration::kPinMarker);
+    levels.controller = tls_migration::ReadLevel(*props, tls_migration::kClusterMarker).value;
+    levels.pairs = PairLevels(*connections);
+    levels.known = true;
+  }
+  const std::lock_guard lock(mutex_);
+  if (levels.known) {
+    last_.resources[resource].levels = levels;
+  }
+  return levels;
+}
+
+ResourceLevels LinstorView::Remembered(const std::string& resource) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = last_.resources.find(resource);
+  return it == last_.resources.end() ? ResourceLevels{} : it->second.levels;
+}
+
+Result<void, Error> LinstorView::Change(const Context& ctx, const std::string& resource,
+                                        const LinstorOp& op) {
+  Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
+  if (!client) {
+    return Unexpected{client.error()};
+  }
+  linstor::Client& api = **client;
+  const auto on_pair = [&](const std::string& key, const linstor::PropsChange& change) {
+    const std::optional<Pair> pair = Pair::Parse(key);
+    if (!pair) {
+      return Result<void, Error>(Unexpected{Error{ErrorClass::kTerminal, "not a pair: " + key}});
+    }
+    return Done(api.ModifyResourceConnection(ctx, resource, pair->a, pair->b, change));
+  };
+  if (const auto* set = std::get_if<tls_migration::SetPair>(&op)) {
+    return on_pair(set->pair, Set(set->value, set->previous, tls_migration::kPairMarker));
+  }
+  if (const auto* remove = std::get_if<tls_migration::RemovePair>(&op)) {
+    return on_pair(remove->pair, Remove(tls_migration::kPairMarker));
+  }
+  if (const auto* pin = std::get_if<tls_migration::SetPin>(&op)) {
+    return Done(api.ModifyResourceDefinition(
+        ctx, resource, Set(pin->value, pin->previous, tls_migration::kPinMarker)));
+  }
+  return Done(api.ModifyResourceDefinition(ctx, resource, Remove(tls_migration::kPinMarker)));
+}
+
+Result<void, Error> LinstorView::SetClusterValue(const Context& ctx, std::optional<bool> value) {
+  Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
+  if (!client) {
+    return Unexpected{client.error()};
+  }
+  return Done((*client)->ModifyControllerProps(
+      ctx, value ? Set(*value, *value, tls_migration::kClusterMarker)
+                 : Remove(tls_migration::kClusterMarker)));
+}
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,123 @@
+#include "operator/controllers/replication_tls/node_observer.h"
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "operator/controllers/replication_tls/parallel.h"
+#include "operator/core/tls_migration/node_scripts.h"
+#include "operator/core/tls_migration/parse.h"
+#include "operator/core/tls_migration/text.h"
+
+namespace breakwater::controllers {
+
+using tls_migration::NodeReport;
+
+NodeObserver::NodeObserver(NodeShell& shell, const Logger& log, Options options)
+    : shell_(shell), log_(log.Named("node-observer")), options_(std::move(options)) {}
+
+std::map<std::string, NodeReport> NodeObserver::Observe(const Context& ctx,
+                                                        const std::set<std::string>& nodes) {
+  std::mutex mutex;
+  std::map<std::string, NodeReport> reports;
+  const std::vector<std::string> argv = {"sh", "-c", std::string(tls_migration::kObserveScript)};
+  ForEachParallel(std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
+                  [&](const std::string& node) {
+                    Result<kube::ExecResult, Error> result =
+                        shell_.Run(ctx, node, options_.satellite_container, argv);
+                    if (!result) {
+                      log_.Debug("node does not answer",
+                                 {{"node", node}, {"error", result.error().message}});
+                      return;
+                    }
+                    NodeReport report =
+                        tls_migration::ParseReport(node, result->out, result->truncated);
+                    const std::lock_guard lock(mutex);
+                    reports.emplace(node, std::move(report));
+                  });
+  return reports;
+}
+
+std::map<std::string, NodeCertificate> NodeObserver::ReadCertificates(
+    const Context& ctx, const std::set<std::string>& nodes) {
+  std::mutex mutex;
+  std::map<std::string, NodeCertificate> certificates;
+  const SystemTime now = ctx.clock().SystemNow();
+  const std::vector<std::string> argv = {"sh", "-c", std::string(tls_migration::kCertificateScript)};
+  ForEachParallel(std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
+                  [&](const std::string& node) {
+                    Result<kube::ExecResult, Error> result =
+                        shell_.Run(ctx, node, options_.tlshd_container, argv);
+                    if (!result) {
+                      return;
+                    }
+                    NodeCertificate certificate = ParseCertificates(node, result->out, now);
+                    const std::lock_guard lock(mutex);
+                    certificates.emplace(node, std::move(certificate));
+                  });
+  CheckMutualTrust(certificates, now);
+  return certificates;
+}
+
+namespace {
+
+std::string Section(const std::string& text, const std::string& name) {
+  const std::string mark = "@@ " + name + "\n";
+  const std::size_t begin = text.find(mark);
+  if (begin == std::string::npos) {
+    return {};
+  }
+  const std::size_t from = begin + mark.size();
+  const std::size_t end = text.find("\n@@ ", from);
+  return text.substr(from, end == std::string::npos ? std::string::npos : end - from);
+}
+
+}  // namespace
+
+NodeCertificate ParseCertificates(const std::string& node, const std::string& text, SystemTime now) {
+  NodeCertificate result;
+  tls_migration::CertificateFacts& facts = result.facts;
+  const std::string chain = Section(text, "crt");
+  const std::string roots = Section(text, "ca");
+  facts.key_mode = std::string(tls_migration::Trim(Section(text, "mode")));
+  // A missing key shows as a missing mode: the key itself is never read.
+  facts.present = !tls_migration::Trim(chain).empty() && !tls_migration::Trim(roots).empty() &&
+                  !facts.key_mode.empty();
+  Result<std::vector<crypto::Certificate>, Error> leafs = crypto::Certificate::ParsePem(chain);
+  Result<std::vector<crypto::Certificate>, Error> anchors = crypto::Certificate::ParsePem(roots);
+  if (!leafs || !anchors) {
+    facts.error = !leafs ? leafs.error().message : anchors.error().message;
+    return result;
+  }
+  facts.parsed = true;
+  result.chain = std::move(*leafs);
+  result.roots = std::move(*anchors);
+  const crypto::Certificate& leaf = result.chain.front();
+  facts.names = leaf.dns_names();
+  facts.name_matches = crypto::MatchesNameAsTlshd(leaf, node);
+  facts.server_auth = leaf.allows_server_auth();
+  facts.client_auth = leaf.allows_client_auth();
+  facts.not_before = leaf.not_before();
+  facts.not_after = leaf.not_after();
+  const auto verified = crypto::VerifyChain(result.chain, result.roots, now);
+  // Expiry has its own reason; here only the signature chain counts.
+  facts.trusted_here = verified || verified.error().kind == crypto::VerifyError::Kind::kExpired ||
+                       verified.error().kind == crypto::VerifyError::Kind::kNotYetValid;
+  return result;
+}
+
+void CheckMutualTrust(std::map<std::string, NodeCertificate>& certificates, SystemTime now) {
+  for (auto& [node, certificate] : certificates) {
+    for (const auto& [peer, other] : certificates) {
+      if (node == peer || !certificate.facts.parsed || !other.facts.parsed) {
+        continue;
+      }
+      const auto verified = crypto::VerifyChain(certificate.chain, other.roots, now);
+      if (!verified && verified.error().kind == crypto::VerifyError::Kind::kUntrusted) {
+        certificate.facts.untrusted_by.push_back(peer);
+      }
+    }
+  }
+}
+
+}  // namespace breakwater::controllers

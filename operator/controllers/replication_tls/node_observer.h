@@ -1,0 +1,57 @@
+#pragma once
+
+/// NodeObserver: asks nodes what DRBD, the sockets and the certificate files look like. Reads only.
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "operator/base/context.h"
+#include "operator/base/log.h"
+#include "operator/controllers/node_shell/node_shell.h"
+#include "operator/core/tls_migration/drbd_types.h"
+#include "operator/core/tls_migration/preflight.h"
+#include "operator/crypto/certificate.h"
+
+namespace breakwater::controllers {
+
+/// The certificate files of one node, parsed.
+struct NodeCertificate {
+  tls_migration::CertificateFacts facts{};
+  std::vector<crypto::Certificate> chain{};
+  std::vector<crypto::Certificate> roots{};
+};
+
+/// Thread safety: may be called from any thread.
+class NodeObserver {
+ public:
+  struct Options {
+    std::string satellite_container{};
+    std::string tlshd_container{};
+    int parallel = 16;  ///< nodes asked at the same time
+  };
+
+  /// References must outlive the observer.
+  NodeObserver(NodeShell& shell, const Logger& log, Options options);
+
+  /// One exec per node, several nodes at a time. A node that fails is missing in the result.
+  std::map<std::string, tls_migration::NodeReport> Observe(const Context& ctx,
+                                                           const std::set<std::string>& nodes);
+
+  /// The certificate files of the nodes; trust between the nodes is filled in.
+  std::map<std::string, NodeCertificate> ReadCertificates(const Context& ctx,
+                                                          const std::set<std::string>& nodes);
+
+ private:
+  NodeShell& shell_;
+  const Logger log_;
+  const Options options_;
+};
+
+/// Parses the output of kCertificateScript; trust between nodes is not part of it.
+NodeCertificate ParseCertificates(const std::string& node, const std::string& text, SystemTime now);
+
+/// Fills `untrusted_by` for every pair of nodes.
+void CheckMutualTrust(std::map<std::string, NodeCertificate>& certificates, SystemTime now);
+
+}  // namespace breakwater::controllers

@@ -1,0 +1,76 @@
+#pragma once
+
+/// RunDriver: drives one resource: observe its nodes, ask the planner, write the journal, act; until the
+/// run is finished or it is told to stop. Blocking; one thread per driver.
+
+#include <functional>
+#include <map>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "operator/base/clock.h"
+#include "operator/base/log.h"
+#include "operator/controllers/replication_tls/actor.h"
+#include "operator/controllers/replication_tls/linstor_view.h"
+#include "operator/controllers/replication_tls/node_observer.h"
+#include "operator/controllers/replication_tls/status_writer.h"
+#include "operator/core/tls_migration/planner.h"
+
+namespace breakwater::controllers {
+
+/// What all drivers share; borrowed.
+struct RunServices {
+  NodeObserver& observer;
+  LinstorView& linstor;
+  Actor& actor;
+  StatusWriter& status;
+  const Clock& clock;
+  const Logger& log;
+};
+
+/// How a run ended.
+struct RunResult {
+  enum class End {
+    kDone,
+    kRolledBack,
+    kBlocked,
+    kStopped,  ///< the process stops or leadership is lost; the journal says where to go on
+  };
+
+  End end = End::kDone;
+  std::string why{};
+  tls_migration::Strategy strategy = tls_migration::Strategy::kNone;
+  std::chrono::milliseconds longest_suspension{0};  ///< as seen by us; 0 when never suspended
+};
+
+/// Transitions that people hear about. `warning` for those that need a look.
+using RunEvent = std::function<void(const std::string& resource, bool warning,
+                                    const std::string& reason, const std::string& note)>;
+
+/// Thread safety: Run() may be called once per resource at the same time.
+class RunDriver {
+ public:
+  RunDriver(RunServices services, RunEvent event);
+
+  /// `goal` is asked before each step, because wishes and the fitness of nodes change during a run.
+  RunResult Run(std::stop_token stop, const std::string& resource, std::set<std::string> nodes,
+                std::function<tls_migration::Goal()> goal, tls_migration::RunState state);
+
+ private:
+  struct Context_;
+
+  tls_migration::ResourceObservation Observe(Context_& run);
+  bool WriteJournal(Context_& run, const tls_migration::Journal& journal);
+  void Act(Context_& run, const tls_migration::ResourceObservation& seen,
+           const tls_migration::Decision& decision);
+  void Report(Context_& run, const tls_migration::ResourceObservation& seen,
+              const tls_migration::Decision& decision);
+  bool MustStop(const Context_& run, bool suspended) const;
+
+  const RunServices services_;
+  const RunEvent event_;
+};
+
+}  // namespace breakwater::controllers
