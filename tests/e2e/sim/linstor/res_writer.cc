@@ -26,6 +26,12 @@ class Writer {
     ++depth_;
   }
 
+  /// Sections are set off by a line that holds nothing but the indentation.
+  void Section(const std::string& head) {
+    Line("");
+    Open(head);
+  }
+
   void Close() {
     --depth_;
     Line("}");
@@ -99,7 +105,7 @@ class Builder {
         "#   Local hostname  : {0}\n"
         "# File generated at: \n"
         "#   Local time      : {1}\n"
-        "#   UTC             : {2}\n",
+        "#   UTC             : {2}\n\n",
         node_, local, utc);
   }
 
@@ -121,7 +127,7 @@ class Builder {
     if (options.empty()) {
       return;
     }
-    out_.Open("options");
+    out_.Section("options");
     for (const auto& [name, values] : options) {
       out_.Option(name, values, false);
     }
@@ -129,7 +135,7 @@ class Builder {
   }
 
   void Net() {
-    out_.Open("net");
+    out_.Section("net");
     out_.Line("cram-hmac-alg     sha1;");
     out_.Line(fmt::format("shared-secret     \"{}\";", definition_.secret));
     auto options = Filter(ResourceOptions(state_, definition_, kNetPrefix));
@@ -144,7 +150,7 @@ class Builder {
   }
 
   void On(const Resource& resource) {
-    out_.Open(fmt::format("on \"{}\"", resource.node));
+    out_.Section(fmt::format("on \"{}\"", resource.node));
     for (const auto& [number, definition] : definition_.volumes) {
       OnVolume(resource, definition);
     }
@@ -173,11 +179,11 @@ class Builder {
   }
 
   void Peer(const Resource& peer) {
-    out_.Open("connection");
+    out_.Section("connection");
     const auto options =
         Filter(ConnectionOptions(state_, definition_, node_, peer.node, kNetPrefix));
     if (!options.empty()) {
-      out_.Open("net");
+      out_.Section("net");
       for (const auto& [name, values] : options) {
         out_.Option(name, values, IsQuoted(name));
       }

@@ -1,0 +1,222 @@
+#include "tests/e2e/sim/linstor/satellites.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/e2e/sim/linstor/simulator.h"
+#include "tests/e2e/sim/linstor/testing.h"
+
+namespace breakwater::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr const char* kTls = "DrbdOptions/Net/tls";
+
+/// Three online nodes with pools, driven without sockets and without waiting.
+class SatellitesTest : public ::testing::Test {
+ protected:
+  SatellitesTest() : sim_("", port_, Options()) {
+    for (const std::string number : {"1", "2", "3"}) {
+      port_.pods.push_back({"n" + number, "10.77.0." + number, true});
+      Expect(201, "POST", "/v1/nodes",
+             {{"name", "n" + number},
+              {"type", "Satellite"},
+              {"net_interfaces",
+               {{{"name", "default"},
+                 {"address", "10.77.0." + number},
+                 {"satellite_port", 3366},
+                 {"satellite_encryption_type", "PLAIN"}}}}});
+      Expect(201, "POST", "/v1/nodes/n" + number + "/storage-pools",
+             {{"storage_pool_name", "fthin"}, {"provider_kind", "FILE_THIN"}});
+    }
+  }
+
+  static SimOptions Options() {
+    SimOptions options;
+    options.first_adjust = milliseconds(2);
+    options.next_round = milliseconds(1);
+    return options;
+  }
+
+  nlohmann::json Expect(int status, const std::string& method, const std::string& path,
+                        const nlohmann::json& body = nullptr) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.body = body.is_null() ? "" : body.dump();
+    const auto reply = sim_.Handle(request);
+    EXPECT_EQ(reply.status, status) << method << " " << path << ": " << reply.body;
+    return reply.body.empty() ? nlohmann::json() : nlohmann::json::parse(reply.body);
+  }
+
+  void AddResource(const std::string& name, const std::vector<std::string>& nodes) {
+    const auto base = "/v1/resource-definitions/" + name;
+    Expect(201, "POST", "/v1/resource-definitions", {{"resource_definition", {{"name", name}}}});
+    Expect(200, "POST", base + "/volume-definitions", {{"volume_definition", {{"size_kib", 65536}}}});
+    auto wanted = nlohmann::json::array();
+    for (const auto& node : nodes) {
+      wanted.push_back({{"resource", {{"node_name", node}, {"props", {{"StorPoolName", "fthin"}}}}}});
+    }
+    Expect(201, "POST", base + "/resources", wanted);
+    Forget();
+  }
+
+  void Forget() {
+    const std::lock_guard lock(port_.mutex);
+    port_.calls.clear();
+  }
+
+  std::size_t Adjusts(const std::string& node, const std::string& resource) {
+    return port_.Calls(node + " drbdadm -vvv adjust " + resource).size();
+  }
+
+  std::string File(const std::string& node, const std::string& resource) {
+    const std::lock_guard lock(port_.mutex);
+    return port_.files[node + ":/var/lib/linstor.d/" + resource + ".res"];
+  }
+
+  static nlohmann::json Set(const std::string& value) { return {{"override_props", {{kTls, value}}}}; }
+
+  RecordingPort port_;
+  Simulator sim_;
+};
+
+TEST_F(SatellitesTest, NewReplicasStartFromOneGeneration) {
+  Expect(201, "POST", "/v1/resource-definitions", {{"resource_definition", {{"name", "r1"}}}});
+  Expect(200, "POST", "/v1/resource-definitions/r1/volume-definitions",
+         {{"volume_definition", {{"size_kib", 4096}}}});
+  Expect(201, "POST", "/v1/resource-definitions/r1/autoplace", {{"select_filter", {{"place_count", 2}}}});
+  EXPECT_EQ(port_.Calls("create-md r1/0").size(), 2U);
+  EXPECT_EQ(port_.Calls("set-gi").size(), 6U) << "two nodes, three node ids with the tiebreaker";
+  const auto& r1 = sim_.database.state.definitions.at("r1");
+  EXPECT_TRUE(HasFlag(r1.resources.at("n3").flags, "TIE_BREAKER"));
+  EXPECT_EQ(r1.props.at("DrbdOptions/Resource/quorum"), "majority");
+  EXPECT_NE(File("n3", "r1").find("disk        none;"), std::string::npos);
+}
+
+TEST_F(SatellitesTest, ThirdReplicaTakesTheTiebreakersPlaceAndSyncs) {
+  AddResource("r1", {"n1", "n2"});
+  Expect(201, "POST", "/v1/resource-definitions/r1/resources/n3",
+         {{"resource", {{"props", {{"StorPoolName", "fthin"}}}}}});
+  EXPECT_EQ(port_.Calls("n3 drbdadm -vvv --max-peers 7 -- --force create-md r1/0").size(), 1U);
+  EXPECT_TRUE(port_.Calls("set-gi").empty()) << "its data is not on the new disk";
+  EXPECT_EQ(sim_.database.state.definitions.at("r1").resources.at("n3").node_id, 2);
+}
+
+TEST_F(SatellitesTest, WhoAdjusts) {  // L17
+  AddResource("r1", {"n1", "n2", "n3"});
+  AddResource("r2", {"n1", "n2"});
+  Expect(201, "POST", "/v1/controller/properties", Set("yes"));
+  EXPECT_EQ(Adjusts("n1", "r1") + Adjusts("n2", "r1") + Adjusts("n3", "r1"), 3U);
+  EXPECT_EQ(Adjusts("n1", "r2") + Adjusts("n2", "r2") + Adjusts("n3", "r2"), 3U);
+  Forget();
+  Expect(200, "PUT", "/v1/resource-definitions/r1", Set("no"));
+  EXPECT_EQ(port_.Calls("adjust").size(), 3U);
+  Forget();
+  Expect(200, "PUT", "/v1/resource-definitions/r1/resource-connections/n1/n2", Set("yes"));
+  EXPECT_EQ(port_.Calls("adjust r1").size(), 6U) << "all nodes, twice";
+  EXPECT_EQ(port_.Calls("adjust").size(), 6U);
+  Forget();
+  Expect(200, "PUT", "/v1/node-connections/n1/n2", Set("yes"));
+  EXPECT_EQ(port_.Calls("adjust").size(), 12U) << "all resources on all nodes, twice";
+  Forget();
+  Expect(200, "PUT", "/v1/resource-definitions/r1", Set("no"));
+  EXPECT_TRUE(port_.calls.empty()) << "an equal value: nobody";
+}
+
+TEST_F(SatellitesTest, OneFailureKeepsThePropertyAndTheOldFileThere) {  // L20, L21
+  AddResource("r1", {"n1", "n2", "n3"});
+  const auto before = File("n2", "r1");
+  port_.hook = [](const std::string& node, const std::string& command, CommandResult& result) {
+    if (node == "n2" && command.find("adjust r1") != std::string::npos) {
+      result = {.exit = 10, .out = "", .err = "TLS can not be enabled, tlshd not running"};
+    }
+  };
+  const auto reply = Expect(500, "PUT", "/v1/resource-definitions/r1", Set("yes"));
+  const auto& last = reply.back();
+  EXPECT_EQ(last.at("message"), "(n2) Failed to adjust DRBD resource r1");
+  EXPECT_EQ(last.at("ret_code").get<std::int64_t>(), -4611686018390162458);
+  ASSERT_EQ(last.at("error_report_ids").size(), 2U);
+  const auto report = Expect(
+      200, "GET", "/v1/error-reports/" + last.at("error_report_ids")[1].get<std::string>());
+  EXPECT_NE(report[0].at("text").get<std::string>().find("tlshd not running"), std::string::npos);
+  EXPECT_EQ(Expect(200, "GET", "/v1/resource-definitions/r1").at("props").at(kTls), "yes");
+  EXPECT_EQ(File("n2", "r1"), before);
+  Forget();
+  Expect(200, "PUT", "/v1/resource-definitions/r1", Set("yes"));
+  EXPECT_TRUE(port_.calls.empty());
+}
+
+TEST_F(SatellitesTest, FailedNodeIsRetriedAloneAfterItsDelay) {  // L22
+  AddResource("r1", {"n1", "n2", "n3"});
+  port_.hook = [](const std::string& node, const std::string& command, CommandResult& result) {
+    result.exit = node == "n2" && command.find("adjust r1") != std::string::npos ? 10 : result.exit;
+  };
+  SimOptions options = Options();
+  Satellite alone("n2", sim_.database, port_, options);
+  alone.Connect();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (port_.Calls("n2 drbdadm -vvv adjust r1").empty() &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  std::this_thread::sleep_for(milliseconds(20));
+  const auto now = std::chrono::steady_clock::now();
+  EXPECT_TRUE(alone.TakeDueRetries(now + std::chrono::seconds(21)).empty());
+  EXPECT_EQ(alone.TakeDueRetries(now + std::chrono::seconds(23)), std::vector<std::string>{"r1"});
+  EXPECT_TRUE(alone.TakeDueRetries(now + std::chrono::seconds(60)).empty()) << "once per failure";
+}
+
+TEST_F(SatellitesTest, SuspendedResourceIsResumedBeforeItIsAdjusted) {  // L24
+  AddResource("r1", {"n1", "n2", "n3"});
+  AddResource("r2", {"n1", "n2", "n3"});
+  port_.hook = [](const std::string& node, const std::string& command, CommandResult& result) {
+    if (node == "n1" && command == "drbdsetup status") {
+      result.out = "r1 role:Primary suspended:user\n  disk:UpToDate\n";
+    }
+  };
+  Expect(200, "PUT", "/v1/resource-definitions/r2", Set("yes"));
+  EXPECT_TRUE(port_.Calls("resume-io").empty()) << "another resource's change";
+  Expect(200, "PUT", "/v1/resource-definitions/r1", {{"override_props", {{"Aux/q", "1"}}}});
+  const auto calls = port_.Calls("n1 drbdadm");
+  ASSERT_GE(calls.size(), 2U);
+  EXPECT_EQ(calls[calls.size() - 2], "n1 drbdadm resume-io r1");
+  EXPECT_EQ(calls.back(), "n1 drbdadm -vvv adjust r1");
+}
+
+TEST_F(SatellitesTest, FailedResumeMeansNoAdjustThere) {  // L24
+  AddResource("r1", {"n1", "n2", "n3"});
+  port_.hook = [](const std::string& node, const std::string& command, CommandResult& result) {
+    if (node == "n1" && command == "drbdsetup status") {
+      result.out = "r1 role:Primary suspended:user\n";
+    }
+    result.exit = command == "drbdadm resume-io r1" ? 10 : result.exit;
+  };
+  const auto reply = Expect(500, "PUT", "/v1/resource-definitions/r1", Set("yes"));
+  EXPECT_EQ(reply.back().at("message"), "(n1) Failed to resume IO for resource r1 on layer DrbdLayer");
+  EXPECT_EQ(Adjusts("n1", "r1"), 0U);
+}
+
+TEST_F(SatellitesTest, ResourceInUseCannotBeDeleted) {  // L32
+  AddResource("r1", {"n1", "n2", "n3"});
+  port_.hook = [](const std::string&, const std::string& command, CommandResult& result) {
+    if (command == "drbdsetup status --json") {
+      result.out = R"([{"name":"r1","role":"Primary"}])";
+    }
+  };
+  Expect(500, "DELETE", "/v1/resource-definitions/r1/resources/n1");
+  port_.hook = nullptr;
+  std::this_thread::sleep_for(milliseconds(250));  // the status cache
+  port_.hook = [](const std::string&, const std::string& command, CommandResult& result) {
+    result.exit = command == "drbdadm down r1" ? 10 : result.exit;
+  };
+  Expect(500, "DELETE", "/v1/resource-definitions/r1/resources/n1");
+  EXPECT_TRUE(HasFlag(sim_.database.state.definitions.at("r1").resources.at("n1").flags, "DELETE"));
+  port_.hook = nullptr;
+  Expect(200, "DELETE", "/v1/resource-definitions/r1/resources/n1");
+  EXPECT_FALSE(sim_.database.state.definitions.at("r1").resources.contains("n1"));
+  EXPECT_EQ(File("n2", "r1").find("on \"n1\""), std::string::npos);
+}
+
+}  // namespace
+}  // namespace breakwater::sim
