@@ -1,8 +1,5 @@
 #include "operator/api/linstor_cluster.h"
 
-#include <array>
-#include <cmath>
-#include <cstdio>
 #include <utility>
 
 namespace breakwater::api {
@@ -48,17 +45,10 @@ std::optional<ApiTls> ReadApiTls(const FieldReader& spec, std::string_view key) 
   return tls;
 }
 
-std::string FormatBytes(double bytes) {
-  constexpr std::array<const char*, 5> kUnits{"KiB", "MiB", "GiB", "TiB", "PiB"};
-  double value = bytes / 1024;
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.2f %s", value, kUnits.at(unit));
-  return text.data();
+/// Rounded up to units of 10^9 bytes: what the Piraeus Operator v2.11 prints with the suffix "GiB".
+std::int64_t Giga(std::int64_t bytes) {
+  constexpr std::int64_t kGiga = 1'000'000'000;
+  return bytes / kGiga + (bytes % kGiga > 0 ? 1 : 0);
 }
 
 void Put(Json* object, const char* key, const std::optional<std::int64_t>& value) {
@@ -105,8 +95,7 @@ std::string FormatCapacity(std::optional<std::int64_t> total, std::optional<std:
   if (!total || !free) {
     return {};
   }
-  return FormatBytes(static_cast<double>(*total - *free)) + "/" +
-         FormatBytes(static_cast<double>(*total));
+  return std::to_string(Giga(*total - *free)) + "/" + std::to_string(Giga(*total)) + "GiB";
 }
 
 Json ToJson(const LinstorClusterStatus& status) {

@@ -73,11 +73,12 @@ struct LinstorClusterStatus {
   std::optional<ReplicationTlsStatus> replication_tls{};
 };
 
-/// The `status` object. `satellites` ("2/3") and `capacity` ("1.00 GiB/10.00 GiB") are derived, absent
-/// numbers are left out.
+/// The `status` object. `satellites` ("2/3") and `capacity` ("1/10GiB") are derived, absent numbers are left
+/// out.
 Json ToJson(const LinstorClusterStatus& status);
 
-/// Text of the capacity column: "used/total" with the largest fitting binary unit each; "" when unknown.
+/// Text of the capacity column, "<used>/<total>GiB"; "" when unknown. Rounding and text are those of the
+/// Piraeus Operator v2.11, because dashboards parse them: units of 10^9 bytes, rounded up.
 std::string FormatCapacity(std::optional<std::int64_t> total, std::optional<std::int64_t> free);
 
 }  // namespace breakwater::api

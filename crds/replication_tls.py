@@ -1,0 +1,73 @@
+"""Schema of the extension replicationTLS: encryption of DRBD's replication, and migration of old volumes."""
+
+from shared import DURATION, array, boolean, integer, issuer, obj, rules, string
+
+
+def _duration(description, **more):
+    return string(description, pattern=DURATION, maxLength=32, **more)
+
+
+def _certificates():
+    return obj("Who issues the certificates that tlshd presents to the other nodes.", {
+        "mode": string(
+            "InternalTLS: the secret of the satellite's internalTLS. Managed: an authority of the operator, for "
+            "replication only. CertManager: Certificates of cert-manager. Secret: secrets made by the user.",
+            enum=["InternalTLS", "Managed", "CertManager", "Secret"], default="InternalTLS"),
+        "issuerRef": issuer("CertManager: the issuer."),
+        "secretNameTemplate": string("Secret: name of the secret of a node; $NODE is the name of the node.",
+                                     maxLength=253),
+        "caSecretName": string("Managed: secret of the authority."),
+        "duration": _duration("Managed and CertManager: life of a certificate."),
+        "renewBefore": _duration("Managed and CertManager: how long before its end a certificate is renewed."),
+    }, **rules(
+        ("self.mode != 'CertManager' || has(self.issuerRef)", "issuerRef is needed with mode CertManager"),
+        ("self.mode != 'Secret' || has(self.secretNameTemplate)",
+         "secretNameTemplate is needed with mode Secret")))
+
+
+def _migration():
+    return obj("How existing volumes move between plaintext and TLS.", {
+        "policy": string("Automatic; Manual: only volumes that were released; Paused: none.",
+                         enum=["Automatic", "Manual", "Paused"], default="Automatic"),
+        "strategy": string("PairByPair never freezes I/O; SuspendIO freezes it for a moment; Auto chooses.",
+                           enum=["Auto", "PairByPair", "SuspendIO"], default="Auto"),
+        "maxParallelResources": integer("How many volumes move at a time.", minimum=1, maximum=1000, default=4),
+        "maxParallelPerNode": integer("How many of them may be on one node.", minimum=1, maximum=1000, default=2),
+        "suspendTimeout": _duration(
+            "SuspendIO: longest time that a volume may stay frozen.", default="10s",
+            **rules(("duration(self) >= duration('1s')", "must be at least 1s"),
+                    ("duration(self) <= duration('5m')", "must be at most 5m"))),
+        "healStale": boolean("Heal connections that look established while the peer's data is stale.",
+                             default=True),
+    })
+
+
+def replication_tls_spec():
+    return obj("Encryption of DRBD's replication.", {
+        "certificates": _certificates(),
+        "migration": _migration(),
+        "enforce": boolean("Report plaintext as an error and hold back volumes that would replicate in plaintext.",
+                           default=False),
+    })
+
+
+def _counts(description, names):
+    return obj(description, {name: {"type": "integer", "format": "int64"} for name in names})
+
+
+def _texts(description, names):
+    return obj(description, {name: {"type": "string"} for name in names})
+
+
+def replication_tls_status():
+    return obj("State of the encryption, from evidence on the nodes.", {
+        "phase": string("Where the migration is.",
+                        enum=["Idle", "Preflight", "Migrating", "Paused", "Blocked", "Complete"]),
+        "connections": _counts("Connections between nodes, by what their sockets show.",
+                               ["total", "encrypted", "plaintext", "unknown"]),
+        "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),
+        "inFlight": array("Journal: written before a step is done.", _texts(
+            "A volume that is being migrated.", ["resource", "strategy", "step", "pair", "startedAt"])),
+        "failures": array("What went wrong, worst first.", _texts(
+            "A failure.", ["resource", "node", "reason", "message", "since"])),
+    })

@@ -1,0 +1,166 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/duration.h"
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/linstor_node_connection.h"
+#include "operator/api/linstor_satellite.h"
+#include "operator/api/resources.h"
+
+namespace breakwater::api {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// An empty object must mean the documented defaults, or an upgrade changes clusters by itself.
+TEST(DecodeLinstorCluster, DefaultsOfAnEmptyObject) {
+  const auto decoded = DecodeLinstorCluster(Json{{"spec", Json::object()}});
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  EXPECT_TRUE(decoded.value.controller.enabled);
+  EXPECT_FALSE(decoded.value.internal_tls.has_value());
+  const ReplicationTlsSpec& tls = decoded.value.replication_tls;
+  EXPECT_EQ(tls.certificates.mode, CertificateMode::kInternalTls);
+  EXPECT_EQ(tls.migration.policy, MigrationPolicy::kAutomatic);
+  EXPECT_EQ(tls.migration.max_parallel_resources, 4);
+  EXPECT_EQ(tls.migration.max_parallel_per_node, 2);
+  EXPECT_EQ(tls.migration.suspend_timeout, std::chrono::seconds{10});
+  EXPECT_TRUE(tls.migration.heal_stale);
+  EXPECT_FALSE(tls.enforce);
+  EXPECT_THAT(DecodeLinstorCluster(Json::object()).errors, IsEmpty());
+}
+
+TEST(DecodeLinstorCluster, ReadsReplicationTls) {
+  const Json object = Json::parse(R"({"spec": {"replicationTLS": {
+    "certificates": {"mode": "Managed", "duration": "720h"}, "enforce": true,
+    "migration": {"policy": "Paused", "strategy": "SuspendIO", "suspendTimeout": "1m30s",
+                  "maxParallelResources": 1, "healStale": false}}}})");
+  const auto decoded = DecodeLinstorCluster(object);
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  const ReplicationTlsSpec& tls = decoded.value.replication_tls;
+  EXPECT_EQ(tls.certificates.mode, CertificateMode::kManaged);
+  EXPECT_EQ(tls.migration.strategy, MigrationStrategy::kSuspendIo);
+  EXPECT_EQ(tls.migration.suspend_timeout, std::chrono::seconds{90});
+  EXPECT_FALSE(tls.migration.heal_stale);
+  EXPECT_TRUE(tls.enforce);
+}
+
+// One wrong field must not hide the others, and unknown ones (of a newer version) are no error.
+TEST(DecodeLinstorCluster, ErrorsHavePathsAndTheRestIsRead) {
+  const Json object = Json::parse(R"({"spec": {"repository": 5, "future": true, "nodeSelector": {"a": 1, "b": "c"},
+    "patches": [{"patch": "x", "options": {"old": true}}, {"patch": ""}, 7],
+    "replicationTLS": {"migration": {"policy": "Sometimes", "suspendTimeout": "soon", "maxParallelPerNode": 0}}}})");
+  const auto decoded = DecodeLinstorCluster(object);
+  std::vector<std::string> paths;
+  for (const FieldError& error : decoded.errors) {
+    paths.push_back(error.path);
+  }
+  EXPECT_THAT(paths, ElementsAre("spec.repository", "spec.nodeSelector.a", "spec.patches[2]",
+                                 "spec.patches[1].patch", "spec.replicationTLS.migration.policy",
+                                 "spec.replicationTLS.migration.maxParallelPerNode",
+                                 "spec.replicationTLS.migration.suspendTimeout"));
+  EXPECT_EQ(decoded.value.node_selector.at("b"), "c");
+  EXPECT_EQ(decoded.value.patches.size(), 1U);
+}
+
+// The operator writes this object and reads it back: a difference would make it apply for ever.
+TEST(LinstorSatellite, RoundTrip) {
+  const Json object = Json::parse(R"({"spec": {
+    "clusterRef": {"name": "c", "clientSecretName": "s", "externalController": {"url": "http://x"},
+                   "caReference": {"kind": "ConfigMap", "name": "ca", "key": "k", "optional": true}},
+    "repository": "r", "deletionPolicy": "Evacuate", "internalTLS": {}, "ipFamilies": ["IPv6"],
+    "patches": [{"patch": "p", "target": {"kind": "Pod", "labelSelector": "a=b"}, "options": {"allowNameChange": true}}],
+    "properties": [{"name": "a", "value": "b"}, {"name": "c", "valueFrom": {"nodeFieldRef": "metadata.name"}, "optional": true},
+                   {"name": "d", "expandFrom": {"nodeFieldRef": "metadata.labels", "nameTemplate": "$1", "valueTemplate": "$2"}}],
+    "storagePools": [{"name": "pool", "lvmThinPool": {"volumeGroup": "vg", "logicalVolumeCreateArguments": ["--x"]},
+                      "source": {"hostDevices": ["/dev/sdb"]}, "properties": [{"name": "p", "value": "v"}]}],
+    "evacuationStrategy": {"attachedVolumeReattachTimeout": "1m30s", "unattachedVolumeAttachTimeout": "0s"},
+    "resourceNameSuffixSeparator": "-"}})");
+  const auto decoded = DecodeLinstorSatellite(object);
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  EXPECT_EQ(ToJson(decoded.value).dump(2), object["spec"].dump(2));
+}
+
+// `{}` and absent differ: TLS with default names, or no TLS.
+TEST(LinstorSatellite, EmptyTlsBlockSurvives) {
+  const auto decoded = DecodeLinstorSatellite(Json::parse(R"({"spec": {"clusterRef": {"name": "c"}, "internalTLS": null}})"));
+  EXPECT_FALSE(decoded.value.internal_tls.has_value());
+  EXPECT_FALSE(ToJson(decoded.value).contains("internalTLS"));
+}
+
+TEST(StoragePool, BackingNamesHaveDefaults) {
+  const auto backing = [](const char* pool) {
+    const Json object = Json::parse(R"({"storagePools": [)" + std::string(pool) + "]}");
+    FieldErrors errors;
+    return ReadStoragePools(FieldReader(object, "", &errors)).at(0).BackingName();
+  };
+  EXPECT_EQ(backing(R"({"name": "p", "lvmPool": {}})"), "p");
+  EXPECT_EQ(backing(R"({"name": "p", "lvmThinPool": {}})"), "linstor_p/p");
+  EXPECT_EQ(backing(R"({"name": "p", "lvmThinPool": {"thinPool": "t"}})"), "linstor_t/t");
+  EXPECT_EQ(backing(R"({"name": "p", "fileThinPool": {}})"), "/var/lib/linstor-pools/p");
+  EXPECT_EQ(backing(R"({"name": "p", "zfsPool": {"zPool": "z"}})"), "z");
+}
+
+TEST(LinstorNodeConnection, UnknownOperatorBreaksTheTerm) {
+  const auto decoded = DecodeLinstorNodeConnection(
+      Json::parse(R"({"spec": {"selector": [{"matchLabels": [{"key": "a", "op": "Near"}]}]}})"));
+  EXPECT_EQ(decoded.errors.size(), 1U);
+  ASSERT_EQ(decoded.value.selector.size(), 1U);
+  EXPECT_TRUE(decoded.value.selector[0].broken);
+}
+
+// Dashboards parse these texts.
+TEST(LinstorClusterStatus, DerivedTexts) {
+  LinstorClusterStatus status{.scheduled_satellites = 3,
+                              .running_satellites = 2,
+                              .total_capacity_bytes = 10'000'000'001,
+                              .free_capacity_bytes = 9'000'000'001};
+  const Json json = ToJson(status);
+  EXPECT_EQ(json["satellites"], "2/3");
+  EXPECT_EQ(json["capacity"], "1/11GiB");
+  EXPECT_EQ(json["availableCapacityBytes"], 10'000'000'001);
+  EXPECT_FALSE(json.contains("numberOfVolumes"));
+  EXPECT_FALSE(json.contains("replicationTLS"));
+}
+
+// The journal of a migration is read by the next leader.
+TEST(ReplicationTlsStatus, RoundTrip) {
+  const ReplicationTlsStatus status{
+      .phase = "Migrating",
+      .connections = {3, 1, 1, 1},
+      .resources = {5, 1, 1, 2, 1},
+      .in_flight = {{"res", "PairByPair", "Cut", "a/b", "2026-01-02T03:04:05Z"}},
+      .failures = {{"bad", "n1", "TlshdMissing", "start it", "2026-01-02T03:04:05Z"}}};
+  EXPECT_EQ(ReplicationTlsStatusFromJson(ToJson(status)), status);
+  EXPECT_EQ(ReplicationTlsStatusFromJson(Json()), ReplicationTlsStatus{});
+}
+
+TEST(Conditions, RoundTrip) {
+  const std::vector<Condition> conditions{{"A", "True", "R", "m", "2026-01-02T03:04:05Z", 4}};
+  EXPECT_EQ(ConditionsFromJson({{"status", {{"conditions", ToJson(conditions)}}}}), conditions);
+  EXPECT_THAT(ConditionsFromJson(Json::array()), IsEmpty());
+}
+
+TEST(Duration, AsKubernetesWritesIt) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(ParseDuration("10s"), 10s);
+  EXPECT_EQ(ParseDuration("1h1m1.5s"), 1h + 1min + 1500ms);
+  EXPECT_EQ(ParseDuration("250ms"), 250ms);
+  EXPECT_EQ(ParseDuration("0"), 0s);
+  EXPECT_EQ(ParseDuration("-1s"), -1s);
+  for (const char* text : {"", "10", "s", "1x", "1s2", ".s", "99999999999h"}) {
+    EXPECT_EQ(ParseDuration(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(FormatDuration(90s), "1m30s");
+  EXPECT_EQ(FormatDuration(0s), "0s");
+  EXPECT_EQ(FormatDuration(720h), "720h");
+}
+
+TEST(FindResource, KnowsScope) {
+  EXPECT_FALSE(FindResource("piraeus.io", "LinstorSatellite")->namespaced);
+  EXPECT_EQ(FindResource("apps", "Deployment")->plural, "deployments");
+  EXPECT_EQ(FindResource("", "Unknown"), nullptr);
+}
+
+}  // namespace
+}  // namespace breakwater::api
