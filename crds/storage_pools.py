@@ -65,8 +65,7 @@ def storage_pools(description):
     source = obj("What to make the pool from when it does not exist.", {
         "hostDevices": array("Paths of block devices.",
                              {"type": "string", "pattern": CLEAN_DEVICE, "maxLength": 256},
-                             minItems=1, maxItems=64,
-                             **rules(("self.all(x, self.exists_one(y, y == x))", "a device is listed twice"))),
+                             minItems=1, maxItems=64, **{"x-kubernetes-list-type": "set"}),
     }, required=["hostDevices"])
     count = ", ".join(f"has(self.{name})" for name in TYPES)
     same = " && ".join(f"has(self.{name}) == has(oldSelf.{name})" for name in TYPES)
