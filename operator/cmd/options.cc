@@ -17,6 +17,7 @@ using controllers::ServiceResolution;
 struct Raw {
   std::string requeue_interval = "1m";
   std::string observe_interval = "30s";
+  std::string watch_timeout = "290s";
   std::string node_cache_duration = "1m";
   std::string service_resolution{};
   std::string log_level = "info";
@@ -59,6 +60,8 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
                  "How often to look at LINSTOR although nothing changed")->capture_default_str();
   app.add_option("--observe-interval", raw.observe_interval,
                  "How often to look at DRBD on the nodes although nothing changed")->capture_default_str();
+  app.add_option("--watch-timeout", raw.watch_timeout,
+                 "How long a connection may be dead before that is noticed")->capture_default_str();
   app.add_option("--service-resolution", raw.service_resolution,
                  "How to reach LINSTOR's Service: dns, or endpoints (default outside the cluster)")
       ->check(CLI::IsMember({"dns", "endpoints"}));
@@ -141,6 +144,7 @@ std::string Finish(const Raw& raw, Options& options) {
   for (const std::string& problem :
        {ReadDuration("--requeue-interval", raw.requeue_interval, options.requeue_interval),
         ReadDuration("--observe-interval", raw.observe_interval, options.observe_interval),
+        ReadDuration("--watch-timeout", raw.watch_timeout, options.watch_timeout),
         ReadLogLevel(raw, options.log_level),
         CheckBind("--metrics-bind-address", options.metrics_bind_address),
         CheckBind("--health-probe-bind-address", options.health_probe_bind_address)}) {

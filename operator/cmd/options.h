@@ -27,6 +27,9 @@ struct Options {
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
   /// How often the nodes are asked about DRBD although nothing changed.
   std::chrono::milliseconds observe_interval{std::chrono::seconds{30}};
+  /// Longest life of a watch, and with it the longest time that a dead connection goes unnoticed.
+  /// Source of the default: kube-rs, below the 5 min at which load balancers cut idle connections.
+  std::chrono::milliseconds watch_timeout{std::chrono::seconds{290}};
   controllers::ServiceResolution service_resolution = controllers::ServiceResolution::kDns;
   LogLevel log_level = LogLevel::kInfo;
   std::string pod_name{};  ///< $POD_NAME, for the identity in the lease; "" = host name

@@ -30,6 +30,8 @@ std::string HostName() {
 
 runtime::ManagerOptions ManagerOptionsFor(const Options& options) {
   runtime::ManagerOptions manager;
+  manager.reflector.watch_timeout =
+      std::chrono::duration_cast<std::chrono::seconds>(options.watch_timeout);
   if (options.leader_elect) {
     const std::string host = options.pod_name.empty() ? HostName() : options.pod_name;
     const auto random = static_cast<std::uint64_t>(RealRandom()() * 1e9);
