@@ -217,7 +217,7 @@ void Engine::Report(const Context& ctx, const api::Object& object, const Picture
   std::size_t suspended = 0;
   for (const ResourceObservation& seen : picture.resources) {
     stale += FindStale(seen).size();
-    suspended += seen.SuspendedUser() ? 1 : 0;
+    suspended += seen.SuspendedUser() ? 1U : 0U;
   }
   reporter_.SetMetrics(status, stale, suspended);
   reporter_.ReportNodes(ctx, picture.nodes);
