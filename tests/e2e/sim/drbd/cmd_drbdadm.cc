@@ -286,62 +286,73 @@ void Shell::AdmSimple(Job& job,
 
 void Shell::AdmPerVolume(Job& job, const std::string& command, const Target& target) {
   Resource& resource = *kernel_.Find(job.node, target.resource);
-  const bool reset = !job.Has("--reset-bitmap=no");
+  const std::string& name = target.resource;
+  const Time delay = world_.config.drbdsetup_start;
   for (const auto& [volume, device] : resource.devices) {
     if (target.volume >= 0 && volume != target.volume) {
       continue;
     }
-    const std::string minor = std::to_string(device.minor);
     if (command == "suspend-io") {
-      QueueSuspend(job, target.resource, device.minor);
+      QueueSuspend(job, name, device.minor);
     } else if (command == "resume-io") {
-      job.steps.push_back({world_.config.drbdsetup_start, [this, name = target.resource](Job& j) {
+      job.steps.push_back({delay, [this, name](Job& j) {
                              if (Resource* r = kernel_.Find(j.node, name)) {
                                kernel_.ResumeIo(NodeOf(j), *r);
                              }
                              return Flow::kNext;
                            }});
-    } else if (command == "invalidate") {
-      job.steps.push_back(
-          {world_.config.drbdsetup_start, [this, name = target.resource, volume, reset, minor](Job& j) {
-             RunAction(j, {0, name, "drbdsetup invalidate " + minor, [&] {
-                             return kernel_.Invalidate(
-                                 NodeOf(j), *kernel_.Find(j.node, name), volume, reset);
-                           }});
-             return Flow::kNext;
-           }});
-    } else if (command == "invalidate-remote") {
+    } else if (command == "invalidate" || command == "invalidate-remote") {
+      AdmInvalidate(job, command, target, volume);
+    } else if (command == "role") {
+      job.result.out += std::string(Name(resource.role)) + "\n";
+    } else if (command == "dstate") {
+      job.result.out += std::string(Name(device.disk)) + "\n";
+    } else if (command == "cstate") {
       for (const auto& [id, connection] : resource.connections) {
-        if (!target.peer.empty() && connection.peer != target.peer) {
-          continue;
-        }
-        job.steps.push_back(
-            {world_.config.drbdsetup_start, [this, name = target.resource, peer = id, volume, reset](Job& j) {
-               const std::string text = "drbdsetup invalidate-remote " + name + " " +
-                                        std::to_string(peer) + " " + std::to_string(volume) +
-                                        (reset ? "" : " --reset-bitmap=no");
-               RunAction(j, {0, name, text, [&] {
-                               return kernel_.InvalidateRemote(
-                                   kernel_.FindEnd(j.node, name, peer), volume, reset);
-                             }});
-               return Flow::kNext;
-             }});
-      }
-    } else if (command == "cstate" || command == "dstate" || command == "role") {
-      if (command == "role") {
-        job.result.out += std::string(Name(resource.role)) + "\n";
-      } else if (command == "dstate") {
-        job.result.out += std::string(Name(device.disk)) + "\n";
-      } else {
-        for (const auto& [id, connection] : resource.connections) {
-          if (target.peer.empty() || connection.peer == target.peer) {
-            job.result.out += std::string(Name(connection.state)) + "\n";
-          }
+        if (target.peer.empty() || connection.peer == target.peer) {
+          job.result.out += std::string(Name(connection.state)) + "\n";
         }
       }
     } else {
       Fail(job, 3, "drbdadm: Unknown command '" + command + "'\n");
       return;
+    }
+  }
+}
+
+void Shell::AdmInvalidate(Job& job,
+                          const std::string& command,
+                          const Target& target,
+                          int volume) {
+  Resource& resource = *kernel_.Find(job.node, target.resource);
+  const bool reset = !job.Has("--reset-bitmap=no");
+  const std::string option = reset ? "" : " --reset-bitmap=no";
+  const std::string& name = target.resource;
+  const auto queue = [&](const std::string& text, const std::function<KernelResult()>& run) {
+    job.steps.push_back({world_.config.drbdsetup_start, [this, text, run](Job& j) {
+                           RunAction(j, {0, "", text, run});
+                           return Flow::kNext;
+                         }});
+  };
+  Node& node = NodeOf(job);
+  if (command == "invalidate") {
+    queue("drbdsetup invalidate " + std::to_string(resource.devices.at(volume).minor) + option,
+          [this, &node, name, volume, reset]() -> KernelResult {
+            Resource* r = kernel_.Find(node.name, name);
+            return r == nullptr ? std::nullopt : kernel_.Invalidate(node, *r, volume, reset);
+          });
+    return;
+  }
+  for (const auto& [id, connection] : resource.connections) {
+    if (target.peer.empty() || connection.peer == target.peer) {
+      queue("drbdsetup invalidate-remote " + name + " " + std::to_string(id) + " " +
+                std::to_string(volume) + option,
+            [this, &node, name, peer = id, volume, reset]() -> KernelResult {
+              const End end = kernel_.FindEnd(node.name, name, peer);
+              return end.connection == nullptr
+                         ? std::nullopt
+                         : kernel_.InvalidateRemote(end, volume, reset);
+            });
     }
   }
 }

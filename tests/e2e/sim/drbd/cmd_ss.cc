@@ -90,6 +90,18 @@ void Shell::Ss(Job& job) {
     }
     out += "\n";
   };
+  for (const Orphan& orphan : node.orphans) {
+    if (orphan.until < world_.events.now()) {
+      continue;
+    }
+    out += "FIN-WAIT-1 0      1      " + orphan.local + "  " + orphan.remote + " ";
+    out += options.extended ? "ino:0 sk:1 cgroup:unreachable:1 ---" : "";
+    if (options.info && node.tcp_diag) {
+      out += (options.one_line ? "" : "\n\t") + Info(options.extended, false) +
+             (orphan.encrypted ? "tcp-ulp-tls      " : "");
+    }
+    out += "\n";
+  }
   for (const auto& [name, resource] : node.resources) {
     for (const auto& [id, c] : resource.connections) {
       if (c.out_port != 0) {

@@ -27,6 +27,8 @@ struct SimConfig {
   Millis retry{1000};
   // Silence until a crashed or cut off peer is noticed.
   Millis ping_timeout{1000};
+  // How long sockets to a crashed peer are seen in FIN-WAIT-1.
+  Millis orphan_lifetime{15000};
   // Duration of Disconnecting and of TearDown.
   Millis teardown{30};
   // Connected until the peer's disk state is known (the `[peer-state]` message of F12).

@@ -120,7 +120,12 @@ class Kernel {
   void Establish(const End& a, const End& b);
   void MarkConnected(const End& end, const End& peer, bool encrypted);
   void PeerGoesConnecting(const End& end, ConnState via, std::string_view why);
+  [[nodiscard]] static bool SecretsDiffer(const End& a, const End& b);
   KernelResult RefuseWhileResyncing(const End& end);
+  void CutConnected(const End& end, bool force);
+  void AgreeOnOutdated(const End& end);
+  void LeaveOrphans(const End& end);
+  void CheckLastCopy(const End& primary_end);
   void NoteForcedCut(const End& end);
   void NoteGracefulCut(const End& primary_end);
   void CheckCutInvariants(const End& end, bool force);
@@ -155,5 +160,8 @@ class Kernel {
 
 // Are all of this connection's peers diskless clients (nothing to replicate to)?
 [[nodiscard]] bool IsDisklessPeer(const PeerDevice& device);
+
+// "self" and "peer" lines of the kernel log: generations and the number of bits.
+[[nodiscard]] std::string GenerationText(const Disk& disk, const PeerSlot& slot);
 
 }  // namespace breakwater::sim

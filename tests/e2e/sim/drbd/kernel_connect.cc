@@ -61,7 +61,10 @@ void Kernel::LeaveConnected(const End& end, DiskState peer_disk, std::string_vie
     device.repl = ReplState::kOff;
     device.sent_kib = 0;
     device.received_kib = 0;
-    const DiskState shown = device.client ? DiskState::kUnknown : peer_disk;
+    DiskState shown = device.client ? DiskState::kUnknown : peer_disk;
+    if (connection.cut.stale_victim && !device.client) {
+      shown = DiskState::kOutdated;
+    }
     if (device.disk != shown) {
       SetPeerDisk(end, volume, shown, why);
     }
@@ -121,7 +124,6 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
     }
     return std::nullopt;
   }
-  const End peer = Opposite(end);
   const bool was_connected = CanCarryData(connection.state);
   if (was_connected && !force) {
     if (KernelResult refused = RefuseWhileResyncing(end)) {
@@ -134,39 +136,7 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
   CancelAttempt(end);
   if (was_connected) {
     CheckCutInvariants(end, force);
-    // Agreed in the cluster: the side that is not Primary knows that it is outdated from now on,
-    // and the Primary knows that too. A forced cut leaves both in doubt.
-    DiskState own_view = DiskState::kUnknown;
-    DiskState peer_view = DiskState::kUnknown;
-    if (!force && peer.connection != nullptr) {
-      const bool primary = end.resource->role == Role::kPrimary;
-      const bool peer_primary = peer.resource->role == Role::kPrimary;
-      NoteGracefulCut(primary ? end : peer);
-      const End outdated = primary ? peer : end;
-      if (primary != peer_primary) {
-        for (auto& [volume, device] : outdated.resource->devices) {
-          if (device.disk == DiskState::kUpToDate) {
-            SetDisk(*outdated.node, *outdated.resource, volume, DiskState::kOutdated, "remote");
-          }
-        }
-        (primary ? own_view : peer_view) = DiskState::kOutdated;
-      }
-    }
-    if (connection.stuck) {
-      connection.stuck = false;  // F4.9: cut on the Outdated side ends it
-      for (auto& [volume, device] : end.resource->devices) {
-        if (device.disk == DiskState::kOutdated) {
-          SetDisk(*end.node, *end.resource, volume, DiskState::kUpToDate, "disconnect");
-        }
-      }
-    }
-    SetState(end, ConnState::kDisconnecting, "disconnect");
-    LeaveConnected(end, own_view, "disconnect");
-    if (peer.connection != nullptr && CanCarryData(peer.connection->state)) {
-      PeerGoesConnecting(
-          peer, force ? ConnState::kNetworkFailure : ConnState::kTearDown, force ? "" : "remote");
-      LeaveConnected(peer, peer_view, "remote");
-    }
+    CutConnected(end, force);
   } else {
     SetState(end, ConnState::kDisconnecting, "disconnect");
   }
@@ -176,6 +146,45 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
     LogConn(e, "Terminating receiver thread");
   });
   return std::nullopt;
+}
+
+void Kernel::CutConnected(const End& end, bool force) {
+  const End peer = Opposite(end);
+  DiskState own_view = DiskState::kUnknown;
+  DiskState peer_view = DiskState::kUnknown;
+  if (!force && peer.connection != nullptr) {
+    const bool primary = end.resource->role == Role::kPrimary;
+    NoteGracefulCut(primary ? end : peer);
+    if (primary != (peer.resource->role == Role::kPrimary)) {
+      AgreeOnOutdated(primary ? peer : end);
+      (primary ? own_view : peer_view) = DiskState::kOutdated;
+    }
+  }
+  if (end.connection->stuck) {
+    end.connection->stuck = false;  // F4.9: cut on the Outdated side ends it
+    for (auto& [volume, device] : end.resource->devices) {
+      if (device.disk == DiskState::kOutdated) {
+        SetDisk(*end.node, *end.resource, volume, DiskState::kUpToDate, "disconnect");
+      }
+    }
+  }
+  SetState(end, ConnState::kDisconnecting, "disconnect");
+  LeaveConnected(end, own_view, "disconnect");
+  if (peer.connection != nullptr && CanCarryData(peer.connection->state)) {
+    PeerGoesConnecting(
+        peer, force ? ConnState::kNetworkFailure : ConnState::kTearDown, force ? "" : "remote");
+    LeaveConnected(peer, peer_view, "remote");
+  }
+}
+
+// Agreed in the cluster: the side that is not Primary knows that it is outdated from now on, and
+// the Primary knows that too. A forced cut leaves both in doubt.
+void Kernel::AgreeOnOutdated(const End& end) {
+  for (auto& [volume, device] : end.resource->devices) {
+    if (device.disk == DiskState::kUpToDate) {
+      SetDisk(*end.node, *end.resource, volume, DiskState::kOutdated, "remote");
+    }
+  }
 }
 
 void Kernel::CheckCutInvariants(const End& end, bool force) {
@@ -205,11 +214,40 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
       }
     }
   }
+  const End primary_end = resource.role == Role::kPrimary ? end : Opposite(end);
+  if (primary_end.connection != nullptr && primary_end.resource->role == Role::kPrimary) {
+    CheckLastCopy(primary_end);
+  }
   for (const auto& [volume, device] : end.connection->volumes) {
     const bool stale = resource.role == Role::kPrimary && device.repl == ReplState::kEstablished &&
                        device.disk == DiskState::kOutdated;
     if (stale) {
       world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
+    }
+  }
+}
+
+// With three replicas a cut may not take the last other good one away; with two it cannot help it.
+void Kernel::CheckLastCopy(const End& primary_end) {
+  for (const auto& [volume, device] : primary_end.connection->volumes) {
+    int replicas = 0;
+    int good = 0;
+    for (const auto& [id, other] : primary_end.resource->connections) {
+      const auto it = other.volumes.find(volume);
+      if (it == other.volumes.end() || it->second.client) {
+        continue;
+      }
+      ++replicas;
+      good += id != primary_end.connection->peer_id && other.state == ConnState::kConnected &&
+                      it->second.disk == DiskState::kUpToDate
+                  ? 1
+                  : 0;
+    }
+    if (replicas > 1 && good == 0 && !device.client) {
+      world_.Violate("last-good-copy-cut",
+                     primary_end.resource->name,
+                     primary_end.node->name,
+                     primary_end.connection->peer);
     }
   }
 }
@@ -254,8 +292,18 @@ void Kernel::NoteForcedCut(const End& end) {
       candidates.push_back(&connection);
     }
   }
-  if (!candidates.empty()) {
-    candidates[world_.rng.Below(candidates.size())]->cut.stale_victim = true;
+  if (candidates.empty()) {
+    return;
+  }
+  Connection& victim = *candidates[world_.rng.Below(candidates.size())];
+  victim.cut.stale_victim = true;
+  if (victim.state != ConnState::kConnected) {
+    for (const auto& [volume, device] : victim.volumes) {
+      SetPeerDisk({&world_.nodes.at(primary_node), primary, &victim},
+                  volume,
+                  DiskState::kOutdated,
+                  "far-away");
+    }
   }
 }
 
@@ -269,12 +317,26 @@ void Kernel::NoteGracefulCut(const End& primary_end) {
   }
 }
 
+// A peer that vanished never confirms the end of its sockets (F24.1).
+void Kernel::LeaveOrphans(const End& end) {
+  const Connection& c = *end.connection;
+  const auto endpoint = [](const Address& address, int port) {
+    return address.ip + ":" + std::to_string(port);
+  };
+  const Time until = world_.events.now() + world_.config.orphan_lifetime;
+  end.node->orphans.push_back(
+      {endpoint(c.local, c.local.port), endpoint(c.remote, c.in_port), c.encrypted, until});
+  end.node->orphans.push_back(
+      {endpoint(c.local, c.out_port), endpoint(c.remote, c.remote.port), c.encrypted, until});
+}
+
 void Kernel::LoseConnection(const End& end, std::string_view why) {
   CancelAttempt(end);
   if (!CanCarryData(end.connection->state)) {
     return;
   }
   LogConn(end, why);
+  LeaveOrphans(end);
   PeerGoesConnecting(end, ConnState::kNetworkFailure, "");
   LeaveConnected(end, DiskState::kUnknown, "");
 }
@@ -327,7 +389,29 @@ void Kernel::MarkConnected(const End& end, const End& peer, bool encrypted) {
   }
 }
 
+// A stranger that has a certificate, or needs none (F7.2), still does not know the secret.
+bool Kernel::SecretsDiffer(const End& a, const End& b) {
+  for (const char* key : {"cram-hmac-alg", "shared-secret"}) {
+    const auto at_a = a.connection->net.find(key);
+    const auto at_b = b.connection->net.find(key);
+    const bool has_a = at_a != a.connection->net.end();
+    const bool has_b = at_b != b.connection->net.end();
+    if (has_a != has_b || (has_a && at_a->second != at_b->second)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void Kernel::Establish(const End& a, const End& b) {
+  if (SecretsDiffer(a, b)) {
+    constexpr int kAuthenticationFailed = -1;
+    for (const End& end : {a, b}) {
+      LogConn(end, "Authentication of peer failed");
+      FailFatal(end, kAuthenticationFailed);
+    }
+    return;
+  }
   if (a.resource->role == Role::kPrimary && b.resource->role == Role::kPrimary &&
       !AllowsTwoPrimaries(*a.connection)) {
     FailRetry(a, "Multiple primaries not allowed by config");

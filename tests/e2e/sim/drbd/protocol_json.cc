@@ -17,6 +17,7 @@ std::map<std::string, Millis*> Durations(SimConfig& config) {
           {"mismatch_other_ms", &config.mismatch_other},
           {"retry_ms", &config.retry},
           {"ping_timeout_ms", &config.ping_timeout},
+          {"orphan_lifetime_ms", &config.orphan_lifetime},
           {"teardown_ms", &config.teardown},
           {"peer_state_ms", &config.peer_state},
           {"resync_base_ms", &config.resync_base},

@@ -8,6 +8,9 @@ namespace {
 // A step that waits for the kernel looks again after this long.
 constexpr Millis kPoll{10};
 
+// Enough for the migration of some hundred volumes with an observation every few seconds.
+constexpr std::size_t kTraceLength = 200000;
+
 std::string BaseName(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
@@ -59,9 +62,12 @@ void Shell::Start(const std::string& node,
       job->words.push_back(argv[i]);
     }
   }
-  job->trace = trace_.size();
-  job->trace_epoch = trace_epoch_;
+  job->trace = trace_forgotten_ + trace_.size();
   trace_.push_back({.start = world_.events.now(), .node = node, .argv = argv});
+  if (trace_.size() > kTraceLength) {
+    trace_.pop_front();
+    ++trace_forgotten_;
+  }
   if (argv.empty()) {
     Fail(*job, 127, "no command\n");
   } else if (ApplyFaults(job)) {
@@ -160,9 +166,10 @@ void Shell::RunNext(const std::shared_ptr<Job>& job) {
 }
 
 void Shell::Finish(const std::shared_ptr<Job>& job) {
-  if (job->trace_epoch == trace_epoch_) {
-    trace_[job->trace].end = world_.events.now();
-    trace_[job->trace].exit = job->result.exit;
+  if (job->trace >= trace_forgotten_) {
+    TraceEntry& entry = trace_[job->trace - trace_forgotten_];
+    entry.end = world_.events.now();
+    entry.exit = job->result.exit;
   }
   if (job->done) {
     job->done(job->result);

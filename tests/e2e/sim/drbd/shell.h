@@ -59,10 +59,11 @@ class Shell {
 
   void AddFault(const CommandFault& fault) { faults_.push_back(fault); }
   void ClearFaults() { faults_.clear(); }
-  [[nodiscard]] const std::vector<TraceEntry>& trace() const { return trace_; }
+  // The last commands, oldest first; the list is bounded.
+  [[nodiscard]] const std::deque<TraceEntry>& trace() const { return trace_; }
   void ClearTrace() {
+    trace_forgotten_ += trace_.size();
     trace_.clear();
-    ++trace_epoch_;
   }
 
   // --- for the command implementations (cmd_*.cc)
@@ -84,8 +85,7 @@ class Shell {
     ExecResult result;
     std::deque<Step> steps;
     Done done;
-    std::size_t trace = 0;
-    std::uint64_t trace_epoch = 0;
+    std::uint64_t trace = 0;  // counted from the start of the simulation
 
     [[nodiscard]] bool Has(std::string_view option) const;
   };
@@ -127,6 +127,7 @@ class Shell {
   void AdmSimple(Job& job, const Config& config, const std::string& command,
                  const std::vector<Target>& targets);
   void AdmDisconnect(Job& job, const std::vector<Target>& targets);
+  void AdmInvalidate(Job& job, const std::string& command, const Target& target, int volume);
   void AdmPerVolume(Job& job, const std::string& command, const Target& target);
   void AdmMetadata(Job& job, const Config& config, const std::string& command,
                    const std::vector<Target>& targets);
@@ -161,8 +162,8 @@ class Shell {
   Kernel& kernel_;
   Writers& writers_;
   std::vector<CommandFault> faults_;
-  std::vector<TraceEntry> trace_;
-  std::uint64_t trace_epoch_ = 0;
+  std::deque<TraceEntry> trace_;
+  std::uint64_t trace_forgotten_ = 0;
 };
 
 }  // namespace breakwater::sim

@@ -13,6 +13,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "tests/e2e/sim/drbd/bitmap.h"
 #include "tests/e2e/sim/drbd/types.h"
@@ -143,6 +144,14 @@ struct Satellite {
   std::string log;
 };
 
+// Half of a connection whose other half crashed: in FIN-WAIT-1 until the kernel gives it up.
+struct Orphan {
+  std::string local;
+  std::string remote;
+  bool encrypted = false;
+  Time until{0};
+};
+
 struct Node {
   std::string name;
   bool up = true;
@@ -156,6 +165,7 @@ struct Node {
   std::map<std::string, Resource> resources;
   std::map<std::pair<std::string, int>, Disk> disks;
   std::deque<std::string> dmesg;
+  std::vector<Orphan> orphans;
   std::uint64_t tls_opened = 0;  // TlsTxSw: encrypted sockets since the start
   Tlshd tlshd;
   Satellite satellite;

@@ -1,0 +1,265 @@
+// Copying what a replica misses.
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "tests/e2e/sim/drbd/kernel.h"
+
+namespace breakwater::sim {
+namespace {
+
+// Progress is made, and shown, in steps of this length.
+constexpr Millis kTick{50};
+
+// Exchange of the bitmaps before a resync starts.
+constexpr Millis kBitmapExchange{10};
+
+bool Syncing(ReplState state) {
+  return state != ReplState::kOff && state != ReplState::kEstablished;
+}
+
+}  // namespace
+
+std::string GenerationText(const Disk& disk, const PeerSlot& slot) {
+  char text[120];
+  std::snprintf(text,
+                sizeof(text),
+                "%016llX:%016llX:%016llX:%016llX bits:%llu flags:120",
+                static_cast<unsigned long long>(disk.current_uuid),
+                static_cast<unsigned long long>(slot.bitmap_uuid),
+                static_cast<unsigned long long>(disk.history[0]),
+                static_cast<unsigned long long>(disk.history[1]),
+                static_cast<unsigned long long>(slot.bitmap.blocks()));
+  return text;
+}
+
+void Kernel::MarkFullSync(const End& source, const End& target, int volume) {
+  Disk& from = *DiskOf(source, volume);
+  const Disk& to = *DiskOf(target, volume);
+  Bitmap& bitmap = from.peers[source.connection->peer_id].bitmap;
+  for (const Disk* disk : {&std::as_const(from), &to}) {
+    for (const auto& [block, number] : disk->blocks) {
+      bitmap.bits.insert(block);
+    }
+  }
+  const std::uint64_t all = from.size_kib / kBlockKib;
+  bitmap.phantom = all > bitmap.bits.size() ? all - bitmap.bits.size() : 0;
+}
+
+// The source's bitmap is the one that counts; it takes over what the target recorded.
+void Kernel::StartResync(const End& source, const End& target, int volume, bool exact) {
+  PeerSlot& from = DiskOf(source, volume)->peers[source.connection->peer_id];
+  PeerSlot& to = DiskOf(target, volume)->peers[target.connection->peer_id];
+  from.bitmap.bits.insert(to.bitmap.bits.begin(), to.bitmap.bits.end());
+  to.bitmap.Clear();
+  PeerDevice& at_source = source.connection->volumes.at(volume);
+  PeerDevice& at_target = target.connection->volumes.at(volume);
+  at_source.repl = ReplState::kWfBitMapS;
+  at_target.repl = ReplState::kWfBitMapT;
+  at_source.state_due = false;
+  at_target.state_due = false;
+  source.connection->cut = {};
+  target.connection->cut = {};
+  SetPeerDisk(target, volume, source.resource->devices.at(volume).disk, "connected");
+  const std::uint64_t id = next_resync_++;
+  at_source.resync = {.id = id, .exact = exact};
+  at_target.resync = at_source.resync;
+  world_.events.After(kBitmapExchange, [this, s = KeyOf(source), t = KeyOf(target), volume, id] {
+    const End from_end = EndOf(s);
+    const End to_end = EndOf(t);
+    if (from_end.connection == nullptr || to_end.connection == nullptr ||
+        from_end.connection->volumes.at(volume).resync.id != id) {
+      return;
+    }
+    const std::uint64_t total =
+        DiskOf(from_end, volume)->peers[from_end.connection->peer_id].bitmap.blocks();
+    const Time length =
+        world_.config.resync_base +
+        Time(static_cast<std::int64_t>(
+            static_cast<double>(Time(world_.config.resync_spread).count()) * world_.rng.Unit())) +
+        Millis(total * kBlockKib * 1000 / std::max<std::uint64_t>(
+                                              1, world_.config.resync_kib_per_second));
+    const auto ticks = static_cast<std::uint64_t>(std::max<std::int64_t>(1, length / kTick));
+    for (const End& end : {from_end, to_end}) {
+      Resync& resync = end.connection->volumes.at(volume).resync;
+      resync.total_blocks = total;
+      resync.blocks_per_tick = total / ticks + 1;
+      resync.started = world_.events.now();
+    }
+    from_end.connection->volumes.at(volume).repl = ReplState::kSyncSource;
+    to_end.connection->volumes.at(volume).repl = ReplState::kSyncTarget;
+    SetDisk(*to_end.node, *to_end.resource, volume, DiskState::kInconsistent, "receive-bitmap");
+    LogDisk(from_end,
+            volume,
+            "Began resync as SyncSource (will sync " + std::to_string(total * kBlockKib) + " KB [" +
+                std::to_string(total) + " bits set]).");
+    world_.events.After(kTick, [this, s, t, volume, id] { ResyncTick(s, t, volume, id); });
+  });
+}
+
+void Kernel::ResyncTick(const Key& source, const Key& target, int volume, std::uint64_t id) {
+  const End from = EndOf(source);
+  const End to = EndOf(target);
+  if (from.connection == nullptr || to.connection == nullptr ||
+      from.connection->volumes.at(volume).resync.id != id ||
+      to.connection->volumes.at(volume).resync.id != id) {
+    return;
+  }
+  CopyBlocks(from, to, volume, from.connection->volumes.at(volume).resync.blocks_per_tick);
+  const Bitmap& left = DiskOf(from, volume)->peers[from.connection->peer_id].bitmap;
+  const Time passed = world_.events.now() - from.connection->volumes.at(volume).resync.started;
+  if (left.empty() && passed >= world_.config.resync_base) {
+    FinishResync(from, to, volume);
+    return;
+  }
+  world_.events.After(kTick, [this, source, target, volume, id] {
+    ResyncTick(source, target, volume, id);
+  });
+}
+
+void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::uint64_t count) {
+  Disk& from = *DiskOf(source, volume);
+  Disk& to = *DiskOf(target, volume);
+  Bitmap& left = from.peers[source.connection->peer_id].bitmap;
+  const bool exact = source.connection->volumes.at(volume).resync.exact;
+  std::uint64_t copied = 0;
+  while (copied < count && !left.bits.empty()) {
+    const std::uint64_t block = *left.bits.begin();
+    left.bits.erase(left.bits.begin());
+    const auto it = from.blocks.find(block);
+    const std::uint64_t number = it == from.blocks.end() ? 0 : it->second;
+    if (exact || to.blocks[block] < number) {
+      to.blocks[block] = number;
+    }
+    ++copied;
+  }
+  const std::uint64_t rest = std::min(left.phantom, count - copied);
+  left.phantom -= rest;
+  const std::uint64_t kib = (copied + rest) * kBlockKib;
+  world_.GetVolume(source.resource->name, volume).resync_kib += kib;
+  source.connection->volumes.at(volume).sent_kib += kib;
+  source.resource->devices.at(volume).read_kib += kib;
+  target.connection->volumes.at(volume).received_kib += kib;
+  target.resource->devices.at(volume).written_kib += kib;
+  target.resource->devices.at(volume).bm_writes += 1;
+}
+
+void Kernel::FinishResync(const End& source, const End& target, int volume) {
+  Disk& from = *DiskOf(source, volume);
+  Disk& to = *DiskOf(target, volume);
+  from.peers[source.connection->peer_id].bitmap_uuid = 0;
+  to.peers[target.connection->peer_id] = {};
+  if (to.current_uuid != from.current_uuid) {
+    to.history = {to.current_uuid, to.history[0]};
+    to.current_uuid = from.current_uuid;
+  }
+  LogDisk(source, volume, "updated UUIDs " + GenerationText(from, from.peers[target.resource->node_id]));
+  for (const End& end : {source, target}) {
+    PeerDevice& device = end.connection->volumes.at(volume);
+    device.repl = ReplState::kEstablished;
+    device.resync = {};
+  }
+  LogDisk(source, volume, "Resync done");
+  const bool another = std::any_of(target.resource->connections.begin(),
+                                   target.resource->connections.end(),
+                                   [volume](const auto& entry) {
+                                     const auto it = entry.second.volumes.find(volume);
+                                     return it != entry.second.volumes.end() &&
+                                            (it->second.repl == ReplState::kSyncTarget ||
+                                             it->second.repl == ReplState::kWfBitMapT);
+                                   });
+  if (!another) {
+    const DiskState state = source.resource->devices.at(volume).disk;
+    SetDisk(*target.node, *target.resource, volume, state, "resync-finished");
+  }
+}
+
+void Kernel::StopResync(const End& end) {
+  const End peer = Opposite(end);
+  for (auto& [volume, device] : end.connection->volumes) {
+    if (device.resync.id == 0 && !Syncing(device.repl)) {
+      continue;
+    }
+    device.resync = {};
+    if (peer.connection != nullptr && peer.connection->volumes.contains(volume)) {
+      peer.connection->volumes.at(volume).resync = {};
+    }
+  }
+}
+
+// With a diskless Primary the two replicas have to notice by themselves that one is behind.
+void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
+  const auto behind = [&] {
+    const DiskState disk = resource.devices.at(volume).disk;
+    return disk == DiskState::kOutdated || disk == DiskState::kInconsistent ||
+           disk == DiskState::kConsistent;
+  };
+  for (auto& [id, connection] : resource.connections) {
+    const auto it = connection.volumes.find(volume);
+    if (!behind() || connection.state != ConnState::kConnected ||
+        it == connection.volumes.end() || it->second.repl != ReplState::kEstablished) {
+      continue;
+    }
+    const End self{&node, &resource, &connection};
+    const End peer = Opposite(self);
+    if (peer.connection == nullptr || !MayFollow(self, peer) ||
+        peer.resource->devices.at(volume).disk != DiskState::kUpToDate) {
+      continue;
+    }
+    SyncHandshake(peer, self, volume);
+  }
+}
+
+KernelResult Kernel::InvalidateRemote(const End& end, int volume, bool reset_bitmap) {
+  const End peer = Opposite(end);
+  if (end.connection->state != ConnState::kConnected || peer.connection == nullptr ||
+      end.connection->volumes.at(volume).repl != ReplState::kEstablished ||
+      DiskOf(end, volume) == nullptr || DiskOf(peer, volume) == nullptr) {
+    return KernelError{11,
+                       end.resource->name +
+                           ": State change failed: (-15) Need a connection to start verify or "
+                           "resync\n"};
+  }
+  if (reset_bitmap) {
+    MarkFullSync(end, peer, volume);
+  }
+  StartResync(end, peer, volume, true);
+  return std::nullopt;
+}
+
+KernelResult Kernel::Invalidate(Node& node, Resource& resource, int volume, bool reset_bitmap) {
+  End best;
+  for (auto& [id, connection] : resource.connections) {
+    const End self{&node, &resource, &connection};
+    const End peer = Opposite(self);
+    if (connection.state != ConnState::kConnected || peer.connection == nullptr ||
+        !connection.volumes.contains(volume) ||
+        peer.resource->devices.at(volume).disk != DiskState::kUpToDate) {
+      continue;
+    }
+    if (best.connection == nullptr || connection.peer_role == Role::kPrimary) {
+      best = peer;
+    }
+  }
+  if (best.connection == nullptr) {
+    return KernelError{
+        11, resource.name + ": State change failed: (-2) Need access to UpToDate data\n"};
+  }
+  return InvalidateRemote(best, volume, reset_bitmap);
+}
+
+bool Kernel::InjectStale(const End& primary_end) {
+  if (primary_end.connection->state != ConnState::kConnected) {
+    primary_end.connection->cut.stale_victim = true;
+    return false;
+  }
+  for (auto& [volume, device] : primary_end.connection->volumes) {
+    if (device.repl == ReplState::kEstablished) {
+      device.disk = DiskState::kOutdated;
+      primary_end.resource->devices.at(volume).new_uuid_pending = true;
+    }
+  }
+  return true;
+}
+
+}  // namespace breakwater::sim
