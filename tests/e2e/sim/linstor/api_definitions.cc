@@ -39,7 +39,7 @@ nlohmann::json DefinitionJson(const Definition& definition, bool with_volumes) {
 
 HttpReply List(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
-  const bool volumes = call.QueryOne("with_volume_definitions") == "true";
+  const bool volumes = call.QueryFlag("with_volume_definitions");
   auto list = nlohmann::json::array();
   for (const auto& [key, definition] : call.sim.database.state.definitions) {
     if (Selected(call, "resource_definitions", definition.name) &&

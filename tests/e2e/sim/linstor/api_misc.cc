@@ -30,10 +30,14 @@ nlohmann::json ReportJson(const ErrorReport& report, bool content) {
 HttpReply ListReports(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
   const auto& reports = call.sim.database.state.reports;
-  const bool content = call.QueryOne("withContent") == "true";
+  const bool content = call.QueryFlag("withContent");
   auto list = nlohmann::json::array();
   for (const auto& report : reports) {
-    if (Selected(call, "node", report.node) && Selected(call, "module", report.module)) {
+    const auto since = call.QueryOne("since");  // both in milliseconds
+    const auto to = call.QueryOne("to");
+    if (Selected(call, "node", report.node) && Selected(call, "module", report.module) &&
+        (since.empty() || report.time_ms >= std::stoll(since)) &&
+        (to.empty() || report.time_ms <= std::stoll(to))) {
       list.push_back(ReportJson(report, content));
     }
   }
@@ -53,7 +57,7 @@ HttpReply GetReport(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
   auto list = nlohmann::json::array();
   for (const auto& report : call.sim.database.state.reports) {
-    if (report.id == call.args[0]) {
+    if (report.id.rfind(call.args[0], 0) == 0) {
       list.push_back(ReportJson(report, true));
     }
   }

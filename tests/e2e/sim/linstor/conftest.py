@@ -38,7 +38,9 @@ class Sim:
         self.start()
 
     def start(self):
-        flags = ["--first-adjust", "0.05", "--poll", "0.1", *self.flags]
+        quick = {"--first-adjust": "0.05", "--poll": "0.1"}
+        quick.update(zip(self.flags[::2], self.flags[1::2]))
+        flags = [word for pair in quick.items() for word in pair]
         with open(self.folder / "linstor-sim.log", "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [find_binary(), "--listen", "127.0.0.1:0", "--drbd-sim", self.drbd.path,

@@ -99,6 +99,8 @@ std::string Call::QueryOne(const std::string& name) const {
   return values.empty() ? "" : values.front();
 }
 
+bool Call::QueryFlag(const std::string& name) const { return Key(QueryOne(name)) == "true"; }
+
 std::vector<std::string> SplitPath(const std::string& path) {
   std::vector<std::string> out;
   std::size_t start = 1;

@@ -22,6 +22,8 @@ struct Call {
   /// All values of a query parameter; "a,b" is not split, as in LINSTOR.
   [[nodiscard]] std::vector<std::string> Query(const std::string& name) const;
   [[nodiscard]] std::string QueryOne(const std::string& name) const;
+  /// "true" in any case (python-linstor sends "True").
+  [[nodiscard]] bool QueryFlag(const std::string& name) const;
 };
 
 using Handler = std::function<HttpReply(Call&)>;
