@@ -1,7 +1,7 @@
 #include "operator/runtime/leader_elector.h"
 
-#include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <utility>
 
 #include "operator/base/rfc3339.h"
@@ -130,7 +130,7 @@ void LeaderElector::Run(const std::stop_token& stop) {
   while (!ctx.canceled()) {
     const SteadyTime started = services_.clock.SteadyNow();
     // Half the deadline for one attempt, so that one hanging connection does not use up all of it.
-    const Attempt attempt = TryOnce(ctx.WithTimeout(options_.renew_deadline / 2));
+    const Attempt attempt = Guarded(ctx.WithTimeout(options_.renew_deadline / 2));
     if (ctx.canceled()) {
       return;
     }
@@ -171,6 +171,16 @@ void LeaderElector::Watch(const std::stop_token& stop) {
       return;
     }
     Wakeup::Wait(ticket, stop, services_.clock, until);
+  }
+}
+
+LeaderElector::Attempt LeaderElector::Guarded(const Context& ctx) {
+  try {
+    return TryOnce(ctx);
+  } catch (const std::exception& e) {  // a lease of a strange shape; the watchdog limits the damage
+    CountPanic(services_.metrics, "leader");
+    log_.Error("lease attempt failed", {{"error", e.what()}});
+    return Attempt::kFailed;
   }
 }
 

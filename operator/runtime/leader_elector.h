@@ -66,6 +66,7 @@ class LeaderElector {
 
   void Run(const std::stop_token& stop);
   void Watch(const std::stop_token& stop);
+  Attempt Guarded(const Context& ctx);
   Attempt TryOnce(const Context& ctx);
   bool MayTake(const api::Object& lease);
   void Held(SteadyTime started);

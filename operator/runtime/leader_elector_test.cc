@@ -154,6 +154,17 @@ TEST_F(LeaderElectorTest, NeverLooksAtTheWallClockOfOthers) {
   EXPECT_GE(services_.clock.SteadyNow() - start, seconds(15));
 }
 
+// Breaks: one malformed lease crashes every replica in a loop.
+TEST_F(LeaderElectorTest, AMalformedLeaseIsCountedAndDoesNotCrash) {
+  (void)server_.Write({"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
+                      [](const api::Json*) { return api::Json{{"spec", "text"}}; });
+  a_.Start();
+  EXPECT_TRUE(Advance([&] {
+    return services_.metrics.Counter("breakwater_panics_total", "", {{"where", "leader"}}).Value() > 0;
+  }));
+  EXPECT_FALSE(a_.elector.IsLeader());
+}
+
 // Breaks: the operator hangs at stop.
 TEST_F(LeaderElectorTest, StopsPromptlyAtEveryAwaitPoint) {
   for (const Fault fault : {Fault::kHang, Fault::kFail, Fault::kLoseReply, Fault::kNone}) {
