@@ -184,20 +184,28 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx, Pass& pass,
 }
 
 std::string SatelliteReconciler::ExternalVersion(const Context& ctx, Pass& pass) const {
-  if (!pass.spec.cluster_ref.external_controller_url || !pass.client) {
+  if (!pass.spec.cluster_ref.external_controller_url) {
     return "";
   }
-  const auto version = pass.client->GetVersion(ctx);
-  return version ? version->version : "";
+  if (pass.client) {
+    if (const auto version = pass.client->GetVersion(ctx)) {
+      return version->version;
+    }
+  }
+  // Without an answer the last known version: another image would restart every satellite.
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const api::Json* status = cluster ? api::FindPath(cluster->raw(), {"status"}) : nullptr;
+  return status == nullptr ? "" : api::StringAt(*status, "version");
 }
 
 void SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   std::vector<std::string_view> types = StandardConditions();
   types.push_back(api::kConditionSatelliteEvacuated);
   types.push_back(api::kConditionSatelliteDeleted);
-  pass.status.conditions =
-      pass.conditions.Build(ConditionsOf(pass.satellite, types), pass.satellite.generation(),
-                            FormatRfc3339(ctx.clock().SystemNow()));
+  // The last two are only kept while the satellite is on its way out.
+  pass.status.conditions = pass.conditions.Build(
+      ConditionsOf(pass.satellite, pass.satellite.deleting() ? types : StandardConditions()),
+      pass.satellite.generation(), FormatRfc3339(ctx.clock().SystemNow()));
   const Result<void, Error> written =
       ApplyOwnStatus(ctx, deps_.writers.applier, deps_.satellites, pass.satellite,
                      api::ToJson(pass.status), {.conditions = types});

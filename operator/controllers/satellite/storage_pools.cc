@@ -12,12 +12,6 @@ namespace {
 
 constexpr const char* kStorPoolName = "StorDriver/StorPoolName";
 
-/// LINSTOR never moves a pool to another volume group: the key is set at creation and then left alone.
-const std::set<std::string>& FixedKeys() {
-  static const std::set<std::string> kKeys{kStorPoolName};
-  return kKeys;
-}
-
 Result<linstor::Props, Error> WantedProps(const api::Object& node, const api::StoragePool& pool) {
   BREAKWATER_ASSIGN_OR_RETURN(linstor::Props props,
                               core::ResolveProperties(node, pool.properties));
@@ -80,7 +74,11 @@ Result<void, std::string> SyncOne(const Context& ctx, linstor::Client& client,
     changed = true;
     return Create(ctx, client, node.name(), pool, std::move(*props));
   }
-  const linstor::PropsChange change = linstor::DiffProps(found->props, *props, FixedKeys());
+  // LINSTOR never moves a pool to another volume group: what it was created on stays.
+  if (const auto backing = found->props.find(kStorPoolName); backing != found->props.end()) {
+    (*props)[kStorPoolName] = backing->second;
+  }
+  const linstor::PropsChange change = linstor::DiffProps(found->props, *props);
   if (!change.empty()) {
     changed = true;
     const auto modified = client.ModifyStoragePool(ctx, node.name(), pool.name, change);

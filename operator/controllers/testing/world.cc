@@ -1,6 +1,8 @@
 #include "operator/controllers/testing/world.h"
 
 #include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "operator/api/resources.h"
 
@@ -233,7 +235,33 @@ std::string World::Summary() {
     }
     return 0;
   });
-  return summary.dump(1);
+  // Uids depend on how many objects were made before.
+  std::string text = summary.dump(1);
+  for (const Json& raw : kube.All(api::kLinstorSatellite)) {
+    const api::Object satellite(raw);
+    for (std::size_t at = text.find(satellite.uid()); at != std::string::npos;
+         at = text.find(satellite.uid(), at)) {
+      text.replace(at, satellite.uid().size(), "uid of " + satellite.name());
+    }
+  }
+  return text;
+}
+
+std::string FirstDifference(const std::string& left, const std::string& right) {
+  std::istringstream a(left);
+  std::istringstream b(right);
+  std::string line_a;
+  std::string line_b;
+  while (true) {
+    const bool more_a = static_cast<bool>(std::getline(a, line_a));
+    const bool more_b = static_cast<bool>(std::getline(b, line_b));
+    if (!more_a && !more_b) {
+      return "";
+    }
+    if (more_a != more_b || line_a != line_b) {
+      return line_a + " <> " + line_b;
+    }
+  }
 }
 
 }  // namespace breakwater::testing

@@ -86,4 +86,7 @@ class World {
   std::unique_ptr<controllers::NodeConnectionReconciler> connection_;
 };
 
+/// First line in which two summaries differ, "" when they are equal.
+std::string FirstDifference(const std::string& left, const std::string& right);
+
 }  // namespace breakwater::testing

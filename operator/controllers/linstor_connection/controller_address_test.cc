@@ -1,0 +1,96 @@
+#include "operator/controllers/linstor_connection/controller_address.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/controllers/linstor_connection/base64.h"
+
+namespace breakwater::controllers {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string Parse(std::string_view text) {
+  const auto urls = ParseControllerUrls(text);
+  if (!urls) {
+    return "error: " + urls.error().message;
+  }
+  std::string all;
+  for (const ControllerUrl& url : *urls) {
+    all += (all.empty() ? "" : " ") + url.ToString();
+  }
+  return all;
+}
+
+// Users copy these from LS_CONTROLLERS; a form that LINSTOR's own client takes must work here too.
+TEST(ParseControllerUrlsTest, TakesWhatLinstorsClientTakes) {
+  EXPECT_EQ(Parse("http://a:1"), "http://a:1");
+  EXPECT_EQ(Parse("https://a.example"), "https://a.example:3371");
+  EXPECT_EQ(Parse("linstor://a"), "http://a:3370");
+  EXPECT_EQ(Parse("linstor+ssl://a"), "https://a:3371");
+  EXPECT_EQ(Parse("a"), "http://a:3370");
+  EXPECT_EQ(Parse("http://a/prefix/"), "http://a:3370/prefix");
+  EXPECT_EQ(Parse("http://[::1]:5, http://b"), "http://[::1]:5 http://b:3370");
+}
+
+TEST(ParseControllerUrlsTest, SaysWhatIsWrong) {
+  EXPECT_THAT(Parse("ftp://a"), HasSubstr("scheme"));
+  EXPECT_THAT(Parse("http://a:99999"), HasSubstr("port"));
+  EXPECT_THAT(Parse("http://:1"), HasSubstr("host"));
+  EXPECT_THAT(Parse(" , "), HasSubstr("empty"));
+}
+
+api::ObjectPtr Make(const char* text) {
+  return std::make_shared<const api::Object>(api::Json::parse(text));
+}
+
+const char* const kService = R"({"metadata":{"name":"linstor-controller","namespace":"ns",
+  "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
+  "spec":{"ports":[{"name":"api","port":3370}]}})";
+const char* const kSecureService = R"({"metadata":{"name":"linstor-controller","namespace":"ns",
+  "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
+  "spec":{"ports":[{"name":"api","port":3370},{"name":"secure-api","port":3371}]}})";
+const char* const kSlice = R"({"metadata":{"name":"x","namespace":"ns",
+  "labels":{"kubernetes.io/service-name":"linstor-controller"}},
+  "ports":[{"name":"api","port":13370},{"name":"secure-api","port":13371}],
+  "endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":false}},
+               {"addresses":["10.0.0.2"],"conditions":{"ready":true}}]})";
+
+std::string Resolve(ServiceResolution resolution, std::vector<api::ObjectPtr> services,
+                    std::vector<api::ObjectPtr> slices) {
+  const auto urls = ResolveService("c", resolution, services, slices);
+  return urls ? urls->front().ToString() + " " + urls->front().server_name
+              : "error: " + urls.error().message;
+}
+
+TEST(ResolveServiceTest, UsesDnsInsideTheCluster) {
+  EXPECT_EQ(Resolve(ServiceResolution::kDns, {Make(kService)}, {}),
+            "http://linstor-controller.ns.svc:3370 ");
+  EXPECT_EQ(Resolve(ServiceResolution::kDns, {Make(kSecureService)}, {}),
+            "https://linstor-controller.ns.svc:3371 ");
+}
+
+// Outside the cluster there is no cluster DNS; the certificate still carries the Service's name.
+TEST(ResolveServiceTest, UsesReadyEndpointsOutside) {
+  EXPECT_EQ(Resolve(ServiceResolution::kEndpoints, {Make(kSecureService)}, {Make(kSlice)}),
+            "https://10.0.0.2:13371 linstor-controller.ns.svc");
+}
+
+TEST(ResolveServiceTest, SaysWhatIsMissing) {
+  EXPECT_THAT(Resolve(ServiceResolution::kDns, {}, {}), HasSubstr("found 0"));
+  EXPECT_THAT(Resolve(ServiceResolution::kDns, {Make(kService), Make(kService)}, {}),
+              HasSubstr("found 2"));
+  EXPECT_THAT(Resolve(ServiceResolution::kEndpoints, {Make(kService)}, {}),
+              HasSubstr("no Pod of Service"));
+}
+
+TEST(Base64Test, DecodesAndRefuses) {
+  EXPECT_EQ(DecodeBase64("aGVsbG8="), "hello");
+  EXPECT_EQ(DecodeBase64("aGVs\nbG8h"), "hello!");
+  EXPECT_EQ(DecodeBase64(""), "");
+  EXPECT_FALSE(DecodeBase64("aGVsbG8"));
+  EXPECT_FALSE(DecodeBase64("a*=="));
+}
+
+}  // namespace
+}  // namespace breakwater::controllers
