@@ -7,10 +7,9 @@ import threading
 import time
 
 from scenario.storage import NAMESPACE
-from testbed import TestBed
 
 from .client import ApiClient
-from .installation import Installation
+from .installation import Installation, make_bed
 from .stores import StoreCheck, samples
 
 SCRAPE_SECONDS = 0.1  # also the resolution of the lag: a change counts as known at the next scrape
@@ -35,7 +34,7 @@ def pod(index: int) -> dict:
 
 def measure_churn(count: int, rate: float, seconds: float) -> dict:
     """The operator's Pods are in its namespace only, so the foreign ones are put there: the worst case."""
-    with TestBed(nodes=1, simulators=False) as bed:
+    with make_bed(nodes=1, simulators=False) as bed:
         installation = Installation(bed)
         installation.install()
         bed.wait_for(lambda: bed.kubectl("get", "serviceaccount", "-n", NAMESPACE, "default"), 30, "a ServiceAccount")

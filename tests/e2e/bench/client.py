@@ -9,20 +9,29 @@ import json
 import ssl
 import tempfile
 import threading
+import time
 from typing import Any, Callable, Iterable, Optional
 from urllib.parse import quote, urlsplit
 
 import yaml
 
 
-class ApiError(RuntimeError):
+RETRY_SECONDS = 30
+
+
+class ApiError(OSError):
+    """Not a success. An OSError, so that a condition that meets one is "not yet"."""
+
     def __init__(self, method: str, path: str, code: int, body: bytes):
         super().__init__(f"{method} {path}: {code} {body[:300].decode(errors='replace')}")
         self.code = code
 
 
 class ApiClient:
-    """One connection for each thread that uses it. Errors: ApiError, OSError, http.client.HTTPException."""
+    """One connection for each thread that uses it.
+
+    Only for requests that may be made twice: waits while the server is throttled or restarts.
+    """
 
     def __init__(self, kubeconfig):
         document = yaml.safe_load(kubeconfig.read_text())
@@ -40,6 +49,17 @@ class ApiClient:
 
     def request(self, method: str, path: str, body: Optional[Any] = None,
                 content_type: str = "application/json") -> dict:
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                return self._request_once(method, path, body, content_type)
+            except (OSError, http.client.HTTPException) as error:
+                final = isinstance(error, ApiError) and error.code not in (429, 500, 503)
+                if final or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)  # between two looks at whether the server is back
+
+    def _request_once(self, method: str, path: str, body: Optional[Any], content_type: str) -> dict:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = http.client.HTTPSConnection(*self._address, context=self._tls, timeout=60)
@@ -64,6 +84,17 @@ class ApiClient:
 
     def merge(self, path: str, patch: dict) -> dict:
         return self.request("PATCH", path, patch, "application/merge-patch+json")
+
+    def apply(self, path: str, document: dict) -> dict:
+        return self.request("PATCH", path + "?fieldManager=test&force=true", document, "application/apply-patch+yaml")
+
+    def delete(self, path: str) -> None:
+        """No error when it is not there."""
+        try:
+            self.request("DELETE", path)
+        except ApiError as error:
+            if error.code != 404:
+                raise
 
     def resource_paths(self) -> dict[str, str]:
         """Path of each kind as "plural.group" (core: "plural"), for cluster scope or all namespaces."""

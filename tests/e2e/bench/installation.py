@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 from scenario.storage import NAMESPACE, ROOT, SERVICE_ACCOUNT, Storage, free_addresses, http_get
 
+from testbed import TestBed
+
 CLOCK_TICKS = 100  # of /proc/<pid>/stat; USER_HZ is 100 on every Linux
+
+
+def make_bed(nodes, **options):
+    """A test bed; BREAKWATER_BIN_DIR names another build's binaries, for instance with a sanitizer."""
+    return TestBed(nodes=nodes, bin_dir=os.environ.get("BREAKWATER_BIN_DIR"), **options)
 
 
 class Installation(Storage):

@@ -6,16 +6,16 @@ import time
 from collections import Counter
 
 from scenario.storage import CLUSTER, NAMESPACE
-from testbed import TestBed, kube
+from testbed import kube
 
 from .client import ApiClient
-from .installation import Installation
+from .installation import Installation, make_bed
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
 def measure_rollout(nodes: int) -> dict:
-    with TestBed(nodes=nodes) as bed:
+    with make_bed(nodes=nodes) as bed:
         installation = Installation(bed)
         installation.install()
         operator = installation.start(flags=["--leader-elect"])

@@ -11,12 +11,11 @@ import urllib.request
 
 import pytest
 from bench.client import ApiClient
-from bench.installation import Installation
+from bench.installation import Installation, make_bed
 from bench.stores import StoreCheck, total
 from faultproxy import Answer, BlackHole, Delay, Drop, FaultChain, HalfChunk, Reset, TlsCut, Truncate
 from scenario import NAMESPACE
 from scenario.storage import CLUSTER
-from testbed import TestBed
 
 CONFIGURATIONS, CONFIG_MAPS, NODES = 100, 50, 25
 RECOVERY = 10.0
@@ -26,7 +25,7 @@ WATCH_TIMEOUT = int(os.environ.get("BREAKWATER_WATCH_TIMEOUT", "20"))
 
 @pytest.fixture(scope="module")
 def installation():
-    with TestBed(nodes=NODES) as bed:
+    with make_bed(nodes=NODES) as bed:
         result = Installation(bed)
         result.install()
         yield result
@@ -58,23 +57,25 @@ class Changes:
     """200 objects of three kinds; `apply` changes every one of them, deletes some and makes others."""
 
     def __init__(self, installation):
-        self.installation, self.bed = installation, installation.bed
+        self.bed, self.client = installation.bed, ApiClient(installation.bed.kubeconfig)
         self.round = 0
 
     def apply(self):
         self.round += 1
-        kept = range(self.round % 10, CONFIGURATIONS, 10)  # every round others are missing
-        gone = [f"fault-{i}" for i in kept]
-        self.bed.apply([self.configuration(i) for i in range(CONFIGURATIONS) if i not in kept] +
-                       [self.config_map(i) for i in range(CONFIG_MAPS)] +
-                       [{"apiVersion": "v1", "kind": "Node", "metadata": {
-                           "name": node, "labels": {"example.com/a": str(self.round), "example.com/b": "x" * self.round}}}
-                        for node in self.bed.nodes])
-        self.bed.kubectl("delete", "linstorsatelliteconfiguration", "--ignore-not-found", "--wait=false", *gone)
-        if self.round > 1:
-            self.bed.kubectl("delete", "configmap", "-n", NAMESPACE, "--ignore-not-found",
-                             *(f"fault-{i}-{self.round - 1}" for i in range(CONFIG_MAPS)))
-        self.expected = {f"Aux/fault-{i}": str(self.round) for i in range(CONFIGURATIONS) if i not in kept}
+        missing = range(self.round % 10, CONFIGURATIONS, 10)  # every round others
+        configurations = "/apis/piraeus.io/v1/linstorsatelliteconfigurations"
+        config_maps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+        labels = {"example.com/round": str(self.round), "example.com/long": "x" * (1 + self.round % 60)}
+        calls = [(self.client.apply, f"{configurations}/fault-{i}", self.configuration(i))
+                 for i in range(CONFIGURATIONS) if i not in missing]
+        calls += [(self.client.delete, f"{configurations}/fault-{i}") for i in missing]
+        calls += [(self.client.apply, f"{config_maps}/fault-{i}-{self.round}", self.config_map(i))
+                  for i in range(CONFIG_MAPS)]
+        calls += [(self.client.delete, f"{config_maps}/fault-{i}-{self.round - 1}") for i in range(CONFIG_MAPS)]
+        calls += [(self.client.merge, f"/api/v1/nodes/{node}", {"metadata": {"labels": labels}})
+                  for node in self.bed.nodes]
+        self.client.parallel(lambda call: call[0](*call[1:]), calls, threads=4)
+        self.expected = {f"Aux/fault-{i}": str(self.round) for i in range(CONFIGURATIONS) if i not in missing}
 
     def configuration(self, i):
         return {"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration",
@@ -89,7 +90,7 @@ class Changes:
     def wrong(self):
         """The satellites whose properties are not those of the configurations."""
         wrong = []
-        for satellite in self.bed.get("linstorsatellites"):
+        for satellite in self.client.list("/apis/piraeus.io/v1/linstorsatellites"):
             properties = {p["name"]: p.get("value") for p in satellite["spec"].get("properties", [])
                           if p["name"].startswith("Aux/fault-")}
             if properties != self.expected:
@@ -100,7 +101,7 @@ class Changes:
 def settle(installation, operator, changes, limit):
     """Waits until the operator knows and has done everything; returns the seconds that knowing took."""
     start = time.monotonic()
-    check = StoreCheck(ApiClient(installation.bed.kubeconfig), operator.metrics)
+    check = StoreCheck(changes.client, operator.metrics)
     installation.bed.wait_for(check.done, limit, "the stores to equal the server's lists")
     took = time.monotonic() - start
 

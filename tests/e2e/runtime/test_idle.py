@@ -3,8 +3,7 @@ import os
 import time
 
 import pytest
-from bench.installation import Installation
-from testbed import TestBed
+from bench.installation import Installation, make_bed
 
 NODES = int(os.environ.get("BREAKWATER_IDLE_NODES", "100"))
 SECONDS = float(os.environ.get("BREAKWATER_IDLE_SECONDS", "60"))  # 600 for a release
@@ -16,7 +15,7 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 @pytest.fixture(scope="module")
 def idle():
     """All objects in place, then one measured period: (audit counts, CPU seconds, RSS in MiB, seconds)."""
-    with TestBed(nodes=NODES) as bed:
+    with make_bed(nodes=NODES) as bed:
         installation = Installation(bed)
         installation.install()
         operator = installation.start(flags=["--leader-elect"])

@@ -9,11 +9,11 @@ import time
 
 import pytest
 from bench.client import ApiClient
-from bench.installation import Installation
+from bench.installation import Installation, make_bed
 from faultproxy import BlackHole, FaultChain
 from scenario import NAMESPACE
 from scenario.storage import CLUSTER
-from testbed import TestBed, kube
+from testbed import kube
 from testbed.bed import operator_user
 
 TAKE_OVER = 20.0
@@ -24,7 +24,7 @@ NAMES = ["replica-a", "replica-b"]
 
 @pytest.fixture(scope="module")
 def installation():
-    with TestBed(nodes=3) as bed:
+    with make_bed(nodes=3) as bed:
         audit_both(bed)
         result = Installation(bed)
         result.install()
