@@ -66,13 +66,6 @@ void PinResource(const ResourceObservation& seen, std::vector<PinOp>* pins) {
   }
 }
 
-// Whether LINSTOR says what the connections run, so that a run may start.
-bool Agrees(const ResourceObservation& seen) {
-  return std::all_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
-    return Effective(seen.levels, item.first.ToString()) == Runs(seen, item.second);
-  });
-}
-
 bool Differs(const ResourceObservation& seen, const std::map<Pair, bool>& wanted) {
   return std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
     return Runs(seen, item.second) != wanted.at(item.first);
@@ -97,7 +90,8 @@ bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_v
 
 class Starter {
  public:
-  explicit Starter(const ClusterInput& input) : input_(input) {
+  Starter(const ClusterInput& input, std::optional<bool> cluster)
+      : input_(input), cluster_(cluster) {
     for (const ResourceObservation& seen : input.resources) {
       if (input.in_flight.contains(seen.resource)) {
         Take(seen);
@@ -149,7 +143,7 @@ class Starter {
     if (const auto it = input_.backing_off.find(seen.resource); it != input_.backing_off.end()) {
       return it->second;
     }
-    if (!Agrees(seen)) {
+    if (NeedsPin(seen, cluster_)) {
       return "not pinned yet";
     }
     return std::nullopt;
@@ -163,6 +157,7 @@ class Starter {
   }
 
   const ClusterInput& input_;
+  const std::optional<bool> cluster_;
   int running_ = 0;
   std::map<std::string, int> per_node_{};
 };
@@ -202,7 +197,7 @@ std::optional<bool> ClusterValue(const ClusterInput& input) {
 ClusterPlan PlanCluster(const ClusterInput& input) {
   ClusterPlan plan;
   const std::optional<bool> cluster = ClusterValue(input);
-  Starter starter(input);
+  Starter starter(input, cluster);
   for (const ResourceObservation& seen : input.resources) {
     std::map<Pair, bool> wanted = Wanted(seen, cluster);
     const bool in_flight = input.in_flight.contains(seen.resource);

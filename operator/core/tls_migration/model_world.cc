@@ -106,12 +106,12 @@ bool ModelWorld::RunOp(const NodeOp& op) {
     case Kind::kForceDisconnect:
       return Run(op.node, {"drbdadm", "disconnect", "--force", r}).exit == 0;
     case Kind::kNetOptions:
-      for (int i = 0; i < 10; ++i) {
+      for (int i = 0; i < 5; ++i) {
         const std::string option = op.tls ? "--tls=yes" : "--tls=no";
         if (Run(op.node, {"drbdsetup", "net-options", r, id, option}).exit == 0) {
           return true;
         }
-        cluster_.Advance(Millis(300));
+        cluster_.Advance(Millis(200));
       }
       return false;
     case Kind::kConnect:

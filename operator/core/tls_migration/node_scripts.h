@@ -25,8 +25,8 @@ echo; echo '@@ end'
 /// "@@ <index> <exit code>" after each. Operations (see NodeOp):
 ///   disconnect R P        drbdadm disconnect R:P (the cluster may refuse)
 ///   force-disconnect R    drbdadm disconnect --force R (all own connections)
-///   net-options R ID yes  drbdsetup net-options R ID --tls=yes, tried for about 3 s: it is refused while
-///                         a handshake runs (F19.3)
+///   net-options R ID yes  drbdsetup net-options R ID --tls=yes, tried for about 1 s: it is refused while
+///                         a handshake runs (F19.3); the planner tries again later
 ///   connect R ID          drbdsetup connect R ID: the kernel's settings, whatever the .res file says
 ///   adjust R P            drbdadm adjust R:P
 ///   arm R SECONDS         watchdog that resumes I/O after that time even if nobody is left (F23)
@@ -45,8 +45,8 @@ while [ $# -ge 4 ]; do
       tries=0
       until drbdsetup net-options "$res" "$x" "--tls=$y"; do
         code=$?; tries=$((tries + 1))
-        [ "$tries" -ge 10 ] && break
-        code=0; sleep 0.3
+        [ "$tries" -ge 5 ] && break
+        code=0; sleep 0.2
       done;;
     connect) drbdsetup connect "$res" "$x" || code=$?;;
     adjust) drbdadm adjust "$res:$x" || code=$?;;

@@ -143,11 +143,11 @@ Decision Planner::CutNow(const ConnectionView& connection) {
 // Another connection is down: a foreign adjust, a fault, or an older step of ours. It comes first, and
 // being down it can take its new setting without a cut.
 Decision Planner::PlanOther(const Pair& pair) {
-  const ConnectionView& connection = seen_.connections.at(pair);
-  if (!connection.BothKnown()) {
+  const std::vector<Pair> down = DownPairs();
+  if (down.empty()) {
     return WaitFor("connection " + pair.ToString() + " cannot be observed on both ends");
   }
-  Enter(Step::kReconnect, pair);
+  Enter(Step::kReconnect, down.front());
   return PlanReconnect();
 }
 
@@ -165,6 +165,11 @@ Decision Planner::PlanReconnect() {
   const bool want = Target(connection->pair);
   if (connection->BothConnected()) {
     return PlanConnected(*connection, want);
+  }
+  if (const Pair first = DownPairs().front(); first != connection->pair &&
+      (seen_.nodes.at(first.a).primary || seen_.nodes.at(first.b).primary) &&
+      !seen_.nodes.at(connection->pair.a).primary && !seen_.nodes.at(connection->pair.b).primary) {
+    return PlanOther(first);  // the Primary's connections come first
   }
   if (!run_.journal.rolling_back && run_.journal.strategy != Strategy::kNone &&
       InStep() > goal_.timing.reconnect) {

@@ -137,10 +137,8 @@ Decision Planner::PlanHealStep() {
 
 // A connection that is down although nothing of ours runs: F5 (the ends differ) or F6 (StandAlone).
 std::optional<Decision> Planner::PlanStartRepair() {
-  for (const auto& [pair, connection] : seen_.connections) {
-    if (!connection.BothKnown() || connection.BothConnected()) {
-      continue;
-    }
+  for (const Pair& pair : DownPairs()) {
+    const ConnectionView& connection = seen_.connections.at(pair);
     const bool tls = connection.a.tls.value_or(false) || connection.b.tls.value_or(false);
     const bool mismatch = connection.a.tls != connection.b.tls;
     const bool stand_alone = connection.a.stand_alone() || connection.b.stand_alone();
@@ -181,7 +179,8 @@ Decision Planner::PlanStart() {
   if (!pairs.empty()) {
     return PlanStartSwitch(pairs);
   }
-  if (seen_.levels.known && seen_.AllKnown() && LinstorNeedsCleanup()) {
+  if (seen_.levels.known && seen_.AllKnown() && !goal_.wanted.empty() && LinstorNeedsCleanup()) {
+    run_.journal.strategy = Strategy::kPairByPair;  // nothing is cut: only LINSTOR's values are left
     Enter(Step::kFinish);
     return PlanFinish();
   }
@@ -276,6 +275,21 @@ bool Planner::AllConfigured() const {
   return std::all_of(seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
     return item.second.BothConfigured(Target(item.first));
   });
+}
+
+// Connections that are down and seen on both ends, those of a Primary first: two Secondaries that meet
+// earlier pass data on, and the Primary's record of what the second one lacks is then taken for done.
+std::vector<Pair> Planner::DownPairs() const {
+  std::vector<Pair> first;
+  std::vector<Pair> later;
+  for (const auto& [pair, connection] : seen_.connections) {
+    if (connection.BothKnown() && !connection.BothConnected()) {
+      const bool primary = seen_.nodes.at(pair.a).primary || seen_.nodes.at(pair.b).primary;
+      (primary ? first : later).push_back(pair);
+    }
+  }
+  first.insert(first.end(), later.begin(), later.end());
+  return first;
 }
 
 bool Planner::AnyCut() const { return !AllConnected(); }

@@ -54,7 +54,9 @@ class Planner {
   Decision PlanResume();
   Ops CutSecondaries(const std::string& primary) const;
   Ops NetOptionsWhereWrong(bool also_connected) const;
-  Ops ConnectWhereStandAlone(bool expect_all) const;
+  enum class Which { kOfPrimary, kSecondaries };
+  Ops ConnectWhereStandAlone(Which which, bool expect_all) const;
+  void AddConnects(RunOnNodes* run, bool expect_all, bool fast) const;
 
   // finish.cc
   Decision PlanFinish();
@@ -68,6 +70,7 @@ class Planner {
   bool AllConnected() const;
   bool AllConfigured() const;
   bool AnyCut() const;
+  std::vector<Pair> DownPairs() const;
 
   // decisions
   Decision Make(Action action, std::string why, std::chrono::milliseconds poll) const;

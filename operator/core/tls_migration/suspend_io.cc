@@ -65,7 +65,7 @@ Decision Planner::BeginSuspension(const std::string& primary) {
   }
   run.stages.push_back({{.kind = Kind::kForceDisconnect, .node = primary}});
   run.stages.push_back(NetOptionsWhereWrong(/*also_connected=*/true));
-  run.stages.push_back(ConnectWhereStandAlone(/*expect_all=*/true));
+  AddConnects(&run, /*expect_all=*/true, /*fast=*/true);
   run_.journal.started_at = now_;
   return Act(std::move(run), "suspend I/O on " + primary + " and switch all its connections",
              milliseconds(100));
@@ -123,9 +123,7 @@ Decision Planner::PlanSwitchSuspended(const std::string& primary, bool over_budg
   if (Ops options = NetOptionsWhereWrong(/*also_connected=*/true); !options.empty()) {
     run.stages.push_back(std::move(options));
   }
-  if (Ops connects = ConnectWhereStandAlone(/*expect_all=*/primary_wrong_but_up); !connects.empty()) {
-    run.stages.push_back(std::move(connects));
-  }
+  AddConnects(&run, /*expect_all=*/primary_wrong_but_up, /*fast=*/!run_.journal.rolling_back);
   if (run.stages.empty()) {
     return WaitFor("suspended; waiting for the connections", milliseconds(200));
   }
@@ -152,9 +150,7 @@ Decision Planner::PlanAfterWatchdog() {
   if (Ops options = NetOptionsWhereWrong(/*also_connected=*/false); !options.empty()) {
     run.stages.push_back(std::move(options));
   }
-  if (Ops connects = ConnectWhereStandAlone(/*expect_all=*/false); !connects.empty()) {
-    run.stages.push_back(std::move(connects));
-  }
+  AddConnects(&run, /*expect_all=*/false, /*fast=*/false);
   if (run.stages.empty()) {
     if (!run_.journal.rolling_back && InStep() > goal_.timing.reconnect) {
       return RollBackFrom("the connections did not come back");
@@ -237,18 +233,37 @@ Planner::Ops Planner::NetOptionsWhereWrong(bool also_connected) const {
   return ops;
 }
 
+// The Primary's connections first. `fast`: the Secondaries' right behind, while nothing can be written;
+// else only when the Primary's are up: if I/O is resumed in between, a Secondary that got its data from
+// another one would look complete to the Primary although it lacks the last writes.
+void Planner::AddConnects(RunOnNodes* run, bool expect_all, bool fast) const {
+  Ops of_primary = ConnectWhereStandAlone(Which::kOfPrimary, expect_all);
+  Ops secondaries = ConnectWhereStandAlone(Which::kSecondaries, expect_all);
+  const std::vector<Pair> down = DownPairs();
+  const bool primary_up =
+      of_primary.empty() && std::none_of(down.begin(), down.end(), [&](const Pair& pair) {
+        return seen_.nodes.at(pair.a).primary || seen_.nodes.at(pair.b).primary;
+      });
+  if (!of_primary.empty()) {
+    run->stages.push_back(std::move(of_primary));
+  }
+  if (!secondaries.empty() && (fast || primary_up)) {
+    run->stages.push_back(std::move(secondaries));
+  }
+}
+
 // `expect_all`: before the cuts, for the ends that will be StandAlone after them; connecting an end that
 // is not StandAlone changes nothing.
-Planner::Ops Planner::ConnectWhereStandAlone(bool expect_all) const {
-  const std::vector<std::string> primaries = seen_.Primaries();
+Planner::Ops Planner::ConnectWhereStandAlone(Which which, bool expect_all) const {
   Ops ops;
   for (const auto& [pair, connection] : seen_.connections) {
+    const bool of_primary = seen_.nodes.at(pair.a).primary || seen_.nodes.at(pair.b).primary;
+    if (of_primary != (which == Which::kOfPrimary)) {
+      continue;
+    }
     for (const std::string& node : {pair.a, pair.b}) {
       const EndView& end = connection.End(node);
-      const bool cutter = std::find(primaries.begin(), primaries.end(), node) != primaries.end() ||
-                          (std::none_of(primaries.begin(), primaries.end(),
-                                        [&](const std::string& p) { return pair.Has(p); }) &&
-                           node == pair.a);
+      const bool cutter = of_primary ? seen_.nodes.at(node).primary : node == pair.a;
       if (end.stand_alone() || (expect_all && cutter && end.known)) {
         ops.push_back({.kind = Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
       }
