@@ -13,9 +13,9 @@ namespace breakwater::api {
 
 struct Condition {
   std::string type{};
-  std::string status = "Unknown";  ///< "True", "False" or "Unknown"
-  std::string reason{};            ///< CamelCase, never empty in an object
-  std::string message{};           ///< may have several lines
+  std::string status = "Unknown";      ///< "True", "False" or "Unknown"
+  std::string reason{};                ///< CamelCase, never empty in an object
+  std::string message{};               ///< may have several lines
   std::string last_transition_time{};  ///< RFC 3339 in UTC with seconds; when `status` last changed
   std::int64_t observed_generation = 0;
 

@@ -47,7 +47,8 @@ TEST(DecodeLinstorCluster, ReadsReplicationTls) {
 
 // One wrong field must not hide the others, and unknown ones (of a newer version) are no error.
 TEST(DecodeLinstorCluster, ErrorsHavePathsAndTheRestIsRead) {
-  const Json object = Json::parse(R"({"spec": {"repository": 5, "future": true, "nodeSelector": {"a": 1, "b": "c"},
+  const Json object =
+      Json::parse(R"({"spec": {"repository": 5, "future": true, "nodeSelector": {"a": 1, "b": "c"},
     "patches": [{"patch": "x", "options": {"old": true}}, {"patch": ""}, 7],
     "replicationTLS": {"migration": {"policy": "Sometimes", "suspendTimeout": "soon", "maxParallelPerNode": 0}}}})");
   const auto decoded = DecodeLinstorCluster(object);
@@ -83,7 +84,8 @@ TEST(LinstorSatellite, RoundTrip) {
 
 // `{}` and absent differ: TLS with default names, or no TLS.
 TEST(LinstorSatellite, EmptyTlsBlockSurvives) {
-  const auto decoded = DecodeLinstorSatellite(Json::parse(R"({"spec": {"clusterRef": {"name": "c"}, "internalTLS": null}})"));
+  const auto decoded = DecodeLinstorSatellite(
+      Json::parse(R"({"spec": {"clusterRef": {"name": "c"}, "internalTLS": null}})"));
   EXPECT_FALSE(decoded.value.internal_tls.has_value());
   EXPECT_FALSE(ToJson(decoded.value).contains("internalTLS"));
 }

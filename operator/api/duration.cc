@@ -20,7 +20,9 @@ constexpr std::array<std::pair<std::string_view, double>, 8> kUnits{{
     {"h", 3600e9},
 }};
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDigit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 /// Reads "12" or "1.5" at the start of `text`; nullopt when there is no digit.
 std::optional<double> TakeNumber(std::string_view* text) {
@@ -91,7 +93,8 @@ std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
 std::string FormatDuration(std::chrono::nanoseconds duration) {
   using std::chrono::duration_cast;
   std::string result = duration.count() < 0 ? "-" : "";
-  auto left = duration_cast<std::chrono::milliseconds>(duration < duration.zero() ? -duration : duration);
+  auto left =
+      duration_cast<std::chrono::milliseconds>(duration < duration.zero() ? -duration : duration);
   const auto take = [&](std::chrono::milliseconds unit, std::string_view name) {
     if (left >= unit) {
       result += std::to_string(left / unit);

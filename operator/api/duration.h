@@ -1,6 +1,7 @@
 #pragma once
 
-/// Durations as Kubernetes writes them in objects (the syntax of Go's time.ParseDuration): "10s", "1m30s", "0".
+/// Durations as Kubernetes writes them in objects (the syntax of Go's time.ParseDuration): "10s",
+/// "1m30s", "0".
 
 #include <chrono>
 #include <optional>

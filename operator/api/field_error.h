@@ -28,8 +28,9 @@ inline std::string JoinErrors(const FieldErrors& errors) {
   return result;
 }
 
-/// A value together with what could not be read of it. The value is always usable: fields that could
-/// not be read have their defaults, so that one bad field does not hide the rest of an object.
+/// A value together with what could not be read of it. The value is always usable: fields that
+/// could not be read have their defaults, so that one bad field does not hide the rest of an
+/// object.
 template <typename T>
 struct Decoded {
   T value{};

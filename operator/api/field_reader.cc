@@ -152,7 +152,8 @@ std::vector<FieldReader> FieldReader::Children(std::string_view key) const {
   return result;
 }
 
-std::string FieldReader::OneOf(std::string_view key, std::vector<std::string_view> allowed,
+std::string FieldReader::OneOf(std::string_view key,
+                               std::vector<std::string_view> allowed,
                                std::string fallback) const {
   const std::optional<std::string> text = OptionalString(key);
   if (!text) {

@@ -5,9 +5,10 @@
 ///   FieldReader spec(json, "spec", &errors);
 ///   const std::string repository = spec.String("repository");
 ///
-/// A missing or null field reads as its fallback; a field of the wrong type too, and adds one FieldError.
-/// Unknown fields are ignored, so that objects written by a newer version can be read.
-/// Thread safety: none; a reader lives on the stack of one decoder and keeps references to its arguments.
+/// A missing or null field reads as its fallback; a field of the wrong type too, and adds one
+/// FieldError. Unknown fields are ignored, so that objects written by a newer version can be read.
+/// Thread safety: none; a reader lives on the stack of one decoder and keeps references to its
+/// arguments.
 
 #include <chrono>
 #include <cstdint>
@@ -46,7 +47,8 @@ class FieldReader {
   const Json* Raw(std::string_view key) const;
 
   /// The string at `key` must be one of `allowed`, else the fallback and an error.
-  std::string OneOf(std::string_view key, std::vector<std::string_view> allowed,
+  std::string OneOf(std::string_view key,
+                    std::vector<std::string_view> allowed,
                     std::string fallback) const;
 
   void AddError(std::string_view key, std::string message) const;

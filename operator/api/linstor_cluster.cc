@@ -113,7 +113,8 @@ Json ToJson(const LinstorClusterStatus& status) {
     result["satellites"] = std::to_string(*status.running_satellites) + "/" +
                            std::to_string(*status.scheduled_satellites);
   }
-  if (std::string capacity = FormatCapacity(status.total_capacity_bytes, status.free_capacity_bytes);
+  if (std::string capacity =
+          FormatCapacity(status.total_capacity_bytes, status.free_capacity_bytes);
       !capacity.empty()) {
     result["capacity"] = std::move(capacity);
   }

@@ -1,7 +1,7 @@
 #pragma once
 
-/// LinstorCluster: the storage cluster as a whole. Fields and defaults are those of the Piraeus Operator
-/// v2.11, plus replicationTLS.
+/// LinstorCluster: the storage cluster as a whole. Fields and defaults are those of the Piraeus
+/// Operator v2.11, plus replicationTLS.
 
 #include <cstdint>
 #include <map>
@@ -38,7 +38,8 @@ struct ApiTls {
 
 struct LinstorClusterSpec {
   std::string repository{};  ///< prefix of every image; "": that of each image document
-  std::optional<std::string> external_controller_url{};  ///< one URL, or several separated by commas
+  std::optional<std::string>
+      external_controller_url{};  ///< one URL, or several separated by commas
   std::map<std::string, std::string> node_selector{};
   std::optional<NodeSelector> node_affinity{};
   std::vector<Toleration> tolerations{};
@@ -73,12 +74,12 @@ struct LinstorClusterStatus {
   std::optional<ReplicationTlsStatus> replication_tls{};
 };
 
-/// The `status` object. `satellites` ("2/3") and `capacity` ("1/10GiB") are derived, absent numbers are left
-/// out.
+/// The `status` object. `satellites` ("2/3") and `capacity` ("1/10GiB") are derived, absent numbers
+/// are left out.
 Json ToJson(const LinstorClusterStatus& status);
 
-/// Text of the capacity column, "<used>/<total>GiB"; "" when unknown. Rounding and text are those of the
-/// Piraeus Operator v2.11, because dashboards parse them: units of 10^9 bytes, rounded up.
+/// Text of the capacity column, "<used>/<total>GiB"; "" when unknown. Rounding and text are those
+/// of the Piraeus Operator v2.11, because dashboards parse them: units of 10^9 bytes, rounded up.
 std::string FormatCapacity(std::optional<std::int64_t> total, std::optional<std::int64_t> free);
 
 }  // namespace breakwater::api

@@ -17,9 +17,9 @@ constexpr std::array<std::pair<NodeConnectionOp, std::string_view>, 6> kOps{{
 
 /// An unknown operator is an error and breaks the term: guessing could connect the wrong nodes.
 std::optional<NodeConnectionMatch> ReadMatch(const FieldReader& reader) {
-  const std::string text = reader.OneOf(
-      "op", {"Exists", "DoesNotExist", "In", "NotIn", "Same", "NotSame"},
-      reader.Raw("op") == nullptr ? "Exists" : "");
+  const std::string text =
+      reader.OneOf("op", {"Exists", "DoesNotExist", "In", "NotIn", "Same", "NotSame"},
+                   reader.Raw("op") == nullptr ? "Exists" : "");
   for (const auto& [op, name] : kOps) {
     if (text == name) {
       return NodeConnectionMatch{reader.String("key"), op, reader.Strings("values")};

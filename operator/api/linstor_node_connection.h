@@ -29,7 +29,7 @@ struct NodeConnectionTerm {
 /// A network path: the named interface on both nodes.
 struct NodeConnectionPath {
   std::string name{};
-  std::string interface{};
+  std::string interface {};
 };
 
 struct LinstorNodeConnectionSpec {

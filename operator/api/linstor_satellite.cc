@@ -71,9 +71,11 @@ std::optional<EvacuationStrategy> ReadEvacuationStrategy(const FieldReader& pare
   }
   EvacuationStrategy strategy;
   strategy.attached_volume_reattach_timeout =
-      reader->Duration("attachedVolumeReattachTimeout").value_or(strategy.attached_volume_reattach_timeout);
+      reader->Duration("attachedVolumeReattachTimeout")
+          .value_or(strategy.attached_volume_reattach_timeout);
   strategy.unattached_volume_attach_timeout =
-      reader->Duration("unattachedVolumeAttachTimeout").value_or(strategy.unattached_volume_attach_timeout);
+      reader->Duration("unattachedVolumeAttachTimeout")
+          .value_or(strategy.unattached_volume_attach_timeout);
   return strategy;
 }
 
@@ -148,7 +150,8 @@ Json ToJson(const LinstorSatelliteStatus& status) {
   put("freeCapacityBytes", status.free_capacity_bytes);
   put("numberOfVolumes", status.number_of_volumes);
   put("numberOfSnapshots", status.number_of_snapshots);
-  if (std::string capacity = FormatCapacity(status.total_capacity_bytes, status.free_capacity_bytes);
+  if (std::string capacity =
+          FormatCapacity(status.total_capacity_bytes, status.free_capacity_bytes);
       !capacity.empty()) {
     result["capacity"] = std::move(capacity);
   }

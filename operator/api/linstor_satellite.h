@@ -1,7 +1,7 @@
 #pragma once
 
-/// LinstorSatellite: one node of the storage cluster. Written by the operator from the LinstorCluster
-/// and the LinstorSatelliteConfigurations that match the node of the same name.
+/// LinstorSatellite: one node of the storage cluster. Written by the operator from the
+/// LinstorCluster and the LinstorSatelliteConfigurations that match the node of the same name.
 
 #include <chrono>
 #include <cstdint>
@@ -57,7 +57,8 @@ struct LinstorSatelliteSpec {
 };
 
 Decoded<LinstorSatelliteSpec> DecodeLinstorSatellite(const Json& object);
-/// The `spec` object for server-side apply: absent blocks are left out, `internalTLS: {}` stays `{}`.
+/// The `spec` object for server-side apply: absent blocks are left out, `internalTLS: {}` stays
+/// `{}`.
 Json ToJson(const LinstorSatelliteSpec& spec);
 
 struct LinstorSatelliteStatus {

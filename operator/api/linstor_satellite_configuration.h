@@ -1,7 +1,7 @@
 #pragma once
 
-/// LinstorSatelliteConfiguration: settings for all nodes that it matches. Several configurations that
-/// match one node are merged in the order of their names: core/satellite/merge.h.
+/// LinstorSatelliteConfiguration: settings for all nodes that it matches. Several configurations
+/// that match one node are merged in the order of their names: core/satellite/merge.h.
 
 #include <cstdint>
 #include <map>

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Object: any Kubernetes object as JSON, with its metadata at hand. Missing or malformed fields read
-/// as empty, so that one bad object never stops a watch.
+/// Object: any Kubernetes object as JSON, with its metadata at hand. Missing or malformed fields
+/// read as empty, so that one bad object never stops a watch.
 
 #include <cstdint>
 #include <map>
@@ -42,14 +42,23 @@ class Object {
   const Json& raw() const { return raw_; }
 
   std::string name() const { return Meta("name"); }
+
   std::string ns() const { return Meta("namespace"); }
+
   std::string uid() const { return Meta("uid"); }
+
   std::string resource_version() const { return Meta("resourceVersion"); }
+
   std::int64_t generation() const;
+
   bool deleting() const { return !Meta("deletionTimestamp").empty(); }
+
   ObjectKey key() const { return {ns(), name()}; }
+
   std::map<std::string, std::string> labels() const { return StringMap("labels"); }
+
   std::map<std::string, std::string> annotations() const { return StringMap("annotations"); }
+
   std::string label(std::string_view key) const;
   std::string annotation(std::string_view key) const;
   std::vector<std::string> finalizers() const;

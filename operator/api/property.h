@@ -21,7 +21,8 @@ struct Property {
 /// expandFrom: one property per matching label or annotation, or all of them joined into one value.
 struct PropertyExpansion {
   std::string node_field_ref{};
-  std::string name_template{};   ///< not empty: one property per match; `$1` is the key, `$2` the value
+  std::string
+      name_template{};  ///< not empty: one property per match; `$1` is the key, `$2` the value
   std::string value_template{};
   std::string delimiter{};
 
@@ -39,7 +40,8 @@ struct LinstorNodeProperty {
   bool operator==(const LinstorNodeProperty&) const = default;
 };
 
-std::vector<Property> ReadProperties(const FieldReader& parent, std::string_view key = "properties");
+std::vector<Property> ReadProperties(const FieldReader& parent,
+                                     std::string_view key = "properties");
 std::vector<LinstorNodeProperty> ReadNodeProperties(const FieldReader& parent,
                                                     std::string_view key = "properties");
 Json ToJson(const LinstorNodeProperty& property);

@@ -45,7 +45,8 @@ MigrationSettings ReadMigration(const FieldReader& reader) {
   settings.policy = policy == "Manual"   ? MigrationPolicy::kManual
                     : policy == "Paused" ? MigrationPolicy::kPaused
                                          : MigrationPolicy::kAutomatic;
-  const std::string strategy = reader.OneOf("strategy", {"Auto", "PairByPair", "SuspendIO"}, "Auto");
+  const std::string strategy =
+      reader.OneOf("strategy", {"Auto", "PairByPair", "SuspendIO"}, "Auto");
   settings.strategy = strategy == "PairByPair"  ? MigrationStrategy::kPairByPair
                       : strategy == "SuspendIO" ? MigrationStrategy::kSuspendIo
                                                 : MigrationStrategy::kAuto;
@@ -164,13 +165,13 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
   if (std::string phase = StringAt(json, "phase"); !phase.empty()) {
     status.phase = std::move(phase);
   }
-  status.connections = {CountAt(json, {"connections", "total"}),
-                        CountAt(json, {"connections", "encrypted"}),
-                        CountAt(json, {"connections", "plaintext"}),
-                        CountAt(json, {"connections", "unknown"})};
-  status.resources = {CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
-                      CountAt(json, {"resources", "migrating"}),
-                      CountAt(json, {"resources", "pending"}), CountAt(json, {"resources", "failed"})};
+  status.connections = {
+      CountAt(json, {"connections", "total"}), CountAt(json, {"connections", "encrypted"}),
+      CountAt(json, {"connections", "plaintext"}), CountAt(json, {"connections", "unknown"})};
+  status.resources = {
+      CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
+      CountAt(json, {"resources", "migrating"}), CountAt(json, {"resources", "pending"}),
+      CountAt(json, {"resources", "failed"})};
   if (const Json* list = FindMember(json, "inFlight"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
       status.in_flight.push_back({StringAt(item, "resource"), StringAt(item, "strategy"),

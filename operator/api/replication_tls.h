@@ -1,7 +1,8 @@
 #pragma once
 
-/// spec.replicationTLS and status.replicationTLS of a LinstorCluster: this project's extension of the
-/// API of the Piraeus Operator. All of it is optional, the defaults are those of an object without it.
+/// spec.replicationTLS and status.replicationTLS of a LinstorCluster: this project's extension of
+/// the API of the Piraeus Operator. All of it is optional, the defaults are those of an object
+/// without it.
 
 #include <chrono>
 #include <cstdint>
@@ -26,10 +27,11 @@ enum class MigrationStrategy { kAuto, kPairByPair, kSuspendIo };
 
 struct ReplicationCertificates {
   CertificateMode mode = CertificateMode::kInternalTls;
-  std::optional<IssuerReference> issuer_ref{};         ///< CertManager
-  std::string secret_name_template{};                  ///< Secret: "$NODE" is replaced by the node's name
-  std::string ca_secret_name{};                        ///< Managed: secret of the authority
-  std::optional<std::chrono::nanoseconds> duration{};  ///< Managed, CertManager: life of a certificate
+  std::optional<IssuerReference> issuer_ref{};  ///< CertManager
+  std::string secret_name_template{};           ///< Secret: "$NODE" is replaced by the node's name
+  std::string ca_secret_name{};                 ///< Managed: secret of the authority
+  std::optional<std::chrono::nanoseconds>
+      duration{};  ///< Managed, CertManager: life of a certificate
   std::optional<std::chrono::nanoseconds> renew_before{};
 };
 
@@ -75,7 +77,8 @@ struct ResourceCounts {
   bool operator==(const ResourceCounts&) const = default;
 };
 
-/// One line of the journal: written before the step is done, so that the next leader knows where to go on.
+/// One line of the journal: written before the step is done, so that the next leader knows where to
+/// go on.
 struct InFlightMigration {
   std::string resource{};
   std::string strategy{};

@@ -5,12 +5,26 @@
 namespace breakwater::api {
 
 const ResourceInfo* FindResource(std::string_view group, std::string_view kind) {
-  static const std::array<const ResourceInfo*, 20> kAll{
-      &kLinstorCluster, &kLinstorSatelliteConfiguration, &kLinstorSatellite, &kLinstorNodeConnection,
-      &kNode,           &kPod,                           &kSecret,           &kConfigMap,
-      &kService,        &kServiceAccount,                &kDeployment,       &kDaemonSet,
-      &kRole,           &kRoleBinding,                   &kClusterRole,      &kClusterRoleBinding,
-      &kLease,          &kEvent,                         &kEndpointSlice,    &kCertificate};
+  static const std::array<const ResourceInfo*, 20> kAll{&kLinstorCluster,
+                                                        &kLinstorSatelliteConfiguration,
+                                                        &kLinstorSatellite,
+                                                        &kLinstorNodeConnection,
+                                                        &kNode,
+                                                        &kPod,
+                                                        &kSecret,
+                                                        &kConfigMap,
+                                                        &kService,
+                                                        &kServiceAccount,
+                                                        &kDeployment,
+                                                        &kDaemonSet,
+                                                        &kRole,
+                                                        &kRoleBinding,
+                                                        &kClusterRole,
+                                                        &kClusterRoleBinding,
+                                                        &kLease,
+                                                        &kEvent,
+                                                        &kEndpointSlice,
+                                                        &kCertificate};
   for (const ResourceInfo* info : kAll) {
     if (info->group == group && info->kind == kind) {
       return info;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// How the kinds that the operator watches or writes are addressed, and the names that are part of the
-/// API of the Piraeus Operator v2 and therefore kept: users and other tools look for them.
+/// How the kinds that the operator watches or writes are addressed, and the names that are part of
+/// the API of the Piraeus Operator v2 and therefore kept: users and other tools look for them.
 
 #include <string_view>
 
@@ -11,12 +11,14 @@ namespace breakwater::api {
 
 inline constexpr std::string_view kPiraeusGroup = "piraeus.io";
 
-inline const ResourceInfo kLinstorCluster{"piraeus.io", "v1", "LinstorCluster", "linstorclusters", false};
+inline const ResourceInfo kLinstorCluster{"piraeus.io", "v1", "LinstorCluster", "linstorclusters",
+                                          false};
 inline const ResourceInfo kLinstorSatelliteConfiguration{
     "piraeus.io", "v1", "LinstorSatelliteConfiguration", "linstorsatelliteconfigurations", false};
-inline const ResourceInfo kLinstorSatellite{"piraeus.io", "v1", "LinstorSatellite", "linstorsatellites", false};
-inline const ResourceInfo kLinstorNodeConnection{
-    "piraeus.io", "v1", "LinstorNodeConnection", "linstornodeconnections", false};
+inline const ResourceInfo kLinstorSatellite{"piraeus.io", "v1", "LinstorSatellite",
+                                            "linstorsatellites", false};
+inline const ResourceInfo kLinstorNodeConnection{"piraeus.io", "v1", "LinstorNodeConnection",
+                                                 "linstornodeconnections", false};
 
 inline const ResourceInfo kNode{"", "v1", "Node", "nodes", false};
 inline const ResourceInfo kPod{"", "v1", "Pod", "pods", true};
@@ -27,14 +29,18 @@ inline const ResourceInfo kServiceAccount{"", "v1", "ServiceAccount", "serviceac
 inline const ResourceInfo kDeployment{"apps", "v1", "Deployment", "deployments", true};
 inline const ResourceInfo kDaemonSet{"apps", "v1", "DaemonSet", "daemonsets", true};
 inline const ResourceInfo kRole{"rbac.authorization.k8s.io", "v1", "Role", "roles", true};
-inline const ResourceInfo kRoleBinding{"rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true};
-inline const ResourceInfo kClusterRole{"rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false};
-inline const ResourceInfo kClusterRoleBinding{
-    "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false};
+inline const ResourceInfo kRoleBinding{"rbac.authorization.k8s.io", "v1", "RoleBinding",
+                                       "rolebindings", true};
+inline const ResourceInfo kClusterRole{"rbac.authorization.k8s.io", "v1", "ClusterRole",
+                                       "clusterroles", false};
+inline const ResourceInfo kClusterRoleBinding{"rbac.authorization.k8s.io", "v1",
+                                              "ClusterRoleBinding", "clusterrolebindings", false};
 inline const ResourceInfo kLease{"coordination.k8s.io", "v1", "Lease", "leases", true};
 inline const ResourceInfo kEvent{"events.k8s.io", "v1", "Event", "events", true};
-inline const ResourceInfo kEndpointSlice{"discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true};
-inline const ResourceInfo kCertificate{"cert-manager.io", "v1", "Certificate", "certificates", true};
+inline const ResourceInfo kEndpointSlice{"discovery.k8s.io", "v1", "EndpointSlice",
+                                         "endpointslices", true};
+inline const ResourceInfo kCertificate{"cert-manager.io", "v1", "Certificate", "certificates",
+                                       true};
 
 /// Server-side apply: the Piraeus Operator's own name, so that fields which it set and which are no
 /// longer wanted disappear when the operators are exchanged.
@@ -48,13 +54,15 @@ inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-b
 /// On satellite pods: the uid of the LinstorSatellite.
 inline constexpr std::string_view kLabelSatellite = "piraeus.io/linstor-satellite";
 /// On LinstorSatellites: the names of the merged configurations.
-inline constexpr std::string_view kAnnotationAppliedConfigurations = "piraeus.io/applied-configurations";
+inline constexpr std::string_view kAnnotationAppliedConfigurations =
+    "piraeus.io/applied-configurations";
 
 /// LINSTOR properties that mark what the operator wrote.
 inline constexpr std::string_view kPropertyManagedBy = "Aux/piraeus.io/managed-by";
 inline constexpr std::string_view kPropertyManagedByValue = "piraeus-operator";
 inline constexpr std::string_view kPropertyLastApplied = "Aux/piraeus.io/last-applied";
-inline constexpr std::string_view kPropertyConfiguredInterfaces = "Aux/piraeus.io/configured-interfaces";
+inline constexpr std::string_view kPropertyConfiguredInterfaces =
+    "Aux/piraeus.io/configured-interfaces";
 
 /// The kind by name of those above; null when it is not one of them.
 const ResourceInfo* FindResource(std::string_view group, std::string_view kind);

@@ -5,12 +5,14 @@
 namespace breakwater::api {
 namespace {
 
-std::vector<NodeSelectorRequirement> ReadRequirements(const FieldReader& term, std::string_view key) {
+std::vector<NodeSelectorRequirement> ReadRequirements(const FieldReader& term,
+                                                      std::string_view key) {
   std::vector<NodeSelectorRequirement> result;
   for (const FieldReader& item : term.Children(key)) {
-    result.push_back({item.String("key"),
-                      item.OneOf("operator", {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"}, ""),
-                      item.Strings("values")});
+    result.push_back(
+        {item.String("key"),
+         item.OneOf("operator", {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"}, ""),
+         item.Strings("values")});
   }
   return result;
 }
@@ -47,7 +49,8 @@ std::vector<Taint> TaintsOf(const Object& node) {
   const Json* list = FindPath(node.raw(), {"spec", "taints"});
   if (list != nullptr && list->is_array()) {
     for (const Json& taint : *list) {
-      result.push_back({StringAt(taint, "key"), StringAt(taint, "value"), StringAt(taint, "effect")});
+      result.push_back(
+          {StringAt(taint, "key"), StringAt(taint, "value"), StringAt(taint, "effect")});
     }
   }
   return result;

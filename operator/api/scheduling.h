@@ -1,6 +1,7 @@
 #pragma once
 
-/// Node selectors, taints and tolerations: the part of the core API that decides which nodes get satellites.
+/// Node selectors, taints and tolerations: the part of the core API that decides which nodes get
+/// satellites.
 
 #include <optional>
 #include <string>
@@ -21,17 +22,18 @@ struct NodeSelectorTerm {
   std::vector<NodeSelectorRequirement> match_fields{};       ///< metadata.name only
 };
 
-/// Terms are ORed, the requirements of one term are ANDed; a term without requirements matches nothing.
+/// Terms are ORed, the requirements of one term are ANDed; a term without requirements matches
+/// nothing.
 struct NodeSelector {
   std::vector<NodeSelectorTerm> terms{};
   Json raw{};  ///< as the user wrote it, to be put into pod specs unchanged
 };
 
 struct Toleration {
-  std::string key{};       ///< "" with Exists: every taint
+  std::string key{};  ///< "" with Exists: every taint
   std::string op = "Equal";
   std::string value{};
-  std::string effect{};    ///< "": every effect
+  std::string effect{};  ///< "": every effect
 };
 
 struct Taint {

@@ -41,8 +41,9 @@ void ReadType(const FieldReader& item, StoragePool* pool) {
   }
   if (count != 1) {
     pool->type = StoragePoolType::kNone;
-    item.AddError("", "must have exactly one type: lvmPool, lvmThinPool, filePool, fileThinPool, "
-                      "zfsPool or zfsThinPool");
+    item.AddError("",
+                  "must have exactly one type: lvmPool, lvmThinPool, filePool, fileThinPool, "
+                  "zfsPool or zfsThinPool");
   }
 }
 
@@ -84,7 +85,9 @@ std::string_view StoragePool::ProviderKind() const {
   return {};
 }
 
-std::string StoragePool::ThinPoolOrDefault() const { return thin_pool.empty() ? name : thin_pool; }
+std::string StoragePool::ThinPoolOrDefault() const {
+  return thin_pool.empty() ? name : thin_pool;
+}
 
 std::string StoragePool::VolumeGroupOrDefault() const {
   if (!volume_group.empty()) {

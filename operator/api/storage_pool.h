@@ -44,7 +44,10 @@ struct StoragePool {
   std::string ThinPoolOrDefault() const;
   /// Directory of a file pool, by default /var/lib/linstor-pools/<name>.
   std::string DirectoryOrDefault() const;
-  bool is_file() const { return type == StoragePoolType::kFile || type == StoragePoolType::kFileThin; }
+
+  bool is_file() const {
+    return type == StoragePoolType::kFile || type == StoragePoolType::kFileThin;
+  }
 };
 
 std::vector<StoragePool> ReadStoragePools(const FieldReader& parent,

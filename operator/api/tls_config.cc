@@ -24,12 +24,14 @@ std::optional<CaReference> ReadCaReference(const FieldReader& parent, std::strin
   return reference;
 }
 
-std::optional<IssuerReference> ReadIssuerReference(const FieldReader& parent, std::string_view key) {
+std::optional<IssuerReference> ReadIssuerReference(const FieldReader& parent,
+                                                   std::string_view key) {
   const auto reader = parent.Child(key);
   if (!reader) {
     return std::nullopt;
   }
-  IssuerReference reference{reader->String("name"), reader->String("kind"), reader->String("group")};
+  IssuerReference reference{reader->String("name"), reader->String("kind"),
+                            reader->String("group")};
   if (reference.name.empty()) {
     reader->AddError("name", "must name an Issuer or ClusterIssuer");
     return std::nullopt;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// TLS blocks of the custom resources. `{}` is not the same as absent: it means "TLS with the default
-/// secret names and no cert-manager", hence std::optional around each of them.
+/// TLS blocks of the custom resources. `{}` is not the same as absent: it means "TLS with the
+/// default secret names and no cert-manager", hence std::optional around each of them.
 
 #include <optional>
 #include <string>

@@ -16,13 +16,18 @@ using api::StoragePoolType;
 /// Checks of one pool; collects errors under its path.
 class PoolChecker {
  public:
-  PoolChecker(std::string path, const StoragePool& pool, const StoragePool* old, ValidationResult* result)
+  PoolChecker(std::string path,
+              const StoragePool& pool,
+              const StoragePool* old,
+              ValidationResult* result)
       : path_(std::move(path)), pool_(pool), old_(old), result_(result) {}
 
   void Check(std::set<std::string>* devices) {
     static const re2::RE2 kName("[A-Za-z0-9][A-Za-z0-9_-]{1,46}[A-Za-z0-9]");
     if (!re2::RE2::FullMatch(pool_.name, kName)) {
-      Fail("name", "must have 3 to 48 letters, digits, '_' or '-', and start and end with a letter or digit");
+      Fail("name",
+           "must have 3 to 48 letters, digits, '_' or '-', and start and end with a letter or "
+           "digit");
     }
     if (pool_.type == StoragePoolType::kNone) {
       Fail("", "must have exactly one type, such as lvmThinPool");
@@ -87,7 +92,8 @@ class PoolChecker {
       return;
     }
     if (old_->BackingName() != pool_.BackingName()) {
-      Fail(field, "cannot be changed from \"" + old_->BackingName() + "\" to \"" + pool_.BackingName() + "\"");
+      Fail(field, "cannot be changed from \"" + old_->BackingName() + "\" to \"" +
+                      pool_.BackingName() + "\"");
     }
     if (old_->host_devices != pool_.host_devices) {
       Fail("source", "cannot be changed");
@@ -127,8 +133,10 @@ const StoragePool* FindPool(const std::vector<StoragePool>& pools, const std::st
 
 }  // namespace
 
-void CheckStoragePools(const std::string& path, const std::vector<StoragePool>& pools,
-                       const std::vector<StoragePool>& old_pools, ValidationResult* result) {
+void CheckStoragePools(const std::string& path,
+                       const std::vector<StoragePool>& pools,
+                       const std::vector<StoragePool>& old_pools,
+                       ValidationResult* result) {
   std::set<std::string> devices;
   std::set<std::string> names;
   for (std::size_t i = 0; i < pools.size(); ++i) {
@@ -163,9 +171,11 @@ void CheckNodeProperties(const std::string& path,
           !problem.empty()) {
         result->errors.push_back({where + ".expandFrom.nodeFieldRef", std::move(problem)});
       }
-      if (!property.expand_from->name_template.empty() && !property.expand_from->delimiter.empty()) {
+      if (!property.expand_from->name_template.empty() &&
+          !property.expand_from->delimiter.empty()) {
         result->errors.push_back(
-            {where + ".expandFrom", "nameTemplate makes several properties: it has no use for a delimiter"});
+            {where + ".expandFrom",
+             "nameTemplate makes several properties: it has no use for a delimiter"});
       }
     }
   }

@@ -11,8 +11,10 @@
 namespace breakwater::core {
 
 /// @param old_pools those of the same object before the change; empty on creation
-void CheckStoragePools(const std::string& path, const std::vector<api::StoragePool>& pools,
-                       const std::vector<api::StoragePool>& old_pools, ValidationResult* result);
+void CheckStoragePools(const std::string& path,
+                       const std::vector<api::StoragePool>& pools,
+                       const std::vector<api::StoragePool>& old_pools,
+                       ValidationResult* result);
 
 /// Sources and field paths of properties.
 void CheckNodeProperties(const std::string& path,

@@ -17,7 +17,8 @@ bool ValidLabelKey(const std::string& key) {
   return re2::RE2::FullMatch(key, kKey);
 }
 
-void CheckNodeSelector(const std::string& path, const std::map<std::string, std::string>& selector,
+void CheckNodeSelector(const std::string& path,
+                       const std::map<std::string, std::string>& selector,
                        ValidationResult* result) {
   static const re2::RE2 kValue(R"(([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?)");
   for (const auto& [key, value] : selector) {
@@ -30,7 +31,8 @@ void CheckNodeSelector(const std::string& path, const std::map<std::string, std:
   }
 }
 
-void CheckNodeAffinity(const std::string& path, const std::optional<api::NodeSelector>& affinity,
+void CheckNodeAffinity(const std::string& path,
+                       const std::optional<api::NodeSelector>& affinity,
                        ValidationResult* result) {
   if (!affinity) {
     return;
@@ -45,7 +47,8 @@ void CheckNodeAffinity(const std::string& path, const std::optional<api::NodeSel
         result->errors.push_back({where + ".matchFields", "only metadata.name can be matched"});
       }
     }
-    for (const auto* list : {&affinity->terms[i].match_expressions, &affinity->terms[i].match_fields}) {
+    for (const auto* list :
+         {&affinity->terms[i].match_expressions, &affinity->terms[i].match_fields}) {
       for (const api::NodeSelectorRequirement& requirement : *list) {
         const bool needs_values = requirement.op == "In" || requirement.op == "NotIn";
         if (needs_values && requirement.values.empty()) {
@@ -56,7 +59,9 @@ void CheckNodeAffinity(const std::string& path, const std::optional<api::NodeSel
   }
 }
 
-void CheckPatches(const std::string& path, const std::vector<api::Patch>& patches, bool satellite,
+void CheckPatches(const std::string& path,
+                  const std::vector<api::Patch>& patches,
+                  bool satellite,
                   ValidationResult* result) {
   for (std::size_t i = 0; i < patches.size(); ++i) {
     const std::string where = path + "[" + std::to_string(i) + "]";
@@ -71,15 +76,19 @@ void CheckPatches(const std::string& path, const std::vector<api::Patch>& patche
       }
     }
     if (satellite && IsBarePodPatch(*parsed)) {
-      result->warnings.push_back(where +
-                                 ": satellites are DaemonSets; patch DaemonSet linstor-satellite instead of "
-                                 "Pod satellite");
+      result->warnings.push_back(
+          where +
+          ": satellites are DaemonSets; patch DaemonSet linstor-satellite instead of "
+          "Pod satellite");
     }
   }
 }
 
-/// Not the whole pod schema: what the API server would refuse anyway, it refuses when the workload is applied.
-void CheckPodTemplate(const std::string& path, const api::Json& pod_template, ValidationResult* result) {
+/// Not the whole pod schema: what the API server would refuse anyway, it refuses when the workload
+/// is applied.
+void CheckPodTemplate(const std::string& path,
+                      const api::Json& pod_template,
+                      ValidationResult* result) {
   if (!pod_template.is_object()) {
     return;
   }
@@ -109,19 +118,23 @@ void CheckPodTemplate(const std::string& path, const api::Json& pod_template, Va
   }
 }
 
-void CheckUrl(const std::string& path, const std::optional<std::string>& urls, ValidationResult* result) {
+void CheckUrl(const std::string& path,
+              const std::optional<std::string>& urls,
+              ValidationResult* result) {
   if (!urls) {
     return;
   }
-  static const re2::RE2 kUrl(R"((?:(?:https?|linstor(?:\+https?|\+ssl)?)://)?[A-Za-z0-9_.-]+(?::\d{1,5})?/?|)"
-                             R"((?:https?|linstor(?:\+https?|\+ssl)?)://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?/?)");
+  static const re2::RE2 kUrl(
+      R"((?:(?:https?|linstor(?:\+https?|\+ssl)?)://)?[A-Za-z0-9_.-]+(?::\d{1,5})?/?|)"
+      R"((?:https?|linstor(?:\+https?|\+ssl)?)://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?/?)");
   std::size_t start = 0;
   while (start <= urls->size()) {
     const std::size_t end = std::min(urls->find(',', start), urls->size());
     std::string url = urls->substr(start, end - start);
     url.erase(0, url.find_first_not_of(' '));
     if (!re2::RE2::FullMatch(url, kUrl)) {
-      result->errors.push_back({path, "\"" + url + "\" is not a URL such as http://linstor.example.com:3370"});
+      result->errors.push_back(
+          {path, "\"" + url + "\" is not a URL such as http://linstor.example.com:3370"});
     }
     start = end + 1;
   }
@@ -145,14 +158,16 @@ ValidationResult ValidateCluster(const api::LinstorClusterSpec& spec,
       {"nfsServer", &spec.nfs_server},
   };
   for (const auto& [name, component] : components) {
-    CheckPodTemplate("spec." + std::string(name) + ".podTemplate", component->pod_template, &result);
+    CheckPodTemplate("spec." + std::string(name) + ".podTemplate", component->pod_template,
+                     &result);
   }
   const api::ReplicationCertificates& certificates = spec.replication_tls.certificates;
   if (certificates.mode == api::CertificateMode::kCertManager && !certificates.issuer_ref) {
     result.errors.push_back(
         {"spec.replicationTLS.certificates.issuerRef", "is needed with mode CertManager"});
   }
-  if (certificates.mode == api::CertificateMode::kUserSecret && certificates.secret_name_template.empty()) {
+  if (certificates.mode == api::CertificateMode::kUserSecret &&
+      certificates.secret_name_template.empty()) {
     result.errors.push_back(
         {"spec.replicationTLS.certificates.secretNameTemplate", "is needed with mode Secret"});
   }
@@ -180,7 +195,8 @@ ValidationResult ValidateSatellite(const api::LinstorSatelliteSpec& spec,
   if (spec.cluster_ref.name.empty()) {
     result.errors.push_back({"spec.clusterRef.name", "must name the LinstorCluster"});
   }
-  CheckUrl("spec.clusterRef.externalController.url", spec.cluster_ref.external_controller_url, &result);
+  CheckUrl("spec.clusterRef.externalController.url", spec.cluster_ref.external_controller_url,
+           &result);
   CheckPatches("spec.patches", spec.patches, true, &result);
   CheckNodeProperties("spec.properties", spec.properties, &result);
   CheckStoragePools("spec.storagePools", spec.storage_pools,
@@ -199,7 +215,8 @@ ValidationResult ValidateNodeConnection(const api::LinstorNodeConnectionSpec& sp
       const bool takes_values =
           match.op == api::NodeConnectionOp::kIn || match.op == api::NodeConnectionOp::kNotIn;
       if (!takes_values && !match.values.empty()) {
-        result.errors.push_back({path + ".values", "is not used by " + std::string(ToString(match.op))});
+        result.errors.push_back(
+            {path + ".values", "is not used by " + std::string(ToString(match.op))});
       }
       if (!ValidLabelKey(match.key)) {
         result.errors.push_back({path + ".key", "\"" + match.key + "\" is not a valid label key"});

@@ -1,10 +1,10 @@
 #pragma once
 
-/// Validators for the four kinds: what CEL rules in the CRDs cannot say or may not see (objects written
-/// while older CRDs were installed). The reconciler runs them always, a webhook may.
+/// Validators for the four kinds: what CEL rules in the CRDs cannot say or may not see (objects
+/// written while older CRDs were installed). The reconciler runs them always, a webhook may.
 ///
-/// Rules of the Piraeus Operator v2.11's webhooks, each applied to the whole object; errors carry the path
-/// of the field. All functions are pure.
+/// Rules of the Piraeus Operator v2.11's webhooks, each applied to the whole object; errors carry
+/// the path of the field. All functions are pure.
 
 #include <string>
 #include <vector>

@@ -11,7 +11,9 @@ namespace {
 using api::Json;
 using testing::HasSubstr;
 
-Json Spec(std::string_view text) { return {{"spec", ParseYaml(text).value().at(0)}}; }
+Json Spec(std::string_view text) {
+  return {{"spec", ParseYaml(text).value().at(0)}};
+}
 
 api::LinstorSatelliteConfigurationSpec Configuration(std::string_view text) {
   return api::DecodeLinstorSatelliteConfiguration(Spec(text)).value;
@@ -26,7 +28,8 @@ class ConfigurationRules : public testing::TestWithParam<Case> {};
 
 // Each line is an object that would otherwise fail later, on a node, where nobody looks.
 TEST_P(ConfigurationRules, AreChecked) {
-  const ValidationResult result = ValidateSatelliteConfiguration(Configuration(GetParam().spec), nullptr);
+  const ValidationResult result =
+      ValidateSatelliteConfiguration(Configuration(GetParam().spec), nullptr);
   if (GetParam().error[0] == '\0') {
     EXPECT_TRUE(result.ok()) << api::JoinErrors(result.errors);
     return;
@@ -36,34 +39,46 @@ TEST_P(ConfigurationRules, AreChecked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Table, ConfigurationRules,
+    Table,
+    ConfigurationRules,
     testing::Values(
         Case{"{}", ""},
         Case{"{nodeSelector: {'bad key': v}}", "not a valid label key"},
         Case{"{nodeSelector: {k: 'bad value'}}", "not a valid label value"},
         Case{"{nodeAffinity: {nodeSelectorTerms: []}}", "at least one term"},
         Case{"{patches: [{patch: 'nonsense'}]}", "spec.patches[0].patch"},
-        Case{"{patches: [{patch: '[{op: remove, path: /a}]', target: {name: '('}}]}", "not a regular expression"},
+        Case{"{patches: [{patch: '[{op: remove, path: /a}]', target: {name: '('}}]}",
+             "not a regular expression"},
         Case{"{podTemplate: {spec: {containers: [{image: x}]}}}", "must have a name"},
         Case{"{podTemplate: {Spec: {}}}", "only metadata and spec"},
         Case{"{properties: [{name: a}]}", "exactly one of"},
-        Case{"{properties: [{name: a, value: b, valueFrom: {nodeFieldRef: metadata.name}}]}", "exactly one of"},
-        Case{"{properties: [{name: a, valueFrom: {nodeFieldRef: metadata.labels}}]}", "use expandFrom"},
-        Case{"{properties: [{name: a, expandFrom: {nodeFieldRef: metadata.name}}]}", "use valueFrom"},
-        Case{"{properties: [{name: a, expandFrom: {nodeFieldRef: metadata.labels, nameTemplate: $1, delimiter: ','}}]}",
+        Case{"{properties: [{name: a, value: b, valueFrom: {nodeFieldRef: metadata.name}}]}",
+             "exactly one of"},
+        Case{"{properties: [{name: a, valueFrom: {nodeFieldRef: metadata.labels}}]}",
+             "use expandFrom"},
+        Case{"{properties: [{name: a, expandFrom: {nodeFieldRef: metadata.name}}]}",
+             "use valueFrom"},
+        Case{"{properties: [{name: a, expandFrom: {nodeFieldRef: metadata.labels, nameTemplate: "
+             "$1, delimiter: ','}}]}",
              "no use for a delimiter"},
-        Case{"{storagePools: [{name: thin-1, lvmThinPool: {volumeGroup: vg, thinPool: t}, source: {hostDevices: "
+        Case{"{storagePools: [{name: thin-1, lvmThinPool: {volumeGroup: vg, thinPool: t}, source: "
+             "{hostDevices: "
              "[/dev/sdb]}}]}",
              ""},
         Case{"{storagePools: [{name: -x-, lvmPool: {}}]}", "storagePools[0].name"},
         Case{"{storagePools: [{name: pool}]}", "exactly one type"},
         Case{"{storagePools: [{name: pool, lvmPool: {}, zfsPool: {}}]}", "exactly one type"},
-        Case{"{storagePools: [{name: pool, lvmPool: {volumeGroup: 'a b'}}]}", "lvmPool.volumeGroup"},
-        Case{"{storagePools: [{name: pool, filePool: {directory: relative}}]}", "filePool.directory"},
-        Case{"{storagePools: [{name: pool, filePool: {}, source: {hostDevices: [/dev/sdb]}}]}", "not possible"},
-        Case{"{storagePools: [{name: pool, lvmPool: {}, source: {hostDevices: [/dev/../etc]}}]}", "below /dev"},
+        Case{"{storagePools: [{name: pool, lvmPool: {volumeGroup: 'a b'}}]}",
+             "lvmPool.volumeGroup"},
+        Case{"{storagePools: [{name: pool, filePool: {directory: relative}}]}",
+             "filePool.directory"},
+        Case{"{storagePools: [{name: pool, filePool: {}, source: {hostDevices: [/dev/sdb]}}]}",
+             "not possible"},
+        Case{"{storagePools: [{name: pool, lvmPool: {}, source: {hostDevices: [/dev/../etc]}}]}",
+             "below /dev"},
         Case{"{storagePools: [{name: pool, lvmPool: {}, source: {}}]}", "at least one device"},
-        Case{"{storagePools: [{name: aaa, lvmPool: {}, source: {hostDevices: [/dev/sdb]}}, {name: bbb, zfsPool: {}, "
+        Case{"{storagePools: [{name: aaa, lvmPool: {}, source: {hostDevices: [/dev/sdb]}}, {name: "
+             "bbb, zfsPool: {}, "
              "source: {hostDevices: [/dev/sdb]}}]}",
              "used twice"}));
 
@@ -72,7 +87,8 @@ TEST(ValidateSatelliteConfiguration, PoolsCannotChange) {
   const auto old = Configuration("{storagePools: [{name: pool, lvmPool: {volumeGroup: vg}}]}");
   for (const char* changed : {"{storagePools: [{name: pool, lvmThinPool: {}}]}",
                               "{storagePools: [{name: pool, lvmPool: {volumeGroup: other}}]}",
-                              "{storagePools: [{name: pool, lvmPool: {volumeGroup: vg}, source: {hostDevices: [/dev/sdb]}}]}"}) {
+                              "{storagePools: [{name: pool, lvmPool: {volumeGroup: vg}, source: "
+                              "{hostDevices: [/dev/sdb]}}]}"}) {
     EXPECT_FALSE(ValidateSatelliteConfiguration(Configuration(changed), &old).ok()) << changed;
   }
   EXPECT_TRUE(ValidateSatelliteConfiguration(Configuration("{storagePools: []}"), &old).ok());
@@ -80,7 +96,9 @@ TEST(ValidateSatelliteConfiguration, PoolsCannotChange) {
 
 TEST(ValidateSatelliteConfiguration, WarnsAboutBarePodPatches) {
   const auto result = ValidateSatelliteConfiguration(
-      Configuration("{patches: [{target: {kind: Pod, name: satellite}, patch: '[{op: remove, path: /a}]'}]}"), nullptr);
+      Configuration(
+          "{patches: [{target: {kind: Pod, name: satellite}, patch: '[{op: remove, path: /a}]'}]}"),
+      nullptr);
   EXPECT_TRUE(result.ok());
   EXPECT_EQ(result.warnings.size(), 1U);
 }
@@ -90,7 +108,9 @@ TEST(ValidateCluster, Rules) {
     return ValidateCluster(api::DecodeLinstorCluster(Spec(text)).value, nullptr);
   };
   EXPECT_TRUE(check("{}").ok());
-  EXPECT_TRUE(check("{externalController: {url: 'http://a:3370,https://[fd00::1]:3371,linstor://b'}}").ok());
+  EXPECT_TRUE(
+      check("{externalController: {url: 'http://a:3370,https://[fd00::1]:3371,linstor://b'}}")
+          .ok());
   EXPECT_FALSE(check("{externalController: {url: 'http://a b'}}").ok());
   EXPECT_FALSE(check("{externalController: {url: 'a,,b'}}").ok());
   EXPECT_FALSE(check("{csiNode: {podTemplate: {spec: {volumes: {}}}}}").ok());

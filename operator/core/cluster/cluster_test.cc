@@ -26,7 +26,8 @@ api::NodeSelector Affinity(const Json& terms) {
 }
 
 bool MatchesOne(const char* op, const Json& values, const Json& labels) {
-  const Json term{{"matchExpressions", Json::array({{{"key", "k"}, {"operator", op}, {"values", values}}})}};
+  const Json term{
+      {"matchExpressions", Json::array({{{"key", "k"}, {"operator", op}, {"values", values}}})}};
   return MatchesAffinity(Affinity(Json::array({term})), *Node("n", labels));
 }
 
@@ -61,13 +62,16 @@ std::vector<std::string> Names(const std::vector<api::ObjectPtr>& nodes) {
   return names;
 }
 
-Json Taint(const char* key, const char* effect) { return Json::array({{{"key", key}, {"effect", effect}}}); }
+Json Taint(const char* key, const char* effect) {
+  return Json::array({{{"key", key}, {"effect", effect}}});
+}
 
 // A cordoned or drained node must keep its satellite: its disks still hold replicas.
 TEST(MatchNodes, TaintsKeepNewSatellitesAway) {
   const std::vector<api::ObjectPtr> nodes{
       Node("plain", Json::object()),
-      Node("control-plane", Json::object(), Taint("node-role.kubernetes.io/control-plane", "NoSchedule")),
+      Node("control-plane", Json::object(),
+           Taint("node-role.kubernetes.io/control-plane", "NoSchedule")),
       Node("cordoned", Json::object(), Taint("node.kubernetes.io/unschedulable", "NoSchedule")),
       Node("evicting", Json::object(), Taint("maintenance", "NoExecute")),
       Node("lost", Json::object(), Taint("drbd.linbit.com/lost-quorum", "NoSchedule")),
@@ -79,12 +83,13 @@ TEST(MatchNodes, TaintsKeepNewSatellitesAway) {
                                              Node("evicting", Json::object())};
   EXPECT_THAT(Names(MatchNodes(nodes, {}, std::nullopt, {}, existing)),
               ElementsAre("plain", "control-plane", "cordoned", "lost", "preferred"));
-  EXPECT_THAT(Names(MatchNodes(nodes, {}, std::nullopt, {{.key = "", .op = "Exists"}}, {})).size(), 6U);
+  EXPECT_THAT(Names(MatchNodes(nodes, {}, std::nullopt, {{.key = "", .op = "Exists"}}, {})).size(),
+              6U);
 }
 
 TEST(MatchNodes, SelectorAndAffinityBothHold) {
-  const std::vector<api::ObjectPtr> nodes{Node("a", {{"s", "y"}, {"z", "1"}}), Node("b", {{"s", "y"}}),
-                                          Node("c", {{"z", "1"}})};
+  const std::vector<api::ObjectPtr> nodes{Node("a", {{"s", "y"}, {"z", "1"}}),
+                                          Node("b", {{"s", "y"}}), Node("c", {{"z", "1"}})};
   const Json term{{"matchExpressions", Json::array({{{"key", "z"}, {"operator", "Exists"}}})}};
   EXPECT_THAT(Names(MatchNodes(nodes, {{"s", "y"}}, Affinity(Json::array({term})), {}, {})),
               ElementsAre("a"));
@@ -93,7 +98,8 @@ TEST(MatchNodes, SelectorAndAffinityBothHold) {
 TEST(MergeTolerations, LaterOneReplacesInPlace) {
   const Json first = Json::array({{{"key", "a"}, {"operator", "Exists"}, {"tolerationSeconds", 30}},
                                   {{"key", "b"}, {"operator", "Exists"}}});
-  const Json second = Json::array({{{"key", "a"}, {"operator", "Exists"}, {"tolerationSeconds", 5}}});
+  const Json second =
+      Json::array({{{"key", "a"}, {"operator", "Exists"}, {"tolerationSeconds", 5}}});
   const Json merged = MergeTolerations({first, second, Json()});
   ASSERT_EQ(merged.size(), 2U);
   EXPECT_EQ(merged[0]["tolerationSeconds"], 5);
@@ -114,7 +120,9 @@ api::LinstorNodeConnectionSpec Connection(const Json& spec) {
   return api::DecodeLinstorNodeConnection({{"spec", spec}}).value;
 }
 
-bool PairMatches(const char* op, const Json& values, const std::map<std::string, std::string>& a,
+bool PairMatches(const char* op,
+                 const Json& values,
+                 const std::map<std::string, std::string>& a,
                  const std::map<std::string, std::string>& b) {
   const Json match{{"key", "k"}, {"op", op}, {"values", values}};
   return MatchesNodePair(
@@ -142,13 +150,15 @@ TEST(DesiredNodeConnections, EveryPairOnceLaterConnectionWins) {
   const auto desired = DesiredNodeConnections(
       {Node("b", {{"zone", "1"}}), Node("a", {{"zone", "1"}}), Node("c", {{"zone", "2"}})},
       {Connection({{"properties", Json::array({{{"name", "p"}, {"value", "C"}}})}}),
-       Connection({{"selector", Json::array({{{"matchLabels", Json::array({{{"key", "zone"}, {"op", "NotSame"}}})}}})},
-                   {"properties", Json::array({{{"name", "p"}, {"value", "A"}}})},
-                   {"paths", Json::array({{{"name", "data"}, {"interface", "nic1"}}})}})});
+       Connection(
+           {{"selector",
+             Json::array({{{"matchLabels", Json::array({{{"key", "zone"}, {"op", "NotSame"}}})}}})},
+            {"properties", Json::array({{{"name", "p"}, {"value", "A"}}})},
+            {"paths", Json::array({{{"name", "data"}, {"interface", "nic1"}}})}})});
   ASSERT_EQ(desired.size(), 3U);
   EXPECT_THAT(desired.at({"a", "b"}), ElementsAre(Pair("p", "C")));
-  EXPECT_THAT(desired.at({"a", "c"}),
-              ElementsAre(Pair("Paths/data/a", "nic1"), Pair("Paths/data/c", "nic1"), Pair("p", "A")));
+  EXPECT_THAT(desired.at({"a", "c"}), ElementsAre(Pair("Paths/data/a", "nic1"),
+                                                  Pair("Paths/data/c", "nic1"), Pair("p", "A")));
 }
 
 }  // namespace

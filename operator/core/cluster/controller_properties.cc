@@ -5,8 +5,8 @@
 namespace breakwater::core {
 
 const std::map<std::string, std::string>& DefaultControllerProperties() {
-  // Suspend I/O instead of failing it, reconnect instead of staying apart, and never evict a node for being
-  // away: a node that is restarted must find its volumes as they were.
+  // Suspend I/O instead of failing it, reconnect instead of staying apart, and never evict a node
+  // for being away: a node that is restarted must find its volumes as they were.
   static const std::map<std::string, std::string> kDefaults{
       {"DrbdOptions/AutoEvictAllowEviction", "false"},
       {"DrbdOptions/Net/rr-conflict", "retry-connect"},

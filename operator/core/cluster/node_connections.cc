@@ -12,7 +12,9 @@ const std::string* Find(const LabelMap& labels, const std::string& key) {
   return label == labels.end() ? nullptr : &label->second;
 }
 
-bool Matches(const api::NodeConnectionMatch& match, const LabelMap& labels_a, const LabelMap& labels_b) {
+bool Matches(const api::NodeConnectionMatch& match,
+             const LabelMap& labels_a,
+             const LabelMap& labels_b) {
   const std::string* a = Find(labels_a, match.key);
   const std::string* b = Find(labels_b, match.key);
   const std::string value_a = a == nullptr ? "" : *a;
@@ -39,18 +41,19 @@ bool Matches(const api::NodeConnectionMatch& match, const LabelMap& labels_a, co
 
 }  // namespace
 
-bool MatchesNodePair(const api::LinstorNodeConnectionSpec& spec, const LabelMap& labels_a,
+bool MatchesNodePair(const api::LinstorNodeConnectionSpec& spec,
+                     const LabelMap& labels_a,
                      const LabelMap& labels_b) {
   if (spec.selector.empty()) {
     return true;
   }
-  return std::any_of(spec.selector.begin(), spec.selector.end(), [&](const api::NodeConnectionTerm& term) {
-    return !term.broken &&
-           std::all_of(term.match_labels.begin(), term.match_labels.end(),
-                       [&](const api::NodeConnectionMatch& match) {
-                         return Matches(match, labels_a, labels_b);
-                       });
-  });
+  return std::any_of(
+      spec.selector.begin(), spec.selector.end(), [&](const api::NodeConnectionTerm& term) {
+        return !term.broken && std::all_of(term.match_labels.begin(), term.match_labels.end(),
+                                           [&](const api::NodeConnectionMatch& match) {
+                                             return Matches(match, labels_a, labels_b);
+                                           });
+      });
 }
 
 std::map<NodePair, std::map<std::string, std::string>> DesiredNodeConnections(

@@ -19,9 +19,9 @@ bool MatchesNodePair(const api::LinstorNodeConnectionSpec& spec,
 
 using NodePair = std::pair<std::string, std::string>;  ///< first < second
 
-/// Properties of every unordered pair of `nodes`. Connections are merged in the given order (API list
-/// order), a later one wins by property; `paths` become "Paths/<path>/<node>" on both sides. Pairs that no
-/// connection matches are there with no properties, so that old ones are cleaned up.
+/// Properties of every unordered pair of `nodes`. Connections are merged in the given order (API
+/// list order), a later one wins by property; `paths` become "Paths/<path>/<node>" on both sides.
+/// Pairs that no connection matches are there with no properties, so that old ones are cleaned up.
 std::map<NodePair, std::map<std::string, std::string>> DesiredNodeConnections(
     const std::vector<api::ObjectPtr>& nodes,
     const std::vector<api::LinstorNodeConnectionSpec>& connections);

@@ -12,7 +12,8 @@ using api::Json;
 std::optional<long long> AsNumber(const std::string& text) {
   long long value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
+                                                                  : std::nullopt;
 }
 
 /// `value` is null when the node has no such label.
@@ -40,7 +41,8 @@ bool MatchesRequirement(const api::NodeSelectorRequirement& wanted, const std::s
   return false;
 }
 
-bool MatchesTerm(const api::NodeSelectorTerm& term, const std::map<std::string, std::string>& labels,
+bool MatchesTerm(const api::NodeSelectorTerm& term,
+                 const std::map<std::string, std::string>& labels,
                  const std::string& name) {
   if (term.match_expressions.empty() && term.match_fields.empty()) {
     return false;
@@ -93,21 +95,23 @@ bool MatchesSelector(const std::map<std::string, std::string>& selector, const a
 bool MatchesAffinity(const api::NodeSelector& affinity, const api::Object& node) {
   const std::map<std::string, std::string> labels = node.labels();
   const std::string name = node.name();
-  return std::any_of(affinity.terms.begin(), affinity.terms.end(),
-                     [&](const api::NodeSelectorTerm& term) { return MatchesTerm(term, labels, name); });
+  return std::any_of(
+      affinity.terms.begin(), affinity.terms.end(),
+      [&](const api::NodeSelectorTerm& term) { return MatchesTerm(term, labels, name); });
 }
 
 bool Tolerates(const std::vector<api::Toleration>& tolerations, const api::Taint& taint) {
-  return std::any_of(tolerations.begin(), tolerations.end(), [&](const api::Toleration& toleration) {
-    if (!toleration.effect.empty() && toleration.effect != taint.effect) {
-      return false;
-    }
-    if (toleration.key.empty()) {
-      return toleration.op == "Exists";
-    }
-    return toleration.key == taint.key &&
-           (toleration.op == "Exists" || toleration.value == taint.value);
-  });
+  return std::any_of(tolerations.begin(), tolerations.end(),
+                     [&](const api::Toleration& toleration) {
+                       if (!toleration.effect.empty() && toleration.effect != taint.effect) {
+                         return false;
+                       }
+                       if (toleration.key.empty()) {
+                         return toleration.op == "Exists";
+                       }
+                       return toleration.key == taint.key &&
+                              (toleration.op == "Exists" || toleration.value == taint.value);
+                     });
 }
 
 std::vector<api::ObjectPtr> MatchNodes(const std::vector<api::ObjectPtr>& nodes,
@@ -127,8 +131,8 @@ std::vector<api::ObjectPtr> MatchNodes(const std::vector<api::ObjectPtr>& nodes,
     const bool keeps_no_schedule = existing.contains(node->name());
     const std::vector<api::Taint> taints = api::TaintsOf(*node);
     const bool repelled = std::any_of(taints.begin(), taints.end(), [&](const api::Taint& taint) {
-      const bool counts = taint.effect == "NoExecute" ||
-                          (taint.effect == "NoSchedule" && !keeps_no_schedule);
+      const bool counts =
+          taint.effect == "NoExecute" || (taint.effect == "NoSchedule" && !keeps_no_schedule);
       return counts && !Tolerates(tolerations, taint) && !Tolerates(DaemonSetTolerations(), taint);
     });
     if (!repelled) {

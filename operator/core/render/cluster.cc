@@ -17,11 +17,14 @@ using api::Json;
 struct UserPatches {
   std::vector<ParsedPatch> parsed{};
   std::vector<int> matches{};
-  /// Patches that cannot be read: which component they were for is only known by their target, if at all.
+
+  /// Patches that cannot be read: which component they were for is only known by their target, if
+  /// at all.
   struct Broken {
     std::optional<TargetMatcher> matcher{};
     std::string message{};
   };
+
   std::vector<Broken> broken{};
 };
 
@@ -46,15 +49,16 @@ UserPatches ReadPatches(const std::vector<api::Patch>& patches) {
   return result;
 }
 
-/// A patch that cannot be read holds back the objects that it would change: rendering them without it would
-/// undo what it did while it was still correct.
+/// A patch that cannot be read holds back the objects that it would change: rendering them without
+/// it would undo what it did while it was still correct.
 std::string BrokenPatchFor(const UserPatches& patches, const ResourceSet& resources) {
   for (const UserPatches::Broken& broken : patches.broken) {
     const bool concerned =
         !broken.matcher ||
         std::any_of(resources.begin(), resources.end(), [&](const RenderedResource& resource) {
           const api::Object object(resource.object);
-          return broken.matcher->Matches({resource.original}, object.labels(), object.annotations());
+          return broken.matcher->Matches({resource.original}, object.labels(),
+                                         object.annotations());
         });
     if (concerned) {
       return broken.message;
@@ -93,7 +97,8 @@ class ClusterRenderer {
     std::string problem = BrokenPatchFor(patches_, component.resources);
     if (problem.empty()) {
       std::vector<int> matches = patches_.matches;
-      auto built = Build(std::move(component), settings_, patches_.parsed, MissingObject::kIgnore, &matches);
+      auto built =
+          Build(std::move(component), settings_, patches_.parsed, MissingObject::kIgnore, &matches);
       if (built) {
         patches_.matches = std::move(matches);
         for (RenderedResource& resource : *built) {
@@ -119,7 +124,8 @@ class ClusterRenderer {
     }
   }
 
-  /// Users address it as LinstorSatellite `satellite`, the name that it has in the Piraeus Operator's manifest.
+  /// Users address it as LinstorSatellite `satellite`, the name that it has in the Piraeus
+  /// Operator's manifest.
   RenderedResource SatelliteResource(const api::Object& node, MergedConfiguration merged) const {
     api::LinstorSatelliteSpec& spec = merged.spec;
     spec.repository = inputs_.spec.repository;
@@ -143,13 +149,15 @@ class ClusterRenderer {
              {"spec", api::ToJson(spec)}});
     resource.object["metadata"]["name"] = node.name();
     if (const api::Object* existing = Existing(node.name())) {
-      // With the uid, applying to a satellite that was deleted meanwhile fails instead of reviving it.
+      // With the uid, applying to a satellite that was deleted meanwhile fails instead of reviving
+      // it.
       resource.object["metadata"]["uid"] = existing->uid();
     }
     return resource;
   }
 
-  /// Tolerations travel as the first patch of the satellite, so that users' patches can change them.
+  /// Tolerations travel as the first patch of the satellite, so that users' patches can change
+  /// them.
   api::Patch TolerationsPatch() const {
     const Json everything_no_schedule =
         Json::array({{{"operator", "Exists"}, {"effect", "NoSchedule"}}});
@@ -157,9 +165,10 @@ class ClusterRenderer {
         {HighAvailabilityTolerations(), everything_no_schedule, inputs_.spec.raw_tolerations});
     const ParsedPatch patch = PodTemplatePatch("DaemonSet", "linstor-satellite",
                                                {{"spec", {{"tolerations", tolerations}}}});
-    return {.patch = patch.content.dump(),
-            .target = api::PatchTarget{
-                .group = "apps", .version = "v1", .kind = "DaemonSet", .name = "linstor-satellite"}};
+    return {
+        .patch = patch.content.dump(),
+        .target = api::PatchTarget{
+            .group = "apps", .version = "v1", .kind = "DaemonSet", .name = "linstor-satellite"}};
   }
 
   const api::Object* Existing(const std::string& name) const {
@@ -171,7 +180,8 @@ class ClusterRenderer {
     return nullptr;
   }
 
-  /// A patch without a target is for one object; when no component has it, somebody misspelt a name.
+  /// A patch without a target is for one object; when no component has it, somebody misspelt a
+  /// name.
   void ReportUnusedPatches() {
     if (!result_.problems.empty()) {
       return;  // the component that is missing may be the one
@@ -181,7 +191,8 @@ class ClusterRenderer {
         const ResourceIdentity wanted = IdentityOf(patches_.parsed[i].content);
         result_.problems.push_back({"patches", "",
                                     "spec.patches[" + std::to_string(i) + "]: there is no " +
-                                        wanted.kind + " \"" + wanted.name + "\" in the cluster's objects"});
+                                        wanted.kind + " \"" + wanted.name +
+                                        "\" in the cluster's objects"});
       }
     }
   }
@@ -194,7 +205,23 @@ class ClusterRenderer {
 
 }  // namespace
 
-ClusterRendering RenderCluster(const ClusterInputs& inputs) { return ClusterRenderer(inputs).Run(); }
+ClusterRendering RenderCluster(const ClusterInputs& inputs) {
+  return ClusterRenderer(inputs).Run();
+}
+
+bool MayPrune(const api::Object& object) {
+  if (api::StringAt(object.raw(), "kind") == api::kLinstorSatellite.kind) {
+    return true;
+  }
+  const std::string component = object.label(api::kLabelComponent);
+  if (component == "linstor-controller" || component == "linstor-satellite") {
+    return true;
+  }
+  // The Piraeus Operator's Certificates have no component.
+  const std::string name = object.name();
+  return name == "linstor-controller-internal-tls" || name == "linstor-api-tls" ||
+         name == "linstor-client-tls";
+}
 
 std::string ControllerUrl(const api::LinstorClusterSpec& spec) {
   if (spec.external_controller_url) {

@@ -28,8 +28,10 @@ void Component::AddManifest(std::string_view manifest) {
   }
 }
 
-Result<ResourceSet, Error> Build(Component component, const BuildSettings& settings,
-                                 const std::vector<ParsedPatch>& user_patches, MissingObject missing,
+Result<ResourceSet, Error> Build(Component component,
+                                 const BuildSettings& settings,
+                                 const std::vector<ParsedPatch>& user_patches,
+                                 MissingObject missing,
                                  std::vector<int>* matches) {
   std::vector<ParsedPatch> built_in = std::move(component.patches);
   if (!settings.pull_secret.empty()) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Component: a set of manifests with the patches and settings that make it the objects of one workload;
-/// what the Piraeus Operator does with one in-memory kustomization.
+/// Component: a set of manifests with the patches and settings that make it the objects of one
+/// workload; what the Piraeus Operator does with one in-memory kustomization.
 
 #include <map>
 #include <string>
@@ -34,11 +34,14 @@ struct BuildSettings {
   std::string pull_secret{};
 };
 
-/// Builds the objects: built-in patches, pull secret, user patches, then namespace, suffix, labels, images.
+/// Builds the objects: built-in patches, pull secret, user patches, then namespace, suffix, labels,
+/// images.
 /// @param missing what a user patch without a target does when it finds no object
 /// @param matches when not null, gets the number of objects per user patch added
-Result<ResourceSet, Error> Build(Component component, const BuildSettings& settings,
-                                 const std::vector<ParsedPatch>& user_patches, MissingObject missing,
+Result<ResourceSet, Error> Build(Component component,
+                                 const BuildSettings& settings,
+                                 const std::vector<ParsedPatch>& user_patches,
+                                 MissingObject missing,
                                  std::vector<int>* matches);
 
 /// The labels that the operator puts on everything: {for selectors, for metadata only}.

@@ -15,14 +15,13 @@ ParsedPatch PodSpecPatch(Json pod_spec) {
   return PodTemplatePatch("Deployment", kName, {{"spec", std::move(pod_spec)}});
 }
 
-/// A node that is gone for 30 seconds loses the controller: the default of 5 minutes blocks all storage work.
+/// A node that is gone for 30 seconds loses the controller: the default of 5 minutes blocks all
+/// storage work.
 Json ControllerTolerations() {
   Json result = Json::array();
   for (const char* key : {"node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"}) {
-    result.push_back({{"key", key},
-                      {"operator", "Exists"},
-                      {"effect", "NoExecute"},
-                      {"tolerationSeconds", 30}});
+    result.push_back(
+        {{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"}, {"tolerationSeconds", 30}});
   }
   return result;
 }
@@ -48,9 +47,9 @@ ParsedPatch VolumePatch(const Json& volumes, const Json& mounts, const Json& por
 }
 
 void AddPlacement(const api::LinstorClusterSpec& spec, Component* component) {
-  Json pod_spec{{"tolerations", MergeTolerations({ControllerTolerations(),
-                                                  HighAvailabilityTolerations(),
-                                                  spec.raw_tolerations})}};
+  Json pod_spec{
+      {"tolerations", MergeTolerations({ControllerTolerations(), HighAvailabilityTolerations(),
+                                        spec.raw_tolerations})}};
   if (!spec.node_selector.empty()) {
     pod_spec["nodeSelector"] = spec.node_selector;
   }
@@ -121,13 +120,14 @@ void AddApiTls(const api::ApiTls& tls, const std::string& ns, Component* compone
                    Mount("java-api-tls", "/etc/linstor/https", false),
                    Mount("client-tls", "/etc/linstor/client", true)}),
       Json::array({{{"name", "secure-api"}, {"containerPort", 3371}, {"protocol", "TCP"}}})));
-  component->patches.push_back(
-      MergePatchFor("v1", "ConfigMap", "linstor-controller-config",
-                    {{"data", {{"linstor-client.conf", kClientConfig}, {"linstor.toml", kTlsConfig}}}}));
+  component->patches.push_back(MergePatchFor(
+      "v1", "ConfigMap", "linstor-controller-config",
+      {{"data", {{"linstor-client.conf", kClientConfig}, {"linstor.toml", kTlsConfig}}}}));
   component->patches.push_back(MergePatchFor(
       "v1", "Service", kName,
       {{"spec",
-        {{"ports", Json::array({{{"name", "secure-api"}, {"port", 3371}, {"protocol", "TCP"}}})}}}}));
+        {{"ports",
+          Json::array({{{"name", "secure-api"}, {"port", 3371}, {"protocol", "TCP"}}})}}}}));
   if (tls.cert_manager) {
     AddApiCertificates(tls, ns, component);
   }
@@ -150,7 +150,8 @@ Component ControllerComponent(const ClusterInputs& inputs) {
     AddApiTls(*spec.api_tls, inputs.ns, &component);
   }
   if (spec.controller.pod_template.is_object()) {
-    component.patches.push_back(PodTemplatePatch("Deployment", kName, spec.controller.pod_template));
+    component.patches.push_back(
+        PodTemplatePatch("Deployment", kName, spec.controller.pod_template));
   }
   return component;
 }

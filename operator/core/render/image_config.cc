@@ -14,7 +14,8 @@ namespace {
 using api::FieldReader;
 using api::Json;
 
-Result<void, Error> ReadDocument(const Json& json, std::map<std::string, ComponentImage>* components) {
+Result<void, Error> ReadDocument(const Json& json,
+                                 std::map<std::string, ComponentImage>* components) {
   api::FieldErrors errors;
   const FieldReader document(json, "", &errors);
   const std::string base = document.String("base");
@@ -27,7 +28,8 @@ Result<void, Error> ReadDocument(const Json& json, std::map<std::string, Compone
                                .tag = reader.String("tag"),
                                .digest = reader.String("digest")};
       for (const FieldReader& match : reader.Children("match")) {
-        component.match.push_back({match.String("osImage"), match.String("image"), match.Bool("precompiled")});
+        component.match.push_back(
+            {match.String("osImage"), match.String("image"), match.Bool("precompiled")});
         const re2::RE2 expression(component.match.back().os_image, re2::RE2::Quiet);
         if (!expression.ok()) {
           match.AddError("osImage", "is not a regular expression: " + expression.error());
@@ -85,13 +87,15 @@ void ImageConfig::SetOverrides(const std::map<std::string, std::string>& environ
   }
 }
 
-ResolvedImages ImageConfig::Resolve(const std::string& repository, const std::string& os_image,
+ResolvedImages ImageConfig::Resolve(const std::string& repository,
+                                    const std::string& os_image,
                                     const std::map<std::string, std::string>& tags) const {
   ResolvedImages result;
   for (const auto& [name, component] : components_) {
     std::string image = component.image;
     for (const ImageMatch& match : component.match) {
-      if (!os_image.empty() && re2::RE2::PartialMatch(os_image, re2::RE2(match.os_image, re2::RE2::Quiet))) {
+      if (!os_image.empty() &&
+          re2::RE2::PartialMatch(os_image, re2::RE2(match.os_image, re2::RE2::Quiet))) {
         image = match.image.empty() ? image : match.image;
         result.precompiled = result.precompiled || match.precompiled;
         break;

@@ -1,10 +1,11 @@
 #pragma once
 
-/// ImageConfig: which container image each component runs, read from the operator's image ConfigMap.
+/// ImageConfig: which container image each component runs, read from the operator's image
+/// ConfigMap.
 ///
-/// Every value of the ConfigMap is a YAML document {base, components: {<name>: {image, tag, digest, match}}}.
-/// Documents are read in the order of their keys; for each component the last one wins. These are the rules
-/// of the Piraeus Operator v2.11, so that its ConfigMap can be used as it is.
+/// Every value of the ConfigMap is a YAML document {base, components: {<name>: {image, tag, digest,
+/// match}}}. Documents are read in the order of their keys; for each component the last one wins.
+/// These are the rules of the Piraeus Operator v2.11, so that its ConfigMap can be used as it is.
 
 #include <map>
 #include <optional>
@@ -46,14 +47,17 @@ class ImageConfig {
   /// Reads `data` of the ConfigMap. kInvalid with the key of the document that cannot be read.
   static Result<ImageConfig, Error> FromConfigMap(const api::Json& config_map);
 
-  /// Environment variables RELATED_IMAGE_<component> and RELATED_IMAGE_<component>_<image>: full references
-  /// that override everything. Names are compared without regard to case, '-' and '_'. Others are ignored.
+  /// Environment variables RELATED_IMAGE_<component> and RELATED_IMAGE_<component>_<image>: full
+  /// references that override everything. Names are compared without regard to case, '-' and '_'.
+  /// Others are ignored.
   void SetOverrides(const std::map<std::string, std::string>& environment);
 
   /// @param repository replaces the base of every document when not empty
-  /// @param os_image status.nodeInfo.osImage of the node, "" for components that do not depend on it
+  /// @param os_image status.nodeInfo.osImage of the node, "" for components that do not depend on
+  /// it
   /// @param tags component -> tag to use instead of the configured tag or digest
-  ResolvedImages Resolve(const std::string& repository, const std::string& os_image,
+  ResolvedImages Resolve(const std::string& repository,
+                         const std::string& os_image,
                          const std::map<std::string, std::string>& tags = {}) const;
 
   bool empty() const { return components_.empty(); }

@@ -8,13 +8,18 @@ namespace {
 
 using api::Json;
 
-ImageConfig Config(const Json& data) { return ImageConfig::FromConfigMap({{"data", data}}).value(); }
+ImageConfig Config(const Json& data) {
+  return ImageConfig::FromConfigMap({{"data", data}}).value();
+}
 
-// Air-gapped users override single images with a later document, whole registries with spec.repository.
+// Air-gapped users override single images with a later document, whole registries with
+// spec.repository.
 TEST(ImageConfig, LastDocumentWinsAndRepositoryReplacesEveryBase) {
   const ImageConfig config = Config({
       {"9_user.yaml", "base: user.example.com\ncomponents: {b: {image: bb, digest: 'sha256:1'}}"},
-      {"0_default.yaml", "base: quay.io/x\ncomponents: {a: {image: aa, tag: v1}, b: {image: bb, tag: v1}, c: {tag: v1}}"},
+      {"0_default.yaml",
+       "base: quay.io/x\ncomponents: {a: {image: aa, tag: v1}, b: {image: bb, tag: v1}, c: {tag: "
+       "v1}}"},
   });
   const auto images = config.Resolve("", "").references;
   EXPECT_EQ(images.at("a"), "quay.io/x/aa:v1");
@@ -40,7 +45,8 @@ components:
 }
 
 TEST(ImageConfig, EnvironmentOverridesEverything) {
-  ImageConfig config = Config({{"a", "components: {drbd-reactor: {image: drbd-reactor, tag: v1}}"}});
+  ImageConfig config =
+      Config({{"a", "components: {drbd-reactor: {image: drbd-reactor, tag: v1}}"}});
   config.SetOverrides({{"RELATED_IMAGE_drbd_reactor", "other/reactor@sha256:2"}, {"PATH", "/bin"}});
   EXPECT_EQ(config.Resolve("mirror", "").references.at("drbd-reactor"), "other/reactor@sha256:2");
 }

@@ -22,8 +22,8 @@ bool IsJsonPatch(const Json& value) {
 
 Result<Json, Error> ApplyJsonPatch(const Json& object, const Json& operations) {
   if (!IsJsonPatch(operations)) {
-    return Unexpected{Error{ErrorClass::kInvalid,
-                            "not a JSON patch: every operation needs `op` and `path`"}};
+    return Unexpected{
+        Error{ErrorClass::kInvalid, "not a JSON patch: every operation needs `op` and `path`"}};
   }
   Json result = object;
   const Json* metadata = api::FindMember(object, "metadata");

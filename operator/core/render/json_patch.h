@@ -8,9 +8,9 @@
 
 namespace breakwater::core {
 
-/// Applies the list of operations. One difference to the RFC, kept from kustomize because users depend on it:
-/// `add /metadata/annotations/x` works on an object without annotations. kInvalid with the operation that
-/// failed; the object is then unchanged.
+/// Applies the list of operations. One difference to the RFC, kept from kustomize because users
+/// depend on it: `add /metadata/annotations/x` works on an object without annotations. kInvalid
+/// with the operation that failed; the object is then unchanged.
 Result<api::Json, Error> ApplyJsonPatch(const api::Json& object, const api::Json& operations);
 
 /// Whether the value looks like a list of JSON6902 operations.

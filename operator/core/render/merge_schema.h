@@ -1,8 +1,9 @@
 #pragma once
 
-/// The part of the Kubernetes API's schema that strategic merge needs: which lists are merged by which key.
-/// Source: x-kubernetes-patch-merge-key in the OpenAPI document of Kubernetes 1.30, for the kinds that the
-/// operator renders. A kind that is not here is merged as plain maps with lists replaced.
+/// The part of the Kubernetes API's schema that strategic merge needs: which lists are merged by
+/// which key. Source: x-kubernetes-patch-merge-key in the OpenAPI document of Kubernetes 1.30, for
+/// the kinds that the operator renders. A kind that is not here is merged as plain maps with lists
+/// replaced.
 
 #include <optional>
 #include <string_view>
@@ -13,9 +14,9 @@ namespace breakwater::core {
 enum class SchemaType {
   kPlain,
   kObjectMeta,
-  kWorkload,        ///< Deployment, DaemonSet, StatefulSet, ReplicaSet, Job
+  kWorkload,  ///< Deployment, DaemonSet, StatefulSet, ReplicaSet, Job
   kWorkloadSpec,
-  kPodTemplate,     ///< also Pod itself
+  kPodTemplate,  ///< also Pod itself
   kPodSpec,
   kContainer,
   kService,

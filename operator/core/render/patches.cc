@@ -11,7 +11,9 @@ namespace {
 
 using api::Json;
 
-Error Invalid(std::string message) { return {ErrorClass::kInvalid, std::move(message)}; }
+Error Invalid(std::string message) {
+  return {ErrorClass::kInvalid, std::move(message)};
+}
 
 /// Names the patch in messages: its target, or the object that it describes.
 std::string Describe(const ParsedPatch& patch) {
@@ -57,13 +59,16 @@ std::optional<Json> Merge(const ParsedPatch& patch, const Json& object) {
   return merged;
 }
 
-std::map<std::string, std::string> LabelsOf(const Json& object) { return api::Object(object).labels(); }
+std::map<std::string, std::string> LabelsOf(const Json& object) {
+  return api::Object(object).labels();
+}
 
 std::map<std::string, std::string> AnnotationsOf(const Json& object) {
   return api::Object(object).annotations();
 }
 
-Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch, const ResourceSet& resources) {
+Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch,
+                                               const ResourceSet& resources) {
   std::vector<std::size_t> selected;
   std::optional<TargetMatcher> matcher;
   if (patch.target) {
@@ -72,11 +77,10 @@ Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch, const R
   const ResourceIdentity own = IdentityOf(patch.content);
   for (std::size_t i = 0; i < resources.size(); ++i) {
     const RenderedResource& resource = resources[i];
-    const bool match = matcher ? matcher->Matches({resource.original, resource.Current()},
-                                                  LabelsOf(resource.object),
-                                                  AnnotationsOf(resource.object))
-                               : SameIdentity(own, resource.original) ||
-                                     SameIdentity(own, resource.Current());
+    const bool match =
+        matcher ? matcher->Matches({resource.original, resource.Current()},
+                                   LabelsOf(resource.object), AnnotationsOf(resource.object))
+                : SameIdentity(own, resource.original) || SameIdentity(own, resource.Current());
     if (match) {
       selected.push_back(i);
     }
@@ -107,13 +111,16 @@ Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
   if (!result.target) {
     const ResourceIdentity own = IdentityOf(result.content);
     if (result.is_json_patch || own.kind.empty() || own.name.empty() || own.version.empty()) {
-      return Unexpected{Invalid("a patch without `target` must have apiVersion, kind and metadata.name")};
+      return Unexpected{
+          Invalid("a patch without `target` must have apiVersion, kind and metadata.name")};
     }
   }
   return result;
 }
 
-Result<int, Error> ApplyPatch(const ParsedPatch& patch, MissingObject missing, ResourceSet* resources) {
+Result<int, Error> ApplyPatch(const ParsedPatch& patch,
+                              MissingObject missing,
+                              ResourceSet* resources) {
   auto selected = Select(patch, *resources);
   if (!selected) {
     return Unexpected{selected.error().WithContext(Describe(patch))};
@@ -191,13 +198,16 @@ ParsedPatch ConvertBarePodPatch(ParsedPatch patch) {
   return patch;
 }
 
-ParsedPatch PodTemplatePatch(const std::string& kind, const std::string& name,
+ParsedPatch PodTemplatePatch(const std::string& kind,
+                             const std::string& name,
                              const Json& pod_template) {
   return MergePatchFor("apps/v1", kind, name, {{"spec", {{"template", pod_template}}}});
 }
 
-ParsedPatch MergePatchFor(const std::string& api_version, const std::string& kind,
-                          const std::string& name, Json content) {
+ParsedPatch MergePatchFor(const std::string& api_version,
+                          const std::string& kind,
+                          const std::string& name,
+                          Json content) {
   content["apiVersion"] = api_version;
   content["kind"] = kind;
   content["metadata"]["name"] = name;

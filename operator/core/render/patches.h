@@ -22,30 +22,35 @@ struct ParsedPatch {
   bool allow_kind_change = false;
 };
 
-/// kInvalid when the text is neither a strategic merge patch of exactly one object nor a JSON6902 list, or
-/// when a patch without a target does not say which object it means.
+/// kInvalid when the text is neither a strategic merge patch of exactly one object nor a JSON6902
+/// list, or when a patch without a target does not say which object it means.
 Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch);
 
 /// What to do with a patch without a target that finds no object.
 enum class MissingObject { kError, kIgnore };
 
-/// Applies one patch to every object that it addresses; returns how many there were. A target that matches
-/// nothing is no error. Names and kinds stay unless the patch may change them. On error `resources` is
-/// unspecified.
-Result<int, Error> ApplyPatch(const ParsedPatch& patch, MissingObject missing, ResourceSet* resources);
+/// Applies one patch to every object that it addresses; returns how many there were. A target that
+/// matches nothing is no error. Names and kinds stay unless the patch may change them. On error
+/// `resources` is unspecified.
+Result<int, Error> ApplyPatch(const ParsedPatch& patch,
+                              MissingObject missing,
+                              ResourceSet* resources);
 
-/// Satellites were bare pods up to v2.3: a patch for Pod `satellite` becomes one for the pod template of
-/// DaemonSet `linstor-satellite`. Other patches are returned as they are.
+/// Satellites were bare pods up to v2.3: a patch for Pod `satellite` becomes one for the pod
+/// template of DaemonSet `linstor-satellite`. Other patches are returned as they are.
 ParsedPatch ConvertBarePodPatch(ParsedPatch patch);
 /// Whether ConvertBarePodPatch would change it: worth a warning.
 bool IsBarePodPatch(const ParsedPatch& patch);
 
 /// A patch that merges `pod_template` into the pod template of a workload.
-ParsedPatch PodTemplatePatch(const std::string& kind, const std::string& name,
+ParsedPatch PodTemplatePatch(const std::string& kind,
+                             const std::string& name,
                              const api::Json& pod_template);
 
 /// A built-in strategic merge patch for exactly this object.
-ParsedPatch MergePatchFor(const std::string& api_version, const std::string& kind,
-                          const std::string& name, api::Json content);
+ParsedPatch MergePatchFor(const std::string& api_version,
+                          const std::string& kind,
+                          const std::string& name,
+                          api::Json content);
 
 }  // namespace breakwater::core

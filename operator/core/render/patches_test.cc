@@ -12,7 +12,9 @@ namespace {
 
 using api::Json;
 
-Json Yaml(std::string_view text) { return ParseYaml(text).value().at(0); }
+Json Yaml(std::string_view text) {
+  return ParseYaml(text).value().at(0);
+}
 
 struct MergeCase {
   const char* name;  ///< what a user would see wrong
@@ -31,7 +33,8 @@ TEST_P(StrategicMergeTest, GivesWhatKustomizeGives) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Table, StrategicMergeTest,
+    Table,
+    StrategicMergeTest,
     testing::Values(
         MergeCase{"MapsAreMerged", "metadata: {labels: {a: b}}", "metadata: {labels: {c: d}}",
                   "metadata: {labels: {a: b, c: d}}"},
@@ -40,10 +43,10 @@ INSTANTIATE_TEST_SUITE_P(
         MergeCase{"ContainersMergeByNamePatchFirst",
                   "spec: {template: {spec: {containers: [{name: a, image: x}, {name: b}]}}}",
                   "spec: {template: {spec: {containers: [{name: new}, {name: b, image: y}]}}}",
-                  "spec: {template: {spec: {containers: [{name: new}, {name: b, image: y}, {name: a, image: "
+                  "spec: {template: {spec: {containers: [{name: new}, {name: b, image: y}, {name: "
+                  "a, image: "
                   "x}]}}}"},
-        MergeCase{"ElementIsDeleted",
-                  "spec: {template: {spec: {volumes: [{name: a}, {name: b}]}}}",
+        MergeCase{"ElementIsDeleted", "spec: {template: {spec: {volumes: [{name: a}, {name: b}]}}}",
                   "spec: {template: {spec: {volumes: [{name: a, $patch: delete}]}}}",
                   "spec: {template: {spec: {volumes: [{name: b}]}}}"},
         MergeCase{"WholeListIsReplaced",
@@ -51,30 +54,38 @@ INSTANTIATE_TEST_SUITE_P(
                   "spec: {template: {spec: {containers: [{$patch: replace}, {name: c}]}}}",
                   "spec: {template: {spec: {containers: [{name: c}]}}}"},
         MergeCase{"MountsMergeByPath",
-                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, name: v}]}]}}}",
-                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, name: w}]}]}}}",
-                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, name: w}]}]}}}"},
+                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, "
+                  "name: v}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, "
+                  "name: w}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, volumeMounts: [{mountPath: /x, "
+                  "name: w}]}]}}}"},
         MergeCase{"PortsMergeByNumberAndProtocol",
-                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, protocol: TCP}]}]}}}",
-                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, protocol: UDP}]}]}}}",
-                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, protocol: UDP}, "
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, "
+                  "protocol: TCP}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, "
+                  "protocol: UDP}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, "
+                  "protocol: UDP}, "
                   "{containerPort: 53, protocol: TCP}]}]}}}"},
-        MergeCase{"TolerationsAreReplaced",
-                  "spec: {template: {spec: {tolerations: [{key: a}]}}}",
+        MergeCase{"TolerationsAreReplaced", "spec: {template: {spec: {tolerations: [{key: a}]}}}",
                   "spec: {template: {spec: {tolerations: [{key: b}]}}}",
                   "spec: {template: {spec: {tolerations: [{key: b}]}}}"},
         MergeCase{"ProjectedSourcesAreReplaced",
-                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: {name: a}}]}}]}}}",
-                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: {name: b}}]}}]}}}",
-                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: {name: b}}]}}]}}}"},
+                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: "
+                  "{name: a}}]}}]}}}",
+                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: "
+                  "{name: b}}]}}]}}}",
+                  "spec: {template: {spec: {volumes: [{name: v, projected: {sources: [{secret: "
+                  "{name: b}}]}}]}}}"},
         MergeCase{"MapIsReplaced", "spec: {selector: {matchLabels: {a: b}}}",
                   "spec: {selector: {$patch: replace, matchExpressions: []}}",
                   "spec: {selector: {matchExpressions: []}}"},
         MergeCase{"EmptyMapStays", "spec: {template: {spec: {volumes: []}}}",
                   "spec: {template: {spec: {volumes: [{name: v, emptyDir: {}}]}}}",
                   "spec: {template: {spec: {volumes: [{name: v, emptyDir: {}}]}}}"},
-        MergeCase{"FinalizersAreASet", "metadata: {finalizers: [a, b]}", "metadata: {finalizers: [c, a]}",
-                  "metadata: {finalizers: [c, a, b]}"}),
+        MergeCase{"FinalizersAreASet", "metadata: {finalizers: [a, b]}",
+                  "metadata: {finalizers: [c, a]}", "metadata: {finalizers: [c, a, b]}"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 // Kinds that only exist as custom resources have no keyed lists: elements must not be mixed.
@@ -118,8 +129,9 @@ TEST(JsonPatch, OperationsOfTheStandard) {
 
 // The message must name the operation: users have dozens of them.
 TEST(JsonPatch, FailuresNameTheOperation) {
-  for (const char* patch : {"[{op: remove, path: /nothing}]", "[{op: replace, path: /nothing, value: 1}]",
-                            "[{op: test, path: /metadata/name, value: y}]", "[{op: dance, path: /metadata}]"}) {
+  for (const char* patch :
+       {"[{op: remove, path: /nothing}]", "[{op: replace, path: /nothing, value: 1}]",
+        "[{op: test, path: /metadata/name, value: y}]", "[{op: dance, path: /metadata}]"}) {
     const auto patched = ApplyJsonPatch(Yaml("{metadata: {name: x}}"), Yaml(patch));
     ASSERT_FALSE(patched.has_value()) << patch;
     EXPECT_THAT(patched.error().message, testing::HasSubstr("\"op\":"));
@@ -128,7 +140,8 @@ TEST(JsonPatch, FailuresNameTheOperation) {
 
 ResourceSet Resources() {
   ResourceSet set;
-  set.emplace_back(Yaml("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, labels: {app: x}}}"));
+  set.emplace_back(
+      Yaml("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, labels: {app: x}}}"));
   set.emplace_back(Yaml("{apiVersion: apps/v1, kind: Deployment, metadata: {name: ab}}"));
   set.emplace_back(Yaml("{apiVersion: v1, kind: Service, metadata: {name: a}}"));
   return set;
@@ -136,12 +149,13 @@ ResourceSet Resources() {
 
 int Matches(const api::PatchTarget& target) {
   ResourceSet set = Resources();
-  const auto parsed =
-      ParsePatch({.patch = "[{op: add, path: /metadata/annotations/hit, value: '1'}]", .target = target});
+  const auto parsed = ParsePatch(
+      {.patch = "[{op: add, path: /metadata/annotations/hit, value: '1'}]", .target = target});
   return ApplyPatch(*parsed, MissingObject::kError, &set).value();
 }
 
-// A target that matches too much changes the wrong objects; one that matches too little does nothing.
+// A target that matches too much changes the wrong objects; one that matches too little does
+// nothing.
 TEST(ApplyPatch, TargetsAreAnchoredExpressionsAndSelectors) {
   EXPECT_EQ(Matches({.name = "a"}), 2);
   EXPECT_EQ(Matches({.name = "a.*"}), 3);
@@ -155,9 +169,11 @@ TEST(ApplyPatch, TargetsAreAnchoredExpressionsAndSelectors) {
   EXPECT_EQ(Matches({}), 3);
 }
 
-// A merge patch with a target is applied to other objects than its own name says, which keep their names.
+// A merge patch with a target is applied to other objects than its own name says, which keep their
+// names.
 TEST(ApplyPatch, NamesAndKindsStayUnlessAllowed) {
-  const std::string text = "{apiVersion: v1, kind: Other, metadata: {name: other}, spec: {replicas: 2}}";
+  const std::string text =
+      "{apiVersion: v1, kind: Other, metadata: {name: other}, spec: {replicas: 2}}";
   ResourceSet set = Resources();
   const auto plain = ParsePatch({.patch = text, .target = api::PatchTarget{.name = "ab"}});
   ASSERT_TRUE(ApplyPatch(*plain, MissingObject::kError, &set).has_value());
@@ -186,7 +202,8 @@ TEST(ParsePatch, RefusesWhatIsNeitherKind) {
 }
 
 TEST(BarePodPatch, MissingMetadataOrSpecIsNoCrash) {
-  const auto patch = ParsePatch({.patch = "{apiVersion: v1, kind: Pod, metadata: {name: satellite}}"});
+  const auto patch =
+      ParsePatch({.patch = "{apiVersion: v1, kind: Pod, metadata: {name: satellite}}"});
   const ParsedPatch converted = ConvertBarePodPatch(*patch);
   EXPECT_EQ(IdentityOf(converted.content).kind, "DaemonSet");
   EXPECT_EQ(IdentityOf(converted.content).name, "linstor-satellite");
@@ -194,9 +211,11 @@ TEST(BarePodPatch, MissingMetadataOrSpecIsNoCrash) {
 
 // YAML 1.1 readers turn "yes" into true: a property value would change its meaning.
 TEST(ParseYaml, ScalarsAreReadAsKubernetesToolsDo) {
-  const Json json = Yaml(R"({a: yes, b: true, c: "1", d: 1, e: 0440, f: 1.5, g: ~, h: 1e3, i: 0x10, j: v1.2.3, k: 12:30, l: -5, m: ""})");
-  EXPECT_EQ(json.dump(),
-            R"({"a":"yes","b":true,"c":"1","d":1,"e":288,"f":1.5,"g":null,"h":1000.0,"i":16,"j":"v1.2.3","k":"12:30","l":-5,"m":""})");
+  const Json json = Yaml(
+      R"({a: yes, b: true, c: "1", d: 1, e: 0440, f: 1.5, g: ~, h: 1e3, i: 0x10, j: v1.2.3, k: 12:30, l: -5, m: ""})");
+  EXPECT_EQ(
+      json.dump(),
+      R"({"a":"yes","b":true,"c":"1","d":1,"e":288,"f":1.5,"g":null,"h":1000.0,"i":16,"j":"v1.2.3","k":"12:30","l":-5,"m":""})");
 }
 
 // A hostile patch of a few hundred bytes must not eat the operator's memory.

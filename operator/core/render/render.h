@@ -2,13 +2,14 @@
 
 /// RenderCluster and RenderSatellite: the Kubernetes objects that the custom resources ask for.
 ///
-/// Pure functions: same inputs, same objects, in the same order. Rendering works as kustomize does for the
-/// Piraeus Operator v2.11, because users patch the result: built-in manifests, then built-in patches, then
-/// the users' patches, then namespace, names, labels, images. Names of objects, containers and volumes are
-/// therefore API.
+/// Pure functions: same inputs, same objects, in the same order. Rendering works as kustomize does
+/// for the Piraeus Operator v2.11, because users patch the result: built-in manifests, then
+/// built-in patches, then the users' patches, then namespace, names, labels, images. Names of
+/// objects, containers and volumes are therefore API.
 ///
-/// A part that cannot be rendered (a bad patch, mostly) is reported as a problem and left out; the other
-/// parts are rendered. The caller must not prune while there are problems: what is missing may be wanted.
+/// A part that cannot be rendered (a bad patch, mostly) is reported as a problem and left out; the
+/// other parts are rendered. The caller must not prune while there are problems: what is missing
+/// may be wanted.
 
 #include <map>
 #include <optional>
@@ -43,12 +44,12 @@ struct NamedConfiguration {
 struct ClusterInputs {
   std::string name{};  ///< of the LinstorCluster
   api::LinstorClusterSpec spec{};
-  std::string ns{};    ///< of the operator: all namespaced objects go there
-  std::vector<api::ObjectPtr> nodes{};               ///< all nodes; the function picks the matching ones
+  std::string ns{};                     ///< of the operator: all namespaced objects go there
+  std::vector<api::ObjectPtr> nodes{};  ///< all nodes; the function picks the matching ones
   std::vector<NamedConfiguration> configurations{};  ///< in any order
   std::vector<api::ObjectPtr> satellites{};          ///< the LinstorSatellites that exist
   ImageConfig images{};
-  std::string pull_secret{};                         ///< "": none
+  std::string pull_secret{};  ///< "": none
 };
 
 struct ClusterRendering {
@@ -63,6 +64,12 @@ struct ClusterRendering {
 /// Not rendered here: CSI, high-availability, affinity and NFS components.
 ClusterRendering RenderCluster(const ClusterInputs& inputs);
 
+/// Whether an object owned by a LinstorCluster is of a component that RenderCluster knows, and may
+/// therefore be deleted when it is not rendered any more. The others (CSI driver, high-availability
+/// and affinity controllers, NFS server) were made by a Piraeus Operator that worked on the cluster
+/// before: deleting them would cut off every volume that is in use.
+bool MayPrune(const api::Object& object);
+
 struct SatelliteInputs {
   std::string name{};  ///< of the LinstorSatellite and its node
   std::string uid{};   ///< of the LinstorSatellite
@@ -70,12 +77,16 @@ struct SatelliteInputs {
   api::ObjectPtr node{};  ///< for the choice of the module loader image; may be null
   std::string ns{};
   ImageConfig images{};
-  /// Version of an external LINSTOR controller: the satellite's image tag follows it ("" otherwise).
+  /// Version of an external LINSTOR controller: the satellite's image tag follows it (""
+  /// otherwise).
   std::string external_controller_version{};
+  /// spec.replicationTLS.certificates of the cluster: which secret tlshd gets.
+  api::ReplicationCertificates replication_certificates{};
 };
 
 struct SatelliteRendering {
-  std::vector<api::Json> objects{};  ///< ConfigMaps, Certificate, DaemonSet; empty when there is a problem
+  std::vector<api::Json>
+      objects{};  ///< ConfigMaps, Certificate, DaemonSet; empty when there is a problem
   std::vector<RenderProblem> problems{};
 };
 
@@ -84,8 +95,16 @@ SatelliteRendering RenderSatellite(const SatelliteInputs& inputs);
 
 /// Names of the objects of a satellite: "linstor-satellite.<node>" with the separator of its spec.
 std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSatelliteSpec& spec);
-/// Secret with key, certificate and authority of a satellite: internalTLS.secretName, by default "<node>-tls".
+/// Secret with key, certificate and authority of a satellite: internalTLS.secretName, by default
+/// "<node>-tls".
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec);
+
+/// Secret that tlshd on a node uses: that of internalTLS with mode InternalTLS, the user's with
+/// mode Secret
+/// ($NODE replaced by the node's name), else "<node>-replication-tls".
+std::string ReplicationTlsSecretName(const std::string& node,
+                                     const api::LinstorSatelliteSpec& spec,
+                                     const api::ReplicationCertificates& certificates);
 
 /// URL of LINSTOR's REST API as pods of the namespace reach it.
 std::string ControllerUrl(const api::LinstorClusterSpec& spec);

@@ -19,6 +19,8 @@ ResourceIdentity IdentityOf(const api::Json& object) {
 RenderedResource::RenderedResource(api::Json json)
     : object(std::move(json)), original(IdentityOf(object)) {}
 
-ResourceIdentity RenderedResource::Current() const { return IdentityOf(object); }
+ResourceIdentity RenderedResource::Current() const {
+  return IdentityOf(object);
+}
 
 }  // namespace breakwater::core

@@ -12,8 +12,8 @@
 
 namespace breakwater::core {
 
-/// An object with the identity that it had in its manifest: patches may address it by that one even after
-/// it was renamed.
+/// An object with the identity that it had in its manifest: patches may address it by that one even
+/// after it was renamed.
 struct RenderedResource {
   explicit RenderedResource(api::Json json);
 

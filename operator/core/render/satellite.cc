@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "operator/api/duration.h"
 #include "operator/api/resources.h"
 #include "operator/core/render/component.h"
 #include "operator/core/render/render.h"
@@ -11,6 +12,7 @@ namespace {
 using api::Json;
 
 constexpr const char* kName = "linstor-satellite";
+constexpr int kPrivateMode = 0600;  // of key files
 
 ParsedPatch PodSpecPatch(Json pod_spec) {
   return PodTemplatePatch("DaemonSet", kName, {{"spec", std::move(pod_spec)}});
@@ -26,11 +28,10 @@ ParsedPatch NodePatch(const std::string& node) {
   const Json term{{"matchFields", Json::array({{{"key", "metadata.name"},
                                                 {"operator", "In"},
                                                 {"values", Json::array({node})}}})}};
-  return PodSpecPatch(
-      {{"affinity",
-        {{"nodeAffinity",
-          {{"requiredDuringSchedulingIgnoredDuringExecution",
-            {{"nodeSelectorTerms", Json::array({term})}}}}}}}});
+  return PodSpecPatch({{"affinity",
+                        {{"nodeAffinity",
+                          {{"requiredDuringSchedulingIgnoredDuringExecution",
+                            {{"nodeSelectorTerms", Json::array({term})}}}}}}}});
 }
 
 constexpr const char* kSslConfig = R"([netcom]
@@ -44,7 +45,42 @@ constexpr const char* kSslConfig = R"([netcom]
   ssl_protocol = "TLSv1.2"
 )";
 
-void AddHandshakeDaemon(Component* component) {
+bool HasOwnReplicationSecret(const SatelliteInputs& inputs) {
+  return inputs.replication_certificates.mode != api::CertificateMode::kInternalTls;
+}
+
+/// cert-manager issues the certificate for replication beside that of the satellite.
+void AddReplicationCertificate(const SatelliteInputs& inputs,
+                               const std::string& secret,
+                               Component* component) {
+  const api::ReplicationCertificates& certificates = inputs.replication_certificates;
+  component->AddManifest("replication-certificate");
+  ParsedPatch patch = CertificatePatch("replication-tls", secret, *certificates.issuer_ref);
+  Json& spec = patch.content["spec"];
+  spec["dnsNames"] = {inputs.name};
+  if (certificates.duration) {
+    spec["duration"] = api::FormatDuration(*certificates.duration);
+  }
+  if (certificates.renew_before) {
+    spec["renewBefore"] = api::FormatDuration(*certificates.renew_before);
+  }
+  component->patches.push_back(std::move(patch));
+}
+
+void AddHandshakeDaemon(const SatelliteInputs& inputs, Component* component) {
+  const char* volume = "internal-tls";
+  if (HasOwnReplicationSecret(inputs)) {
+    volume = "replication-tls";
+    const std::string secret =
+        ReplicationTlsSecretName(inputs.name, inputs.spec, inputs.replication_certificates);
+    Json source = TlsVolume(volume, secret, std::nullopt);
+    source["projected"]["defaultMode"] = kPrivateMode;
+    component->patches.push_back(PodSpecPatch({{"volumes", Json::array({std::move(source)})}}));
+    if (inputs.replication_certificates.mode == api::CertificateMode::kCertManager &&
+        inputs.replication_certificates.issuer_ref) {
+      AddReplicationCertificate(inputs, secret, component);
+    }
+  }
   component->patches.push_back(ContainerPatch(
       "ktls-utils",
       {{"image", "ktls-utils"},
@@ -53,16 +89,17 @@ void AddHandshakeDaemon(Component* component) {
          {"privileged", true},
          {"readOnlyRootFilesystem", true}}},
        {"volumeMounts",
-        Json::array(
-            {{{"name", "internal-tls"}, {"mountPath", "/etc/tlshd.d"}, {"readOnly", true}}})}}));
+        Json::array({{{"name", volume}, {"mountPath", "/etc/tlshd.d"}, {"readOnly", true}}})}}));
 }
 
-void AddCertificate(const SatelliteInputs& inputs, const std::string& secret, Component* component) {
+void AddCertificate(const SatelliteInputs& inputs,
+                    const std::string& secret,
+                    Component* component) {
   const api::TlsConfig& tls = *inputs.spec.internal_tls;
   component->AddManifest("satellite-certificate");
   ParsedPatch patch = CertificatePatch(kName, secret, *tls.cert_manager);
   patch.content["spec"]["dnsNames"] = {inputs.name};
-  if (tls.tls_handshake_daemon) {
+  if (tls.tls_handshake_daemon && !HasOwnReplicationSecret(inputs)) {
     // DRBD connects in both directions, so each node is also a client.
     patch.content["spec"]["usages"] = {"server auth", "client auth"};
   }
@@ -73,33 +110,33 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
   const api::TlsConfig& tls = *inputs.spec.internal_tls;
   const std::string secret = SatelliteTlsSecretName(inputs.name, inputs.spec);
   Json volume = TlsVolume("internal-tls", secret, tls.ca_reference);
-  if (tls.tls_handshake_daemon) {
-    // tlshd complains about a private key that others may read. Left alone without tlshd, so that the pods of
-    // a running cluster keep their template.
-    volume["projected"]["defaultMode"] = 0600;
+  if (tls.tls_handshake_daemon && !HasOwnReplicationSecret(inputs)) {
+    // tlshd complains about a private key that others may read. Left alone without tlshd, so that
+    // the pods of a running cluster keep their template.
+    volume["projected"]["defaultMode"] = kPrivateMode;
   }
   component->patches.push_back(PodSpecPatch(
       {{"volumes", Json::array({std::move(volume),
                                 {{"name", "java-internal-tls"}, {"emptyDir", Json::object()}}})},
        {"containers",
         Json::array({{{"name", kName},
-                      {"volumeMounts",
-                       Json::array({{{"name", "internal-tls"},
-                                     {"mountPath", "/etc/linstor/ssl-pem"},
-                                     {"readOnly", true}},
-                                    {{"name", "java-internal-tls"},
-                                     {"mountPath", "/etc/linstor/ssl"}}})}}})}}));
+                      {"volumeMounts", Json::array({{{"name", "internal-tls"},
+                                                     {"mountPath", "/etc/linstor/ssl-pem"},
+                                                     {"readOnly", true}},
+                                                    {{"name", "java-internal-tls"},
+                                                     {"mountPath", "/etc/linstor/ssl"}}})}}})}}));
   component->patches.push_back(MergePatchFor("v1", "ConfigMap", "satellite-config",
                                              {{"data", {{"linstor_satellite.toml", kSslConfig}}}}));
   if (tls.cert_manager) {
     AddCertificate(inputs, secret, component);
   }
   if (tls.tls_handshake_daemon) {
-    AddHandshakeDaemon(component);
+    AddHandshakeDaemon(inputs, component);
   }
 }
 
-/// File pools live on the host; LINSTOR's losetup must know that their paths are the same inside and outside.
+/// File pools live on the host; LINSTOR's losetup must know that their paths are the same inside
+/// and outside.
 void AddFilePools(const std::vector<api::StoragePool>& pools, Component* component) {
   std::string paths;
   for (std::size_t i = 0; i < pools.size(); ++i) {
@@ -112,9 +149,9 @@ void AddFilePools(const std::vector<api::StoragePool>& pools, Component* compone
         {{"volumes",
           Json::array(
               {{{"name", volume}, {"hostPath", {{"path", path}, {"type", "DirectoryOrCreate"}}}}})},
-         {"containers",
-          Json::array({{{"name", kName},
-                        {"volumeMounts", Json::array({{{"name", volume}, {"mountPath", path}}})}}})}}));
+         {"containers", Json::array({{{"name", kName},
+                                      {"volumeMounts", Json::array({{{"name", volume},
+                                                                     {"mountPath", path}}})}}})}}));
     paths += (paths.empty() ? "" : ":") + path;
   }
   if (!paths.empty()) {
@@ -129,10 +166,10 @@ ParsedPatch PrecompiledModulePatch() {
   return PodSpecPatch(
       {{"volumes", Json::array({{{"name", "usr-src"}, {"$patch", "delete"}}})},
        {"initContainers",
-        Json::array({{{"name", "drbd-module-loader"},
-                      {"volumeMounts",
-                       Json::array({{{"mountPath", "/usr/src"}, {"$patch", "delete"}}})},
-                      {"env", Json::array({{{"name", "LB_HOW"}, {"value", "shipped_modules"}}})}}})}});
+        Json::array(
+            {{{"name", "drbd-module-loader"},
+              {"volumeMounts", Json::array({{{"mountPath", "/usr/src"}, {"$patch", "delete"}}})},
+              {"env", Json::array({{{"name", "LB_HOW"}, {"value", "shipped_modules"}}})}}})}});
 }
 
 Component SatelliteComponent(const SatelliteInputs& inputs, bool precompiled) {
@@ -216,6 +253,25 @@ std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSa
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec) {
   const bool named = spec.internal_tls && !spec.internal_tls->secret_name.empty();
   return named ? spec.internal_tls->secret_name : node + "-tls";
+}
+
+std::string ReplicationTlsSecretName(const std::string& node,
+                                     const api::LinstorSatelliteSpec& spec,
+                                     const api::ReplicationCertificates& certificates) {
+  switch (certificates.mode) {
+    case api::CertificateMode::kInternalTls:
+      return SatelliteTlsSecretName(node, spec);
+    case api::CertificateMode::kUserSecret: {
+      constexpr std::string_view kPlaceholder = "$NODE";
+      std::string name = certificates.secret_name_template;
+      const std::size_t at = name.find(kPlaceholder);
+      return at == std::string::npos ? name : name.replace(at, kPlaceholder.size(), node);
+    }
+    case api::CertificateMode::kManaged:
+    case api::CertificateMode::kCertManager:
+      break;
+  }
+  return node + "-replication-tls";
 }
 
 }  // namespace breakwater::core

@@ -34,7 +34,9 @@ std::vector<std::string_view> SplitRequirements(std::string_view text) {
   return parts;
 }
 
-Error Invalid(std::string message) { return {ErrorClass::kInvalid, std::move(message)}; }
+Error Invalid(std::string message) {
+  return {ErrorClass::kInvalid, std::move(message)};
+}
 
 /// "(a, b)" -> {"a", "b"}; nullopt without parentheses.
 std::optional<std::vector<std::string>> ParseSet(std::string_view text) {
@@ -152,7 +154,8 @@ Result<TargetMatcher, Error> TargetMatcher::Compile(const api::PatchTarget& targ
   BREAKWATER_ASSIGN_OR_RETURN(matcher.name_, CompileExpression("name", target.name));
   BREAKWATER_ASSIGN_OR_RETURN(matcher.ns_, CompileExpression("namespace", target.ns));
   BREAKWATER_ASSIGN_OR_RETURN(matcher.labels_, LabelSelector::Parse(target.label_selector));
-  BREAKWATER_ASSIGN_OR_RETURN(matcher.annotations_, LabelSelector::Parse(target.annotation_selector));
+  BREAKWATER_ASSIGN_OR_RETURN(matcher.annotations_,
+                              LabelSelector::Parse(target.annotation_selector));
   return matcher;
 }
 

@@ -18,7 +18,8 @@ class RE2;
 
 namespace breakwater::core {
 
-/// A parsed label selector: "a=b,c!=d,e in (x, y),f notin (z),g,!h". The empty selector matches everything.
+/// A parsed label selector: "a=b,c!=d,e in (x, y),f notin (z),g,!h". The empty selector matches
+/// everything.
 class LabelSelector {
  public:
   /// kInvalid with the part that cannot be read.
@@ -28,6 +29,7 @@ class LabelSelector {
 
  private:
   enum class Op { kIn, kNotIn, kExists, kDoesNotExist };
+
   struct Requirement {
     std::string key{};
     Op op = Op::kExists;
@@ -54,8 +56,8 @@ class TargetMatcher {
   /// kInvalid names the expression or selector that cannot be read.
   static Result<TargetMatcher, Error> Compile(const api::PatchTarget& target);
 
-  /// `identities`: the original and, when a patch has renamed the object, the current identity; one of them
-  /// must match. Labels and annotations are those of the object now.
+  /// `identities`: the original and, when a patch has renamed the object, the current identity; one
+  /// of them must match. Labels and annotations are those of the object now.
   bool Matches(const std::vector<ResourceIdentity>& identities,
                const std::map<std::string, std::string>& labels,
                const std::map<std::string, std::string>& annotations) const;
@@ -63,7 +65,8 @@ class TargetMatcher {
  private:
   using Expression = std::shared_ptr<const re2::RE2>;  ///< null: matches everything
 
-  static Result<Expression, Error> CompileExpression(std::string_view field, const std::string& text);
+  static Result<Expression, Error> CompileExpression(std::string_view field,
+                                                     const std::string& text);
   bool MatchesIdentity(const ResourceIdentity& identity) const;
 
   Expression group_;

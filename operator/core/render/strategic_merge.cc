@@ -14,7 +14,9 @@ using api::Json;
 
 constexpr const char* kDirective = "$patch";
 
-std::string Directive(const Json& value) { return api::StringAt(value, kDirective); }
+std::string Directive(const Json& value) {
+  return api::StringAt(value, kDirective);
+}
 
 bool IsListDirective(const Json& element) {
   return element.is_object() && element.size() == 1 && element.contains(kDirective);

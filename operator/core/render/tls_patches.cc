@@ -4,12 +4,14 @@ namespace breakwater::core {
 
 using api::Json;
 
-Json TlsVolume(const std::string& name, const std::string& secret,
+Json TlsVolume(const std::string& name,
+               const std::string& secret,
                const std::optional<api::CaReference>& ca) {
   Json sources = Json::array({{{"secret", {{"name", secret}}}}});
   if (ca) {
     // A later source wins over an earlier one with the same path.
-    Json source{{"name", ca->name}, {"items", Json::array({{{"key", ca->key}, {"path", "ca.crt"}}})}};
+    Json source{{"name", ca->name},
+                {"items", Json::array({{{"key", ca->key}, {"path", "ca.crt"}}})}};
     if (ca->optional) {
       source["optional"] = *ca->optional;
     }
@@ -18,7 +20,8 @@ Json TlsVolume(const std::string& name, const std::string& secret,
   return {{"name", name}, {"projected", {{"sources", sources}}}};
 }
 
-ParsedPatch CertificatePatch(const std::string& certificate, const std::string& secret,
+ParsedPatch CertificatePatch(const std::string& certificate,
+                             const std::string& secret,
                              const api::IssuerReference& issuer) {
   return MergePatchFor("cert-manager.io/v1", "Certificate", certificate,
                        {{"spec", {{"secretName", secret}, {"issuerRef", api::ToJson(issuer)}}}});

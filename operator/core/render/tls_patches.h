@@ -11,11 +11,13 @@
 namespace breakwater::core {
 
 /// Volume `name` with the files of a TLS secret; `ca` puts another authority over its ca.crt.
-api::Json TlsVolume(const std::string& name, const std::string& secret,
+api::Json TlsVolume(const std::string& name,
+                    const std::string& secret,
                     const std::optional<api::CaReference>& ca);
 
 /// Sets secret and issuer of a cert-manager Certificate.
-ParsedPatch CertificatePatch(const std::string& certificate, const std::string& secret,
+ParsedPatch CertificatePatch(const std::string& certificate,
+                             const std::string& secret,
                              const api::IssuerReference& issuer);
 
 }  // namespace breakwater::core

@@ -26,7 +26,9 @@ Json* Path(Json* object, std::initializer_list<std::string_view> path) {
   return object;
 }
 
-bool IsWorkload(const Json& object) { return api::StringAt(object, "apiVersion") == "apps/v1"; }
+bool IsWorkload(const Json& object) {
+  return api::StringAt(object, "apiVersion") == "apps/v1";
+}
 
 bool IsNamespaced(const ResourceIdentity& identity) {
   const api::ResourceInfo* info = api::FindResource(identity.group, identity.kind);
@@ -60,7 +62,8 @@ void AddToExistingSelectors(const Labels& labels, Json* pod_spec) {
       }
     }
   }
-  if (Json* spread = Member(pod_spec, "topologySpreadConstraints"); spread != nullptr && spread->is_array()) {
+  if (Json* spread = Member(pod_spec, "topologySpreadConstraints");
+      spread != nullptr && spread->is_array()) {
     for (Json& constraint : *spread) {
       if (Json* match = Path(&constraint, {"labelSelector", "matchLabels"})) {
         Merge(labels, match);
@@ -69,7 +72,9 @@ void AddToExistingSelectors(const Labels& labels, Json* pod_spec) {
   }
 }
 
-void RenameConfigMap(const std::set<std::string>& names, const std::string& suffix, Json* reference) {
+void RenameConfigMap(const std::set<std::string>& names,
+                     const std::string& suffix,
+                     Json* reference) {
   if (reference != nullptr && names.contains(api::StringAt(*reference, "name"))) {
     (*reference)["name"] = api::StringAt(*reference, "name") + suffix;
   }
@@ -91,7 +96,9 @@ void ForEachContainer(Json* pod_spec, Function function) {
   ForEach(pod_spec, "containers", function);
 }
 
-void RenameReferences(const std::set<std::string>& names, const std::string& suffix, Json* pod_spec) {
+void RenameReferences(const std::set<std::string>& names,
+                      const std::string& suffix,
+                      Json* pod_spec) {
   ForEach(pod_spec, "volumes", [&](Json* volume) {
     RenameConfigMap(names, suffix, Member(volume, "configMap"));
     ForEach(Member(volume, "projected"), "sources",

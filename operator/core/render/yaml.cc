@@ -20,7 +20,8 @@ constexpr int kMaxDepth = 200;
 template <typename Integer>
 std::optional<Integer> ParseInteger(std::string_view digits, int base) {
   Integer value{};
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
   if (error != std::errc() || end != digits.data() + digits.size() || digits.empty()) {
     return std::nullopt;
   }

@@ -32,8 +32,9 @@ bool Applies(const api::LinstorSatelliteConfigurationSpec& spec, const api::Obje
 
 MergedConfiguration MergeConfigurations(const api::Object& node,
                                         std::vector<NamedConfiguration> configurations) {
-  std::sort(configurations.begin(), configurations.end(),
-            [](const NamedConfiguration& a, const NamedConfiguration& b) { return a.name < b.name; });
+  std::sort(
+      configurations.begin(), configurations.end(),
+      [](const NamedConfiguration& a, const NamedConfiguration& b) { return a.name < b.name; });
   MergedConfiguration result;
   std::map<std::string, api::LinstorNodeProperty> properties;
   std::map<std::string, api::StoragePool> pools;
@@ -86,7 +87,8 @@ std::vector<api::LinstorNodeProperty> DefaultSatelliteProperties() {
   };
   return {
       property("Aux/topology/linbit.com/hostname", "metadata.name", false),
-      property("Aux/topology/kubernetes.io/hostname", "metadata.labels['kubernetes.io/hostname']", false),
+      property("Aux/topology/kubernetes.io/hostname", "metadata.labels['kubernetes.io/hostname']",
+               false),
       property("Aux/topology/topology.kubernetes.io/region",
                "metadata.labels['topology.kubernetes.io/region']", true),
       property("Aux/topology/topology.kubernetes.io/zone",

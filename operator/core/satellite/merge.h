@@ -16,10 +16,11 @@ struct MergedConfiguration {
   std::vector<std::string> applied{};  ///< names, sorted
 };
 
-/// The configurations that match `node`, merged in the order of their names: patches are concatenated (a
-/// podTemplate becomes a patch before the patches of its own configuration); properties and pools by name,
-/// the later whole entry wins, sorted by name; internalTLS, ipFamilies, deletionPolicy, evacuationStrategy
-/// and separator: the last one that is set wins as a whole. Rules of the Piraeus Operator v2.11.
+/// The configurations that match `node`, merged in the order of their names: patches are
+/// concatenated (a podTemplate becomes a patch before the patches of its own configuration);
+/// properties and pools by name, the later whole entry wins, sorted by name; internalTLS,
+/// ipFamilies, deletionPolicy, evacuationStrategy and separator: the last one that is set wins as a
+/// whole. Rules of the Piraeus Operator v2.11.
 MergedConfiguration MergeConfigurations(const api::Object& node,
                                         std::vector<NamedConfiguration> configurations);
 

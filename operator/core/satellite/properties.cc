@@ -38,7 +38,8 @@ bool ValidKey(const std::string& key, bool annotation) {
 std::string Parse(std::string_view text, FieldPath* path) {
   static const re2::RE2 kSubscript(R"((metadata\.(?:labels|annotations))\['([^']*)'\])");
   std::string key;
-  if (re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kSubscript, &path->field, &key)) {
+  if (re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), kSubscript, &path->field,
+                          &key)) {
     path->wildcard = key.ends_with('*');
     if (path->wildcard) {
       key.pop_back();
@@ -108,8 +109,10 @@ std::string Expand(const std::string& pattern, const std::string& key, const std
   return result;
 }
 
-void AddExpansion(const api::Object& node, const api::LinstorNodeProperty& property,
-                  const FieldPath& path, ResolvedProperties* result) {
+void AddExpansion(const api::Object& node,
+                  const api::LinstorNodeProperty& property,
+                  const FieldPath& path,
+                  ResolvedProperties* result) {
   const api::PropertyExpansion& expansion = *property.expand_from;
   const Pairs pairs = MatchingPairs(node, path);
   if (!expansion.name_template.empty()) {
@@ -157,8 +160,8 @@ Result<ResolvedProperties, Error> ResolveProperties(
       continue;  // an empty literal counts as not set
     }
     FieldPath path;
-    std::string problem =
-        Parse(property.value_from ? *property.value_from : property.expand_from->node_field_ref, &path);
+    std::string problem = Parse(
+        property.value_from ? *property.value_from : property.expand_from->node_field_ref, &path);
     if (problem.empty() && property.value_from && path.wildcard) {
       problem = "can match several fields: use expandFrom";
     }

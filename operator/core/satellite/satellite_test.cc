@@ -15,7 +15,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
 
-Json Yaml(std::string_view text) { return ParseYaml(text).value().at(0); }
+Json Yaml(std::string_view text) {
+  return ParseYaml(text).value().at(0);
+}
 
 api::Object Node() {
   return api::Object(Yaml(R"(
@@ -67,13 +69,13 @@ TEST(ResolveProperties, ExpansionsMakeSeveralPropertiesOrOne) {
 - name: dollar
   expandFrom: {nodeFieldRef: "metadata.labels['pri*']", valueTemplate: "$1:$2"}
 )"),
-              ElementsAre(Pair("Aux/topology/x", "1"), Pair("Aux/topology/y", "2"), Pair("dollar", "ce:$1"),
-                          Pair("joined", "x=1,y=2"), Pair("nothing", "")));
+              ElementsAre(Pair("Aux/topology/x", "1"), Pair("Aux/topology/y", "2"),
+                          Pair("dollar", "ce:$1"), Pair("joined", "x=1,y=2"), Pair("nothing", "")));
 }
 
 TEST(ResolveProperties, WrongPathsNameTheProperty) {
-  for (const char* path : {"spec.podCIDR", "metadata.labels", "metadata.labels['a*']", "metadata.labels[zone]",
-                           "metadata.labels['not a key']"}) {
+  for (const char* path : {"spec.podCIDR", "metadata.labels", "metadata.labels['a*']",
+                           "metadata.labels[zone]", "metadata.labels['not a key']"}) {
     api::LinstorNodeProperty property{.name = "culprit", .value_from = path};
     const auto resolved = ResolveProperties(Node(), {property});
     ASSERT_FALSE(resolved.has_value()) << path;
@@ -89,11 +91,15 @@ NamedConfiguration Configuration(const char* name, const char* spec) {
 TEST(MergeConfigurations, LaterNamesWinAsAWhole) {
   const MergedConfiguration merged = MergeConfigurations(
       Node(),
-      {Configuration("b", "{internalTLS: {secretName: s}, properties: [{name: p, value: b}], deletionPolicy: "
-                          "Evacuate}"),
-       Configuration("a", "{internalTLS: {tlsHandshakeDaemon: true}, ipFamilies: [IPv4], properties: [{name: p, "
-                          "value: a, optional: true}, {name: a, value: x}], storagePools: [{name: pool, lvmPool: "
-                          "{volumeGroup: old}}]}"),
+      {Configuration(
+           "b",
+           "{internalTLS: {secretName: s}, properties: [{name: p, value: b}], deletionPolicy: "
+           "Evacuate}"),
+       Configuration(
+           "a",
+           "{internalTLS: {tlsHandshakeDaemon: true}, ipFamilies: [IPv4], properties: [{name: p, "
+           "value: a, optional: true}, {name: a, value: x}], storagePools: [{name: pool, lvmPool: "
+           "{volumeGroup: old}}]}"),
        Configuration("c", "{nodeSelector: {zone: other}, ipFamilies: [IPv6]}"),
        Configuration("d", "{storagePools: [{name: pool, lvmThinPool: {}}]}")});
   EXPECT_THAT(merged.applied, ElementsAre("a", "b", "d"));
@@ -113,8 +119,9 @@ TEST(MergeConfigurations, LaterNamesWinAsAWhole) {
 // A user's patch must be able to undo the pod template of the same configuration.
 TEST(MergeConfigurations, PodTemplateComesBeforeThePatchesOfItsConfiguration) {
   const MergedConfiguration merged = MergeConfigurations(
-      Node(), {Configuration("b", "{patches: [{patch: second}], podTemplate: {spec: {hostNetwork: true}}}"),
-               Configuration("a", "{patches: [{patch: first}]}")});
+      Node(),
+      {Configuration("b", "{patches: [{patch: second}], podTemplate: {spec: {hostNetwork: true}}}"),
+       Configuration("a", "{patches: [{patch: first}]}")});
   ASSERT_EQ(merged.spec.patches.size(), 3U);
   EXPECT_EQ(merged.spec.patches[0].patch, "first");
   EXPECT_THAT(merged.spec.patches[1].patch, HasSubstr("hostNetwork"));
@@ -124,7 +131,8 @@ TEST(MergeConfigurations, PodTemplateComesBeforeThePatchesOfItsConfiguration) {
 // Two entries of one name would make the API server refuse the satellite.
 TEST(MergeConfigurations, UserPropertyReplacesADefault) {
   const MergedConfiguration merged = MergeConfigurations(
-      Node(), {Configuration("a", "{properties: [{name: Aux/topology/kubernetes.io/hostname, value: x}]}")});
+      Node(), {Configuration(
+                  "a", "{properties: [{name: Aux/topology/kubernetes.io/hostname, value: x}]}")});
   ASSERT_EQ(merged.spec.properties.size(), 4U);
   EXPECT_EQ(merged.spec.properties[3].value, "x");
 }
@@ -133,7 +141,9 @@ api::LinstorSatelliteSpec Spec(const char* spec) {
   return api::DecodeLinstorSatellite({{"spec", Yaml(spec)}}).value;
 }
 
-api::Object Pod(const char* ips) { return api::Object(Json{{"status", {{"podIPs", Yaml(ips)}}}}); }
+api::Object Pod(const char* ips) {
+  return api::Object(Json{{"status", {{"podIPs", Yaml(ips)}}}});
+}
 
 // LINSTOR reaches the satellite through these: a wrong port or mode takes the node offline.
 TEST(DesiredInterfaces, FamiliesPortsAndModes) {
@@ -141,8 +151,9 @@ TEST(DesiredInterfaces, FamiliesPortsAndModes) {
   EXPECT_THAT(DesiredInterfaces(pod, Spec("{clusterRef: {name: c}}")),
               ElementsAre(SatelliteInterface{"default-ipv4", "10.0.0.1", 3366, "PLAIN"},
                           SatelliteInterface{"default-ipv6", "fd00::1", 3366, "PLAIN"}));
-  EXPECT_THAT(DesiredInterfaces(pod, Spec("{clusterRef: {name: c}, internalTLS: {}, ipFamilies: [IPv6]}")),
-              ElementsAre(SatelliteInterface{"default-ipv6", "fd00::1", 3367, "SSL"}));
+  EXPECT_THAT(
+      DesiredInterfaces(pod, Spec("{clusterRef: {name: c}, internalTLS: {}, ipFamilies: [IPv6]}")),
+      ElementsAre(SatelliteInterface{"default-ipv6", "fd00::1", 3367, "SSL"}));
   EXPECT_THAT(DesiredInterfaces(api::Object(Json::object()), Spec("{}")), IsEmpty());
 }
 
@@ -154,7 +165,8 @@ TEST(ManagedInterfaces, OnlyOurOwn) {
   EXPECT_EQ(ConfiguredInterfacesValue({{.name = "b"}, {.name = "a"}}), R"(["a","b"])");
 }
 
-// A difference that is none would rewrite the interface, and drop the connection, at every reconcile.
+// A difference that is none would rewrite the interface, and drop the connection, at every
+// reconcile.
 TEST(SameInterface, ComparesByMeaning) {
   const SatelliteInterface a{"i", "fd00::1", 3367, "SSL"};
   EXPECT_TRUE(SameInterface(a, {"i", "fd00:0:0::0001", 3367, "ssl"}));

@@ -15,8 +15,11 @@ ConditionSet::ConditionSet(const std::vector<std::string_view>& types) {
   }
 }
 
-void ConditionSet::Add(std::string_view type, Rank rank, std::string_view status,
-                       std::string_view reason, std::string message) {
+void ConditionSet::Add(std::string_view type,
+                       Rank rank,
+                       std::string_view status,
+                       std::string_view reason,
+                       std::string message) {
   Entry& entry = entries_[std::string(type)];
   if (rank > entry.rank) {
     entry.rank = rank;
@@ -28,22 +31,26 @@ void ConditionSet::Add(std::string_view type, Rank rank, std::string_view status
   }
 }
 
-void ConditionSet::AddSuccess(std::string_view type, std::string_view message,
+void ConditionSet::AddSuccess(std::string_view type,
+                              std::string_view message,
                               std::string_view reason) {
   Add(type, Rank::kAsExpected, "True", reason, std::string(message));
 }
 
-void ConditionSet::AddUnknown(std::string_view type, std::string_view message,
+void ConditionSet::AddUnknown(std::string_view type,
+                              std::string_view message,
                               std::string_view reason) {
   Add(type, Rank::kUnknown, "Unknown", reason, std::string(message));
 }
 
-void ConditionSet::AddPending(std::string_view type, std::string_view message,
+void ConditionSet::AddPending(std::string_view type,
+                              std::string_view message,
                               std::string_view reason) {
   Add(type, Rank::kUnknown, "False", reason, std::string(message));
 }
 
-void ConditionSet::AddError(std::string_view type, std::string_view message,
+void ConditionSet::AddError(std::string_view type,
+                            std::string_view message,
                             std::string_view reason) {
   Add(type, Rank::kError, "False", reason, "Error: " + std::string(message));
 }
@@ -54,12 +61,14 @@ bool ConditionSet::has_error() const {
 }
 
 std::vector<api::Condition> ConditionSet::Build(const std::vector<api::Condition>& previous,
-                                                std::int64_t generation, std::string_view now) const {
+                                                std::int64_t generation,
+                                                std::string_view now) const {
   constexpr std::size_t kMaxMessage = 32768;  // limit of the API server
   std::vector<api::Condition> result;
   for (const auto& [type, entry] : entries_) {
     const api::Condition* old = api::FindCondition(previous, type);
-    const bool same = old != nullptr && old->status == entry.status && !old->last_transition_time.empty();
+    const bool same =
+        old != nullptr && old->status == entry.status && !old->last_transition_time.empty();
     result.push_back({.type = type,
                       .status = entry.status,
                       .reason = entry.reason,
@@ -82,7 +91,8 @@ std::string SanitizeReason(std::string_view reason) {
   for (const char c : reason) {
     const auto byte = static_cast<unsigned char>(c);
     const bool first = result.empty();
-    if (std::isalpha(byte) != 0 || (!first && (std::isdigit(byte) != 0 || c == '_' || c == ',' || c == ':'))) {
+    if (std::isalpha(byte) != 0 ||
+        (!first && (std::isdigit(byte) != 0 || c == '_' || c == ',' || c == ':'))) {
       result += c;
     }
   }

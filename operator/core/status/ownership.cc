@@ -29,9 +29,9 @@ Result<void, Error> SetControllerOwner(Json* object, const api::Object& owner) {
     }
     const Json* controller = api::FindMember(existing, "controller");
     if (controller != nullptr && controller->is_boolean() && controller->get<bool>()) {
-      return Unexpected{Error{ErrorClass::kConflict,
-                              "already controlled by " + api::StringAt(existing, "kind") + " " +
-                                  api::StringAt(existing, "name")}};
+      return Unexpected{Error{ErrorClass::kConflict, "already controlled by " +
+                                                         api::StringAt(existing, "kind") + " " +
+                                                         api::StringAt(existing, "name")}};
     }
   }
   references.push_back(reference);

@@ -9,8 +9,8 @@
 namespace breakwater::core {
 
 /// Makes `owner` the controller of `object` (metadata.ownerReferences with controller and
-/// blockOwnerDeletion). Other owners stay. kConflict when another object already controls it; kInvalid
-/// when `owner` has no uid.
+/// blockOwnerDeletion). Other owners stay. kConflict when another object already controls it;
+/// kInvalid when `owner` has no uid.
 Result<void, Error> SetControllerOwner(api::Json* object, const api::Object& owner);
 
 /// Whether `object` is controlled by the object with this uid.

@@ -48,10 +48,21 @@ TEST(ConditionSet, FirstReasonOfARankStays) {
 
 // "Since when" is what an on-call person needs: it may only move when the status does.
 TEST(ConditionSet, TransitionTimeMovesOnlyWithTheStatus) {
-  const std::vector<Condition> previous{
-      {.type = "A", .status = "True", .reason = "AsExpected", .message = "old", .last_transition_time = "t0"},
-      {.type = "B", .status = "False", .reason = "Error", .message = "", .last_transition_time = "t0"},
-      {.type = "ReplicationEncrypted", .status = "True", .reason = "x", .message = "", .last_transition_time = "t0"}};
+  const std::vector<Condition> previous{{.type = "A",
+                                         .status = "True",
+                                         .reason = "AsExpected",
+                                         .message = "old",
+                                         .last_transition_time = "t0"},
+                                        {.type = "B",
+                                         .status = "False",
+                                         .reason = "Error",
+                                         .message = "",
+                                         .last_transition_time = "t0"},
+                                        {.type = "ReplicationEncrypted",
+                                         .status = "True",
+                                         .reason = "x",
+                                         .message = "",
+                                         .last_transition_time = "t0"}};
   ConditionSet set({"A", "B"});
   set.AddSuccess("A", "new");
   set.AddSuccess("B", "fine now");
@@ -72,8 +83,8 @@ TEST(ConditionSet, ReasonsAreAlwaysValid) {
 
 api::Object Owner(const char* uid) {
   return api::Object(Json{{"apiVersion", "piraeus.io/v1"},
-                      {"kind", "LinstorCluster"},
-                      {"metadata", {{"name", "c"}, {"uid", uid}}}});
+                          {"kind", "LinstorCluster"},
+                          {"metadata", {{"name", "c"}, {"uid", uid}}}});
 }
 
 // Without the reference nothing is cleaned up; with two controllers both would clean up.

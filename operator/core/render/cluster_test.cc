@@ -1,0 +1,150 @@
+#include "operator/core/render/render_test_support.h"
+
+namespace breakwater::core {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+ClusterInputs Cluster(std::string_view spec) {
+  ClusterInputs inputs;
+  inputs.name = "linstorcluster";
+  inputs.spec = api::DecodeLinstorCluster({{"spec", Yaml(spec)}}).value;
+  inputs.ns = "piraeus-datastore";
+  inputs.nodes = {Node("node1"), Node("node2")};
+  inputs.images = Images();
+  return inputs;
+}
+
+// The names are API: users patch them, and taking over a cluster must not make second copies.
+TEST(RenderCluster, DefaultClusterIsAsInTheGoldenFile) {
+  const ClusterRendering rendering = RenderCluster(Cluster("{}"));
+  EXPECT_THAT(rendering.problems, IsEmpty());
+  ExpectGolden("cluster_default", rendering.objects);
+}
+
+TEST(RenderCluster, FullClusterIsAsInTheGoldenFile) {
+  ClusterInputs inputs = Cluster(R"(
+repository: mirror.example.com/storage
+nodeSelector: {storage: "yes"}
+nodeAffinity:
+  nodeSelectorTerms:
+    - matchExpressions: [{key: zone, operator: In, values: [a, b]}]
+tolerations: [{key: storage, operator: Exists, effect: NoSchedule}]
+linstorPassphraseSecret: passphrase
+internalTLS: {certManager: {name: ca, kind: ClusterIssuer}}
+apiTLS: {certManager: {name: ca}}
+controller: {podTemplate: {spec: {containers: [{name: linstor-controller, resources: {requests: {cpu: 100m}}}]}}}
+)");
+  inputs.nodes = {Node("node1", {{"storage", "yes"}, {"zone", "a"}}),
+                  Node("node2", {{"storage", "yes"}})};
+  inputs.configurations = {
+      {"b-tls", api::DecodeLinstorSatelliteConfiguration(
+                    {{"spec", Yaml("{internalTLS: {tlsHandshakeDaemon: true}}")}})
+                    .value},
+      {"a-pools",
+       api::DecodeLinstorSatelliteConfiguration(
+           {{"spec",
+             Yaml("{storagePools: [{name: thin, lvmThinPool: {volumeGroup: vg}, source: "
+                  "{hostDevices: [/dev/sdb]}}], podTemplate: {spec: {hostNetwork: true}}}")}})
+           .value},
+  };
+  inputs.pull_secret = "registry";
+  const ClusterRendering rendering = RenderCluster(inputs);
+  EXPECT_THAT(rendering.problems, IsEmpty());
+  EXPECT_THAT(rendering.applied_configurations.at("node1"), ElementsAre("a-pools", "b-tls"));
+  ExpectGolden("cluster_full", rendering.objects);
+}
+
+// With an external controller a second one would fight for the satellites.
+TEST(RenderCluster, ExternalControllerMeansNoController) {
+  const ClusterInputs inputs =
+      Cluster("{externalController: {url: http://linstor.example.com:3370}}");
+  const ClusterRendering rendering = RenderCluster(inputs);
+  EXPECT_EQ(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
+  EXPECT_NE(Find(rendering.objects, "ServiceAccount", "satellite"), nullptr);
+  EXPECT_EQ(ControllerUrl(inputs.spec), "http://linstor.example.com:3370");
+}
+
+// One wrong patch must not stop the satellites of the whole cluster.
+TEST(RenderCluster, BadPatchOnTheControllerLeavesTheSatellitesAlone) {
+  const ClusterRendering rendering = RenderCluster(Cluster(R"(
+patches:
+  - target: {kind: Deployment, name: linstor-controller}
+    patch: "- {op: remove, path: /spec/nothing}"
+)"));
+  ASSERT_EQ(rendering.problems.size(), 1U);
+  EXPECT_EQ(rendering.problems[0].component, "linstor-controller");
+  EXPECT_EQ(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
+  EXPECT_NE(Find(rendering.objects, "LinstorSatellite", "node2"), nullptr);
+}
+
+// A patch that became unreadable must hold its objects back: without it they would change back.
+TEST(RenderCluster, UnreadablePatchHoldsBackWhatItIsFor) {
+  const ClusterRendering rendering = RenderCluster(Cluster(R"(
+patches:
+  - target: {kind: LinstorSatellite}
+    patch: "{ not: yaml"
+)"));
+  EXPECT_EQ(rendering.problems.size(), 2U);
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1"), nullptr);
+  EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
+}
+
+TEST(RenderCluster, PatchForNothingIsReported) {
+  const ClusterRendering rendering = RenderCluster(Cluster(R"(
+patches:
+  - patch: "{apiVersion: apps/v1, kind: Deployment, metadata: {name: linstor-controler}, spec: {replicas: 0}}"
+)"));
+  ASSERT_EQ(rendering.problems.size(), 1U);
+  EXPECT_THAT(rendering.problems[0].message, HasSubstr("linstor-controler"));
+  EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
+}
+
+// Applying without the uid could revive a satellite that was deleted a moment ago.
+TEST(RenderCluster, ExistingSatellitesCarryTheirUid) {
+  ClusterInputs inputs = Cluster("{}");
+  inputs.satellites = {
+      std::make_shared<const api::Object>(Json{{"metadata", {{"name", "node1"}, {"uid", "u1"}}}})};
+  const ClusterRendering rendering = RenderCluster(inputs);
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1")->at("metadata").at("uid"), "u1");
+  EXPECT_FALSE(
+      Find(rendering.objects, "LinstorSatellite", "node2")->at("metadata").contains("uid"));
+}
+
+// Taking over from a Piraeus Operator must not delete the CSI driver: every volume in use depends
+// on it.
+TEST(MayPrune, OnlyWhatIsRenderedHere) {
+  const auto may_prune = [](const char* kind, const char* name, const char* component) {
+    return MayPrune(api::Object(Json{
+        {"kind", kind},
+        {"metadata", {{"name", name}, {"labels", {{"app.kubernetes.io/component", component}}}}}}));
+  };
+  EXPECT_TRUE(may_prune("LinstorSatellite", "node1", ""));
+  EXPECT_TRUE(may_prune("Deployment", "linstor-controller", "linstor-controller"));
+  EXPECT_TRUE(may_prune("Certificate", "linstor-api-tls", ""));
+  EXPECT_FALSE(may_prune("DaemonSet", "linstor-csi-node", "linstor-csi-node"));
+  EXPECT_FALSE(may_prune("DaemonSet", "ha-controller", "ha-controller"));
+  EXPECT_FALSE(may_prune("Certificate", "linstor-csi-node-tls", ""));
+  EXPECT_FALSE(may_prune("Service", "nfs", ""));
+}
+
+// Whatever is rendered must also go away again.
+TEST(MayPrune, EverythingThatIsRendered) {
+  for (const Json& object :
+       RenderCluster(
+           Cluster("{apiTLS: {certManager: {name: a}}, internalTLS: {certManager: {name: a}}}"))
+           .objects) {
+    EXPECT_TRUE(MayPrune(api::Object(object))) << object.dump();
+  }
+}
+
+// Rendering twice must give the same bytes, or every reconcile writes.
+TEST(RenderCluster, IsDeterministic) {
+  const ClusterInputs inputs = Cluster("{apiTLS: {}, internalTLS: {}}");
+  EXPECT_EQ(Json(RenderCluster(inputs).objects).dump(), Json(RenderCluster(inputs).objects).dump());
+}
+
+}  // namespace
+}  // namespace breakwater::core
