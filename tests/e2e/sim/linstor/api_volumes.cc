@@ -168,6 +168,10 @@ HttpReply Modify(Call& call) {
       work = WorkForDefinition(state.definitions.at(Key(call.args[0])));
     }
   }
+  if (!work.empty() && call.body.contains("size_kib")) {
+    call.sim.port.SetVolumeSize(call.args[0], std::stoi(call.args[1]),
+                                call.body.at("size_kib").get<std::int64_t>());
+  }
   Apply(call.sim, work, 1, {.object = rc::kVlmDfn, .details = details, .refs = refs}, out);
   return ListReply(200, out);
 }

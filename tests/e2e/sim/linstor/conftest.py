@@ -15,25 +15,27 @@ from fake_drbd_sim import FakeDrbd
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[3]
-SHARED = ROOT.parent / "shared" / "facts"
+
+
+def built(variable, name):
+    """The program that the variable names, else the newest one below build/; None when there is none."""
+    if os.environ.get(variable):
+        return os.environ[variable]
+    found = sorted(map(str, ROOT.glob(f"build/*/bin/{name}")), key=os.path.getmtime)
+    return found[-1] if found else None
 
 
 def find_binary():
-    named = os.environ.get("LINSTOR_SIM")
-    candidates = [named] if named else sorted(
-        map(str, ROOT.glob("build/*/bin/linstor-sim")), key=os.path.getmtime, reverse=True)
-    if not candidates:
-        pytest.fail("linstor-sim is not built; set LINSTOR_SIM")
-    return candidates[0]
+    return built("LINSTOR_SIM", "linstor-sim") or pytest.fail("linstor-sim is not built; set LINSTOR_SIM")
 
 
 class Sim:
-    """A running linstor-sim and its fake nodes."""
+    """A running linstor-sim and its nodes: a FakeDrbd, or what else has `path`, `nodes` and close()."""
 
-    def __init__(self, folder, nodes, *flags):
+    def __init__(self, folder, nodes, *flags, drbd=None):
         self.folder = pathlib.Path(folder)
         self.flags = flags
-        self.drbd = FakeDrbd(str(self.folder / "drbd.sock"), nodes)
+        self.drbd = drbd or FakeDrbd(str(self.folder / "drbd.sock"), nodes)
         self.process = None
         self.start()
 

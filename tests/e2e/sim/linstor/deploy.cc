@@ -223,6 +223,7 @@ Entries Deploy(Simulator& sim,
                const std::vector<Placement>& placements,
                const ApplyStyle& style) {
   Entries out;
+  std::map<int, std::int64_t> sizes;
   Added added;
   std::vector<Satellites::Work> work;
   {
@@ -242,8 +243,14 @@ Entries Deploy(Simulator& sim,
     for (const auto& placement : placements) {
       Announce(definition, placement, style.refs, out);
     }
+    for (const auto& [number, volume] : definition.volumes) {
+      sizes[number] = volume.size_kib;
+    }
     work = WorkForDefinition(definition);
     sim.database.Save();
+  }
+  for (const auto& [number, size_kib] : sizes) {
+    sim.port.SetVolumeSize(added.resource, number, size_kib);
   }
   if (!DeployRounds(sim, work, added, style, out)) {
     return out;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ class DrbdPort {
   virtual bool PutFile(const std::string& node,
                        const std::string& path,
                        const std::string& content) = 0;
+
+  /// Best effort: a file that stays behind is overwritten or found at the next start.
+  virtual void RemoveFile(const std::string& node, const std::string& path) = 0;
+
+  /// Tells the simulated disks how large a volume is. Real satellites make a device of that size.
+  virtual void SetVolumeSize(const std::string& resource, int volume, std::int64_t size_kib) = 0;
 
   virtual CommandResult Run(const std::string& node,
                             const std::vector<std::string>& argv,

@@ -136,6 +136,17 @@ bool DrbdSocket::PutFile(const std::string& node,
   return reply.has_value() && !(reply->is_object() && reply->contains("error"));
 }
 
+void DrbdSocket::RemoveFile(const std::string& node, const std::string& path) {
+  Failure failure{};
+  Call({{"op", "remove-file"}, {"node", node}, {"path", path}}, std::chrono::seconds(10), failure);
+}
+
+void DrbdSocket::SetVolumeSize(const std::string& resource, int volume, std::int64_t size_kib) {
+  Failure failure{};
+  Call({{"op", "volume"}, {"resource", resource}, {"volume", volume}, {"size_kib", size_kib}},
+       std::chrono::seconds(10), failure);
+}
+
 CommandResult DrbdSocket::Run(const std::string& node,
                               const std::vector<std::string>& argv,
                               milliseconds timeout) {

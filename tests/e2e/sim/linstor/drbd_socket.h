@@ -19,6 +19,8 @@ class DrbdSocket : public DrbdPort {
   bool PutFile(const std::string& node,
                const std::string& path,
                const std::string& content) override;
+  void RemoveFile(const std::string& node, const std::string& path) override;
+  void SetVolumeSize(const std::string& resource, int volume, std::int64_t size_kib) override;
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds timeout) override;

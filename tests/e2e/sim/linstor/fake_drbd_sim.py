@@ -53,11 +53,18 @@ class FakeDrbd:
 
     def answer(self, request):
         if request["op"] == "satellites":
-            return [{"node": n, "address": a, "running": self.running[n]} for n, a in self.nodes.items()]
+            return {"satellites": [{"node": n, "address": a, "running": self.running[n]}
+                                   for n, a in self.nodes.items()]}
         if request["op"] == "put-file":
             with self.lock:
                 self.files[(request["node"], request["path"])] = request["content"]
-            return {}
+            return {"ok": True}
+        if request["op"] == "remove-file":
+            with self.lock:
+                self.files.pop((request["node"], request["path"]), None)
+            return {"ok": True}
+        if request["op"] == "volume":
+            return {"ok": True}
         if request["op"] == "run":
             return self.run(request["node"], request["argv"])
         return {"error": "unknown op"}

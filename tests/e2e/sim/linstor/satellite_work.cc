@@ -142,8 +142,7 @@ bool Satellite::RemoveResource(const std::string& resource, CycleResult& result)
   if (!Tool({"drbdadm", "down", name}, "Failed to stop DRBD resource", name, result)) {
     return false;  // the flag DELETE stays; deleting again finishes (L32)
   }
-  // LINSTOR deletes the file. drbd-sim cannot; an empty one defines no resource either.
-  port_.PutFile(node_, ResPath(name), "");
+  port_.RemoveFile(node_, ResPath(name));
   files_.erase(resource);
   backups_.erase(resource);
   const std::lock_guard lock(database_.mutex);

@@ -38,6 +38,13 @@ class RecordingPort : public DrbdPort {
     return true;
   }
 
+  void RemoveFile(const std::string& node, const std::string& path) override {
+    const std::lock_guard lock(mutex);
+    files.erase(node + ":" + path);
+  }
+
+  void SetVolumeSize(const std::string&, int, std::int64_t) override {}
+
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds) override {
