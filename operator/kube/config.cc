@@ -156,7 +156,8 @@ Result<KubeConfig, Error> InClusterConfig(const std::string& directory) {
                             "not in a pod (KUBERNETES_SERVICE_HOST is not set): give a kubeconfig"}};
   }
   if (host.find(':') != std::string::npos) {
-    host = "[" + host + "]";
+    // The HTTP library cannot dial IPv6 literals. This name is in every API server's certificate.
+    host = "kubernetes.default.svc";
   }
   KubeConfig config;
   config.server = "https://" + host + ":" + port;

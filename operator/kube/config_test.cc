@@ -113,7 +113,7 @@ class CredentialsTest : public ::testing::Test {
     setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
     setenv("KUBERNETES_SERVICE_PORT", "443", 1);
     KubeConfig config = InClusterConfig(directory_).value();
-    EXPECT_EQ(config.server, "https://[fd00::1]:443");
+    EXPECT_EQ(config.server, "https://kubernetes.default.svc:443");
     EXPECT_EQ(config.ns, "storage");
     return Credentials::Create(std::move(config), clock_, std::move(log)).value();
   }

@@ -202,14 +202,7 @@ class CpprestTransport final : public HttpTransport {
 
  private:
   std::string ServerName() const {
-    if (!options_.tls_server_name.empty()) {
-      return options_.tls_server_name;
-    }
-    std::string host = base_.host();
-    if (host.size() > 2 && host.front() == '[') {  // an IPv6 literal
-      host = host.substr(1, host.size() - 2);
-    }
-    return host;
+    return options_.tls_server_name.empty() ? base_.host() : options_.tls_server_name;
   }
 
   Result<StreamResponse, TransportError> Exchange(const Context& ctx, const Request& request,
@@ -317,6 +310,11 @@ Result<std::unique_ptr<HttpTransport>, Error> MakeCpprestTransport(TransportOpti
     const bool secure = base.scheme() == "https";
     if (base.host().empty() || (!secure && base.scheme() != "http")) {
       return Unexpected{Error{ErrorClass::kInvalid, "not an http(s) URL: " + options.base_url}};
+    }
+    if (base.host().find(':') != std::string::npos) {
+      // The library hands "[::1]" to the resolver as a name, brackets included (2.10.18).
+      return Unexpected{Error{ErrorClass::kInvalid,
+                              "IPv6 literals are not supported, use a name: " + options.base_url}};
     }
     if (secure && (options.tls == nullptr || options.tls->Get() == nullptr)) {
       return Unexpected{Error{ErrorClass::kInvalid, "https needs TLS material"}};

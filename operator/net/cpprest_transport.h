@@ -19,7 +19,8 @@
 namespace breakwater::net {
 
 struct TransportOptions {
-  /// "https://10.96.0.1:443" or "http://host:3370", a path prefix is allowed.
+  /// "https://10.96.0.1:443" or "http://host:3370", a path prefix is allowed. No IPv6 literals: the
+  /// library cannot dial them; give a name.
   std::string base_url{};
   /// Name to verify and to send as SNI and Host when it differs from the address dialled; "" = the
   /// host of base_url.

@@ -423,6 +423,7 @@ TEST(CpprestTransportTlsTest, RefusesBadOptions) {
   EXPECT_FALSE(MakeCpprestTransport({.base_url = "https://127.0.0.1"}));
   EXPECT_FALSE(MakeCpprestTransport({.base_url = "ftp://127.0.0.1"}));
   EXPECT_FALSE(MakeCpprestTransport({.base_url = "not a url"}));
+  EXPECT_FALSE(MakeCpprestTransport({.base_url = "http://[::1]:80"}));  // could never connect
 }
 
 }  // namespace
