@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 
 #include "tests/e2e/sim/drbd/res_file.h"
 #include "tests/e2e/sim/drbd/test_cluster.h"
@@ -27,6 +29,22 @@ TEST(ResFileTest, ReadsWhatLinstorWrites) {
   EXPECT_EQ(file.connections[0].net.at("tls"), "yes");
   EXPECT_EQ(file.connections[0].hosts.at("node2").ip, "10.77.0.2");
   EXPECT_EQ(file.connections[0].hosts.at("node2").port, 7000);
+}
+
+TEST(ResFileTest, ReadsARecordedFile) {
+  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) +
+                     "/tests/e2e/sim/drbd/testdata/linstor-r1.res");
+  std::ostringstream text;
+  text << file.rdbuf();
+  const ResParse parsed = ParseResFile("r1.res", text.str());
+  ASSERT_EQ(parsed.error, "");
+  const ResFile& r1 = parsed.resources.at(0);
+  EXPECT_EQ(r1.options.at("on-no-quorum"), "io-error");
+  EXPECT_EQ(r1.net.at("cram-hmac-alg"), "sha1");
+  EXPECT_EQ(r1.hosts.at("n1").volumes.at(0).disk, "/dev/loop2");
+  EXPECT_EQ(r1.hosts.at("n1").volumes.at(0).disk_options.at("block-size"), "512");
+  EXPECT_EQ(r1.connections.at(0).net.at("tls"), "yes");
+  EXPECT_FALSE(r1.connections.at(1).net.contains("tls"));
 }
 
 TEST(ResFileTest, ReadsTheFirstGuidesFile) {

@@ -70,13 +70,15 @@ std::string OptionText(const Options& options) {
   return text;
 }
 
-void FillPeerVolumes(Connection& connection, const ResFile& file) {
+void FillPeerVolumes(Connection& connection, const ResFile& file, const std::string& node) {
   const auto host = file.hosts.find(connection.peer);
   if (host == file.hosts.end()) {
     return;
   }
   for (const auto& [volume, definition] : host->second.volumes) {
-    connection.volumes[volume].client = definition.disk == "none";
+    if (file.hosts.at(node).volumes.contains(volume)) {
+      connection.volumes[volume].client = definition.disk == "none";
+    }
   }
 }
 
@@ -205,7 +207,6 @@ void Shell::PlanPeers(std::vector<Action>& plan,
                       Node& node,
                       const ResFile& file,
                       const std::string& only_peer) {
-  Resource* live = kernel_.Find(node.name, file.name);
   for (const Wanted& wanted : WantedPeers(file, node.name)) {
     if (!only_peer.empty() && wanted.peer != only_peer) {
       continue;
@@ -225,12 +226,12 @@ void Shell::PlanPeers(std::vector<Action>& plan,
                           made.local = w.local;
                           made.remote = w.remote;
                           made.net = w.net;
-                          FillPeerVolumes(made, f);
+                          FillPeerVolumes(made, f, n);
                         }
                         return std::nullopt;
                       }});
     } else {
-      FillPeerVolumes(*end.connection, file);
+      FillPeerVolumes(*end.connection, file, node.name);
       if (Normal(end.connection->net) != Normal(wanted.net)) {
         plan.push_back({kOptions,
                         file.name,
@@ -257,7 +258,6 @@ void Shell::PlanPeers(std::vector<Action>& plan,
                       }});
     }
   }
-  (void)live;
 }
 
 void Shell::AdmAdjust(Job& job, const Config& config, const std::vector<Target>& targets) {

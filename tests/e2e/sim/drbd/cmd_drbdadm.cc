@@ -268,15 +268,20 @@ void Shell::AdmSimple(Job& job,
     } else if (command == "down") {
       act("drbdsetup down " + name, [this, &node, name] { return kernel_.DeleteResource(node, name); });
     } else if (command == "primary") {
-      act("drbdsetup primary " + name, [this, &node, name, force = job.Has("--force")] {
-        Resource& r = *kernel_.Find(node.name, name);
-        KernelResult error = kernel_.Promote(node, r, force);
-        r.explicit_primary = r.explicit_primary || !error;
-        return error;
-      });
+      act("drbdsetup primary " + name,
+          [this, &node, name, force = job.Has("--force")]() -> KernelResult {
+            Resource* r = kernel_.Find(node.name, name);
+            KernelResult error = r == nullptr ? std::nullopt : kernel_.Promote(node, *r, force);
+            if (r != nullptr && !error) {
+              r->explicit_primary = true;
+            }
+            return error;
+          });
     } else if (command == "secondary") {
-      act("drbdsetup secondary " + name,
-          [this, &node, name] { return kernel_.Demote(node, *kernel_.Find(node.name, name)); });
+      act("drbdsetup secondary " + name, [this, &node, name]() -> KernelResult {
+        Resource* r = kernel_.Find(node.name, name);
+        return r == nullptr ? std::nullopt : kernel_.Demote(node, *r);
+      });
     } else {
       AdmPerVolume(job, command, target);
     }

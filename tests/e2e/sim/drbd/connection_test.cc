@@ -255,6 +255,55 @@ TEST(CrashTest, NodeComesBackAndResyncs) {
   EXPECT_EQ(cluster.Report("r0").lost_writes, 0U);
 }
 
+TEST(F24Test, CrashLeavesOrphanedTlsSocketsThatAreNotEstablished) {
+  // Whoever counts them takes a dead connection for an encrypted one.
+  Cluster cluster;
+  ResourceSpec spec;
+  spec.tls = true;
+  BringUp(cluster, spec);
+  cluster.CrashNode("node3");
+  cluster.Advance(Millis(3000));
+  const std::string sockets = cluster.Run("node1", {"ss", "-tnieH"}).out;
+  EXPECT_THAT(sockets, HasSubstr("FIN-WAIT-1 0      1      10.77.0.1:7000  10.77.0.3:"));
+  EXPECT_THAT(sockets, HasSubstr("tcp-ulp-tls      "));
+}
+
+TEST(F22Test, BootOfANodeWithManyTlsResourcesReconnectsAllByItself) {
+  Cluster cluster;
+  constexpr int kResources = 21;
+  for (int i = 0; i < kResources; ++i) {
+    ResourceSpec spec;
+    spec.name = "m" + std::to_string(100 + i);
+    spec.minor = 1001 + i;
+    spec.port = 7001 + i;
+    spec.tls = true;
+    BringUp(cluster, spec);
+  }
+  cluster.CrashNode("node2");
+  cluster.Advance(Millis(5000));
+  cluster.BootNode("node2");
+  cluster.SetTlshd("node2", true);
+  for (int i = 0; i < kResources; ++i) {
+    EXPECT_EQ(cluster.Run("node2", {"drbdadm", "adjust", "m" + std::to_string(100 + i)}).exit, 0);
+  }
+  cluster.Advance(Millis(5000));
+  EXPECT_THAT(cluster.Run("node2", {"cat", "/proc/net/tls_stat"}).out,
+              HasSubstr("TlsCurrTxSw                     \t84\n"));
+}
+
+TEST(SecretTest, PeersWithDifferentSecretsEndStandAlone) {
+  Cluster cluster;
+  ResourceSpec spec;
+  BringUp(cluster, spec);
+  cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"});
+  cluster.Run("node1", {"drbdsetup", "net-options", "r0", "1", "--cram-hmac-alg=sha1",
+                        "--shared-secret=x"});
+  cluster.Run("node1", {"drbdadm", "connect", "r0:node2"});
+  cluster.Advance(Millis(2000));
+  EXPECT_EQ(Conn(cluster, "r0", "node1", "node2").state, ConnState::kStandAlone);
+  EXPECT_THAT(cluster.Run("node1", {"dmesg"}).out, HasSubstr("Authentication of peer failed"));
+}
+
 TEST(NetworkTest, CutLinkFreezesNothingWhileAMajorityIsThere) {
   Cluster cluster;
   BringUp(cluster, {});

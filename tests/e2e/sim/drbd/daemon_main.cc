@@ -78,7 +78,12 @@ class Server {
  private:
   // Moves virtual time to the real one.
   void Tick() {
-    cluster_.AdvanceTo(std::chrono::duration_cast<Time>(Clock::now() - start_));
+    try {
+      cluster_.AdvanceTo(std::chrono::duration_cast<Time>(Clock::now() - start_));
+    } catch (const std::exception& error) {
+      // A defect of the model must not take the whole test bed down with it.
+      std::cerr << "drbd-sim: event failed: " << error.what() << std::endl;
+    }
     for (const auto& client : clients_) {
       Flush(*client);
     }

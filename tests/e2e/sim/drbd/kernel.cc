@@ -58,7 +58,7 @@ End Kernel::Opposite(const End& end) {
 }
 
 Disk* Kernel::DiskOf(const End& end, int volume) {
-  return world_.FindDisk(*end.node, end.resource->name, volume);
+  return end.node == nullptr ? nullptr : world_.FindDisk(*end.node, end.resource->name, volume);
 }
 
 bool Kernel::UsesTls(const End& end) const {
@@ -180,7 +180,8 @@ void Kernel::DeleteConnection(const End& end) {
   }
   Node& node = *end.node;
   Resource& resource = *end.resource;
-  resource.connections.erase(end.connection->peer_id);
+  const int peer_id = end.connection->peer_id;
+  resource.connections.erase(peer_id);
   UpdateQuorum(node, resource);
 }
 

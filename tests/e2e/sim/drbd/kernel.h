@@ -137,6 +137,8 @@ class Kernel {
   [[nodiscard]] bool LosesPeerStateRace(const End& viewer, int volume);
   void SplitBrain(const End& a, const End& b);
   void Reconcile(const End& a, const End& b, int volume);
+  bool ResumeUnfinished(const End& source, const End& target, int volume);
+  [[nodiscard]] static bool HearsPrimary(const End& end);
   void GetStuck(const End& source, const End& target, int volume);
   void Settle(const End& a, const End& b, int volume);
   [[nodiscard]] bool MayFollow(const End& target, const End& source) const;

@@ -213,7 +213,9 @@ std::vector<int> Kernel::BeginWrite(
     const End end{&node, &resource, &connection};
     if (it != connection.volumes.end() && it->second.state_due) {
       const End peer = Opposite(end);
-      SetPeerDisk(end, volume, peer.resource->devices.at(volume).disk, "peer-state");
+      if (peer.connection != nullptr) {
+        SetPeerDisk(end, volume, peer.resource->devices.at(volume).disk, "peer-state");
+      }
     }
   }
   if (device.new_uuid_pending) {
@@ -263,7 +265,8 @@ void Kernel::MarkMissing(const End& end, int volume, std::uint64_t block) {
 bool Kernel::Deliver(const End& end, int volume, std::uint64_t block, std::uint64_t number) {
   PeerDevice& device = end.connection->volumes.at(volume);
   const End peer = Opposite(end);
-  if (end.connection->state != ConnState::kConnected || peer.connection == nullptr) {
+  if (end.connection->state != ConnState::kConnected || peer.connection == nullptr ||
+      peer.connection->state != ConnState::kConnected) {
     return false;
   }
   device.sent_kib += kBlockKib;

@@ -50,6 +50,7 @@ void Kernel::MarkFullSync(const End& source, const End& target, int volume) {
 void Kernel::StartResync(const End& source, const End& target, int volume, bool exact) {
   PeerSlot& from = DiskOf(source, volume)->peers[source.connection->peer_id];
   PeerSlot& to = DiskOf(target, volume)->peers[target.connection->peer_id];
+  from.unfinished = true;
   from.bitmap.bits.insert(to.bitmap.bits.begin(), to.bitmap.bits.end());
   to.bitmap.Clear();
   PeerDevice& at_source = source.connection->volumes.at(volume);
@@ -121,7 +122,10 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
   Disk& from = *DiskOf(source, volume);
   Disk& to = *DiskOf(target, volume);
   Bitmap& left = from.peers[source.connection->peer_id].bitmap;
-  const bool exact = source.connection->volumes.at(volume).resync.exact;
+  // A Secondary does not overwrite what the target got from the Primary meanwhile.
+  const bool exact =
+      source.connection->volumes.at(volume).resync.exact &&
+      (source.resource->role == Role::kPrimary || !HearsPrimary(target));
   std::uint64_t copied = 0;
   while (copied < count && !left.bits.empty()) {
     const std::uint64_t block = *left.bits.begin();
@@ -148,6 +152,7 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
   Disk& from = *DiskOf(source, volume);
   Disk& to = *DiskOf(target, volume);
   from.peers[source.connection->peer_id].bitmap_uuid = 0;
+  from.peers[source.connection->peer_id].unfinished = false;
   to.peers[target.connection->peer_id] = {};
   if (to.current_uuid != from.current_uuid) {
     to.history = {to.current_uuid, to.history[0]};

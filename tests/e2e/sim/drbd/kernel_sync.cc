@@ -68,6 +68,9 @@ void Kernel::SplitBrain(const End& a, const End& b) {
 // Equal generations: nothing is transferred, and what the bitmaps recorded is forgotten, also when
 // it was the only trace of a real difference (F2.8, F3.2, F12.3).
 void Kernel::NoSync(const End& a, const End& b, int volume) {
+  if (ResumeUnfinished(a, b, volume) || ResumeUnfinished(b, a, volume)) {
+    return;
+  }
   const bool secondaries =
       a.resource->role != Role::kPrimary && b.resource->role != Role::kPrimary;
   const PeerSlot& slot_a = DiskOf(a, volume)->peers[a.connection->peer_id];
@@ -79,6 +82,20 @@ void Kernel::NoSync(const End& a, const End& b, int volume) {
     return;
   }
   Settle(a, b, volume);
+}
+
+// A resync between equal generations (F14's heal) that was interrupted goes on with what is left;
+// anybody else who meets such a target has to copy everything.
+bool Kernel::ResumeUnfinished(const End& source, const End& target, int volume) {
+  if (target.resource->devices.at(volume).disk != DiskState::kInconsistent ||
+      source.resource->devices.at(volume).disk != DiskState::kUpToDate) {
+    return false;
+  }
+  if (!DiskOf(source, volume)->peers[source.connection->peer_id].unfinished) {
+    MarkFullSync(source, target, volume);
+  }
+  StartResync(source, target, volume, true);
+  return true;
 }
 
 void Kernel::Settle(const End& a, const End& b, int volume) {
@@ -171,6 +188,15 @@ void Kernel::ShowPeerDisk(const End& viewer, const End& peer, int volume, bool s
   });
 }
 
+bool Kernel::HearsPrimary(const End& end) {
+  return std::any_of(end.resource->connections.begin(),
+                     end.resource->connections.end(),
+                     [](const auto& entry) {
+                       return entry.second.state == ConnState::kConnected &&
+                              entry.second.peer_role == Role::kPrimary;
+                     });
+}
+
 // Two Secondaries of one generation that hold bits against each other (F4.3, F4.9). While both hear
 // the Primary their data is equal and the bits are leftovers; otherwise the bits are all that tells
 // the late one what it missed (F3.2).
@@ -188,15 +214,7 @@ void Kernel::Reconcile(const End& a, const End& b, int volume) {
     GetStuck(source, target, volume);
     return;
   }
-  const auto hears_primary = [](const End& end) {
-    return std::any_of(end.resource->connections.begin(),
-                       end.resource->connections.end(),
-                       [](const auto& entry) {
-                         return entry.second.state == ConnState::kConnected &&
-                                entry.second.peer_role == Role::kPrimary;
-                       });
-  };
-  if (hears_primary(target)) {
+  if (HearsPrimary(target)) {
     Settle(a, b, volume);
     return;
   }
