@@ -1,14 +1,83 @@
 #include "operator/cmd/endpoints.h"
 
+#include "operator/net/http_server.h"
+
 namespace breakwater::cmd {
+namespace {
 
-struct Endpoints::Impl {};
+net::Response Text(int status, std::string body) {
+  return {.status = status,
+          .headers = {{"Content-Type", "text/plain; charset=utf-8"}},
+          .body = std::move(body)};
+}
 
-Endpoints::Endpoints(const Options& /*options*/, const runtime::Health& /*health*/,
-                     const runtime::Metrics& /*metrics*/, const Logger& /*log*/) {}
+net::Response Probe(const runtime::HealthReport& report) {
+  return Text(report.ok ? 200 : 503, report.ok ? "ok" : report.text);
+}
+
+std::string PathOf(const net::Request& request) {
+  return request.target.substr(0, request.target.find('?'));
+}
+
+net::Response ServeProbes(const runtime::Health& health, const net::Request& request) {
+  const std::string path = PathOf(request);
+  if (path == "/readyz") {
+    return Probe(health.Ready());
+  }
+  // /healthz is the name in the Piraeus Operator's Deployment.
+  if (path == "/livez" || path == "/healthz") {
+    return Probe(health.Live());
+  }
+  return Text(404, "try /livez or /readyz");
+}
+
+net::Response ServeMetrics(const runtime::Metrics& metrics, const net::Request& request) {
+  if (PathOf(request) != "/metrics") {
+    return Text(404, "try /metrics");
+  }
+  return {.status = 200,
+          .headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+          .body = metrics.Serialize()};
+}
+
+}  // namespace
+
+struct Endpoints::Impl {
+  Result<void, Error> Add(const std::string& flag, const std::string& text,
+                          net::RequestHandler handler, const Logger& log) {
+    const std::optional<BindAddress> bind = ParseBindAddress(text);
+    if (text == "0" || !bind) {
+      return {};
+    }
+    net::HttpServerOptions options{.port = static_cast<std::uint16_t>(bind->port)};
+    if (!bind->host.empty()) {
+      options.address = bind->host == "localhost" ? "127.0.0.1" : bind->host;
+    }
+    Result<std::unique_ptr<net::HttpServer>, Error> server =
+        net::StartHttpServer(std::move(options), std::move(handler), log);
+    if (!server) {
+      return Unexpected{server.error().WithContext(flag + "=" + text)};
+    }
+    log.Info("listening", {{"for", flag}, {"port", (*server)->port()}});
+    servers.push_back(std::move(*server));
+    return {};
+  }
+
+  std::vector<std::unique_ptr<net::HttpServer>> servers{};
+};
+
+Endpoints::Endpoints() : impl_(std::make_unique<Impl>()) {}
 
 Endpoints::~Endpoints() = default;
 
-Result<void, Error> Endpoints::Start() const { return {}; }
+Result<void, Error> Endpoints::Start(const Options& options, const runtime::Health& health,
+                                     const runtime::Metrics& metrics, const Logger& log) {
+  BREAKWATER_RETURN_IF_ERROR(impl_->Add(
+      "--health-probe-bind-address", options.health_probe_bind_address,
+      [&health](const net::Request& request) { return ServeProbes(health, request); }, log));
+  return impl_->Add(
+      "--metrics-bind-address", options.metrics_bind_address,
+      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); }, log);
+}
 
 }  // namespace breakwater::cmd

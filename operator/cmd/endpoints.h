@@ -14,17 +14,17 @@
 namespace breakwater::cmd {
 
 /// Served from before the stores are synced to the end of the process, so that a probe tells a slow start
-/// from a dead process. Everything is borrowed.
+/// from a dead process. The destructor stops the servers.
 class Endpoints {
  public:
-  Endpoints(const Options& options, const runtime::Health& health, const runtime::Metrics& metrics,
-            const Logger& log);
+  Endpoints();
   ~Endpoints();
   Endpoints(const Endpoints&) = delete;
   Endpoints& operator=(const Endpoints&) = delete;
 
-  /// kInvalid or kTransient when an address cannot be bound.
-  Result<void, Error> Start() const;
+  /// Once. `health` and `metrics` must outlive this object. Errors: an address cannot be bound.
+  Result<void, Error> Start(const Options& options, const runtime::Health& health,
+                            const runtime::Metrics& metrics, const Logger& log);
 
  private:
   struct Impl;

@@ -11,7 +11,11 @@
 #include "operator/cmd/endpoints.h"
 #include "operator/cmd/stores.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/replication_tls/register.h"
+#include "operator/kube/event_recorder.h"
 #include "operator/kube/http_client.h"
+#include "operator/kube/ws_pod_exec.h"
+#include "operator/net/beast_websocket.h"
 #include "operator/net/cpprest_transport.h"
 #include "operator/runtime/health.h"
 #include "operator/runtime/manager.h"
@@ -99,6 +103,24 @@ controllers::StoreLinstorProvider MakeLinstorProvider(const Options& options,
           LinstorTransport};
 }
 
+kube::HttpClientOptions KubeOptions(runtime::Metrics& metrics) {
+  return {.on_request = [&metrics](const kube::RequestReport& report) {
+    runtime::CountApiRequest(metrics, std::string(report.verb), report.code);
+  }};
+}
+
+controllers::EventSink EventsTo(kube::EventRecorder& recorder) {
+  return [&recorder](const api::Object& regarding, const std::string& type,
+                     const std::string& reason, const std::string& action,
+                     const std::string& note) {
+    if (type == "Warning") {
+      recorder.Warning(regarding, action, reason, note);
+    } else {
+      recorder.Normal(regarding, action, reason, note);
+    }
+  };
+}
+
 }  // namespace
 
 Result<void, Error> RunOperator(const Options& options, const Logger& log, std::stop_token stop) {
@@ -113,14 +135,11 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
                               kube::LoadConfig({.kubeconfig = options.kubeconfig}));
   BREAKWATER_ASSIGN_OR_RETURN(
       const kube::KubeConnection connection,
-      kube::ConnectKube(config, clock, log.Named("kube"),
-                        {.on_request = [&metrics](const kube::RequestReport& report) {
-                          runtime::CountApiRequest(metrics, std::string(report.verb), report.code);
-                        }}));
+      kube::ConnectKube(config, clock, log.Named("kube"), KubeOptions(metrics)));
   kube::KubeClient& client = *connection.client;
 
-  const Endpoints endpoints(options, health, metrics, log.Named("http"));
-  BREAKWATER_RETURN_IF_ERROR(endpoints.Start());
+  Endpoints endpoints;
+  BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, health, metrics, log.Named("http")));
   BREAKWATER_ASSIGN_OR_RETURN(
       const bool certificates, HasCertManager(Context(stop, clock), client, options.ns, log));
 
@@ -134,6 +153,21 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
       stores.config_maps, {options.ns, options.image_config_map_name}, options.related_images);
   controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores);
   AddControllers(reconcilers, manager, stores, writers, images, linstor, options, log);
+
+  BREAKWATER_ASSIGN_OR_RETURN(
+      const std::unique_ptr<net::WebSocketConnector> websockets,
+      net::MakeBeastConnector({.base_url = config.server,
+                               .tls_server_name = config.tls_server_name,
+                               .tls = connection.credentials->tls()}));
+  const std::unique_ptr<kube::PodExec> exec = kube::MakeWsPodExec(
+      *websockets, connection.credentials.get(), clock, KubeOptions(metrics));
+  kube::KubeEventRecorder events(
+      client, clock, log.Named("events"),
+      {.instance = options.pod_name.empty() ? HostName() : options.pod_name});
+  const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
+      controllers::RegisterReplicationTls(
+          manager, services, client, *exec, linstor, EventsTo(events),
+          {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
 
   log.Info("starting", {{"version", BREAKWATER_VERSION},
                         {"server", config.server},
