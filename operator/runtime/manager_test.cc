@@ -1,9 +1,11 @@
 #include "operator/runtime/manager.h"
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -71,6 +73,13 @@ class NotingReconciler final : public Reconciler {
 
 class ManagerTest : public ::testing::Test {
  protected:
+  ~ManagerTest() override {
+    if (thread_.joinable()) {  // a failed test must not hang in a wait on the fake clock
+      thread_.request_stop();
+      AdvanceUntil(services_.clock, seconds(1), [this] { return ended_.load(); });
+    }
+  }
+
   void Make(bool election) {
     ManagerOptions options{.grace = seconds(30)};
     if (election) {
@@ -88,6 +97,7 @@ class ManagerTest : public ::testing::Test {
     thread_ = std::jthread([this](const std::stop_token& stop) {
       const Result<void, Error> result = manager_->Run(stop);
       journal_.Note(result ? "ended well" : "ended: " + result.error().message);
+      ended_ = true;
     });
   }
 
@@ -107,6 +117,7 @@ class ManagerTest : public ::testing::Test {
   Journal journal_;
   NotingReconciler reconciler_{journal_, "reconcile"};
   std::unique_ptr<Manager> manager_;
+  std::atomic<bool> ended_{false};
   std::jthread thread_;
 };
 
@@ -189,12 +200,20 @@ TEST_F(ManagerTest, ALostLeaseEndsTheProcessAtOnceWithAnError) {
 // Breaks: a DRBD command is cut off in the middle although there was time to let it end.
 TEST_F(ManagerTest, RunningReconcilesGetAGraceAtStop) {
   AddObject("slow");
+  services_.log = Logger(
+      [this](std::string_view line) {
+        if (line.find(R"("msg":"stopping")") != std::string_view::npos) {
+          journal_.Note("stopping");
+        }
+      },
+      LogLevel::kInfo, services_.clock);
   Make(false);
   manager_->AddController({.name = "c", .workers = 1}, reconciler_)
       .WatchSelf(manager_->AddStore(ConfigMaps()));
   Run();
   ASSERT_TRUE(Eventually([&] { return journal_.Has("reconcile slow"); }));
   thread_.request_stop();
+  ASSERT_TRUE(Eventually([&] { return journal_.Has("stopping"); }));
   services_.clock.WaitForSleepers(3);  // reconcile, reflector, the wait for the grace
   services_.clock.Advance(seconds(29));
   EXPECT_FALSE(journal_.Has("slow canceled"));
