@@ -145,6 +145,7 @@ class Kernel {
   void MarkFullSync(const End& source, const End& target, int volume);
   void StartResync(const End& source, const End& target, int volume, bool exact);
   void ResyncTick(const Key& source, const Key& target, int volume, std::uint64_t id);
+  void MarkCopied(const End& target, int volume, std::uint64_t block);
   void CopyBlocks(const End& source, const End& target, int volume, std::uint64_t count);
   void FinishResync(const End& source, const End& target, int volume);
   void StopResync(const End& end);

@@ -118,6 +118,22 @@ void Kernel::ResyncTick(const Key& source, const Key& target, int volume, std::u
   });
 }
 
+// What a target receives by resync, its other peers may be missing: without these bits it would be a
+// bad source later on. For peers in good state they are the leftovers of F4.3.
+void Kernel::MarkCopied(const End& target, int volume, std::uint64_t block) {
+  Disk& disk = *DiskOf(target, volume);
+  for (const auto& [id, connection] : target.resource->connections) {
+    const auto it = connection.volumes.find(volume);
+    if (id == target.connection->peer_id || it == connection.volumes.end() || it->second.client) {
+      continue;
+    }
+    PeerSlot& slot = disk.peers[id];
+    const bool fine = connection.state == ConnState::kConnected && slot.bitmap_uuid == 0 &&
+                      it->second.disk == DiskState::kUpToDate;
+    (fine ? slot.hearsay : slot.bitmap.bits).insert(block);
+  }
+}
+
 void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::uint64_t count) {
   Disk& from = *DiskOf(source, volume);
   Disk& to = *DiskOf(target, volume);
@@ -135,6 +151,7 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
     if (exact || to.blocks[block] < number) {
       to.blocks[block] = number;
     }
+    MarkCopied(target, volume, block);
     ++copied;
   }
   const std::uint64_t rest = std::min(left.phantom, count - copied);
