@@ -12,6 +12,12 @@
 #include "operator/testing/label_selector.h"
 
 namespace breakwater::testing {
+namespace {
+
+/// Owner of what was written by create, update and patch. (A real server takes it from the User-Agent.)
+constexpr const char* kUpdateManager = "update";
+
+}  // namespace
 
 FakeKube::FakeKube(const Clock& clock) : clock_(clock) {}
 
@@ -186,18 +192,24 @@ Json FakeKube::Commit(Table& table, const ObjectKey& key, std::optional<Json> ob
   return after;
 }
 
-/// A write that is not an apply: what it changes belongs to nobody's applied configuration any more.
+/// A write that is not an apply: it takes over the fields that it changes.
 Json FakeKube::Write(Table& table, const ObjectKey& key, Json next,
                      const std::string& subresource) {
   Stored& stored = table.objects[key];
   Json merged = WithinSubresource(stored.object, std::move(next), subresource);
   KeepImmutableMeta(stored.object, merged);
+  const auto changed = [&](const FieldPath& path) {
+    const Json* was = FieldAt(stored.object, path);
+    const Json* is = FieldAt(merged, path);
+    return is == nullptr || was == nullptr || *was != *is;
+  };
   for (auto& [manager, fields] : stored.owned) {
-    std::erase_if(fields, [&](const FieldPath& path) {
-      const Json* was = FieldAt(stored.object, path);
-      const Json* is = FieldAt(merged, path);
-      return is == nullptr || was == nullptr || *was != *is;
-    });
+    std::erase_if(fields, changed);
+  }
+  for (const FieldPath& path : FieldsOf(ConfigurationOf(merged, subresource))) {
+    if (changed(path)) {
+      stored.owned[kUpdateManager].insert(path);
+    }
   }
   return Commit(table, key, GoneWhenReleased(std::move(merged)));
 }
@@ -336,6 +348,7 @@ KubeResult<Json> FakeKube::CreateLocked(const ResourceInfo& resource, const std:
     object.erase("status");
   }
   InitMeta(resource, key, object);
+  table.objects[key].owned[kUpdateManager] = FieldsOf(ConfigurationOf(object, ""));
   return Commit(table, key, std::move(object));
 }
 

@@ -9,31 +9,6 @@
 namespace breakwater::testing {
 namespace {
 
-/// The applied document without what identifies the object or belongs to the server.
-Json Configuration(const Json& object, const std::string& subresource) {
-  Json result = Json::object();
-  if (subresource == "status") {
-    if (object.contains("status")) {
-      result["status"] = object["status"];
-    }
-    return result;
-  }
-  result = object;
-  for (const char* field : {"apiVersion", "kind", "status"}) {
-    result.erase(field);
-  }
-  if (const auto meta = result.find("metadata"); meta != result.end() && meta->is_object()) {
-    for (const char* field : {"name", "namespace", "uid", "resourceVersion", "managedFields",
-                              "creationTimestamp", "generation"}) {
-      meta->erase(field);
-    }
-    if (meta->empty()) {
-      result.erase("metadata");
-    }
-  }
-  return result;
-}
-
 std::string PathText(const FieldPath& path) {
   std::string text;
   for (const std::string& step : path) {
@@ -89,7 +64,7 @@ KubeResult<Json> FakeKube::ApplyLocked(const ResourceInfo& resource, const Objec
       (!given.resource_version().empty() && given.resource_version() != live.resource_version())) {
     return Unexpected{Modified(resource, key)};
   }
-  const Json config = Configuration(object, options.subresource);
+  const Json config = ConfigurationOf(object, options.subresource);
   const FieldSet wanted = FieldsOf(config);
   const std::string manager =
       options.field_manager + (options.subresource.empty() ? "" : "/" + options.subresource);

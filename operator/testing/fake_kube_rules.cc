@@ -76,6 +76,30 @@ Json WithinSubresource(const Json& before, Json next, const std::string& subreso
   return next;
 }
 
+Json ConfigurationOf(const Json& object, const std::string& subresource) {
+  Json result = Json::object();
+  if (subresource == "status") {
+    if (object.contains("status")) {
+      result["status"] = object["status"];
+    }
+    return result;
+  }
+  result = object;
+  for (const char* field : {"apiVersion", "kind", "status"}) {
+    result.erase(field);
+  }
+  if (const auto meta = result.find("metadata"); meta != result.end() && meta->is_object()) {
+    for (const char* field : {"name", "namespace", "uid", "resourceVersion", "managedFields",
+                              "creationTimestamp", "deletionTimestamp", "generation"}) {
+      meta->erase(field);
+    }
+    if (meta->empty()) {
+      result.erase("metadata");
+    }
+  }
+  return result;
+}
+
 void KeepImmutableMeta(const Json& before, Json& next) {
   constexpr std::array<const char*, 8> kFields{"name", "namespace", "uid", "creationTimestamp",
                                                "deletionTimestamp", "deletionGracePeriodSeconds",

@@ -31,6 +31,8 @@ kube::KubeError Modified(const kube::ResourceInfo& resource, const kube::ObjectK
 /// What a write may change: with subresource "status" only the status, else all but the status.
 kube::Json WithinSubresource(const kube::Json& before, kube::Json next,
                              const std::string& subresource);
+/// The fields that a writer can own: without what identifies the object or belongs to the server.
+kube::Json ConfigurationOf(const kube::Json& object, const std::string& subresource);
 /// uid, creationTimestamp and the like are the server's.
 void KeepImmutableMeta(const kube::Json& before, kube::Json& next);
 /// Nothing when the object is being deleted and its last finalizer is gone.
