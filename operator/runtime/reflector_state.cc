@@ -12,6 +12,10 @@ struct Overloaded : Ts... {
   using Ts::operator()...;
 };
 
+// clang 14 does not deduce aggregates by itself (P1816); may go with clang 17.
+template <typename... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
 /// An event without a readable version must not lose the version that we have.
 Watching Moved(const Watching& from, const std::string& version) {
   return {.version = version.empty() ? from.version : version, .stuck = 0};
