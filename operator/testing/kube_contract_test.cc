@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/api/object.h"
+#include "operator/kube/event_aggregator.h"
 #include "operator/kube/http_client.h"
+#include "operator/kube/lease.h"
 #include "operator/kube/watch_event.h"
 #include "operator/net/cpprest_transport.h"
 #include "operator/testing/fake_kube.h"
@@ -273,6 +275,66 @@ TEST_P(KubeContractTest, ApplyConflictsWithAnotherManagerUnlessForced) {
   EXPECT_EQ((*forced)["spec"]["a"], 2);
   // The same value is shared, not fought over.
   EXPECT_TRUE(kube().Apply(ctx_, kThings, {"", "contract-a"}, want, Manager("third", false)));
+}
+
+// Somebody's `kubectl edit` must be seen as a conflict by an apply without force.
+TEST_P(KubeContractTest, AnUpdateTakesAFieldOver) {
+  Thing("contract-a", {{"a", 1}, {"b", 1}});
+  ASSERT_TRUE(kube().Patch(ctx_, kThings, {"", "contract-a"}, kube::PatchType::kMerge,
+                           {{"spec", {{"a", 2}}}}, ""));
+  const Json want = {{"spec", {{"a", 1}, {"b", 1}}}};
+  const auto refused =
+      kube().Apply(ctx_, kThings, {"", "contract-a"}, want, Manager("contract", false));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().IsConflict());
+  // And a field taken over is not removed by its former owner.
+  const Json after = Thing("contract-a", {{"b", 1}});
+  EXPECT_EQ(after["spec"], Json::parse(R"({"a": 2, "b": 1})"));
+}
+
+// What the event recorder writes must pass the validation of the API, series included.
+TEST_P(KubeContractTest, EventsAreAccepted) {
+  const ResourceInfo events{.group = "events.k8s.io", .kind = "Event", .plural = "events"};
+  kube::EventAggregator aggregator("contract.breakwater.test/c", "instance");
+  const kube::Event event{.regarding = kube::RefOf(api::Object(Thing("contract-a", {{"a", 1}}))),
+                          .action = "Test",
+                          .reason = "Contract",
+                          .note = std::string(2000, 'x')};
+  const SystemTime now = RealClock().SystemNow();
+  const auto first = aggregator.Add(event, now);
+  ASSERT_TRUE(first);
+  const auto created = kube().Create(ctx_, events, first->key.ns, first->object);
+  ASSERT_TRUE(created) << created.error().message();
+  const auto repeated = aggregator.Add(event, now + kube::EventAggregator::kWriteAgainAfter);
+  ASSERT_TRUE(repeated && repeated->update);
+  const auto updated = kube().Patch(ctx_, events, repeated->key, kube::PatchType::kMerge,
+                                    repeated->object, "");
+  ASSERT_TRUE(updated) << updated.error().message();
+  EXPECT_EQ((*updated)["series"]["count"], 2);
+  EXPECT_TRUE(kube().Delete(ctx_, events, first->key, {}));
+}
+
+// The lease as the elector writes it, released at the end.
+TEST_P(KubeContractTest, LeasesAreAcceptedAndOptimistic) {
+  const ResourceInfo leases{.group = "coordination.k8s.io", .kind = "Lease", .plural = "leases"};
+  const ObjectKey key{kNs, "contract-lease"};
+  (void)kube().Delete(ctx_, leases, key, {});
+  kube::LeaseClient client(kube(), key);
+  const SystemTime now = RealClock().SystemNow();
+  auto lease = client.Create(
+      ctx_, {.holder = "a", .duration = 15s, .acquire_time = now, .renew_time = now});
+  ASSERT_TRUE(lease) << lease.error().message();
+  kube::Lease mine = *lease;
+  mine.renew_time = now + 2s;
+  ASSERT_TRUE(client.Update(ctx_, mine));
+  EXPECT_TRUE(client.Update(ctx_, mine).error().IsConflict());
+  kube::Lease last = client.Get(ctx_).value();
+  last.holder.clear();
+  last.duration = 0s;
+  const auto released = client.Update(ctx_, last);
+  ASSERT_TRUE(released) << released.error().message();
+  EXPECT_EQ(released->holder, "");
+  EXPECT_TRUE(kube().Delete(ctx_, leases, key, {}));
 }
 
 TEST_P(KubeContractTest, DryRunChangesNothing) {
