@@ -32,7 +32,7 @@ inline std::string JoinErrors(const FieldErrors& errors) {
 /// could not be read have their defaults, so that one bad field does not hide the rest of an
 /// object.
 template <typename T>
-struct Decoded {
+struct Decoded {  // NOLINT(bugprone-exception-escape): members are moved, not copied
   T value{};
   FieldErrors errors{};
 

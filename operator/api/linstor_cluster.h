@@ -18,7 +18,7 @@
 
 namespace breakwater::api {
 
-struct ComponentSpec {
+struct ComponentSpec {  // NOLINT(bugprone-exception-escape): the move of nlohmann::json is noexcept
   bool enabled = true;
   Json pod_template{};  ///< null when not set; else merged into the workload's pod template
   std::optional<std::int64_t> replicas{};  ///< Deployments of the CSI and affinity controllers only
