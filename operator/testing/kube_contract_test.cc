@@ -14,6 +14,8 @@
 #include "operator/kube/http_client.h"
 #include "operator/kube/lease.h"
 #include "operator/kube/watch_event.h"
+#include "operator/kube/ws_pod_exec.h"
+#include "operator/net/beast_websocket.h"
 #include "operator/net/cpprest_transport.h"
 #include "operator/testing/fake_kube.h"
 
@@ -438,6 +440,25 @@ TEST_P(KubeContractTest, DeleteHonoursPreconditions) {
   ASSERT_FALSE(stale);
   EXPECT_TRUE(stale.error().IsConflict());
   EXPECT_TRUE(kube().Delete(ctx_, kThings, {"", "contract-a"}, {.uid = api::Object(thing).uid()}));
+}
+
+// The upgrade that exec needs, and how a real server refuses it.
+TEST(ExecContractTest, ARefusedUpgradeShowsItsStatus) {
+  const char* path = std::getenv("BREAKWATER_TEST_KUBECONFIG");
+  if (path == nullptr || *path == '\0') {
+    GTEST_SKIP() << "NOT CHECKED against a real API server: set BREAKWATER_TEST_KUBECONFIG";
+  }
+  const auto config = kube::LoadConfig({.kubeconfig = path}).value();
+  const auto credentials = kube::Credentials::Create(config, RealClock(), Logger::Null()).value();
+  const auto connector = net::MakeBeastConnector({.base_url = config.server,
+                                                  .tls_server_name = config.tls_server_name,
+                                                  .tls = credentials->tls()})
+                             .value();
+  const auto exec = kube::MakeWsPodExec(*connector, credentials.get(), RealClock());
+  const auto result = exec->Exec(Context(std::stop_token()).WithTimeout(10s),
+                                 {.ns = kNs, .pod = "contract-no-such-pod", .argv = {"true"}});
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().IsNotFound()) << result.error().message();
 }
 
 INSTANTIATE_TEST_SUITE_P(
