@@ -51,7 +51,7 @@ class TestBed:
                  seed: Optional[int] = None, node_info: Optional[Mapping[str, str]] = None,
                  node_labels: Optional[Mapping[str, str]] = None, quiet: bool = False):
         self.nodes = [f"node{i + 1}" for i in range(nodes)] if isinstance(nodes, int) else list(nodes)
-        bin_dir = Path(bin_dir or ROOT / "build/release/bin")
+        bin_dir = Path(bin_dir or os.environ.get("BREAKWATER_BIN_DIR") or ROOT / "build/release/bin")
         self.drbd_sim_binary = Path(drbd_sim or bin_dir / "drbd-sim")
         self.linstor_sim_binary = Path(linstor_sim or bin_dir / "linstor-sim")
         self.operator_binary = Path(operator_binary or bin_dir / "breakwater-operator")

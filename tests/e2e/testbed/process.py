@@ -110,12 +110,12 @@ class Component:
             return f"(no log {self.log})"
         return f"--- end of {self.log}\n" + "\n".join(text.splitlines()[-lines:])
 
-    def printed(self, line: str) -> bool:
-        """Whether the current run has printed exactly this line."""
+    def printed(self, word: str) -> bool:
+        """Whether the current run has printed a line that is this word or begins with it and a space."""
         try:
             with open(self.log, "rb") as f:
                 f.seek(self.log_offset)
-                return line.encode() in f.read().splitlines()
+                return any(line.split(b" ", 1)[0] == word.encode() for line in f.read().splitlines())
         except OSError:
             return False
 
