@@ -1,0 +1,156 @@
+// The whole controller against fakes: API server, LINSTOR, and DRBD in a simulator with virtual time.
+
+#include "operator/controllers/replication_tls/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/resources.h"
+#include "operator/controllers/replication_tls/sim_bed.h"
+
+namespace breakwater::controllers {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::string Dump(SimBed& bed) {
+  return bed.Status().dump() + "\n" + bed.ConditionOf("ReplicationEncrypted").dump() + "\n" + bed.log();
+}
+
+// The day on which an admin sets one property: every volume becomes encrypted while pods keep writing.
+TEST(ReplicationTlsTest, MovesAllVolumesToTls) {
+  SimBed bed({"r0", "r1"});
+  bed.SetClusterTls("yes");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("status", ""), "True") << Dump(bed);
+  EXPECT_EQ(bed.Status()["connections"]["encrypted"], 6);
+  EXPECT_EQ(bed.Status()["resources"]["migrated"], 2);
+  EXPECT_TRUE(bed.Status().value("inFlight", api::Json::array()).empty());
+  for (const char* name : {"r0", "r1"}) {
+    const sim::ResourceReport report = bed.Report(name);
+    EXPECT_EQ(report.encrypted, 3);
+    EXPECT_EQ(report.errors + report.diverged_blocks + report.lost_writes, 0U);
+  }
+  bed.linstor().With([](auto& state) {
+    EXPECT_EQ(state.controller_props["DrbdOptions/Net/tls"], "yes");
+    for (const auto& [name, definition] : state.definitions) {
+      EXPECT_FALSE(definition.props.contains("DrbdOptions/Net/tls")) << "the pin goes at the end";
+    }
+    return 0;
+  });
+  EXPECT_THAT(bed.EventReasons(), ::testing::Contains("MigrationDone"));
+}
+
+// An idle operator must not load the API server or LINSTOR's database.
+TEST(ReplicationTlsTest, WritesNothingWhenNothingChanges) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+  bed.Round();
+  bed.kube().ClearCalls();
+  bed.linstor().ClearWrites();
+  for (int i = 0; i < 3; ++i) {
+    bed.Round();
+  }
+  EXPECT_EQ(bed.kube().write_count(), 0);
+  EXPECT_THAT(bed.linstor().writes(), IsEmpty());
+}
+
+// Killed in the middle: the next leader reads the journal and brings the cut connection back.
+TEST(ReplicationTlsTest, ContinuesTheRunOfAFormerLeader) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  bed.StopAfterOperations(2);  // the exec of the third operation never happens
+  for (int i = 0; i < 3; ++i) {
+    bed.Round();
+  }
+  ASSERT_FALSE(bed.Status().value("inFlight", api::Json::array()).empty()) << Dump(bed);
+  bed.NewLeader();
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+  const sim::ResourceReport report = bed.Report("r0");
+  EXPECT_EQ(report.encrypted, 3);
+  EXPECT_EQ(report.diverged_blocks + report.lost_writes, 0U);
+}
+
+// What is not written down is not done: else a crash leaves a cut connection that nobody knows of.
+TEST(ReplicationTlsTest, DoesNotCutWithoutAJournal) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  bed.kube().on_call([](const testing::FakeKube::Call& call)
+                         -> std::optional<testing::FakeKube::Fault> {
+    if (call.verb == "apply" && call.resource.kind == "LinstorCluster") {
+      return testing::FakeKube::Fault{kube::Status{503, "ServiceUnavailable", "down", {}}};
+    }
+    return std::nullopt;
+  });
+  bed.RoundsWithoutWaiting(4);
+  EXPECT_EQ(bed.operations(), 0);
+  bed.kube().on_call({});
+  EXPECT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+}
+
+// F12 concerns every volume, TLS or not, also while LINSTOR is down.
+TEST(ReplicationTlsTest, HealsAStalePeerWithoutAnyTlsAndWithoutLinstor) {
+  SimBed bed({"r0"});
+  bed.Round();
+  bed.linstor().SetDown(true);
+  ASSERT_TRUE(bed.InjectStale("r0"));
+  for (int i = 0; i < 4; ++i) {
+    bed.Round();
+  }
+  EXPECT_EQ(bed.Report("r0").stale_peers, 0U) << Dump(bed);
+  EXPECT_THAT(bed.EventReasons(), ::testing::Contains("StalePeer"));
+  EXPECT_EQ(bed.Report("r0").diverged_blocks, 0U);
+}
+
+// A person who switched healing off must see the danger, and nothing may reconnect it away.
+TEST(ReplicationTlsTest, ReportsAStalePeerThatItMayNotHeal) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes", {{"migration", {{"healStale", false}}}});
+  ASSERT_TRUE(bed.InjectStale("r0"));
+  for (int i = 0; i < 3; ++i) {
+    bed.Round();
+  }
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "StalePeer") << Dump(bed);
+  EXPECT_EQ(bed.Report("r0").encrypted, 0);
+  EXPECT_EQ(bed.Report("r0").stale_peers, 1U);
+}
+
+// A node without a good certificate is named, with the next step; nothing of it is touched.
+TEST(ReplicationTlsTest, HoldsBackANodeThatFailsPreflight) {
+  SimBed bed({"r0"});
+  bed.RemoveCertificates("node2");
+  bed.SetClusterTls("yes");
+  for (int i = 0; i < 4; ++i) {
+    bed.Round();
+  }
+  EXPECT_EQ(bed.Status().value("phase", ""), "Preflight") << Dump(bed);
+  EXPECT_EQ(bed.SatelliteCondition("node2").value("reason", ""), "CertificateMissing");
+  EXPECT_EQ(bed.SatelliteCondition("node1").value("status", ""), "True") << bed.SatelliteCondition("node1");
+  EXPECT_EQ(bed.operations(), 0);
+  bed.linstor().With([](auto& state) {
+    EXPECT_FALSE(state.controller_props.contains("DrbdOptions/Net/tls"));
+    EXPECT_EQ(state.definitions["r0"].props["DrbdOptions/Net/tls"], "no");
+    return 0;
+  });
+  bed.GiveCertificates("node2");
+  EXPECT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+}
+
+// Policy Manual: only what the annotation releases.
+TEST(ReplicationTlsTest, ManualPolicyWaitsForTheRelease) {
+  SimBed bed({"r0", "r1"});
+  bed.SetClusterTls("yes", {{"migration", {{"policy", "Manual"}}}});
+  bed.Annotate("breakwater.io/migrate", "r1");
+  for (int i = 0; i < 6; ++i) {
+    bed.Round();
+  }
+  EXPECT_EQ(bed.Report("r0").encrypted, 0) << Dump(bed);
+  EXPECT_EQ(bed.Report("r1").encrypted, 3) << Dump(bed);
+  bed.Annotate("breakwater.io/migrate", "*");
+  EXPECT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+}
+
+}  // namespace
+}  // namespace breakwater::controllers

@@ -1,0 +1,340 @@
+#include "operator/controllers/replication_tls/sim_bed.h"
+
+#include <utility>
+
+#include "operator/api/resources.h"
+#include "operator/core/tls_migration/node_scripts.h"
+#include "operator/core/tls_migration/properties.h"
+
+namespace breakwater::controllers {
+
+using api::Json;
+
+SystemTime SimClock::SystemNow() const {
+  const std::lock_guard lock(mutex_);
+  // The certificates of the test authority are made for today.
+  static const SystemTime start = RealClock().SystemNow();
+  return start + std::chrono::duration_cast<SystemTime::duration>(cluster_.now());
+}
+
+SteadyTime SimClock::SteadyNow() const {
+  const std::lock_guard lock(mutex_);
+  return SteadyTime(std::chrono::hours(1)) + cluster_.now();
+}
+
+bool SimClock::SleepUntil(std::stop_token stop, SteadyTime time) const {
+  const std::lock_guard lock(mutex_);
+  const auto target = std::chrono::duration_cast<sim::Time>(time - SteadyTime(std::chrono::hours(1)));
+  if (target > cluster_.now() && !stop.stop_requested()) {
+    cluster_.AdvanceTo(target);
+  }
+  return !stop.stop_requested();
+}
+
+namespace {
+
+const sim::testing::TestCa& Authority() {
+  static const sim::testing::TestCa ca("bed");
+  return ca;
+}
+
+}  // namespace
+
+SimBed::SimBed(const std::vector<std::string>& resources)
+    : clock_(cluster_, mutex_),
+      log_([this](std::string_view line) { log_text_ += std::string(line) + "\n"; }, LogLevel::kInfo),
+      clusters_(api::kLinstorCluster),
+      satellites_(api::kLinstorSatellite),
+      pods_(api::kPod) {
+  for (const std::string& node : nodes_) {
+    GiveCertificates(node);
+    kube_.Put(api::kLinstorSatellite, {{"metadata", {{"name", node}}}, {"spec", Json::object()}});
+    kube_.Put(api::kPod,
+              {{"metadata",
+                {{"name", "satellite-" + node}, {"namespace", "ns"},
+                 {"labels", {{"app.kubernetes.io/component", "linstor-satellite"}}}}},
+               {"spec", {{"nodeName", node}}},
+               {"status",
+                {{"containerStatuses", Json::array({{{"name", "linstor-satellite"}, {"ready", true}},
+                                                    {{"name", "ktls-utils"}, {"ready", true}}})}}}});
+  }
+  int port = 7000;
+  for (const std::string& name : resources) {
+    sim::testing::ResourceSpec spec;
+    spec.name = name;
+    spec.port = port;
+    spec.minor = port++ - 6000;
+    for (const auto& [a, b] : {std::pair{0, 1}, {0, 2}, {1, 2}}) {
+      spec.pair_tls[{nodes_[static_cast<std::size_t>(a)], nodes_[static_cast<std::size_t>(b)]}] = false;
+    }
+    specs_[name] = spec;
+    sim::testing::BringUp(cluster_, spec);
+    (void)cluster_.StartWriter(name, "node1", sim::Millis(20));
+    linstor_->With([&](auto& state) {
+      linstor::ResourceDefinition definition;
+      definition.name = name;
+      definition.resource_group = "group";
+      definition.layers = {"DRBD", "STORAGE"};
+      state.definitions[name] = definition;
+      for (const std::string& node : nodes_) {
+        linstor::Resource replica;
+        replica.name = name;
+        replica.node = node;
+        replica.has_drbd = true;
+        state.resources.push_back(replica);
+      }
+      return 0;
+    });
+  }
+  linstor_->With([&](auto& state) {
+    state.groups.push_back({"group", {}});
+    for (const std::string& node : nodes_) {
+      linstor::Node entry;
+      entry.name = node;
+      entry.connection_status = "ONLINE";
+      state.nodes[node] = entry;
+    }
+    return 0;
+  });
+  SetClusterTls("");
+  MakeEngine();
+}
+
+SimBed::~SimBed() { engine_.reset(); }
+
+void SimBed::MakeEngine() {
+  engine_ = std::make_unique<Engine>(EngineDeps{
+      .services = {clock_, log_, metrics_, health_},
+      .client = kube_,
+      .shell = *this,
+      .linstor = *this,
+      .clusters = clusters_,
+      .satellites = satellites_,
+      .pods = pods_,
+      .events = [this](const api::Object&, const std::string&, const std::string& reason,
+                       const std::string&, const std::string&) {
+        const std::lock_guard lock(events_mutex_);
+        events_.push_back(reason);
+      },
+      .options = {.operator_namespace = "ns"}});
+}
+
+void SimBed::SetClusterTls(const std::string& value, const Json& replication_tls) {
+  Json spec = {{"replicationTLS", replication_tls.is_null() ? Json::object() : replication_tls}};
+  if (!value.empty()) {
+    spec["properties"] = Json::array({{{"name", "DrbdOptions/Net/tls"}, {"value", value}}});
+  }
+  if (!kube_.Mutate(api::kLinstorCluster, {.ns = "", .name = "cluster"},
+                    [&](Json& object) { object["spec"] = spec; })) {
+    kube_.Put(api::kLinstorCluster, {{"metadata", {{"name", "cluster"}}}, {"spec", spec}});
+  }
+}
+
+void SimBed::Annotate(const std::string& key, const std::string& value) {
+  kube_.Mutate(api::kLinstorCluster, {.ns = "", .name = "cluster"},
+               [&](Json& object) { object["metadata"]["annotations"][key] = value; });
+}
+
+void SimBed::SyncStores() {
+  clusters_.Replace(kube_.All(api::kLinstorCluster), "1");
+  satellites_.Replace(kube_.All(api::kLinstorSatellite), "1");
+  pods_.Replace(kube_.All(api::kPod), "1");
+}
+
+void SimBed::Round() {
+  SyncStores();
+  (void)engine_->Round(std::stop_token{});
+  engine_->JoinDrivers();
+  const std::lock_guard lock(mutex_);
+  cluster_.Advance(sim::Millis(15000));
+}
+
+void SimBed::RoundsWithoutWaiting(int count) {
+  for (int i = 0; i < count; ++i) {
+    SyncStores();
+    (void)engine_->Round(std::stop_token{});
+  }
+}
+
+bool SimBed::RunUntilPhase(const std::string& phase, int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    Round();
+    if (Status().value("phase", "") == phase) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void SimBed::NewLeader() {
+  engine_->Stop();
+  dead_ = false;
+  operations_left_ = -1;
+  MakeEngine();
+}
+
+bool SimBed::InjectStale(const std::string& resource) {
+  const std::lock_guard lock(mutex_);
+  return cluster_.InjectStale(resource, "node1", "node2");
+}
+
+void SimBed::RemoveCertificates(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  cluster_.world().GetNode(node).tlshd.files.clear();
+}
+
+void SimBed::GiveCertificates(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  sim::testing::GiveFiles(cluster_, node, Authority().Issue(node, node));
+}
+
+Json SimBed::Status() {
+  const std::optional<Json> object = kube_.Find(api::kLinstorCluster, {.ns = "", .name = "cluster"});
+  const Json* status = object ? api::FindPath(*object, {"status", "replicationTLS"}) : nullptr;
+  return status == nullptr ? Json::object() : *status;
+}
+
+namespace {
+
+Json FindCondition(const std::optional<Json>& object, const std::string& type) {
+  const Json* list = object ? api::FindPath(*object, {"status", "conditions"}) : nullptr;
+  for (const Json& condition : list == nullptr ? Json::array() : *list) {
+    if (condition.value("type", "") == type) {
+      return condition;
+    }
+  }
+  return Json::object();
+}
+
+}  // namespace
+
+Json SimBed::ConditionOf(const std::string& type) {
+  return FindCondition(kube_.Find(api::kLinstorCluster, {.ns = "", .name = "cluster"}), type);
+}
+
+Json SimBed::SatelliteCondition(const std::string& node) {
+  return FindCondition(kube_.Find(api::kLinstorSatellite, {.ns = "", .name = node}),
+                       "ReplicationTLSReady");
+}
+
+sim::ResourceReport SimBed::Report(const std::string& resource) {
+  const std::lock_guard lock(mutex_);
+  return cluster_.Report(resource);
+}
+
+std::vector<std::string> SimBed::EventReasons() {
+  const std::lock_guard lock(events_mutex_);
+  return events_;
+}
+
+std::string SimBed::log() { return log_text_; }
+
+// LINSTOR's satellites: new values reach the .res files and are adjusted, some time after the reply.
+void SimBed::SyncRes() {
+  for (auto& [name, spec] : specs_) {
+    tls_migration::ResourceLevels levels;
+    linstor_->With([&, resource = name](auto& state) {
+      levels.controller = tls_migration::ReadLevel(state.controller_props, "").value;
+      levels.definition =
+          tls_migration::ReadLevel(state.definitions[resource].props, tls_migration::kPinMarker);
+      for (const linstor::Connection& connection : state.resource_connections[resource]) {
+        levels.pairs[tls_migration::Pair::Of(connection.node_a, connection.node_b).ToString()] =
+            tls_migration::ReadLevel(connection.props, tls_migration::kPairMarker);
+      }
+      return 0;
+    });
+    bool changed = false;
+    for (auto& [pair, tls] : spec.pair_tls) {
+      const bool now = tls_migration::Effective(levels, pair.first + "/" + pair.second);
+      changed = changed || tls != now;
+      tls = now;
+    }
+    if (changed) {
+      sim::testing::PutRes(cluster_, spec);
+      (void)sim::testing::Parallel(cluster_, nodes_, {"drbdadm", "-vvv", "adjust", name});
+    }
+  }
+}
+
+Result<kube::ExecResult, Error> SimBed::Run(const Context&, const std::string& node,
+                                            const std::string& container,
+                                            const std::vector<std::string>& argv) {
+  const std::lock_guard lock(mutex_);
+  if (dead_) {
+    return Unexpected{Error{ErrorClass::kTransient, "the operator is gone"}};
+  }
+  SyncRes();
+  kube::ExecResult result;
+  const auto section = [&](const std::string& name, const std::vector<std::string>& command) {
+    result.out += "\n@@ " + name + "\n" + cluster_.Run(node, command, container).out;
+  };
+  if (argv.at(2) == tls_migration::kObserveScript) {
+    section("status", {"drbdsetup", "status", "--json"});
+    section("show", {"drbdsetup", "show", "--json"});
+    section("ss", {"ss", "-tni"});
+    section("tls_stat", {"cat", "/proc/net/tls_stat"});
+    section("proc_drbd", {"head", "-n", "8", "/proc/drbd"});
+    section("drbdadm", {"drbdadm", "--version"});
+    result.out += "\n@@ modules\n/sys/module/tls\n\n@@ end\n";
+    return result;
+  }
+  if (argv.at(2) == tls_migration::kCertificateScript) {
+    section("crt", {"cat", "/etc/tlshd.d/tls.crt"});
+    section("ca", {"cat", "/etc/tlshd.d/ca.crt"});
+    const bool key = cluster_.world().GetNode(node).tlshd.files.contains("tls.key");
+    result.out += std::string("\n@@ mode\n") + (key ? "600" : "") + "\n@@ end\n";
+    return result;
+  }
+  return Act(node, argv);
+}
+
+kube::ExecResult SimBed::Act(const std::string& node, const std::vector<std::string>& argv) {
+  kube::ExecResult result;
+  for (std::size_t i = 4; i + 3 < argv.size(); i += 4) {
+    if (operations_left_ == 0) {
+      dead_ = true;
+      result.exit_code = 137;
+      return result;
+    }
+    operations_left_ = operations_left_ > 0 ? operations_left_ - 1 : -1;
+    ++operations_;
+    result.exit_code = RunOp(node, &argv[i]);
+    if (result.exit_code != 0) {
+      return result;
+    }
+  }
+  return result;
+}
+
+int SimBed::RunOp(const std::string& node, const std::string* op) {
+  const std::string& kind = op[0];
+  const std::string& r = op[1];
+  const std::string& x = op[2];
+  const auto run = [&](const std::vector<std::string>& command) { return cluster_.Run(node, command).exit; };
+  if (kind == "disconnect") {
+    return run({"drbdadm", "disconnect", r + ":" + x});
+  }
+  if (kind == "net-options") {
+    int code = 1;
+    for (int i = 0; i < 5 && code != 0; ++i) {
+      code = run({"drbdsetup", "net-options", r, x, "--tls=" + op[3]});
+      cluster_.Advance(sim::Millis(code == 0 ? 0 : 200));
+    }
+    return code;
+  }
+  if (kind == "connect") {
+    return run({"drbdsetup", "connect", r, x});
+  }
+  if (kind == "invalidate-remote") {
+    return run({"drbdadm", "invalidate-remote", r + ":" + x, "--reset-bitmap=no"});
+  }
+  if (kind == "suspend" || kind == "resume") {
+    return run({"drbdadm", kind + "-io", r});
+  }
+  if (kind == "force-disconnect") {
+    return run({"drbdadm", "disconnect", "--force", r});
+  }
+  return kind == "arm" || kind == "disarm" ? 0 : 64;
+}
+
+}  // namespace breakwater::controllers
