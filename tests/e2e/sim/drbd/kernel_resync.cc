@@ -168,10 +168,15 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
 void Kernel::FinishResync(const End& source, const End& target, int volume) {
   Disk& from = *DiskOf(source, volume);
   Disk& to = *DiskOf(target, volume);
-  from.peers[source.connection->peer_id].bitmap_uuid = 0;
   from.peers[source.connection->peer_id].unfinished = false;
-  to.peers[target.connection->peer_id] = {};
-  if (to.current_uuid != from.current_uuid) {
+  // A target that does not hear the source's Primary is already behind again: it must not take the
+  // generation that the Primary goes on writing in.
+  const bool stable = MayFollow(target, source);
+  if (stable) {
+    from.peers[source.connection->peer_id].bitmap_uuid = 0;
+    to.peers[target.connection->peer_id] = {};
+  }
+  if (stable && to.current_uuid != from.current_uuid) {
     to.history = {to.current_uuid, to.history[0]};
     to.current_uuid = from.current_uuid;
   }
@@ -191,7 +196,8 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
                                              it->second.repl == ReplState::kWfBitMapT);
                                    });
   if (!another) {
-    const DiskState state = source.resource->devices.at(volume).disk;
+    const DiskState state =
+        stable ? source.resource->devices.at(volume).disk : DiskState::kOutdated;
     SetDisk(*target.node, *target.resource, volume, state, "resync-finished");
   }
 }
