@@ -30,6 +30,28 @@ nlohmann::json WantedDefinition(const Call& call, const std::string& group) {
   return wanted;
 }
 
+/// The volumes of the request; returns how many.
+int AddVolumes(const Call& call,
+               State& state,
+               Definition& definition,
+               const nlohmann::json& refs,
+               Entries& out) {
+  int number = 0;
+  for (const auto& size : call.body.value("volume_sizes", nlohmann::json::array())) {
+    AddVolume(state, definition, number, size.get<std::int64_t>());
+    auto volume_refs = refs;
+    volume_refs["VlmNr"] = std::to_string(number);
+    out.push_back(
+        {.code = rc::Make(rc::kCreate | rc::kVlmDfn | rc::kCreated),
+         .message = fmt::format("Volume definition with number '{}' successfully  created in "
+                                "resource definition '{}'.",
+                                number, definition.name),
+         .refs = volume_refs});
+    ++number;
+  }
+  return number;
+}
+
 void AddRefs(Entries& entries, const nlohmann::json& refs) {
   for (Entry& entry : entries) {
     entry.refs.update(refs);
@@ -49,37 +71,29 @@ HttpReply Spawn(Call& call) {
     auto& state = call.sim.database.state;
     const auto group = state.groups.find(Key(call.args[0]));
     if (group == state.groups.end()) {
-      return ListReply(201, {{.code = rc::Make(rc::kError | rc::kCreate | rc::kRscGrp | rc::kNotFoundRscGrp),
-                              .message = fmt::format("Resource group '{}' not found.", call.args[0]),
-                              .details = details,
-                              .refs = {{"RscGrp", call.args[0]}}}});
+      return ListReply(
+          201, {{.code = rc::Make(rc::kError | rc::kCreate | rc::kRscGrp | rc::kNotFoundRscGrp),
+                 .message = fmt::format("Resource group '{}' not found.", call.args[0]),
+                 .details = details,
+                 .refs = {{"RscGrp", call.args[0]}}}});
     }
-    Entries created = CreateDefinition(call.sim, call.request,
-                                       WantedDefinition(call, group->second.name), made);
+    Entries created =
+        CreateDefinition(call.sim, call.request, WantedDefinition(call, group->second.name), made);
     refs = {{"RscDfn", made.name}, {"RscGrp", group->second.name}};
     if (HasError(created)) {
       return ListReply(201, created);
     }
     auto& definition = state.definitions.at(Key(made.name));
-    int number = 0;
-    for (const auto& size : call.body.value("volume_sizes", nlohmann::json::array())) {
-      AddVolume(state, definition, number, size.get<std::int64_t>());
-      auto volume_refs = refs;
-      volume_refs["VlmNr"] = std::to_string(number);
-      out.push_back({.code = rc::Make(rc::kCreate | rc::kVlmDfn | rc::kCreated),
-                     .message = fmt::format("Volume definition with number '{}' successfully  created in "
-                                            "resource definition '{}'.", number, made.name),
-                     .refs = volume_refs});
-      ++number;
-    }
+    const int number = AddVolumes(call, state, definition, refs, out);
     AddRefs(created, {{"RscGrp", group->second.name}});
     out.insert(out.end(), created.begin(), created.end());
     if (call.body.value("definitions_only", false)) {
-      out.push_back({.code = rc::Make(rc::kInfo | rc::kCreate | rc::kRscGrp | rc::kDefinitionsOnly),
-                     .message = fmt::format("Resource definition {} and {} created but no resources deployed",
-                                            made.name, number),
-                     .cause = "--definitions-only was set",
-                     .refs = refs});
+      out.push_back(
+          {.code = rc::Make(rc::kInfo | rc::kCreate | rc::kRscGrp | rc::kDefinitionsOnly),
+           .message = fmt::format("Resource definition {} and {} created but no resources deployed",
+                                  made.name, number),
+           .cause = "--definitions-only was set",
+           .refs = refs});
       call.sim.database.Save();
       return ListReply(201, out);
     }
@@ -87,10 +101,11 @@ HttpReply Spawn(Call& call) {
                           "\n" + details);
     if (!chosen.error.empty()) {
       state.definitions.erase(Key(made.name));
-      return ListReply(201, {{.code = rc::Make(rc::kError | rc::kCreate | rc::kRscGrp | rc::kNotEnoughNodes),
-                              .message = "Not enough available nodes",
-                              .details = chosen.error,
-                              .refs = refs}});
+      return ListReply(
+          201, {{.code = rc::Make(rc::kError | rc::kCreate | rc::kRscGrp | rc::kNotEnoughNodes),
+                 .message = "Not enough available nodes",
+                 .details = chosen.error,
+                 .refs = refs}});
     }
     call.sim.database.Save();
   }

@@ -2,14 +2,16 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 
 #include "tests/e2e/sim/linstor/drbd_socket.h"
+#include "tests/e2e/sim/linstor/evacuation.h"
 #include "tests/e2e/sim/linstor/http_server.h"
 #include "tests/e2e/sim/linstor/simulator.h"
 
@@ -31,15 +33,18 @@ std::chrono::milliseconds Millis(double seconds) {
 }
 
 void AddFlags(CLI::App& app, Flags& flags) {
-  app.add_option("--listen", flags.listen, "address and port of the plain REST API; port 0 picks one");
+  app.add_option("--listen", flags.listen,
+                 "address and port of the plain REST API; port 0 picks one");
   app.add_option("--tls-listen", flags.tls_listen,
                  "address and port of the HTTPS REST API; the plain one then only redirects");
   app.add_option("--tls-cert", flags.tls.certificate, "PEM chain of the HTTPS server");
   app.add_option("--tls-key", flags.tls.key, "PEM key of the HTTPS server");
-  app.add_option("--tls-client-ca", flags.tls.client_ca, "PEM: clients need a certificate of this CA");
+  app.add_option("--tls-client-ca", flags.tls.client_ca,
+                 "PEM: clients need a certificate of this CA");
   app.add_option("--drbd-sim", flags.drbd_sim, "UNIX socket of drbd-sim")->required();
   app.add_option("--state-dir", flags.state_dir, "where the controller's data lives")->required();
-  app.add_option("--first-adjust", flags.first_adjust, "seconds from a request to the first adjust");
+  app.add_option("--first-adjust", flags.first_adjust,
+                 "seconds from a request to the first adjust");
   app.add_option("--exec-timeout", flags.exec_timeout, "seconds until a tool that hangs is killed");
   app.add_option("--poll", flags.poll, "seconds between looks at the satellites' pods");
   app.add_option("--hang-noticed", flags.hang_noticed, "seconds until a hung satellite is OFFLINE");
@@ -56,20 +61,25 @@ HttpReply Redirect(const HttpRequest& request, const std::string& tls_address) {
   }
   const auto location = "https://" + tls_address + request.path;
   return {.status = 302,
-          .body = "<html>\n<head><title>Document moved</title></head>\n<body><h1>Document moved</h1>\n"
-                  "This document has moved <a href=\"" + location + "\">here</a>.<p>\n</body>\n</html>\n",
+          .body =
+              "<html>\n<head><title>Document moved</title></head>\n<body><h1>Document moved</h1>\n"
+              "This document has moved <a href=\"" +
+              location + "\">here</a>.<p>\n</body>\n</html>\n",
           .content_type = "text/html;charset=ISO-8859-1",
           .headers = {{"Location", location}}};
 }
 
-int WaitForSignal(const sigset_t& signals) {
+/// Ends the process without joining: a satellite may sit in a tool that hangs for 45 s, and every
+/// change is on disk already.
+[[noreturn]] void EndOnSignal(const sigset_t& signals) {
   int signal = 0;
   sigwait(&signals, &signal);
   spdlog::info("stopped by signal {}", signal);
-  return 0;
+  spdlog::default_logger()->flush();
+  std::_Exit(0);
 }
 
-int Run(const Flags& flags) {
+[[noreturn]] void Run(const Flags& flags) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -84,6 +94,7 @@ int Run(const Flags& flags) {
     sim.database.state.controller["defaultSslConSvc"] = "SslConnector";
   }
   sim.Start();
+  const auto evacuation = breakwater::sim::StartEvacuation(sim);
   const auto handle = [&](const HttpRequest& request) { return sim.Handle(request); };
   std::unique_ptr<breakwater::sim::HttpServer> plain;
   std::unique_ptr<breakwater::sim::HttpServer> tls;
@@ -96,12 +107,13 @@ int Run(const Flags& flags) {
     plain = std::make_unique<breakwater::sim::HttpServer>(
         flags.listen, [handle, tls_address](const HttpRequest& request) {
           // Tests reach the side door on the plain port as well.
-          return request.path.rfind("/sim/", 0) == 0 ? handle(request) : Redirect(request, tls_address);
+          return request.path.rfind("/sim/", 0) == 0 ? handle(request)
+                                                     : Redirect(request, tls_address);
         });
   }
   std::printf("ready port=%u tls-port=%u\n", plain->port(), tls ? tls->port() : 0U);
   std::fflush(stdout);
-  return WaitForSignal(signals);
+  EndOnSignal(signals);
 }
 
 }  // namespace
@@ -120,7 +132,7 @@ int main(int argc, char** argv) {
   spdlog::set_level(flags.verbose ? spdlog::level::debug : spdlog::level::info);
   spdlog::flush_on(spdlog::level::info);
   try {
-    return Run(flags);
+    Run(flags);
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
     return 1;

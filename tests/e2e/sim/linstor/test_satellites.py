@@ -200,6 +200,25 @@ def test_standalone_is_only_shown(cluster):  # L25
     assert adjusts(cluster, "r1", start) == []
 
 
+def test_evacuation_moves_replicas_and_waits_for_users(make_sim):
+    sim = make_sim(nodes={f"n{i}": f"10.77.0.{i}" for i in (1, 2, 3)})
+    sim.add_nodes()
+    sim.add_pools()
+    sim.add_resource("r1", ["n1", "n2"])
+    sim.drbd.primary.add(("n1", "r1"))
+    sim.ok("PUT", "/v1/nodes/n1/evacuate", {})
+
+    def replicas():
+        return {r["node_name"]: r.get("flags", []) for r in sim.ok("GET", "/v1/view/resources")}
+
+    assert until(lambda: replicas().get("n3") == [], 8), replicas()
+    time.sleep(1.5)
+    assert "n1" in replicas(), "in use: it stays"
+    sim.drbd.primary.clear()
+    assert until(lambda: set(replicas()) == {"n2", "n3"}, 8), replicas()
+    sim.ok("DELETE", "/v1/nodes/n1")
+
+
 def test_side_door(cluster):
     cluster.ok("POST", "/sim/fault", {"kind": "http-500", "path": "/v1/nodes", "times": 2})
     assert [cluster.call("GET", "/v1/nodes")[0] for _ in range(3)] == [500, 500, 200]
