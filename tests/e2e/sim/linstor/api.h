@@ -26,13 +26,13 @@ void RegisterMisc(Router& router);
 /// How the satellites' part of a reply is worded.
 struct ApplyStyle {
   enum class Closing { kNone, kController, kNodeConn, kNode, kGroup };
-  std::uint64_t op = rc::kModify;       // operation bits of the messages about volumes and resources
-  std::uint64_t object = rc::kRscDfn;   // object bits of errors and warnings
+  std::uint64_t op = rc::kModify;      // operation bits of the messages about volumes and resources
+  std::uint64_t object = rc::kRscDfn;  // object bits of errors and warnings
   std::string details;
   nlohmann::json refs = nlohmann::json::object();
   Closing closing = Closing::kNone;
-  bool warn_offline = true;             // L26: not for controller properties
-  std::vector<std::string> speakers;    // nodes whose results are told; empty: all
+  bool warn_offline = true;           // L26: not for controller properties
+  std::vector<std::string> speakers;  // nodes whose results are told; empty: all
 };
 
 /// Work for every node of a definition / for all resources of every node.
@@ -60,8 +60,8 @@ HttpReply NotFound(std::uint64_t number, const std::string& message);
 
 /// The long form of writes: cause and correction included.
 Entry NotFoundEntry(std::uint64_t bits,
-                    const std::string& what,    // "Resource definition 'r1'"
-                    const std::string& plain,   // "resource definition 'r1'"
+                    const std::string& what,   // "Resource definition 'r1'"
+                    const std::string& plain,  // "resource definition 'r1'"
                     const std::string& correction,
                     const std::string& details,
                     nlohmann::json refs);
@@ -104,6 +104,7 @@ struct PlaceResult {
   std::vector<Placement> placements;
   std::string error;  // details of "Not enough available nodes"
 };
+
 PlaceResult ChoosePlaces(Simulator& sim,
                          const Definition& definition,
                          const nlohmann::json& filter,

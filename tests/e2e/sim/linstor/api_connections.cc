@@ -57,13 +57,17 @@ HttpReply GetResourceConnection(Call& call) {
       }
     }
   }
-  return NotFound(rc::kNotFoundRscConn, fmt::format("Resource connection between '{}' and '{}' not found.",
-                                                    call.args[1], call.args[2]));
+  return NotFound(rc::kNotFoundRscConn,
+                  fmt::format("Resource connection between '{}' and '{}' not found.", call.args[1],
+                              call.args[2]));
 }
 
 /// L9: resources that do not exist are met by a NullPointerException.
-Entry NullPointer(std::uint64_t object, const std::string& what, const std::string& cause,
-                  const std::string& details, const nlohmann::json& refs) {
+Entry NullPointer(std::uint64_t object,
+                  const std::string& what,
+                  const std::string& cause,
+                  const std::string& details,
+                  const nlohmann::json& refs) {
   return {.code = rc::Make(rc::kError | rc::kModify | object | rc::kUnknownError),
           .message = fmt::format("Modification of {} failed due to an unhandled exception of type "
                                  "NullPointerException. Cannot invoke \"{}\" is null",
@@ -73,8 +77,10 @@ Entry NullPointer(std::uint64_t object, const std::string& what, const std::stri
           .refs = refs};
 }
 
-std::optional<Entry> RefuseResourceConnection(const State& state, const Call& call,
-                                              const std::string& details, const nlohmann::json& refs) {
+std::optional<Entry> RefuseResourceConnection(const State& state,
+                                              const Call& call,
+                                              const std::string& details,
+                                              const nlohmann::json& refs) {
   for (const std::string& node : {call.args[1], call.args[2]}) {
     if (!state.nodes.contains(Key(node))) {
       return NodeNotFound(rc::kModify | rc::kRscConn, node, details, refs);
@@ -86,11 +92,12 @@ std::optional<Entry> RefuseResourceConnection(const State& state, const Call& ca
   }
   if (!it->second.resources.contains(Key(call.args[1])) ||
       !it->second.resources.contains(Key(call.args[2]))) {
-    return NullPointer(rc::kRscConn,
-                       fmt::format("resource connection between nodes '{}' and '{}' for resource '{}'",
-                                   call.args[1], call.args[2], call.args[0]),
-                       "com.linbit.linstor.core.objects.Resource.getObjProt()\" because \"<parameter2>",
-                       details, refs);
+    return NullPointer(
+        rc::kRscConn,
+        fmt::format("resource connection between nodes '{}' and '{}' for resource '{}'",
+                    call.args[1], call.args[2], call.args[0]),
+        "com.linbit.linstor.core.objects.Resource.getObjProt()\" because \"<parameter2>", details,
+        refs);
   }
   return std::nullopt;
 }
@@ -127,8 +134,8 @@ HttpReply ModifyResourceConnection(Call& call) {
       return ListReply(200, out);
     }
     definition.connections[PairKey(a, b)] = connection;
-    const auto name =
-        fmt::format("Resource connection between nodes '{}' and '{}' for resource '{}'", a, b, definition.name);
+    const auto name = fmt::format(
+        "Resource connection between nodes '{}' and '{}' for resource '{}'", a, b, definition.name);
     auto with_uuid = refs;
     with_uuid["UUID"] = connection.uuid;
     out.push_back({.code = rc::Make(rc::kModify | rc::kRscConn | rc::kModified),
@@ -161,8 +168,10 @@ HttpReply ListNodeConnections(Call& call) {
   return JsonReply(200, list);
 }
 
-std::optional<Entry> RefuseNodeConnection(const State& state, const Call& call,
-                                          const std::string& details, const nlohmann::json& refs) {
+std::optional<Entry> RefuseNodeConnection(const State& state,
+                                          const Call& call,
+                                          const std::string& details,
+                                          const nlohmann::json& refs) {
   const std::string& a = call.args[0];
   const std::string& b = call.args[1];
   const auto what = fmt::format("node connection between nodes '{}' and '{}'", a, b);
@@ -172,12 +181,14 @@ std::optional<Entry> RefuseNodeConnection(const State& state, const Call& call,
                        details, refs);
   }
   if (Key(a) == Key(b)) {
-    return Entry{.code = rc::Make(rc::kError | rc::kModify | rc::kNodeConn | rc::kImplError),
-                 .message = fmt::format("Modification of {} failed due to an implementation error. Cannot "
-                                        "create a node connection to the same node", what),
-                 .details = details,
-                 .report_ids = {""},
-                 .refs = refs};
+    return Entry{
+        .code = rc::Make(rc::kError | rc::kModify | rc::kNodeConn | rc::kImplError),
+        .message = fmt::format("Modification of {} failed due to an implementation error. Cannot "
+                               "create a node connection to the same node",
+                               what),
+        .details = details,
+        .report_ids = {""},
+        .refs = refs};
   }
   return std::nullopt;
 }

@@ -42,7 +42,9 @@ HttpReply Change(Call& call, const PropsChange& change, int ok_status) {
   return ListReply(ok_status, outcome.entries);
 }
 
-HttpReply PostProperties(Call& call) { return Change(call, ParsePropsChange(call.body), 201); }
+HttpReply PostProperties(Call& call) {
+  return Change(call, ParsePropsChange(call.body), 201);
+}
 
 HttpReply DeleteProperty(Call& call) {
   PropsChange change;

@@ -131,10 +131,11 @@ Entries CreateDefinition(Simulator& sim,
       return out;
     }
   }
-  out.push_back({.code = rc::Make(rc::kCreate | rc::kRscDfn | rc::kCreated),
-                 .message = fmt::format("New resource definition '{}' created.", made.name),
-                 .details = fmt::format("Resource definition '{}' UUID is: {}", made.name, made.uuid),
-                 .refs = {{"UUID", made.uuid}, {"RscDfn", made.name}}});
+  out.push_back(
+      {.code = rc::Make(rc::kCreate | rc::kRscDfn | rc::kCreated),
+       .message = fmt::format("New resource definition '{}' created.", made.name),
+       .details = fmt::format("Resource definition '{}' UUID is: {}", made.name, made.uuid),
+       .refs = {{"UUID", made.uuid}, {"RscDfn", made.name}}});
   state.definitions[Key(made.name)] = made;
   return out;
 }
@@ -144,8 +145,9 @@ namespace {
 HttpReply Create(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
   Definition made;
-  const auto out = CreateDefinition(
-      call.sim, call.request, call.body.value("resource_definition", nlohmann::json::object()), made);
+  const auto out =
+      CreateDefinition(call.sim, call.request,
+                       call.body.value("resource_definition", nlohmann::json::object()), made);
   if (!HasError(out)) {
     auto& stored = call.sim.database.state.definitions.at(Key(made.name));
     stored.secret = call.body.value("drbd_secret", "");
@@ -168,9 +170,8 @@ HttpReply Modify(Call& call) {
       return ListReply(200, {DefinitionNotFound(rc::kModify | rc::kRscDfn, name, details, refs)});
     }
     Definition& definition = it->second;
-    auto outcome =
-        ChangeProps(call.sim.rules, {"RSC_DFN", rc::kRscDfn, rc::kModify, details, refs},
-                    ParsePropsChange(call.body), definition.props);
+    auto outcome = ChangeProps(call.sim.rules, {"RSC_DFN", rc::kRscDfn, rc::kModify, details, refs},
+                               ParsePropsChange(call.body), definition.props);
     out = outcome.entries;
     FileReports(call.sim, call.request, out);
     if (HasError(out)) {
@@ -198,9 +199,8 @@ HttpReply Modify(Call& call) {
 
 bool InUse(Simulator& sim, const Definition& definition) {
   return std::any_of(
-      definition.resources.begin(), definition.resources.end(), [&](const auto& item) {
-        return sim.status.InUse(item.second.node, definition.name);
-      });
+      definition.resources.begin(), definition.resources.end(),
+      [&](const auto& item) { return sim.status.InUse(item.second.node, definition.name); });
 }
 
 HttpReply Delete(Call& call) {
@@ -213,18 +213,20 @@ HttpReply Delete(Call& call) {
     const auto& definitions = call.sim.database.state.definitions;
     const auto it = definitions.find(Key(name));
     if (it == definitions.end()) {
-      return ListReply(200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kRscDfn | rc::kHadNoEffect),
-                              .message = fmt::format("Resource definition: {} not found.", name),
-                              .details = details,
-                              .refs = refs}});
+      return ListReply(
+          200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kRscDfn | rc::kHadNoEffect),
+                 .message = fmt::format("Resource definition: {} not found.", name),
+                 .details = details,
+                 .refs = refs}});
     }
     definition = it->second;
   }
   if (InUse(call.sim, definition)) {
-    return ListReply(200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kRscDfn | rc::kInUse),
-                            .message = fmt::format("Resource definition '{}' is still in use.", name),
-                            .details = details,
-                            .refs = refs}});
+    return ListReply(200,
+                     {{.code = rc::Make(rc::kError | rc::kDelete | rc::kRscDfn | rc::kInUse),
+                       .message = fmt::format("Resource definition '{}' is still in use.", name),
+                       .details = details,
+                       .refs = refs}});
   }
   Entries out{{.code = rc::Make(rc::kDelete | rc::kRscDfn | rc::kDeleted),
                .message = fmt::format("Resource definition '{}' deleted.", definition.name),

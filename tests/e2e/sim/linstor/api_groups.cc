@@ -37,7 +37,9 @@ void MergeFilter(const nlohmann::json& wanted, nlohmann::json& filter) {
   }
 }
 
-nlohmann::json Refs(const Group& group) { return {{"UUID", group.uuid}, {"RscGrp", group.name}}; }
+nlohmann::json Refs(const Group& group) {
+  return {{"UUID", group.uuid}, {"RscGrp", group.name}};
+}
 
 Entry GroupNotFound(std::uint64_t bits, const std::string& name) {
   return NotFoundEntry(bits | rc::kNotFoundRscGrp, fmt::format("Resource group '{}'", name),
@@ -73,9 +75,9 @@ HttpReply GetOne(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
   const auto& groups = call.sim.database.state.groups;
   const auto it = groups.find(Key(call.args[0]));
-  return it == groups.end()
-             ? NotFound(rc::kNotFoundRscGrp, fmt::format("Resource group '{}' not found.", call.args[0]))
-             : JsonReply(200, GroupJson(it->second));
+  return it == groups.end() ? NotFound(rc::kNotFoundRscGrp,
+                                       fmt::format("Resource group '{}' not found.", call.args[0]))
+                            : JsonReply(200, GroupJson(it->second));
 }
 
 HttpReply Create(Call& call) {
@@ -89,19 +91,23 @@ HttpReply Create(Call& call) {
   const nlohmann::json refs{{"RscGrp", group.name}};
   const auto bits = rc::kCreate | rc::kRscGrp;
   if (state.groups.contains(Key(group.name))) {
-    return ListReply(201, {{.code = rc::Make(rc::kError | bits | rc::kExistsRscGrp),
-                            .message = fmt::format("A Resource group: {} already exists.", group.name),
-                            .cause = "The ResourceGroup already exists",
-                            .details = details,
-                            .refs = refs}});
+    return ListReply(201,
+                     {{.code = rc::Make(rc::kError | bits | rc::kExistsRscGrp),
+                       .message = fmt::format("A Resource group: {} already exists.", group.name),
+                       .cause = "The ResourceGroup already exists",
+                       .details = details,
+                       .refs = refs}});
   }
-  // Properties given at creation are dropped without a word (04-resource-groups); only PUT sets them.
+  // Properties given at creation are dropped without a word (04-resource-groups); only PUT sets
+  // them.
   MergeFilter(call.body.value("select_filter", nlohmann::json::object()), group.select_filter);
   Entries out;
   if (const auto missing = MissingPools(state, group.select_filter); !missing.empty()) {
-    out.push_back({.code = rc::Make(rc::kWarning | rc::kHadNoEffect),
-                   .message = fmt::format("The following configured storage pools do not exist on any "
-                                          "node:\n\t{}", fmt::join(missing, "\n\t"))});
+    out.push_back(
+        {.code = rc::Make(rc::kWarning | rc::kHadNoEffect),
+         .message = fmt::format("The following configured storage pools do not exist on any "
+                                "node:\n\t{}",
+                                fmt::join(missing, "\n\t"))});
   }
   out.push_back({.code = rc::Make(bits | rc::kCreated),
                  .message = fmt::format("New resource group '{}' created.", group.name),
@@ -125,9 +131,10 @@ HttpReply Modify(Call& call) {
     }
     Group& group = it->second;
     // Properties of groups answer with the codes of definitions, errors with those of groups.
-    auto outcome = ChangeProps(call.sim.rules,
-                               {"RSC_DFN", rc::kRscDfn, rc::kCreate, "Resource group: " + group.name, refs},
-                               ParsePropsChange(call.body), group.props);
+    auto outcome =
+        ChangeProps(call.sim.rules,
+                    {"RSC_DFN", rc::kRscDfn, rc::kCreate, "Resource group: " + group.name, refs},
+                    ParsePropsChange(call.body), group.props);
     out = outcome.entries;
     for (Entry& entry : out) {
       if (rc::IsError(entry.code)) {
@@ -140,10 +147,11 @@ HttpReply Modify(Call& call) {
     }
     MergeFilter(call.body.value("select_filter", nlohmann::json()), group.select_filter);
     group.description = call.body.value("description", group.description);
-    out.push_back({.code = rc::Make(rc::kCreate | rc::kRscGrp | rc::kModified),
-                   .message = fmt::format("Resource group '{}' modified.", group.name),
-                   .details = fmt::format("Resource group '{}' UUID is: {}", group.name, group.uuid),
-                   .refs = Refs(group)});
+    out.push_back(
+        {.code = rc::Make(rc::kCreate | rc::kRscGrp | rc::kModified),
+         .message = fmt::format("Resource group '{}' modified.", group.name),
+         .details = fmt::format("Resource group '{}' UUID is: {}", group.name, group.uuid),
+         .refs = Refs(group)});
     call.sim.database.Save();
     for (const auto& [key, definition] : state.definitions) {
       if (outcome.changed && Key(definition.group) == Key(group.name)) {
@@ -174,23 +182,26 @@ HttpReply Delete(Call& call) {
                             .details = "Resource group: " + name,
                             .refs = {{"RscGrp", name}}}});
   }
-  const bool used = std::any_of(state.definitions.begin(), state.definitions.end(), [&](const auto& item) {
-    return Key(item.second.group) == Key(name);
-  });
+  const bool used =
+      std::any_of(state.definitions.begin(), state.definitions.end(),
+                  [&](const auto& item) { return Key(item.second.group) == Key(name); });
   if (used) {
-    return ListReply(200, {{.code = rc::Make(rc::kError | bits | rc::kExistsRscDfn),
-                            .message = fmt::format("Cannot delete resource group '{}' because it has "
-                                                   "existing resource definitions.", name),
-                            .details = "Resource group: " + name,
-                            .refs = {{"RscGrp", name}}}});
+    return ListReply(200,
+                     {{.code = rc::Make(rc::kError | bits | rc::kExistsRscDfn),
+                       .message = fmt::format("Cannot delete resource group '{}' because it has "
+                                              "existing resource definitions.",
+                                              name),
+                       .details = "Resource group: " + name,
+                       .refs = {{"RscGrp", name}}}});
   }
   const Group group = it->second;
   state.groups.erase(it);
   call.sim.database.Save();
-  return ListReply(200, {{.code = rc::Make(bits | rc::kDeleted),
-                          .message = fmt::format("Resource group '{}' deleted.", group.name),
-                          .details = fmt::format("Resource group '{}' UUID was: {}", group.name, group.uuid),
-                          .refs = Refs(group)}});
+  return ListReply(
+      200, {{.code = rc::Make(bits | rc::kDeleted),
+             .message = fmt::format("Resource group '{}' deleted.", group.name),
+             .details = fmt::format("Resource group '{}' UUID was: {}", group.name, group.uuid),
+             .refs = Refs(group)}});
 }
 
 nlohmann::json VolumeGroupJson(const VolumeGroup& volume) {
@@ -206,7 +217,8 @@ HttpReply ListVolumeGroups(Call& call) {
   const auto& groups = call.sim.database.state.groups;
   const auto it = groups.find(Key(call.args[0]));
   if (it == groups.end()) {
-    return NotFound(rc::kNotFoundRscGrp, fmt::format("Resource group '{}' not found.", call.args[0]));
+    return NotFound(rc::kNotFoundRscGrp,
+                    fmt::format("Resource group '{}' not found.", call.args[0]));
   }
   auto list = nlohmann::json::array();
   for (const auto& [number, volume] : it->second.volumes) {
@@ -232,8 +244,9 @@ HttpReply CreateVolumeGroup(Call& call) {
   auto outcome = ChangeProps(
       call.sim.rules,
       {"VLM_DFN", rc::kVlmDfn, rc::kCreate,
-       fmt::format("Resource group: {0}, Volume number: {1}\nVolume groups for resource group '{0}'",
-                   group.name, volume.number),
+       fmt::format(
+           "Resource group: {0}, Volume number: {1}\nVolume groups for resource group '{0}'",
+           group.name, volume.number),
        refs},
       ParsePropsChange({{"override_props", call.body.value("props", nlohmann::json::object())}}),
       volume.props);
@@ -243,10 +256,12 @@ HttpReply CreateVolumeGroup(Call& call) {
   }
   group.volumes[volume.number] = volume;
   call.sim.database.Save();
-  return ListReply(201, {{.code = rc::Make(rc::kCreate | rc::kVlmGrp | rc::kCreated),
-                          .message = fmt::format("New volume group with number '{}' of resource group "
-                                                 "'{}' created.", volume.number, group.name),
-                          .refs = refs}});
+  return ListReply(201,
+                   {{.code = rc::Make(rc::kCreate | rc::kVlmGrp | rc::kCreated),
+                     .message = fmt::format("New volume group with number '{}' of resource group "
+                                            "'{}' created.",
+                                            volume.number, group.name),
+                     .refs = refs}});
 }
 
 }  // namespace

@@ -83,8 +83,9 @@ Entry PassphraseError(std::uint64_t bits, const std::string& message) {
 }
 
 Entry WrongPassphrase() {
-  auto bad = PassphraseError(rc::kModify | rc::kMissingProps,
-                             "Could not restore master passphrase as the given old passphrase was incorrect");
+  auto bad = PassphraseError(
+      rc::kModify | rc::kMissingProps,
+      "Could not restore master passphrase as the given old passphrase was incorrect");
   bad.cause = "Wrong passphrase";
   bad.correction = "Enter the correct passphrase";
   return bad;
@@ -122,17 +123,19 @@ HttpReply ChangePassphrase(Call& call) {
 HttpReply EnterPassphrase(Call& call) {
   const auto given = nlohmann::json::parse(call.request.body, nullptr, false);
   if (!given.is_string()) {
-    return JsonReply(500, nlohmann::json::array({ToJson(
-                              {.code = rc::kBadJson,
-                               .message = "Unable to parse input json.",
-                               .details = "Cannot deserialize value of type `java.lang.String`"})}));
+    return JsonReply(
+        500, nlohmann::json::array(
+                 {ToJson({.code = rc::kBadJson,
+                          .message = "Unable to parse input json.",
+                          .details = "Cannot deserialize value of type `java.lang.String`"})}));
   }
   const std::lock_guard lock(call.sim.database.mutex);
   const auto& passphrase = call.sim.database.state.passphrase;
   if (passphrase.empty()) {
-    return ListReply(200, {PassphraseError(rc::kModify | rc::kMissingProps,
-                                           "encrypted namespace is empty, you need to set a passphrase "
-                                           "first")});
+    return ListReply(200,
+                     {PassphraseError(rc::kModify | rc::kMissingProps,
+                                      "encrypted namespace is empty, you need to set a passphrase "
+                                      "first")});
   }
   if (given.get<std::string>() != passphrase) {
     return ListReply(200, {WrongPassphrase()});

@@ -19,14 +19,16 @@ std::string Name(const std::string& node, const std::string& net) {
 }
 
 HttpReply NoNode(const Call& call, std::uint64_t op) {
-  return ListReply(200, {NodeNotFound(op | rc::kNetIf, call.args[0], "", {{"Node", call.args[0]}})});
+  return ListReply(200,
+                   {NodeNotFound(op | rc::kNetIf, call.args[0], "", {{"Node", call.args[0]}})});
 }
 
 Entry Done(std::uint64_t bits, const Node& node, const NetIf& net, const std::string& verb) {
   return {.code = rc::Make(bits | rc::kNetIf),
-          .message = verb == "registered" ? fmt::format("New netInterface '{}' on node '{}' registered.",
-                                                        net.name, node.name)
-                                          : fmt::format("{} {}.", Name(node.name, net.name), verb),
+          .message = verb == "registered"
+                         ? fmt::format("New netInterface '{}' on node '{}' registered.", net.name,
+                                       node.name)
+                         : fmt::format("{} {}.", Name(node.name, net.name), verb),
           .details = fmt::format("{} UUID is: {}", Name(node.name, net.name), net.uuid),
           .refs = {{"UUID", net.uuid}, {"Node", node.name}}};
 }
@@ -75,9 +77,9 @@ HttpReply GetOne(Call& call) {
   const auto& nodes = call.sim.database.state.nodes;
   const auto it = nodes.find(Key(call.args[0]));
   const NetIf* net = it == nodes.end() ? nullptr : FindNet(it->second, call.args[1]);
-  return net == nullptr
-             ? NotFound(rc::kNotFoundNetIf, fmt::format("Netinterface '{}' not found.", call.args[1]))
-             : JsonReply(200, NetIfJson(*net));
+  return net == nullptr ? NotFound(rc::kNotFoundNetIf,
+                                   fmt::format("Netinterface '{}' not found.", call.args[1]))
+                        : JsonReply(200, NetIfJson(*net));
 }
 
 HttpReply Create(Call& call) {
@@ -108,7 +110,8 @@ HttpReply Create(Call& call) {
     if (active && net.encryption == "SSL" && state.controller["defaultSslConSvc"].empty()) {
       bad.code = rc::Make(bits | rc::kUnknownError);
       bad.message = fmt::format(
-          "Registration of netInterface '{}' on node '{}' failed due to an unhandled exception of type "
+          "Registration of netInterface '{}' on node '{}' failed due to an unhandled exception of "
+          "type "
           "LinStorRuntimeException. The ServiceName of the default TCP connector is not valid",
           net.name, node.name);
       bad.report_ids = {""};
@@ -143,8 +146,8 @@ HttpReply Modify(Call& call) {
     });
     if (net == node.nets.end()) {
       Entries out{{.code = rc::Make(rc::kError | rc::kModify | rc::kNetIf | rc::kNotFoundNetIf),
-                   .message = fmt::format("Node '{}' has no network interface named '{}'.", node.name,
-                                          call.args[1]),
+                   .message = fmt::format("Node '{}' has no network interface named '{}'.",
+                                          node.name, call.args[1]),
                    .details = Details(node.name, call.args[1]),
                    .report_ids = {""},
                    .refs = {{"Node", node.name}}}};
@@ -184,8 +187,8 @@ HttpReply Delete(Call& call) {
     const NetIf* net = FindNet(node, call.args[1]);
     if (net == nullptr) {
       out.code = rc::Make(rc::kWarning | rc::kDelete | rc::kNetIf | rc::kHadNoEffect);
-      out.message =
-          fmt::format("Deletion of netInterface '{}' on node '{}' had no effect.", call.args[1], node.name);
+      out.message = fmt::format("Deletion of netInterface '{}' on node '{}' had no effect.",
+                                call.args[1], node.name);
       out.cause = Name(node.name, call.args[1]) + " does not exist.";
       return ListReply(200, {out});
     }

@@ -53,16 +53,15 @@ HttpReply DeleteNode(Call& call) {
     if (it == state.nodes.end()) {
       return ListReply(200, {NothingToDelete(name)});
     }
-    const bool used = std::any_of(
-        state.definitions.begin(), state.definitions.end(),
-        [&](const auto& item) { return item.second.resources.contains(Key(name)); });
+    const bool used =
+        std::any_of(state.definitions.begin(), state.definitions.end(),
+                    [&](const auto& item) { return item.second.resources.contains(Key(name)); });
     if (used) {
       // Not recorded: the samples hold no node that is deleted while it has resources.
-      return ListReply(
-          200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kNode | rc::kInUse),
-                 .message = fmt::format("Node '{}' still has resources.", name),
-                 .details = "Node: " + name,
-                 .refs = {{"Node", name}}}});
+      return ListReply(200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kNode | rc::kInUse),
+                              .message = fmt::format("Node '{}' still has resources.", name),
+                              .details = "Node: " + name,
+                              .refs = {{"Node", name}}}});
     }
     out = {Deleted(it->second)};
     Erase(call.sim, name);
@@ -105,7 +104,9 @@ HttpReply LoseNode(Call& call) {
   }
   call.sim.satellites.Forget(name);
   Apply(call.sim, work, 1,
-        {.object = rc::kNode, .details = "Node: " + name, .refs = {{"Node", name}},
+        {.object = rc::kNode,
+         .details = "Node: " + name,
+         .refs = {{"Node", name}},
          .warn_offline = false},
         out);
   return ListReply(200, out);
@@ -117,8 +118,8 @@ HttpReply Evacuate(Call& call) {
   auto& state = call.sim.database.state;
   const auto it = state.nodes.find(Key(name));
   if (it == state.nodes.end()) {
-    return ListReply(200, {NodeNotFound(rc::kModify | rc::kNode, name, "Node: " + name,
-                                        {{"Node", name}})});
+    return ListReply(
+        200, {NodeNotFound(rc::kModify | rc::kNode, name, "Node: " + name, {{"Node", name}})});
   }
   // Only the flag: moving the replicas is left to the test (create elsewhere, delete here).
   if (!HasFlag(it->second.flags, "EVACUATE")) {
@@ -134,8 +135,8 @@ HttpReply Restore(Call& call) {
   auto& state = call.sim.database.state;
   const auto it = state.nodes.find(Key(name));
   if (it == state.nodes.end()) {
-    return ListReply(200, {NodeNotFound(rc::kModify | rc::kNode, name, "Node: " + name,
-                                        {{"Node", name}})});
+    return ListReply(
+        200, {NodeNotFound(rc::kModify | rc::kNode, name, "Node: " + name, {{"Node", name}})});
   }
   std::erase(it->second.flags, "EVACUATE");
   std::erase(it->second.flags, "EVICTED");
@@ -149,8 +150,10 @@ HttpReply Restore(Call& call) {
 void RegisterNodeRemoval(Router& router) {
   router.Add("DELETE", "/v1/nodes/{}", DeleteNode);
   router.Add("DELETE", "/v1/nodes/{}/lost", LoseNode);
-  router.Add("PUT", "/v1/nodes/{}/evacuate", Evacuate, {.java_class = "NodeEvacuate", .optional = true});
-  router.Add("PUT", "/v1/nodes/{}/restore", Restore, {.java_class = "NodeRestore", .optional = true});
+  router.Add("PUT", "/v1/nodes/{}/evacuate", Evacuate,
+             {.java_class = "NodeEvacuate", .optional = true});
+  router.Add("PUT", "/v1/nodes/{}/restore", Restore,
+             {.java_class = "NodeRestore", .optional = true});
 }
 
 }  // namespace breakwater::sim

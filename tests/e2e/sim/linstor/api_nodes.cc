@@ -16,12 +16,9 @@ constexpr milliseconds kConnectWait{1000};
 
 nlohmann::json NodeJson(Simulator& sim, const Node& node) {
   const std::string status = sim.satellites.status(node.name);
-  nlohmann::json out{{"name", node.name},
-                     {"type", node.type},
-                     {"props", node.props},
-                     {"net_interfaces", nlohmann::json::array()},
-                     {"connection_status", status},
-                     {"uuid", node.uuid}};
+  nlohmann::json out{{"name", node.name},           {"type", node.type},
+                     {"props", node.props},         {"net_interfaces", nlohmann::json::array()},
+                     {"connection_status", status}, {"uuid", node.uuid}};
   for (const NetIf& net : node.nets) {
     out["net_interfaces"].push_back(NetIfJson(net));
   }
@@ -73,11 +70,12 @@ std::optional<Entry> CheckNewNode(const State& state, const nlohmann::json& body
     return bad;
   }
   std::string type = body.value("type", "SATELLITE");
-  std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::toupper(c); });
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return std::toupper(c); });
   if (type != "SATELLITE" && type != "COMBINED" && type != "CONTROLLER" && type != "AUXILIARY") {
-    auto bad = CreateError(name, rc::kInvalidNodeType,
-                           fmt::format("The specified node type '{}' is invalid.",
-                                       body.value("type", "")), true);
+    auto bad = CreateError(
+        name, rc::kInvalidNodeType,
+        fmt::format("The specified node type '{}' is invalid.", body.value("type", "")), true);
     bad.cause = "No enum constant com.linbit.linstor.core.objects.Node.Type." + type;
     bad.correction = "Valid node types are:\nCONTROLLER\nSATELLITE\nCOMBINED\nAUXILIARY\n";
     return bad;
@@ -87,8 +85,9 @@ std::optional<Entry> CheckNewNode(const State& state, const nlohmann::json& body
                            fmt::format("Registration of node '{}' failed.", name), false);
     bad.cause = fmt::format(
         "A node with the specified name '{}' already exists.\nThe Node already exists", name);
-    bad.correction = "- Specify another name for the new node\nor\n- Delete the existing node before "
-                     "creating a new node with the same name";
+    bad.correction =
+        "- Specify another name for the new node\nor\n- Delete the existing node before "
+        "creating a new node with the same name";
     return bad;
   }
   const auto nets = body.find("net_interfaces");
@@ -96,8 +95,9 @@ std::optional<Entry> CheckNewNode(const State& state, const nlohmann::json& body
     auto bad = CreateError(name, rc::kMissingNetIf,
                            fmt::format("Registration of node '{}' failed.", name), true);
     bad.cause = "No network interfaces were given.";
-    bad.correction = "At least one network interface has to be given and be marked to be used for "
-                     "controller-satellite communitaction.";
+    bad.correction =
+        "At least one network interface has to be given and be marked to be used for "
+        "controller-satellite communitaction.";
     return bad;
   }
   return std::nullopt;
@@ -126,7 +126,8 @@ std::optional<Entry> ReadInterfaces(const nlohmann::json& body, Node& node) {
   }
   if (!HasActive(node)) {
     return CreateError(node.name, rc::kMissingStltConn,
-                       fmt::format("No satellite connection defined for node '{}'", node.name), true);
+                       fmt::format("No satellite connection defined for node '{}'", node.name),
+                       true);
   }
   return std::nullopt;
 }
@@ -148,9 +149,9 @@ HttpReply CreateNode(Call& call) {
     const nlohmann::json refs{{"Node", node.name}};
     if (!bad && call.body.contains("props")) {
       const auto change = ParsePropsChange({{"override_props", call.body.at("props")}});
-      auto outcome = ChangeProps(call.sim.rules,
-                                 {"NODE", rc::kNode, rc::kCreate, "Node: " + node.name, refs}, change,
-                                 node.props);
+      auto outcome =
+          ChangeProps(call.sim.rules, {"NODE", rc::kNode, rc::kCreate, "Node: " + node.name, refs},
+                      change, node.props);
       out = outcome.entries;
     }
     if (bad) {
@@ -161,7 +162,8 @@ HttpReply CreateNode(Call& call) {
       return ListReply(201, out);
     }
     state.nodes[Key(node.name)] = node;
-    state.pools[PoolKey(node.name, kDisklessPool)] = {kDisklessPool, node.name, "DISKLESS", NewUuid()};
+    state.pools[PoolKey(node.name, kDisklessPool)] = {kDisklessPool, node.name, "DISKLESS",
+                                                      NewUuid()};
     ssl_broken = UsesSsl(node) && state.controller["defaultSslConSvc"].empty();
     out.push_back({.code = rc::Make(rc::kCreate | rc::kNode | rc::kCreated),
                    .message = fmt::format("New node '{}' registered.", node.name),
@@ -170,9 +172,12 @@ HttpReply CreateNode(Call& call) {
     if (ssl_broken) {
       out.push_back(CreateError(
           node.name, rc::kUnknownError,
-          fmt::format("Creation of node '{}' failed due to an unhandled exception of type "
-                      "LinStorRuntimeException. The ServiceName of the default TCP connector is not "
-                      "valid", node.name), true));
+          fmt::format(
+              "Creation of node '{}' failed due to an unhandled exception of type "
+              "LinStorRuntimeException. The ServiceName of the default TCP connector is not "
+              "valid",
+              node.name),
+          true));
     }
     FileReports(call.sim, call.request, out);
     call.sim.database.Save();
@@ -215,18 +220,19 @@ HttpReply ModifyNode(Call& call) {
       FileReports(call.sim, call.request, out);
       return ListReply(200, out);
     }
-    auto outcome = ChangeProps(call.sim.rules,
-                               {"NODE", rc::kNode, rc::kModify, "Node: " + name, refs}, change,
-                               it->second.props);
+    auto outcome =
+        ChangeProps(call.sim.rules, {"NODE", rc::kNode, rc::kModify, "Node: " + name, refs}, change,
+                    it->second.props);
     out = outcome.entries;
     FileReports(call.sim, call.request, out);
     if (HasError(out)) {
       return ListReply(200, out);
     }
-    out.push_back({.code = rc::Make(rc::kModify | rc::kNode | rc::kModified),
-                   .message = fmt::format("Node '{}' modified.", it->second.name),
-                   .details = fmt::format("Node '{}' UUID is: {}", it->second.name, it->second.uuid),
-                   .refs = {{"UUID", it->second.uuid}, {"Node", name}}});
+    out.push_back(
+        {.code = rc::Make(rc::kModify | rc::kNode | rc::kModified),
+         .message = fmt::format("Node '{}' modified.", it->second.name),
+         .details = fmt::format("Node '{}' UUID is: {}", it->second.name, it->second.uuid),
+         .refs = {{"UUID", it->second.uuid}, {"Node", name}}});
     if (outcome.changed) {
       call.sim.database.Save();
       work = WorkForAll(state);

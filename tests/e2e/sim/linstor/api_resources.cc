@@ -53,7 +53,9 @@ HttpReply View(Call& call) {
   return JsonReply(200, Page(call, Collect(call, "", true)));
 }
 
-HttpReply List(Call& call) { return JsonReply(200, Page(call, Collect(call, call.args[0], false))); }
+HttpReply List(Call& call) {
+  return JsonReply(200, Page(call, Collect(call, call.args[0], false)));
+}
 
 HttpReply GetOne(Call& call) {
   for (const auto& resource : Collect(call, call.args[0], false)) {
@@ -80,7 +82,8 @@ Placement ReadPlacement(const nlohmann::json& body, const std::string& node) {
   }
   placement.flags = resource.value("flags", std::vector<std::string>());
   const bool diskless = HasFlag(placement.flags, "DISKLESS") ||
-                        HasFlag(placement.flags, "DRBD_DISKLESS") || body.value("drbd_client", false);
+                        HasFlag(placement.flags, "DRBD_DISKLESS") ||
+                        body.value("drbd_client", false);
   const auto pool = placement.props.find("StorPoolName");
   if (diskless) {
     placement.flags = {"DISKLESS", "DRBD_DISKLESS"};
@@ -120,15 +123,16 @@ std::optional<Entry> Refuse(const State& state,
     if (placement.pool.empty() || state.pools.contains(PoolKey(placement.node, placement.pool))) {
       continue;
     }
-    const bool elsewhere = std::any_of(state.pools.begin(), state.pools.end(), [&](const auto& item) {
-      return Key(item.second.name) == Key(placement.pool);
-    });
+    const bool elsewhere =
+        std::any_of(state.pools.begin(), state.pools.end(),
+                    [&](const auto& item) { return Key(item.second.name) == Key(placement.pool); });
     const auto quoted = fmt::format("torage pool definition '{}'", placement.pool);
     if (!elsewhere) {
-      return NotFoundEntry(bits | rc::kNotFoundStorPoolDfn, "S" + quoted, "s" + quoted, "s" + quoted,
-                           details, refs);
+      return NotFoundEntry(bits | rc::kNotFoundStorPoolDfn, "S" + quoted, "s" + quoted,
+                           "s" + quoted, details, refs);
     }
-    const auto on_node = fmt::format("torage pool '{}' on node '{}'", placement.pool, placement.node);
+    const auto on_node =
+        fmt::format("torage pool '{}' on node '{}'", placement.pool, placement.node);
     return NotFoundEntry(bits | rc::kNotFoundStorPool, "S" + on_node, "s" + on_node, "s" + on_node,
                          details, refs);
   }
@@ -155,7 +159,9 @@ HttpReply CreateAll(Call& call, const std::vector<Placement>& placements) {
   return ListReply(201, out);
 }
 
-HttpReply CreateOne(Call& call) { return CreateAll(call, {ReadPlacement(call.body, call.args[1])}); }
+HttpReply CreateOne(Call& call) {
+  return CreateAll(call, {ReadPlacement(call.body, call.args[1])});
+}
 
 HttpReply CreateMany(Call& call) {
   std::vector<Placement> placements;
@@ -175,12 +181,12 @@ HttpReply Autoplace(Call& call) {
     const auto& definitions = call.sim.database.state.definitions;
     const auto it = definitions.find(Key(call.args[0]));
     if (it == definitions.end()) {
-      return ListReply(201, {DefinitionNotFound(bits, call.args[0], "Auto-placing resource: " + call.args[0],
-                                                refs)});
+      return ListReply(201, {DefinitionNotFound(bits, call.args[0],
+                                                "Auto-placing resource: " + call.args[0], refs)});
     }
-    chosen = ChoosePlaces(call.sim, it->second,
-                          call.body.value("select_filter", nlohmann::json::object()),
-                          "   Diskless on remaining: false\n\nAuto-placing resource: " + call.args[0]);
+    chosen = ChoosePlaces(
+        call.sim, it->second, call.body.value("select_filter", nlohmann::json::object()),
+        "   Diskless on remaining: false\n\nAuto-placing resource: " + call.args[0]);
   }
   if (!chosen.error.empty()) {
     return ListReply(201, {{.code = rc::Make(rc::kError | bits | rc::kNotEnoughNodes),
@@ -209,13 +215,15 @@ HttpReply Modify(Call& call) {
     const auto it = definitions.find(Key(name));
     if (it == definitions.end() || !it->second.resources.contains(Key(node))) {
       const auto quoted = fmt::format("esource '{}' on node '{}'", name, node);
-      return ListReply(200, {NotFoundEntry(rc::kModify | rc::kResource | rc::kNotFoundRsc, "R" + quoted,
-                                           "r" + quoted,
-                                           fmt::format("resource with the name '{}' on node '{}'", name, node),
-                                           details, refs)});
+      return ListReply(
+          200,
+          {NotFoundEntry(rc::kModify | rc::kResource | rc::kNotFoundRsc, "R" + quoted, "r" + quoted,
+                         fmt::format("resource with the name '{}' on node '{}'", name, node),
+                         details, refs)});
     }
-    auto outcome = ChangeProps(call.sim.rules, {"RSC", rc::kResource, rc::kModify, details, refs},
-                               ParsePropsChange(call.body), it->second.resources.at(Key(node)).props);
+    auto outcome =
+        ChangeProps(call.sim.rules, {"RSC", rc::kResource, rc::kModify, details, refs},
+                    ParsePropsChange(call.body), it->second.resources.at(Key(node)).props);
     out = outcome.entries;
     FileReports(call.sim, call.request, out);
     if (HasError(out)) {
@@ -251,19 +259,21 @@ HttpReply Delete(Call& call) {
     }
   }
   if (call.sim.satellites.status(node) == "ONLINE" && call.sim.status.InUse(node, name)) {
-    return ListReply(200, {{.code = rc::Make(rc::kError | bits | rc::kInUse),
-                            .message = fmt::format("Resource '{}' is still in use.", name),
-                            .cause = fmt::format("Resource is mounted/in use on the node '{}'.", node),
-                            .details = details,
-                            .correction = fmt::format("Un-mount resource '{}' on the node '{}'.", name, node),
-                            .refs = refs}});
+    return ListReply(
+        200, {{.code = rc::Make(rc::kError | bits | rc::kInUse),
+               .message = fmt::format("Resource '{}' is still in use.", name),
+               .cause = fmt::format("Resource is mounted/in use on the node '{}'.", node),
+               .details = details,
+               .correction = fmt::format("Un-mount resource '{}' on the node '{}'.", name, node),
+               .refs = refs}});
   }
   Entries out{{.code = rc::Make(bits | rc::kDeleted),
                .message = fmt::format("{} preparing for deletion.", details),
                .details = details,
                .refs = refs}};
   RemoveReplicas(call.sim, name, {node},
-                 {.op = rc::kDelete, .object = rc::kResource, .details = details, .refs = refs}, out);
+                 {.op = rc::kDelete, .object = rc::kResource, .details = details, .refs = refs},
+                 out);
   return ListReply(200, out);
 }
 

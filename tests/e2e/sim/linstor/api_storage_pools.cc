@@ -107,8 +107,9 @@ struct NewPool {
 /// Checks that need no online satellite. Needs the database lock.
 std::optional<HttpReply> Refuse(Simulator& sim, const NewPool& wanted, const nlohmann::json& refs) {
   static const std::set<std::string> kKinds = {
-      "DISKLESS", "LVM", "LVM_THIN", "ZFS", "ZFS_THIN", "FILE", "FILE_THIN", "SPDK", "REMOTE_SPDK",
-      "EBS_INIT", "EBS_TARGET", "STORAGE_SPACES", "STORAGE_SPACES_THIN"};
+      "DISKLESS",           "LVM",  "LVM_THIN",    "ZFS",      "ZFS_THIN",   "FILE",
+      "FILE_THIN",          "SPDK", "REMOTE_SPDK", "EBS_INIT", "EBS_TARGET", "STORAGE_SPACES",
+      "STORAGE_SPACES_THIN"};
   if (!kKinds.contains(wanted.kind)) {
     return JsonReply(
         400, nlohmann::json::array({ToJson(
@@ -130,23 +131,24 @@ std::optional<HttpReply> Refuse(Simulator& sim, const NewPool& wanted, const nlo
   const bool online = sim.satellites.status(wanted.node) == "ONLINE";
   const auto& kinds = (online ? OnlineFacts() : OfflineFacts()).at("storage_providers");
   if (std::find(kinds.begin(), kinds.end(), wanted.kind) == kinds.end()) {
-    return ListReply(201, {{.code = rc::Make(rc::kError | bits | rc::kStltDoesNotSupportProvider),
-                            .message = "The satellite does not support the device provider " +
-                                       wanted.kind,
-                            .refs = refs}});
+    return ListReply(
+        201, {{.code = rc::Make(rc::kError | bits | rc::kStltDoesNotSupportProvider),
+               .message = "The satellite does not support the device provider " + wanted.kind,
+               .refs = refs}});
   }
   return std::nullopt;
 }
 
 Entry OfflinePool(const NewPool& wanted, const nlohmann::json& refs) {
-  return {.code = rc::Make(rc::kError | rc::kCreate | rc::kStorPool | rc::kUnknownError),
-          .message = fmt::format(
-              "Registration of storage pool '{}' on node '{}' failed due to an unhandled exception of "
-              "type DelayedApiRcException. Exceptions have been converted to responses",
-              wanted.name, wanted.node),
-          .details = Details(wanted.node, wanted.name),
-          .report_ids = {""},
-          .refs = refs};
+  return {
+      .code = rc::Make(rc::kError | rc::kCreate | rc::kStorPool | rc::kUnknownError),
+      .message = fmt::format(
+          "Registration of storage pool '{}' on node '{}' failed due to an unhandled exception of "
+          "type DelayedApiRcException. Exceptions have been converted to responses",
+          wanted.name, wanted.node),
+      .details = Details(wanted.node, wanted.name),
+      .report_ids = {""},
+      .refs = refs};
 }
 
 HttpReply CreatePool(Call& call, const NewPool& wanted) {
@@ -162,10 +164,10 @@ HttpReply CreatePool(Call& call, const NewPool& wanted) {
   pool.free_kib = pool.total_kib;
   Entries out;
   if (wanted.props.is_object() && !wanted.props.empty()) {
-    auto outcome = ChangeProps(call.sim.rules,
-                               {"STOR_POOL", rc::kStorPool, rc::kCreate,
-                                Details(wanted.node, wanted.name), refs},
-                               ParsePropsChange({{"override_props", wanted.props}}), pool.props);
+    auto outcome = ChangeProps(
+        call.sim.rules,
+        {"STOR_POOL", rc::kStorPool, rc::kCreate, Details(wanted.node, wanted.name), refs},
+        ParsePropsChange({{"override_props", wanted.props}}), pool.props);
     out = outcome.entries;
     FileReports(call.sim, call.request, out);
     if (HasError(out)) {
@@ -183,15 +185,17 @@ HttpReply CreatePool(Call& call, const NewPool& wanted) {
                                         pool.node, pool.uuid),
                  .refs = {{"UUID", pool.uuid}, {"StorPoolDfn", pool.name}, {"Node", pool.node}}});
   if (call.sim.satellites.status(pool.node) == "ONLINE") {
-    out.push_back({.code = rc::Make(bits | rc::kModified),
-                   .message = fmt::format("({0}) Changes applied to storage pool '{1}' of node '{0}'",
-                                          pool.node, pool.name),
-                   .refs = refs});
+    out.push_back(
+        {.code = rc::Make(bits | rc::kModified),
+         .message = fmt::format("({0}) Changes applied to storage pool '{1}' of node '{0}'",
+                                pool.node, pool.name),
+         .refs = refs});
     out.push_back({.code = rc::Make(bits | rc::kModified),
                    .message = fmt::format("Storage pool updated on '{}'", pool.node),
                    .refs = refs});
   } else {
-    out.push_back(NotConnected(pool.node, {.op = rc::kCreate, .object = rc::kStorPool, .refs = refs}));
+    out.push_back(
+        NotConnected(pool.node, {.op = rc::kCreate, .object = rc::kStorPool, .refs = refs}));
     out.push_back(OfflinePool(wanted, refs));
     FileReports(call.sim, call.request, out);
   }
@@ -213,17 +217,20 @@ HttpReply CreatePhysical(Call& call) {
   {
     const std::lock_guard lock(call.sim.database.mutex);
     if (!call.sim.database.state.nodes.contains(Key(node))) {
-      return ListReply(201, {NodeNotFound(rc::kCreate | rc::kStorPool, node, "", {{"Node", node}})});
+      return ListReply(201,
+                       {NodeNotFound(rc::kCreate | rc::kStorPool, node, "", {{"Node", node}})});
     }
     if (call.sim.satellites.status(node) != "ONLINE") {
-      return ListReply(201, {{.code = rc::Make(rc::kError | rc::kNotConnected),
-                              .message = fmt::format("No active connection to satellite '{}'", node)}});
+      return ListReply(201,
+                       {{.code = rc::Make(rc::kError | rc::kNotConnected),
+                         .message = fmt::format("No active connection to satellite '{}'", node)}});
     }
   }
   if (!call.body.contains("with_storage_pool")) {
-    return ListReply(201, {{.code = rc::Make(rc::kCreate | rc::kCreated),
-                            .message = fmt::format("({}) {} pool '{}' successfully created", node, kind, vg),
-                            .refs = {{"Node", node}}}});
+    return ListReply(
+        201, {{.code = rc::Make(rc::kCreate | rc::kCreated),
+               .message = fmt::format("({}) {} pool '{}' successfully created", node, kind, vg),
+               .refs = {{"Node", node}}}});
   }
   const auto& with = call.body.at("with_storage_pool");
   auto props = with.value("props", nlohmann::json::object());
@@ -241,8 +248,9 @@ HttpReply Modify(Call& call) {
   const auto it = state.pools.find(PoolKey(call.args[0], call.args[1]));
   if (it == state.pools.end()) {
     const auto quoted = fmt::format("torage pool definition '{}'", call.args[1]);
-    return ListReply(200, {NotFoundEntry(bits | rc::kNotFoundStorPoolDfn, "S" + quoted, "s" + quoted,
-                                         "s" + quoted, Details(call.args[0], call.args[1]), refs)});
+    return ListReply(200,
+                     {NotFoundEntry(bits | rc::kNotFoundStorPoolDfn, "S" + quoted, "s" + quoted,
+                                    "s" + quoted, Details(call.args[0], call.args[1]), refs)});
   }
   auto outcome = ChangeProps(
       call.sim.rules,
@@ -250,11 +258,10 @@ HttpReply Modify(Call& call) {
       ParsePropsChange(call.body), it->second.props);
   FileReports(call.sim, call.request, outcome.entries);
   if (!HasError(outcome.entries)) {
-    outcome.entries.push_back(
-        {.code = rc::Make(bits | rc::kModified),
-         .message = fmt::format("Storage pool '{}' on node '{}' modified.", it->second.name,
-                                it->second.node),
-         .refs = refs});
+    outcome.entries.push_back({.code = rc::Make(bits | rc::kModified),
+                               .message = fmt::format("Storage pool '{}' on node '{}' modified.",
+                                                      it->second.name, it->second.node),
+                               .refs = refs});
     call.sim.database.Save();
   }
   return ListReply(200, outcome.entries);
@@ -275,8 +282,9 @@ HttpReply Delete(Call& call) {
   }
   for (const auto& [key, definition] : state.definitions) {
     const auto resource = definition.resources.find(Key(call.args[0]));
-    for (const auto& [number, volume] :
-         resource == definition.resources.end() ? std::map<int, Volume>() : resource->second.volumes) {
+    for (const auto& [number, volume] : resource == definition.resources.end()
+                                            ? std::map<int, Volume>()
+                                            : resource->second.volumes) {
       if (Key(volume.pool) == Key(call.args[1])) {
         out.code = rc::Make(rc::kError | rc::kDelete | rc::kStorPool | rc::kInUse);
         out.message = "S" + name + " is still in use.";

@@ -73,7 +73,8 @@ HttpReply List(Call& call) {
 /// nullptr when there is no such volume.
 VolumeDef* Find(State& state, const std::string& name, const std::string& number) {
   const auto it = state.definitions.find(Key(name));
-  if (it == state.definitions.end() || number.find_first_not_of("0123456789") != std::string::npos) {
+  if (it == state.definitions.end() ||
+      number.find_first_not_of("0123456789") != std::string::npos) {
     return nullptr;
   }
   const auto volume = it->second.volumes.find(std::stoi(number));
@@ -83,9 +84,10 @@ VolumeDef* Find(State& state, const std::string& name, const std::string& number
 HttpReply GetOne(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
   const auto* volume = Find(call.sim.database.state, call.args[0], call.args[1]);
-  return volume == nullptr ? NotFound(rc::kNotFoundVlmDfn,
-                                      fmt::format("Volume definition '{}' not found.", call.args[1]))
-                           : JsonReply(200, VolumeDefJson(*volume));
+  return volume == nullptr
+             ? NotFound(rc::kNotFoundVlmDfn,
+                        fmt::format("Volume definition '{}' not found.", call.args[1]))
+             : JsonReply(200, VolumeDefJson(*volume));
 }
 
 HttpReply Create(Call& call) {
@@ -102,8 +104,8 @@ HttpReply Create(Call& call) {
   const int next = definition.volumes.empty() ? 0 : definition.volumes.rbegin()->first + 1;
   const int number = wanted.value("volume_number", next);
   const nlohmann::json refs{{"RscDfn", definition.name}, {"VlmNr", std::to_string(number)}};
-  const auto details = fmt::format("Resource definition: {}, Volume number: {}\n{}", definition.name,
-                                   number, Tail(definition.name));
+  const auto details = fmt::format("Resource definition: {}, Volume number: {}\n{}",
+                                   definition.name, number, Tail(definition.name));
   if (definition.volumes.contains(number)) {
     return ListReply(200, {{.code = rc::Make(rc::kError | bits | rc::kExistsVlmDfn),
                             .message = fmt::format("A volume definition with the number {} already "
@@ -116,7 +118,8 @@ HttpReply Create(Call& call) {
   Props props;
   auto outcome = ChangeProps(
       call.sim.rules, {"VLM_DFN", rc::kVlmDfn, rc::kCreate, details, refs},
-      ParsePropsChange({{"override_props", wanted.value("props", nlohmann::json::object())}}), props);
+      ParsePropsChange({{"override_props", wanted.value("props", nlohmann::json::object())}}),
+      props);
   FileReports(call.sim, call.request, outcome.entries);
   if (HasError(outcome.entries)) {
     return ListReply(200, outcome.entries);
@@ -124,10 +127,12 @@ HttpReply Create(Call& call) {
   AddVolume(state, definition, number, wanted.value("size_kib", std::int64_t{0}));
   definition.volumes.at(number).props.insert(props.begin(), props.end());
   call.sim.database.Save();
-  return ListReply(200, {{.code = rc::Make(bits | rc::kCreated),
-                          .message = fmt::format("New volume definition with number '{}' of resource "
-                                                 "definition '{}' created.", number, definition.name),
-                          .refs = refs}});
+  return ListReply(200,
+                   {{.code = rc::Make(bits | rc::kCreated),
+                     .message = fmt::format("New volume definition with number '{}' of resource "
+                                            "definition '{}' created.",
+                                            number, definition.name),
+                     .refs = refs}});
 }
 
 HttpReply Modify(Call& call) {
@@ -143,14 +148,14 @@ HttpReply Modify(Call& call) {
     auto& state = call.sim.database.state;
     auto* volume = Find(state, call.args[0], call.args[1]);
     if (volume == nullptr) {
-      return ListReply(200, {{.code = rc::Make(rc::kError | rc::kModify | rc::kVlmDfn | rc::kNotFoundVlmDfn),
-                              .message = name + " not found.",
-                              .details = details,
-                              .refs = refs}});
+      return ListReply(
+          200, {{.code = rc::Make(rc::kError | rc::kModify | rc::kVlmDfn | rc::kNotFoundVlmDfn),
+                 .message = name + " not found.",
+                 .details = details,
+                 .refs = refs}});
     }
-    auto outcome =
-        ChangeProps(call.sim.rules, {"VLM_DFN", rc::kVlmDfn, rc::kModify, details, refs},
-                    ParsePropsChange(call.body), volume->props);
+    auto outcome = ChangeProps(call.sim.rules, {"VLM_DFN", rc::kVlmDfn, rc::kModify, details, refs},
+                               ParsePropsChange(call.body), volume->props);
     out = outcome.entries;
     FileReports(call.sim, call.request, out);
     if (HasError(out)) {
@@ -159,10 +164,11 @@ HttpReply Modify(Call& call) {
     const auto size = call.body.value("size_kib", volume->size_kib);
     const bool changed = outcome.changed || size != volume->size_kib;
     volume->size_kib = size;
-    out.push_back({.code = rc::Make(rc::kModify | rc::kVlmDfn | rc::kModified),
-                   .message = name + " modified.",
-                   .details = fmt::format("{} UUID is: {}", name, volume->uuid),
-                   .refs = {{"UUID", volume->uuid}, {"RscDfn", call.args[0]}, {"VlmNr", call.args[1]}}});
+    out.push_back(
+        {.code = rc::Make(rc::kModify | rc::kVlmDfn | rc::kModified),
+         .message = name + " modified.",
+         .details = fmt::format("{} UUID is: {}", name, volume->uuid),
+         .refs = {{"UUID", volume->uuid}, {"RscDfn", call.args[0]}, {"VlmNr", call.args[1]}}});
     if (changed) {
       call.sim.database.Save();
       work = WorkForDefinition(state.definitions.at(Key(call.args[0])));
@@ -182,21 +188,24 @@ HttpReply Delete(Call& call) {
   const nlohmann::json refs{{"RscDfn", call.args[0]}, {"VlmNr", call.args[1]}};
   const auto* volume = Find(state, call.args[0], call.args[1]);
   if (volume == nullptr) {
-    return ListReply(200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kVlmDfn | rc::kHadNoEffect),
-                            .message = fmt::format("Volume definition '{}' not found.", call.args[1]),
-                            .refs = refs}});
+    return ListReply(
+        200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kVlmDfn | rc::kHadNoEffect),
+               .message = fmt::format("Volume definition '{}' not found.", call.args[1]),
+               .refs = refs}});
   }
   auto& definition = state.definitions.at(Key(call.args[0]));
   if (!definition.resources.empty()) {
-    return ListReply(200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kVlmDfn | rc::kInUse),
-                            .message = "Volume definitions of deployed resources cannot be deleted here.",
-                            .refs = refs}});
+    return ListReply(
+        200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kVlmDfn | rc::kInUse),
+               .message = "Volume definitions of deployed resources cannot be deleted here.",
+               .refs = refs}});
   }
   definition.volumes.erase(volume->number);
   call.sim.database.Save();
   return ListReply(200, {{.code = rc::Make(rc::kDelete | rc::kVlmDfn | rc::kDeleted),
                           .message = fmt::format("Volume definition with number '{}' of resource "
-                                                 "definition '{}' deleted.", call.args[1], call.args[0]),
+                                                 "definition '{}' deleted.",
+                                                 call.args[1], call.args[0]),
                           .refs = refs}});
 }
 

@@ -22,9 +22,10 @@ void AddResource(const std::string& node,
                  const ApplyStyle& style,
                  Entries& out) {
   if (resource.removed) {
-    out.push_back({.code = rc::Make(rc::kDelete | rc::kResource | rc::kDeleted),
-                   .message = fmt::format("({}) Resource '{}' [DRBD] deleted.", node, resource.name),
-                   .refs = style.refs});
+    out.push_back(
+        {.code = rc::Make(rc::kDelete | rc::kResource | rc::kDeleted),
+         .message = fmt::format("({}) Resource '{}' [DRBD] deleted.", node, resource.name),
+         .refs = style.refs});
     return;
   }
   if (!resource.kind.empty()) {
@@ -34,18 +35,18 @@ void AddResource(const std::string& node,
                      .message = fmt::format("({}) Volume number {} of resource '{}' [{}] {}", node,
                                             volume, resource.name, resource.kind,
                                             resource.created ? "created" : "resized"),
-                     .refs = With(style.refs, {{"RscDfn", resource.name},
-                                               {"VlmNr", std::to_string(volume)}})});
+                     .refs = With(style.refs,
+                                  {{"RscDfn", resource.name}, {"VlmNr", std::to_string(volume)}})});
     }
   }
   out.push_back({.code = rc::Make(style.op | rc::kResource | rc::kModified),
                  .message = fmt::format("({}) Resource '{}' [DRBD] adjusted.", node, resource.name),
                  .refs = style.refs});
   if (style.closing == Closing::kGroup) {
-    out.push_back({.code = rc::Make(rc::kCreate | rc::kRscGrp | rc::kModified),
-                   .message = fmt::format("Updated Resource definition '{}' on '{}'", resource.name,
-                                          node),
-                   .refs = style.refs});
+    out.push_back(
+        {.code = rc::Make(rc::kCreate | rc::kRscGrp | rc::kModified),
+         .message = fmt::format("Updated Resource definition '{}' on '{}'", resource.name, node),
+         .refs = style.refs});
   }
 }
 
@@ -116,9 +117,10 @@ std::vector<Satellites::Work> WorkForAll(const State& state) {
 Entry NotConnected(const std::string& node, const ApplyStyle& style) {
   return {.code = rc::Make(rc::kWarning | style.op | style.object | rc::kNotConnected),
           .message = fmt::format("No active connection to satellite '{}'", node),
-          .details = "The controller is trying to (re-) establish a connection to the satellite. The "
-                     "controller stored the changes and as soon the satellite is connected, it will "
-                     "receive this update.",
+          .details =
+              "The controller is trying to (re-) establish a connection to the satellite. The "
+              "controller stored the changes and as soon the satellite is connected, it will "
+              "receive this update.",
           .refs = style.refs};
 }
 
@@ -133,7 +135,8 @@ void Apply(Simulator& sim,
       for (auto& item : items) {
         item.request.later_round = true;
       }
-      std::erase_if(items, [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
+      std::erase_if(items,
+                    [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
     }
     bool failed = false;
     sim.satellites.RunRound(items, [&](const CycleResult& result) {

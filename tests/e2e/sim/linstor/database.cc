@@ -74,7 +74,8 @@ std::string Database::Add(ErrorReport report, const std::string& extra) {
       "Error message:                      {}\n\n{}\nEND OF ERROR REPORT.\n",
       report.id, controller ? "Controller" : "Satellite",
       fmt::localtime(system_clock::to_time_t(now)), report.node,
-      controller ? "grizzly-http-server" : "DeviceManager", report.exception, report.message, extra);
+      controller ? "grizzly-http-server" : "DeviceManager", report.exception, report.message,
+      extra);
   state.reports.push_back(report);
   if (state.reports.size() > kMaxReports) {
     state.reports.erase(state.reports.begin());
@@ -101,8 +102,8 @@ std::string Database::FileSatelliteReport(const std::string& node,
                                           const std::string& text) {
   ErrorReport report;
   const auto node_part = static_cast<std::uint32_t>(std::hash<std::string>{}(node)) & 0xFFFFFU;
-  report.id = fmt::format("{}-{:05X}-{:06}", state.boot_id, node_part,
-                          state.next_satellite_report[node]++);
+  report.id =
+      fmt::format("{}-{:05X}-{:06}", state.boot_id, node_part, state.next_satellite_report[node]++);
   report.node = node;
   report.module = "SATELLITE";
   report.exception = exception;
@@ -118,7 +119,8 @@ std::string CommandFailureText(const std::string& command,
   return fmt::format(
       "Caused by:\n==========\n\nCategory:                           LinStorException\n"
       "Class name:                         ExtCmdFailedException\n\n"
-      "Error message:                      The external command '{0}' exited with error code {1}\n\n\n"
+      "Error message:                      The external command '{0}' exited with error code "
+      "{1}\n\n\n"
       "ErrorContext:\n  Description: Execution of the external command '{0}' failed.\n"
       "  Cause:       The external command exited with error code {1}.\n"
       "  Correction:  - Check whether the external program is operating properly.\n"

@@ -9,8 +9,8 @@
 
 namespace breakwater::sim {
 
-/// The controller's data and its file. Lock `mutex` for every access to `state`; never hold it while
-/// a command runs on a node.
+/// The controller's data and its file. Lock `mutex` for every access to `state`; never hold it
+/// while a command runs on a node.
 class Database {
  public:
   /// Loads DIR/controller.json when it is there. An empty path keeps everything in memory.

@@ -101,14 +101,18 @@ Entry Info(std::uint64_t number, const std::string& message, const nlohmann::jso
 
 /// Port, secret, verify algorithm, tiebreaker and quorum: what comes with the first replicas.
 /// Returns the tiebreaker's node, empty when none was made.
-std::string Complete(Simulator& sim, Definition& definition, const nlohmann::json& refs, Entries& out) {
+std::string Complete(Simulator& sim,
+                     Definition& definition,
+                     const nlohmann::json& refs,
+                     Entries& out) {
   State& state = sim.database.state;
   definition.port = definition.port == 0 ? FreePort(state) : definition.port;
   definition.secret = definition.secret.empty() ? NewSecret() : definition.secret;
   if (!definition.props.contains("DrbdOptions/auto-verify-alg")) {
     definition.props["DrbdOptions/auto-verify-alg"] = "sha512";
-    out.push_back(Info(0, fmt::format("Updated {} DRBD auto verify algorithm to 'sha512'", definition.name),
-                       refs));
+    out.push_back(
+        Info(0, fmt::format("Updated {} DRBD auto verify algorithm to 'sha512'", definition.name),
+             refs));
   }
   const auto tiebreaker = TiebreakerNode(state, definition, OnlineNodes(sim));
   if (!tiebreaker.empty()) {
@@ -119,29 +123,32 @@ std::string Complete(Simulator& sim, Definition& definition, const nlohmann::jso
              {.node = tiebreaker,
               .props = {{"StorPoolName", kDisklessPool}},
               .flags = {"DISKLESS", "DRBD_DISKLESS", "TIE_BREAKER"}});
-    out.push_back(Info(rc::kTiebreakerCreated,
-                       fmt::format("Tie breaker resource '{}' created on {}", definition.name, tiebreaker),
-                       refs));
+    out.push_back(Info(
+        rc::kTiebreakerCreated,
+        fmt::format("Tie breaker resource '{}' created on {}", definition.name, tiebreaker), refs));
   }
   const char* quorum = "DrbdOptions/Resource/quorum";
   if (definition.resources.size() >= 3 && !definition.props.contains(quorum)) {
     definition.props[quorum] = "majority";
-    out.push_back(Info(rc::kQuorumSet,
-                       "Resource-definition property 'DrbdOptions/Resource/quorum' updated from undefined "
-                       "to 'majority' by AutoQuorum",
-                       refs));
+    out.push_back(
+        Info(rc::kQuorumSet,
+             "Resource-definition property 'DrbdOptions/Resource/quorum' updated from undefined "
+             "to 'majority' by AutoQuorum",
+             refs));
   }
   return tiebreaker;
 }
 
-void Announce(const Definition& definition, const Placement& placement, const nlohmann::json& refs,
+void Announce(const Definition& definition,
+              const Placement& placement,
+              const nlohmann::json& refs,
               Entries& out) {
   const Resource& resource = definition.resources.at(Key(placement.node));
   auto with_uuid = refs;
   with_uuid["UUID"] = resource.uuid;
   out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kCreated),
-                 .message = fmt::format("New resource '{}' on node '{}' registered.", definition.name,
-                                        resource.node),
+                 .message = fmt::format("New resource '{}' on node '{}' registered.",
+                                        definition.name, resource.node),
                  .details = fmt::format("Resource '{}' on node '{}' UUID is: {}", definition.name,
                                         resource.node, resource.uuid),
                  .refs = with_uuid});
@@ -150,8 +157,8 @@ void Announce(const Definition& definition, const Placement& placement, const nl
     volume_refs.update({{"VlmNr", std::to_string(number)}, {"Node", resource.node}});
     out.push_back({.code = rc::Make(rc::kCreate | rc::kVolume | rc::kCreated),
                    .message = fmt::format("Volume with number '{}' on resource '{}' on node '{}' "
-                                          "successfully registered", number, definition.name,
-                                          resource.node),
+                                          "successfully registered",
+                                          number, definition.name, resource.node),
                    .details = "Volume UUID is: " + volume.uuid,
                    .refs = volume_refs});
   }
@@ -165,16 +172,20 @@ struct Added {
 };
 
 /// The tiebreaker is made after the replicas: first it learns of them, then they learn of it.
-void AnnounceResult(const std::string& node, int round, const Added& added, const nlohmann::json& refs,
+void AnnounceResult(const std::string& node,
+                    int round,
+                    const Added& added,
+                    const nlohmann::json& refs,
                     Entries& out) {
-  const bool is_placed = std::find(added.placed.begin(), added.placed.end(), node) != added.placed.end();
+  const bool is_placed =
+      std::find(added.placed.begin(), added.placed.end(), node) != added.placed.end();
   if (round > 0 && added.tiebreaker.empty()) {
     return;
   }
-  std::string message =
-      fmt::format("Added peer(s) '{}' to resource '{}' on '{}'",
-                  round == 0 ? fmt::format("{}", fmt::join(added.placed, "', '")) : added.tiebreaker,
-                  added.resource, node);
+  std::string message = fmt::format(
+      "Added peer(s) '{}' to resource '{}' on '{}'",
+      round == 0 ? fmt::format("{}", fmt::join(added.placed, "', '")) : added.tiebreaker,
+      added.resource, node);
   if (round == 0 ? is_placed : node == added.tiebreaker) {
     message = fmt::format("Created resource '{}' on '{}'", added.resource, node);
   }
@@ -184,8 +195,11 @@ void AnnounceResult(const std::string& node, int round, const Added& added, cons
 }
 
 /// Two rounds on all nodes of the resource. False when a node failed.
-bool DeployRounds(Simulator& sim, std::vector<Satellites::Work> work, const Added& added,
-                  const ApplyStyle& style, Entries& out) {
+bool DeployRounds(Simulator& sim,
+                  std::vector<Satellites::Work> work,
+                  const Added& added,
+                  const ApplyStyle& style,
+                  Entries& out) {
   bool failed = false;
   for (int round = 0; round < 2 && !failed; ++round) {
     for (auto& item : work) {
@@ -198,7 +212,8 @@ bool DeployRounds(Simulator& sim, std::vector<Satellites::Work> work, const Adde
         AnnounceResult(result.node, round, added, style.refs, out);
       }
     });
-    std::erase_if(work, [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
+    std::erase_if(work,
+                  [&](const auto& item) { return sim.satellites.status(item.node) != "ONLINE"; });
   }
   return !failed;
 }
@@ -288,10 +303,12 @@ PlaceResult ChoosePlaces(Simulator& sim,
     std::string pools;
     std::string pool_lines;
     if (!question.pools.empty()) {
-      pools = fmt::format(" * has a deployed storage pool named [{}]\n * the storage pools have to have at "
-                          "least '{}' free space\n",
-                          fmt::join(question.pools, ", "), question.size_kib);
-      pool_lines = fmt::format("   Storage pool name:\n      {}\n", fmt::join(question.pools, "\n      "));
+      pools = fmt::format(
+          " * has a deployed storage pool named [{}]\n * the storage pools have to have at "
+          "least '{}' free space\n",
+          fmt::join(question.pools, ", "), question.size_kib);
+      pool_lines =
+          fmt::format("   Storage pool name:\n      {}\n", fmt::join(question.pools, "\n      "));
     }
     result.error = fmt::format(
         "Not enough nodes fulfilling the following auto-place criteria:\n{}"

@@ -17,13 +17,16 @@ using std::chrono::steady_clock;
 class Fd {
  public:
   explicit Fd(int fd) : fd_(fd) {}
+
   ~Fd() {
     if (fd_ >= 0) {
       ::close(fd_);
     }
   }
+
   Fd(const Fd&) = delete;
   Fd& operator=(const Fd&) = delete;
+
   [[nodiscard]] int get() const { return fd_; }
 
  private:
@@ -120,7 +123,8 @@ std::vector<SatelliteInfo> DrbdSocket::Satellites() {
       reply->is_object() && reply->contains("satellites") ? (*reply)["satellites"] : *reply;
   for (const auto& item : list) {
     if (item.is_object()) {
-      out.push_back({item.value("node", ""), item.value("address", ""), item.value("running", false)});
+      out.push_back(
+          {item.value("node", ""), item.value("address", ""), item.value("running", false)});
     }
   }
   return out;

@@ -9,8 +9,8 @@
 
 namespace breakwater::sim {
 
-/// DrbdPort over drbd-sim's UNIX socket: one JSON object per line in each direction, one connection per
-/// call, so that a command that hangs holds up nobody else. Thread safe.
+/// DrbdPort over drbd-sim's UNIX socket: one JSON object per line in each direction, one connection
+/// per call, so that a command that hangs holds up nobody else. Thread safe.
 class DrbdSocket : public DrbdPort {
  public:
   explicit DrbdSocket(std::string path) : path_(std::move(path)) {}

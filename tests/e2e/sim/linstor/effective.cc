@@ -47,11 +47,13 @@ EffectiveOptions ConnectionOptions(const State& state,
   EffectiveOptions out;
   const std::string pair = PairKey(node_a, node_b);
   if (const auto it = definition.connections.find(pair); it != definition.connections.end()) {
-    AddLevel(it->second.props, prefix, fmt::format("RC ({} <-> {})", it->second.a, it->second.b), out);
+    AddLevel(it->second.props, prefix, fmt::format("RC ({} <-> {})", it->second.a, it->second.b),
+             out);
   }
   AddLevel(definition.props, prefix, fmt::format("RD ({})", definition.name), out);
   if (const auto it = state.node_conns.find(pair); it != state.node_conns.end()) {
-    AddLevel(it->second.props, prefix, fmt::format("NC ({} <-> {})", it->second.a, it->second.b), out);
+    AddLevel(it->second.props, prefix, fmt::format("NC ({} <-> {})", it->second.a, it->second.b),
+             out);
   }
   AddGroup(state, definition, prefix, out);
   AddLevel(state.controller, prefix, "C", out);

@@ -24,7 +24,9 @@ struct Levels {
   }
 };
 
-TEST(EffectiveTest, NothingSetMeansNoOption) { EXPECT_EQ(Levels().Winner(), ""); }
+TEST(EffectiveTest, NothingSetMeansNoOption) {
+  EXPECT_EQ(Levels().Winner(), "");
+}
 
 TEST(EffectiveTest, EachLevelHidesTheOnesBelow) {
   Levels levels;

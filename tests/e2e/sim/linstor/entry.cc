@@ -18,7 +18,8 @@ std::string NowText() {
 }
 
 nlohmann::json ToJson(const Entry& entry) {
-  nlohmann::json out{{"ret_code", entry.code}, {"message", entry.message}, {"created_at", NowText()}};
+  nlohmann::json out{
+      {"ret_code", entry.code}, {"message", entry.message}, {"created_at", NowText()}};
   if (!entry.cause.empty()) {
     out["cause"] = entry.cause;
   }

@@ -12,16 +12,17 @@
 
 namespace breakwater::sim {
 
-/// Faults that tests switch on through POST /sim/fault, and the log of requests behind GET /sim/requests.
-/// Thread safe.
+/// Faults that tests switch on through POST /sim/fault, and the log of requests behind GET
+/// /sim/requests. Thread safe.
 class Faults {
  public:
   struct Fault {
-    std::string kind;      // http-500, http-status, delay, hang, drop, half, refuse-adjust, hang-satellite
-    std::string method;    // empty: any
-    std::string path;      // prefix; empty: any path below /v1
+    std::string
+        kind;  // http-500, http-status, delay, hang, drop, half, refuse-adjust, hang-satellite
+    std::string method;          // empty: any
+    std::string path;            // prefix; empty: any path below /v1
     std::string node, resource;  // of refuse-adjust and hang-satellite; empty: any
-    int times = -1;        // how often; -1: until cleared
+    int times = -1;              // how often; -1: until cleared
     int delay_ms = 0;
     int status = 500;
   };
@@ -46,6 +47,7 @@ class Faults {
     int status = 0;
     double seconds = 0;
   };
+
   static bool Use(Fault& fault);
 
   mutable std::mutex mutex_;

@@ -51,15 +51,16 @@ std::unique_ptr<asio::ssl::context> MakeContext(const TlsFiles& tls) {
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   if (!tls.client_ca.empty()) {
     context->load_verify_file(tls.client_ca);
-    // Every certificate is let through here and judged after the handshake: LINSTOR's server completes
-    // the handshake and then answers nothing.
+    // Every certificate is let through here and judged after the handshake: LINSTOR's server
+    // completes the handshake and then answers nothing.
     context->set_verify_mode(asio::ssl::verify_peer);
     context->set_verify_callback([](bool, asio::ssl::verify_context&) { return true; });
   }
   return context;
 }
 
-http::response<http::string_body> ToBeast(const HttpReply& reply, const HttpRequest& request,
+http::response<http::string_body> ToBeast(const HttpReply& reply,
+                                          const HttpRequest& request,
                                           bool keep_alive) {
   http::response<http::string_body> out;
   out.version(11);
@@ -100,7 +101,10 @@ void ParseTarget(const std::string& target, HttpRequest& request) {
 
 class HttpServer::Impl {
  public:
-  Impl(const std::string& address, std::unique_ptr<asio::ssl::context> tls, bool mutual, Handle handler)
+  Impl(const std::string& address,
+       std::unique_ptr<asio::ssl::context> tls,
+       bool mutual,
+       Handle handler)
       : handler_(std::move(handler)), tls_(std::move(tls)), mutual_(mutual), acceptor_(io_) {
     const auto colon = address.rfind(':');
     auto host = address.substr(0, colon);
@@ -275,11 +279,13 @@ HttpServer::HttpServer(const std::string& address, Handle handler)
     : impl_(std::make_unique<Impl>(address, nullptr, false, std::move(handler))) {}
 
 HttpServer::HttpServer(const std::string& address, const TlsFiles& tls, Handle handler)
-    : impl_(std::make_unique<Impl>(address, MakeContext(tls), !tls.client_ca.empty(),
-                                   std::move(handler))) {}
+    : impl_(std::make_unique<Impl>(
+          address, MakeContext(tls), !tls.client_ca.empty(), std::move(handler))) {}
 
 HttpServer::~HttpServer() = default;
 
-std::uint16_t HttpServer::port() const { return impl_->port(); }
+std::uint16_t HttpServer::port() const {
+  return impl_->port();
+}
 
 }  // namespace breakwater::sim

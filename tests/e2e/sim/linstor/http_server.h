@@ -14,8 +14,8 @@ struct TlsFiles {
   std::string client_ca;  // not empty: clients need a certificate of this authority (L12)
 };
 
-/// HTTP/1.1 server: one thread per connection, which suits handlers that block while satellites work.
-/// `handler` may be called from many threads at once and must outlive the server.
+/// HTTP/1.1 server: one thread per connection, which suits handlers that block while satellites
+/// work. `handler` may be called from many threads at once and must outlive the server.
 class HttpServer {
  public:
   using Handle = std::function<HttpReply(const HttpRequest&)>;

@@ -9,8 +9,8 @@ namespace breakwater::sim {
 
 struct HttpRequest {
   std::string method;
-  std::string path;                                          // decoded, without query
-  std::map<std::string, std::vector<std::string>> query;     // decoded, in order of appearance
+  std::string path;                                       // decoded, without query
+  std::map<std::string, std::vector<std::string>> query;  // decoded, in order of appearance
   std::string body;
   std::string peer = "127.0.0.1";
   std::string user_agent = "test";
@@ -24,7 +24,7 @@ struct HttpReply {
   std::string body;
   std::string content_type = "application/json";
   std::map<std::string, std::string> headers;
-  bool close = false;                 // "Connection: close", as LINSTOR does on 400 and 500
+  bool close = false;  // "Connection: close", as LINSTOR does on 400 and 500
   WireFault fault = WireFault::kNone;
 };
 

@@ -27,16 +27,31 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Volume, number, uuid, backing, pool, kind)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     Resource, node, uuid, props, flags, node_id, created_ms, initialized, volumes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Connection, a, b, uuid, props)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition, name, external_name, uuid, group, secret, flags,
-                                   props, port, synced, volumes, resources, connections)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
+                                   name,
+                                   external_name,
+                                   uuid,
+                                   group,
+                                   secret,
+                                   flags,
+                                   props,
+                                   port,
+                                   synced,
+                                   volumes,
+                                   resources,
+                                   connections)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     ErrorReport, id, node, module, peer, exception, message, text, time_ms)
 
 void to_json(nlohmann::json& out, const State& state) {
-  out = {{"cluster_id", state.cluster_id},   {"passphrase", state.passphrase},
-         {"controller", state.controller},   {"nodes", state.nodes},
-         {"pools", state.pools},             {"groups", state.groups},
-         {"definitions", state.definitions}, {"node_conns", state.node_conns},
+  out = {{"cluster_id", state.cluster_id},
+         {"passphrase", state.passphrase},
+         {"controller", state.controller},
+         {"nodes", state.nodes},
+         {"pools", state.pools},
+         {"groups", state.groups},
+         {"definitions", state.definitions},
+         {"node_conns", state.node_conns},
          {"reports", state.reports}};
 }
 
@@ -86,29 +101,32 @@ std::string NewSecret() {
   return out;
 }
 
-std::string NewGeneration() { return fmt::format("{:016X}", Random()() & ~std::uint64_t{1}); }
+std::string NewGeneration() {
+  return fmt::format("{:016X}", Random()() & ~std::uint64_t{1});
+}
 
 bool HasFlag(const std::vector<std::string>& flags, const std::string& flag) {
   return std::find(flags.begin(), flags.end(), flag) != flags.end();
 }
 
-bool IsDiskless(const Resource& resource) { return HasFlag(resource.flags, "DISKLESS"); }
+bool IsDiskless(const Resource& resource) {
+  return HasFlag(resource.flags, "DISKLESS");
+}
 
 State FreshState() {
   State state;
   state.cluster_id = NewUuid();
-  state.controller = {
-      {"Cluster/LocalID", state.cluster_id},
-      {"DrbdOptions/AutoEvictAllowEviction", "True"},
-      {"DrbdOptions/Resource/on-no-quorum", "io-error"},
-      {"DrbdOptions/auto-add-quorum-tiebreaker", "True"},
-      {"DrbdOptions/auto-diskful-allow-cleanup", "True"},
-      {"DrbdOptions/auto-resync-after-disable", "true"},
-      {"DrbdOptions/auto-verify-algo-allowed-list",
-       "crct10dif;crc32c;sha384;sha512;sha256;sha1;md5;windrbd"},
-      {"defaultDebugSslConnector", "DebugSslConnector"},
-      {"defaultPlainConSvc", "PlainConnector"},
-      {"defaultSslConSvc", ""}};
+  state.controller = {{"Cluster/LocalID", state.cluster_id},
+                      {"DrbdOptions/AutoEvictAllowEviction", "True"},
+                      {"DrbdOptions/Resource/on-no-quorum", "io-error"},
+                      {"DrbdOptions/auto-add-quorum-tiebreaker", "True"},
+                      {"DrbdOptions/auto-diskful-allow-cleanup", "True"},
+                      {"DrbdOptions/auto-resync-after-disable", "true"},
+                      {"DrbdOptions/auto-verify-algo-allowed-list",
+                       "crct10dif;crc32c;sha384;sha512;sha256;sha1;md5;windrbd"},
+                      {"defaultDebugSslConnector", "DebugSslConnector"},
+                      {"defaultPlainConSvc", "PlainConnector"},
+                      {"defaultSslConSvc", ""}};
   for (const std::string name : {"DebugSslConnector", "SslConnector"}) {
     const std::string prefix = "NetCom/" + name + "/";
     const bool debug = name == "DebugSslConnector";

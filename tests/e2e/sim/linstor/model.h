@@ -9,8 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
-/// What the controller's database holds. Plain data; names are compared without case, as LINSTOR does,
-/// so every map is keyed by Key(name).
+/// What the controller's database holds. Plain data; names are compared without case, as LINSTOR
+/// does, so every map is keyed by Key(name).
 namespace breakwater::sim {
 
 using Props = std::map<std::string, std::string>;
@@ -85,10 +85,10 @@ struct Definition {
   std::string name, external_name, uuid, group, secret;
   std::vector<std::string> flags;
   Props props;
-  int port = 0;        // 0: nothing deployed yet
+  int port = 0;         // 0: nothing deployed yet
   bool synced = false;  // data exists: a new replica must not start from the day-0 generation
   std::map<int, VolumeDef> volumes;
-  std::map<std::string, Resource> resources;     // by Key(node)
+  std::map<std::string, Resource> resources;      // by Key(node)
   std::map<std::string, Connection> connections;  // by PairKey(a, b)
 };
 
@@ -106,8 +106,8 @@ struct State {
   std::map<std::string, Definition> definitions;
   std::map<std::string, Connection> node_conns;  // by PairKey(a, b)
   std::vector<ErrorReport> reports;
-  std::string boot_id;     // first part of error report ids, new at every start
-  int next_report = 0;     // of the controller
+  std::string boot_id;  // first part of error report ids, new at every start
+  int next_report = 0;  // of the controller
   std::map<std::string, int> next_satellite_report;
 };
 

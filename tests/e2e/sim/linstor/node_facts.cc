@@ -54,8 +54,9 @@ const nlohmann::json& OfflineFacts() {
 Entry Authenticated(const std::string& node, std::uint64_t op) {
   return {.code = rc::Make(op | rc::kNode | rc::kAuthenticated),
           .message = fmt::format("Node '{}' authenticated", node),
-          .details = "Supported storage providers: [diskless, lvm, lvm_thin, file, file_thin, "
-                     "remote_spdk, ebs_init, ebs_target]\nSupported resource layers  : [drbd, storage]\n",
+          .details =
+              "Supported storage providers: [diskless, lvm, lvm_thin, file, file_thin, "
+              "remote_spdk, ebs_init, ebs_target]\nSupported resource layers  : [drbd, storage]\n",
           .refs = {{"Node", node}}};
 }
 
@@ -88,7 +89,8 @@ bool IsIpAddress(const std::string& text) {
 }
 
 bool HasActive(const Node& node) {
-  return std::any_of(node.nets.begin(), node.nets.end(), [](const NetIf& net) { return net.active; });
+  return std::any_of(node.nets.begin(), node.nets.end(),
+                     [](const NetIf& net) { return net.active; });
 }
 
 bool UsesSsl(const Node& node) {

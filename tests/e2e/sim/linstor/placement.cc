@@ -52,8 +52,8 @@ std::vector<std::pair<std::string, std::string>> Choose(const State& state,
     const auto node = state.nodes.find(Key(pool.node));
     const auto existing = definition.resources.find(Key(pool.node));
     // A tiebreaker may become a replica, any other resource stays what it is.
-    const bool taken = existing != definition.resources.end() &&
-                       !HasFlag(existing->second.flags, "TIE_BREAKER");
+    const bool taken =
+        existing != definition.resources.end() && !HasFlag(existing->second.flags, "TIE_BREAKER");
     if (pool.kind == "DISKLESS" || node == state.nodes.end() || taken ||
         HasFlag(node->second.flags, "EVACUATE") || !Contains(question.online, pool.node) ||
         (!question.pools.empty() && !Contains(question.pools, pool.name)) ||
@@ -66,7 +66,8 @@ std::vector<std::pair<std::string, std::string>> Choose(const State& state,
   std::sort(candidates.begin(), candidates.end());
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& [free, node, pool] : candidates) {
-    const bool used = std::any_of(out.begin(), out.end(), [&](const auto& p) { return p.first == node; });
+    const bool used =
+        std::any_of(out.begin(), out.end(), [&](const auto& p) { return p.first == node; });
     if (have + static_cast<int>(out.size()) < question.wanted && !used) {
       out.emplace_back(node, pool);
     }
@@ -89,7 +90,7 @@ std::string TiebreakerNode(const State& state,
   }
   const auto wanted = state.controller.find("DrbdOptions/auto-add-quorum-tiebreaker");
   const auto own = definition.props.find("DrbdOptions/auto-add-quorum-tiebreaker");
-  const auto& value = own != definition.props.end() ? own->second
+  const auto& value = own != definition.props.end()      ? own->second
                       : wanted != state.controller.end() ? wanted->second
                                                          : std::string("True");
   if (replicas != 2 || Key(value) == "false" || Key(value) == "no") {

@@ -20,14 +20,14 @@ struct PlaceQuestion {
 /// Reads a resource group's or request's select_filter; the second wins over the first.
 PlaceQuestion ReadFilter(const nlohmann::json& group, const nlohmann::json& request);
 
-/// Nodes for new replicas, most free space first, then by name: (node, pool) pairs. Fewer than wanted when
-/// there are not enough. Pure.
+/// Nodes for new replicas, most free space first, then by name: (node, pool) pairs. Fewer than
+/// wanted when there are not enough. Pure.
 std::vector<std::pair<std::string, std::string>> Choose(const State& state,
                                                         const Definition& definition,
                                                         const PlaceQuestion& question);
 
-/// The node on which LINSTOR would put a tiebreaker: two replicas with data, a third online node without
-/// one. Empty when none is needed or possible.
+/// The node on which LINSTOR would put a tiebreaker: two replicas with data, a third online node
+/// without one. Empty when none is needed or possible.
 std::string TiebreakerNode(const State& state,
                            const Definition& definition,
                            const std::vector<std::string>& online);

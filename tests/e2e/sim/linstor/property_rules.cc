@@ -48,7 +48,9 @@ bool StartsWith(const std::string& text, const std::string& prefix) {
   return text.rfind(prefix, 0) == 0;
 }
 
-std::string Lower(const std::string& text) { return Key(text); }
+std::string Lower(const std::string& text) {
+  return Key(text);
+}
 
 }  // namespace
 
@@ -263,9 +265,9 @@ PropsOutcome ChangeControllerProps(const PropertyRules& rules,
       return out;
     }
     values[key] = verdict.value;
-    out.entries.push_back(
-        {.code = rc::Make(rc::kCreate | rc::kController | rc::kCreated),
-         .message = fmt::format("Successfully set property '{}' to value '{}'", key, verdict.value)});
+    out.entries.push_back({.code = rc::Make(rc::kCreate | rc::kController | rc::kCreated),
+                           .message = fmt::format("Successfully set property '{}' to value '{}'",
+                                                  key, verdict.value)});
   }
   for (const auto& key : change.deletes) {
     if (!rules.Knows("CTRL", key)) {

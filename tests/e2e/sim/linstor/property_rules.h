@@ -34,6 +34,7 @@ class PropertyRules {
   struct Rule {
     std::string type, value;
   };
+
   [[nodiscard]] const Rule* Find(const std::string& object, const std::string& key) const;
 
   std::map<std::string, std::map<std::string, Rule>> rules_;
@@ -49,10 +50,10 @@ PropsChange ParsePropsChange(const nlohmann::json& body);
 
 /// Whose properties change, for messages.
 struct PropsTarget {
-  std::string rules;          // table of PropertyRules
-  std::uint64_t object = 0;   // rc::kRscDfn …
+  std::string rules;         // table of PropertyRules
+  std::uint64_t object = 0;  // rc::kRscDfn …
   std::uint64_t error_op = rc::kModify;
-  std::string details;        // "Resource definition: r1"
+  std::string details;  // "Resource definition: r1"
   nlohmann::json refs = nlohmann::json::object();
 };
 
@@ -61,7 +62,8 @@ struct PropsOutcome {
   Entries entries;       // an error entry means: nothing was applied
 };
 
-/// Applies a change in LINSTOR's all-or-nothing way, with the words of every object except the controller.
+/// Applies a change in LINSTOR's all-or-nothing way, with the words of every object except the
+/// controller.
 PropsOutcome ChangeProps(const PropertyRules& rules,
                          const PropsTarget& target,
                          const PropsChange& change,

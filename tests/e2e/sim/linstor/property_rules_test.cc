@@ -37,13 +37,15 @@ TEST(PropertyRulesTest, RangesAndSymbolsAreChecked) {
   EXPECT_FALSE(rules.Check("CTRL", "DrbdOptions/Net/ping-int", "0").valid_value);
   EXPECT_TRUE(rules.Check("RSC_DFN", "DrbdOptions/Resource/quorum", "majority").valid_value);
   EXPECT_FALSE(rules.Check("RSC_DFN", "DrbdOptions/Resource/quorum", "most").valid_value);
-  EXPECT_TRUE(rules.Check("RSC_DFN", "DrbdOptions/Resource/on-no-quorum", "suspend-io").valid_value);
+  EXPECT_TRUE(
+      rules.Check("RSC_DFN", "DrbdOptions/Resource/on-no-quorum", "suspend-io").valid_value);
 }
 
 TEST(PropertyRulesTest, OneBadKeyFailsAll) {
   const PropertyRules rules;
   Props props;
-  const auto change = ParsePropsChange({{"override_props", {{"Aux/good", "1"}, {"nonsense", "1"}}}});
+  const auto change =
+      ParsePropsChange({{"override_props", {{"Aux/good", "1"}, {"nonsense", "1"}}}});
   EXPECT_TRUE(HasError(ChangeControllerProps(rules, change, props).entries));
   EXPECT_TRUE(props.empty());
 }
@@ -51,8 +53,8 @@ TEST(PropertyRulesTest, OneBadKeyFailsAll) {
 TEST(PropertyRulesTest, EqualValueChangesNothing) {
   const PropertyRules rules;
   Props props{{kTls, "yes"}};
-  const auto outcome = ChangeControllerProps(
-      rules, ParsePropsChange({{"override_props", {{kTls, "YES"}}}}), props);
+  const auto outcome =
+      ChangeControllerProps(rules, ParsePropsChange({{"override_props", {{kTls, "YES"}}}}), props);
   EXPECT_FALSE(HasError(outcome.entries));
   EXPECT_FALSE(outcome.changed);
 }
@@ -61,7 +63,8 @@ TEST(PropertyRulesTest, OverrideAndDeleteOfOneKeyDeletes) {
   const PropertyRules rules;
   Props props;
   const auto outcome = ChangeControllerProps(
-      rules, ParsePropsChange({{"override_props", {{kTls, "yes"}}}, {"delete_props", {kTls}}}), props);
+      rules, ParsePropsChange({{"override_props", {{kTls, "yes"}}}, {"delete_props", {kTls}}}),
+      props);
   EXPECT_EQ(outcome.entries.size(), 2U);
   EXPECT_FALSE(props.contains(kTls));
 }
@@ -69,8 +72,9 @@ TEST(PropertyRulesTest, OverrideAndDeleteOfOneKeyDeletes) {
 /// LINSTOR's own catalogue is not part of this project; it is looked for next to it.
 std::string CataloguePath() {
   const char* named = std::getenv("BREAKWATER_LINSTOR_PROPERTIES");
-  return named != nullptr ? named
-                          : std::string(BREAKWATER_SOURCE_DIR) + "/../shared/facts/linstor-properties.json";
+  return named != nullptr
+             ? named
+             : std::string(BREAKWATER_SOURCE_DIR) + "/../shared/facts/linstor-properties.json";
 }
 
 TEST(PropertyRulesTest, AgreesWithLinstorsCatalogue) {

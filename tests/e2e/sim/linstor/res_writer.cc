@@ -16,9 +16,7 @@ constexpr const char* kNetPrefix = "DrbdOptions/Net/";
 /// Text with LINSTOR's four-space indentation.
 class Writer {
  public:
-  void Line(const std::string& text) {
-    out_ += std::string(depth_ * 4, ' ') + text + "\n";
-  }
+  void Line(const std::string& text) { out_ += std::string(depth_ * 4, ' ') + text + "\n"; }
 
   void Open(const std::string& head) {
     Line(head);
@@ -37,8 +35,9 @@ class Writer {
     Line("}");
   }
 
-  /// `tls no;` with LINSTOR's remarks about what it overrides. Each remark is padded by the width of
-  /// the line it belongs to, also the first one, which stands behind that line: so it is in the samples.
+  /// `tls no;` with LINSTOR's remarks about what it overrides. Each remark is padded by the width
+  /// of the line it belongs to, also the first one, which stands behind that line: so it is in the
+  /// samples.
   void Option(const std::string& name, const std::vector<LevelValue>& values, bool quoted) {
     const std::string& value = values.front().value;
     const std::string text =
@@ -236,7 +235,8 @@ std::string DrbdAddress(const Node& node, int port) {
       chosen = &net;
       break;
     }
-    // Without a preference LINSTOR takes "default", else the interface it talks to the satellite on.
+    // Without a preference LINSTOR takes "default", else the interface it talks to the satellite
+    // on.
     if (chosen == nullptr || Key(net.name) == "default" ||
         (net.active && Key(chosen->name) != "default")) {
       chosen = &net;

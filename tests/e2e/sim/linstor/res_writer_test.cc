@@ -34,7 +34,8 @@ State RecordedState() {
   r1.group = "DfltRscGrp";
   r1.secret = "eeNmdEE4di1eG4is+CED";
   r1.port = 7000;
-  r1.props = {{"DrbdOptions/Resource/quorum", "majority"}, {"DrbdOptions/auto-verify-alg", "sha512"}};
+  r1.props = {{"DrbdOptions/Resource/quorum", "majority"},
+              {"DrbdOptions/auto-verify-alg", "sha512"}};
   VolumeDef volume;
   volume.size_kib = 65536;
   volume.minor = 1000;
@@ -70,7 +71,8 @@ TEST(ResWriterTest, NewResourceIsWrittenAsRecordedOnEachNode) {
 TEST(ResWriterTest, ControllerPropertyGoesIntoNetAndEveryConnection) {
   State state = RecordedState();
   state.controller[kTls] = "yes";
-  EXPECT_EQ(Write(state, "n1"), WithoutTime(RecordedFile("satellite-02-tls-controller-level.txt", "n1")));
+  EXPECT_EQ(Write(state, "n1"),
+            WithoutTime(RecordedFile("satellite-02-tls-controller-level.txt", "n1")));
 }
 
 TEST(ResWriterTest, DefinitionPropertyGoesIntoNetAndEveryConnection) {
@@ -83,7 +85,8 @@ TEST(ResWriterTest, ConnectionPropertyStandsOnlyInThatConnection) {
   State state = RecordedState();
   state.definitions.at("r1").connections[PairKey("n1", "n2")] = {"n1", "n2", "", {{kTls, "yes"}}};
   for (const std::string node : {"n1", "n2", "n3"}) {
-    EXPECT_EQ(Write(state, node), WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", node)));
+    EXPECT_EQ(Write(state, node),
+              WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", node)));
   }
 }
 
@@ -92,23 +95,27 @@ TEST(ResWriterTest, OverriddenValuesAreNamedInRemarks) {
   auto& r1 = state.definitions.at("r1");
   r1.props[kTls] = "no";
   r1.connections[PairKey("n1", "n2")] = {"n1", "n2", "", {{kTls, "yes"}}};
-  EXPECT_EQ(Write(state, "n1"), WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", "n1", 1)));
+  EXPECT_EQ(Write(state, "n1"),
+            WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", "n1", 1)));
   state.controller[kTls] = "yes";
   r1.connections.at(PairKey("n1", "n2")).props[kTls] = "no";
-  EXPECT_EQ(Write(state, "n1"), WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", "n1", 2)));
+  EXPECT_EQ(Write(state, "n1"),
+            WithoutTime(RecordedFile("satellite-04-tls-rsc-conn-level.txt", "n1", 2)));
 }
 
 TEST(ResWriterTest, UnknownTlsIsDroppedAndReported) {
   State state = RecordedState();
   state.definitions.at("r1").props[kTls] = "yes";
-  const auto file = WriteRes(state, state.definitions.at("r1"), "n3", {.now = 0, .knows_tls = false});
+  const auto file =
+      WriteRes(state, state.definitions.at("r1"), "n3", {.now = 0, .knows_tls = false});
   EXPECT_EQ(file.content.find("tls"), std::string::npos);
   EXPECT_EQ(file.dropped, std::vector<std::string>(3, std::string(kTls) + "=yes"));
 }
 
 TEST(ResWriterTest, DisklessPeerHasNoDisk) {
   State state = RecordedState();
-  state.definitions.at("r1").resources.at("n3").flags = {"DISKLESS", "DRBD_DISKLESS", "TIE_BREAKER"};
+  state.definitions.at("r1").resources.at("n3").flags = {"DISKLESS", "DRBD_DISKLESS",
+                                                         "TIE_BREAKER"};
   const auto own = Write(state, "n3");
   EXPECT_NE(own.find("disk        none;"), std::string::npos);
   EXPECT_NE(Write(state, "n1").find("disk        none;"), std::string::npos);
@@ -124,7 +131,8 @@ TEST(ResWriterTest, Ipv6AddressesAreBracketed) {
 
 TEST(ResWriterTest, PreferredInterfaceIsUsed) {
   Node node;
-  node.nets = {{"default", "10.0.0.1", "PLAIN", "", 3366, true}, {"fast", "10.1.0.1", "", "", 0, false}};
+  node.nets = {{"default", "10.0.0.1", "PLAIN", "", 3366, true},
+               {"fast", "10.1.0.1", "", "", 0, false}};
   EXPECT_EQ(DrbdAddress(node, 7000), "ipv4 10.0.0.1:7000");
   node.props["PrefNic"] = "fast";
   EXPECT_EQ(DrbdAddress(node, 7000), "ipv4 10.1.0.1:7000");

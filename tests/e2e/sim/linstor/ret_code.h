@@ -79,7 +79,9 @@ inline constexpr std::uint64_t kTiebreakerCreated = 10003;
 /// "Unable to parse input json.": does not follow the scheme above.
 inline constexpr std::int64_t kBadJson = -3458764513820540931;
 
-constexpr std::int64_t Make(std::uint64_t bits) { return static_cast<std::int64_t>(bits); }
+constexpr std::int64_t Make(std::uint64_t bits) {
+  return static_cast<std::int64_t>(bits);
+}
 
 constexpr bool IsError(std::int64_t code) {
   return (static_cast<std::uint64_t>(code) & kError) == kError;

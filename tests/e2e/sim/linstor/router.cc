@@ -37,9 +37,9 @@ bool Matches(const std::vector<std::string>& pattern,
 
 HttpReply BadJson(int status, std::string details, std::vector<std::string> reports) {
   return JsonReply(status, nlohmann::json::array({ToJson({.code = rc::kBadJson,
-                                                         .message = "Unable to parse input json.",
-                                                         .details = std::move(details),
-                                                         .report_ids = std::move(reports)})}));
+                                                          .message = "Unable to parse input json.",
+                                                          .details = std::move(details),
+                                                          .report_ids = std::move(reports)})}));
 }
 
 /// nullopt: the body is fine and stands in call.body.
@@ -56,8 +56,10 @@ std::optional<HttpReply> ReadBody(Call& call, const BodyRule& rule) {
     return BadJson(500, fmt::format("Unexpected character\n{}, column: 1]", kSource), {});
   }
   if (rule.list ? !call.body.is_array() : !call.body.is_object()) {
-    return BadJson(500, fmt::format("Cannot deserialize value of type `{}`\n{}, column: 1]",
-                                    rule.java_class, kSource), {});
+    return BadJson(500,
+                   fmt::format("Cannot deserialize value of type `{}`\n{}, column: 1]",
+                               rule.java_class, kSource),
+                   {});
   }
   UnknownField unknown;
   bool bad = false;
@@ -80,10 +82,11 @@ std::optional<HttpReply> ReadBody(Call& call, const BodyRule& rule) {
   const std::string prefix = "com.linbit.linstor.api.rest.v1.serializer.JsonGenTypes$";
   return BadJson(
       rule.unknown_status,
-      fmt::format("Unrecognized field \"{0}\" (class {1}{2}), not marked as ignorable ({3} known "
-                  "properties: \"{4}\")\n{5}, column: 1] (through reference chain: {1}{2}[\"{0}\"])",
-                  unknown.field, prefix, unknown.java_class, unknown.known.size(),
-                  fmt::join(unknown.known, "\", \""), kSource),
+      fmt::format(
+          "Unrecognized field \"{0}\" (class {1}{2}), not marked as ignorable ({3} known "
+          "properties: \"{4}\")\n{5}, column: 1] (through reference chain: {1}{2}[\"{0}\"])",
+          unknown.field, prefix, unknown.java_class, unknown.known.size(),
+          fmt::join(unknown.known, "\", \""), kSource),
       std::move(reports));
 }
 
@@ -99,7 +102,9 @@ std::string Call::QueryOne(const std::string& name) const {
   return values.empty() ? "" : values.front();
 }
 
-bool Call::QueryFlag(const std::string& name) const { return Key(QueryOne(name)) == "true"; }
+bool Call::QueryFlag(const std::string& name) const {
+  return Key(QueryOne(name)) == "true";
+}
 
 std::vector<std::string> SplitPath(const std::string& path) {
   std::vector<std::string> out;

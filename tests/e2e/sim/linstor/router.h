@@ -28,12 +28,13 @@ struct Call {
 
 using Handler = std::function<HttpReply(Call&)>;
 
-/// How the body of a request has to look: a class of LINSTOR's serializer. Unknown fields are errors.
+/// How the body of a request has to look: a class of LINSTOR's serializer. Unknown fields are
+/// errors.
 struct BodyRule {
-  std::string java_class;     // empty: no body is read
-  int unknown_status = 500;   // resource-definitions answer 400 here (05-resource-definitions)
-  bool optional = false;      // a missing body is an empty object
-  bool list = false;          // an array of such objects
+  std::string java_class;    // empty: no body is read
+  int unknown_status = 500;  // resource-definitions answer 400 here (05-resource-definitions)
+  bool optional = false;     // a missing body is an empty object
+  bool list = false;         // an array of such objects
 };
 
 /// Method and path to handler. Patterns: "/v1/nodes/{}" and, for a rest with slashes, "/v1/x/{*}".
@@ -53,16 +54,21 @@ class Router {
     Handler handler;
     BodyRule body;
   };
+
   std::vector<Route> routes_;
 };
 
 std::vector<std::string> SplitPath(const std::string& path);
 
-/// "chain" of the first unknown field of `value` as LINSTOR's message needs it; empty when all are known.
+/// "chain" of the first unknown field of `value` as LINSTOR's message needs it; empty when all are
+/// known.
 struct UnknownField {
   std::string field, java_class;
   std::vector<std::string> known;
 };
-bool FindUnknownField(const nlohmann::json& value, const std::string& java_class, UnknownField& out);
+
+bool FindUnknownField(const nlohmann::json& value,
+                      const std::string& java_class,
+                      UnknownField& out);
 
 }  // namespace breakwater::sim

@@ -40,7 +40,10 @@ bool Collector::Take(milliseconds wait, CycleResult& result) {
   return true;
 }
 
-Satellite::Satellite(std::string node, Database& database, DrbdPort& port, const SimOptions& options)
+Satellite::Satellite(std::string node,
+                     Database& database,
+                     DrbdPort& port,
+                     const SimOptions& options)
     : node_(std::move(node)),
       database_(database),
       port_(port),
@@ -96,8 +99,9 @@ std::string Satellite::status() const {
 }
 
 std::vector<std::string> Satellite::TakeDueRetries(steady_clock::time_point now) {
-  // LINSTOR's source has 15 s, 30 s, 1, 2, 5, 10, 30 min and looks every 15 s; retries were seen 24–33 s
-  // after the failure and 45 s after that, which half a tick on top of each delay reproduces.
+  // LINSTOR's source has 15 s, 30 s, 1, 2, 5, 10, 30 min and looks every 15 s; retries were seen
+  // 24–33 s after the failure and 45 s after that, which half a tick on top of each delay
+  // reproduces.
   static constexpr double kDelays[] = {15, 30, 60, 120, 300, 600, 1800};
   std::vector<std::string> due;
   const std::lock_guard lock(mutex_);
@@ -105,9 +109,10 @@ std::vector<std::string> Satellite::TakeDueRetries(steady_clock::time_point now)
     return due;
   }
   for (auto& [resource, failed] : failed_) {
-    const auto index = std::min<std::size_t>(static_cast<std::size_t>(failed.attempt),
-                                             std::size(kDelays) - 1);
-    if (failed.pending && now - failed.since >= Scaled(kDelays[index] + 7.5, options_.retry_scale)) {
+    const auto index =
+        std::min<std::size_t>(static_cast<std::size_t>(failed.attempt), std::size(kDelays) - 1);
+    if (failed.pending &&
+        now - failed.since >= Scaled(kDelays[index] + 7.5, options_.retry_scale)) {
       failed.pending = false;
       ++failed.attempt;
       due.push_back(resource);

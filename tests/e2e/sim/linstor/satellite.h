@@ -18,8 +18,8 @@
 namespace breakwater::sim {
 
 struct SimOptions {
-  std::chrono::milliseconds first_adjust{400};  // L16: request until the first adjust
-  std::chrono::milliseconds next_round{200};    // gap before a second round, seen in satellite-04
+  std::chrono::milliseconds first_adjust{400};    // L16: request until the first adjust
+  std::chrono::milliseconds next_round{200};      // gap before a second round, seen in satellite-04
   std::chrono::milliseconds exec_timeout{45000};  // L23
   std::chrono::milliseconds poll{500};            // how often satellites' pods are looked at
   std::chrono::milliseconds hang_noticed{7000};   // L28: 6–8 s until a hung satellite is OFFLINE
@@ -60,8 +60,8 @@ class Collector {
   std::deque<CycleResult> results_;
 };
 
-/// One node's satellite: a thread that works off requests one after the other (L23: a slow node delays
-/// later requests). Thread safe. Borrows the database and the port.
+/// One node's satellite: a thread that works off requests one after the other (L23: a slow node
+/// delays later requests). Thread safe. Borrows the database and the port.
 class Satellite {
  public:
   Satellite(std::string node, Database& database, DrbdPort& port, const SimOptions& options);
@@ -75,7 +75,9 @@ class Satellite {
   void SetHung(bool hung);
 
   [[nodiscard]] std::string status() const;
+
   [[nodiscard]] bool online() const { return status() == "ONLINE"; }
+
   /// Resources whose retry is due at `now`; each is handed out once per failure.
   std::vector<std::string> TakeDueRetries(std::chrono::steady_clock::time_point now);
 
@@ -84,6 +86,7 @@ class Satellite {
     CycleRequest request;
     std::shared_ptr<Collector> collector;
   };
+
   struct Failed {
     std::chrono::steady_clock::time_point since;
     int attempt = 0;
@@ -115,13 +118,14 @@ class Satellite {
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Job> jobs_;                 // guarded by mutex_
-  std::string status_ = "OFFLINE";       // guarded by mutex_
-  bool hung_ = false;                    // guarded by mutex_
+  std::deque<Job> jobs_;                  // guarded by mutex_
+  std::string status_ = "OFFLINE";        // guarded by mutex_
+  bool hung_ = false;                     // guarded by mutex_
   std::map<std::string, Failed> failed_;  // guarded by mutex_
 
   // Used by the worker thread only.
-  std::map<std::string, std::string> files_, backups_;  // what is on the node; what was there before
+  std::map<std::string, std::string> files_,
+      backups_;  // what is on the node; what was there before
   bool knows_tls_ = true;
   bool lists_adjustable_ = false;
 

@@ -92,6 +92,7 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
     std::string backing, generation;
     int volume, minor;
   };
+
   std::vector<Step> steps;
   std::set<int> node_ids;
   std::string name;
@@ -119,8 +120,9 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
               "Failed to create meta-data for DRBD volume", name, result)) {
       return false;
     }
-    // All replicas of a new volume get the same generation and are UpToDate without an initial sync.
-    // LINSTOR does so for all 32 node ids; the ones in use are enough here and keep the calls few.
+    // All replicas of a new volume get the same generation and are UpToDate without an initial
+    // sync. LINSTOR does so for all 32 node ids; the ones in use are enough here and keep the calls
+    // few.
     for (const int id : day0 ? node_ids : std::set<int>()) {
       const auto gi = step.generation + (id == own_id ? "::::1:1" : ":::::");
       if (!Tool({"drbdmeta", "--force", "--node-id", fmt::format("{}", id),
@@ -188,9 +190,9 @@ void Satellite::Process(const std::string& resource,
   } else {
     ok = !done.created || CreateMetadata(resource, result);
     // L24: LINSTOR resumes what is suspended by the user before it adjusts, whoever suspended it.
-    ok = ok && (!suspended || Tool({"drbdadm", "resume-io", done.name},
-                                   "Failed to resume IO for resource",
-                                   done.name + " on layer DrbdLayer", result));
+    ok = ok && (!suspended ||
+                Tool({"drbdadm", "resume-io", done.name}, "Failed to resume IO for resource",
+                     done.name + " on layer DrbdLayer", result));
     if (ok && adjust &&
         !Tool({"drbdadm", "-vvv", "adjust", done.name}, "Failed to adjust DRBD resource", done.name,
               result)) {

@@ -38,14 +38,12 @@ Satellites::~Satellites() {
 
 void Satellites::Start() {
   Poll();
-  poller_ = std::jthread([this](const std::stop_token& stop) {
-    Every(stop, options_.poll, [this] { Poll(); });
-  });
-  const milliseconds tick(
-      std::max<std::int64_t>(10, static_cast<std::int64_t>(kRetryTickSeconds * 1000 * options_.retry_scale)));
-  retrier_ = std::jthread([this, tick](const std::stop_token& stop) {
-    Every(stop, tick, [this] { RetryTick(); });
-  });
+  poller_ = std::jthread(
+      [this](const std::stop_token& stop) { Every(stop, options_.poll, [this] { Poll(); }); });
+  const milliseconds tick(std::max<std::int64_t>(
+      10, static_cast<std::int64_t>(kRetryTickSeconds * 1000 * options_.retry_scale)));
+  retrier_ = std::jthread(
+      [this, tick](const std::stop_token& stop) { Every(stop, tick, [this] { RetryTick(); }); });
 }
 
 std::shared_ptr<Satellite> Satellites::Find(const std::string& node) const {
@@ -116,7 +114,8 @@ std::vector<Satellites::Work> Merged(const std::vector<Satellites::Work>& work) 
       out.push_back(item);
     } else {
       auto& resources = it->request.resources;
-      resources.insert(resources.end(), item.request.resources.begin(), item.request.resources.end());
+      resources.insert(resources.end(), item.request.resources.begin(),
+                       item.request.resources.end());
     }
   }
   return out;

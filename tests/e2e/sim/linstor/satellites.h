@@ -34,7 +34,8 @@ class Satellites {
   [[nodiscard]] std::string status(const std::string& node) const;
 
   /// Runs the work on all nodes at once and calls `each` in the order in which they finish, offline
-  /// nodes first. Ends early after the first error, as LINSTOR's replies do; the rest goes on alone.
+  /// nodes first. Ends early after the first error, as LINSTOR's replies do; the rest goes on
+  /// alone.
   void RunRound(const std::vector<Work>& work, const std::function<void(const CycleResult&)>& each);
 
   /// Drops the connection and builds it up again; waits until the node is ONLINE or `wait` is over.

@@ -38,7 +38,9 @@ class SatellitesTest : public ::testing::Test {
     return options;
   }
 
-  nlohmann::json Expect(int status, const std::string& method, const std::string& path,
+  nlohmann::json Expect(int status,
+                        const std::string& method,
+                        const std::string& path,
                         const nlohmann::json& body = nullptr) {
     HttpRequest request;
     request.method = method;
@@ -52,10 +54,12 @@ class SatellitesTest : public ::testing::Test {
   void AddResource(const std::string& name, const std::vector<std::string>& nodes) {
     const auto base = "/v1/resource-definitions/" + name;
     Expect(201, "POST", "/v1/resource-definitions", {{"resource_definition", {{"name", name}}}});
-    Expect(200, "POST", base + "/volume-definitions", {{"volume_definition", {{"size_kib", 65536}}}});
+    Expect(200, "POST", base + "/volume-definitions",
+           {{"volume_definition", {{"size_kib", 65536}}}});
     auto wanted = nlohmann::json::array();
     for (const auto& node : nodes) {
-      wanted.push_back({{"resource", {{"node_name", node}, {"props", {{"StorPoolName", "fthin"}}}}}});
+      wanted.push_back(
+          {{"resource", {{"node_name", node}, {"props", {{"StorPoolName", "fthin"}}}}}});
     }
     Expect(201, "POST", base + "/resources", wanted);
     Forget();
@@ -75,7 +79,9 @@ class SatellitesTest : public ::testing::Test {
     return port_.files[node + ":/var/lib/linstor.d/" + resource + ".res"];
   }
 
-  static nlohmann::json Set(const std::string& value) { return {{"override_props", {{kTls, value}}}}; }
+  static nlohmann::json Set(const std::string& value) {
+    return {{"override_props", {{kTls, value}}}};
+  }
 
   RecordingPort port_;
   Simulator sim_;
@@ -85,7 +91,8 @@ TEST_F(SatellitesTest, NewReplicasStartFromOneGeneration) {
   Expect(201, "POST", "/v1/resource-definitions", {{"resource_definition", {{"name", "r1"}}}});
   Expect(200, "POST", "/v1/resource-definitions/r1/volume-definitions",
          {{"volume_definition", {{"size_kib", 4096}}}});
-  Expect(201, "POST", "/v1/resource-definitions/r1/autoplace", {{"select_filter", {{"place_count", 2}}}});
+  Expect(201, "POST", "/v1/resource-definitions/r1/autoplace",
+         {{"select_filter", {{"place_count", 2}}}});
   EXPECT_EQ(port_.Calls("create-md r1/0").size(), 2U);
   EXPECT_EQ(port_.Calls("set-gi").size(), 6U) << "two nodes, three node ids with the tiebreaker";
   const auto& r1 = sim_.database.state.definitions.at("r1");
@@ -137,8 +144,8 @@ TEST_F(SatellitesTest, OneFailureKeepsThePropertyAndTheOldFileThere) {  // L20, 
   EXPECT_EQ(last.at("message"), "(n2) Failed to adjust DRBD resource r1");
   EXPECT_EQ(last.at("ret_code").get<std::int64_t>(), -4611686018390162458);
   ASSERT_EQ(last.at("error_report_ids").size(), 2U);
-  const auto report = Expect(
-      200, "GET", "/v1/error-reports/" + last.at("error_report_ids")[1].get<std::string>());
+  const auto report =
+      Expect(200, "GET", "/v1/error-reports/" + last.at("error_report_ids")[1].get<std::string>());
   EXPECT_NE(report[0].at("text").get<std::string>().find("tlshd not running"), std::string::npos);
   EXPECT_EQ(Expect(200, "GET", "/v1/resource-definitions/r1").at("props").at(kTls), "yes");
   EXPECT_EQ(File("n2", "r1"), before);
@@ -193,7 +200,8 @@ TEST_F(SatellitesTest, FailedResumeMeansNoAdjustThere) {  // L24
     result.exit = command == "drbdadm resume-io r1" ? 10 : result.exit;
   };
   const auto reply = Expect(500, "PUT", "/v1/resource-definitions/r1", Set("yes"));
-  EXPECT_EQ(reply.back().at("message"), "(n1) Failed to resume IO for resource r1 on layer DrbdLayer");
+  EXPECT_EQ(reply.back().at("message"),
+            "(n1) Failed to resume IO for resource r1 on layer DrbdLayer");
   EXPECT_EQ(Adjusts("n1", "r1"), 0U);
 }
 

@@ -30,10 +30,11 @@ Router MakeRouter() {
 
 HttpReply Unhandled(Simulator& sim, const std::exception& error) {
   const std::lock_guard lock(sim.database.mutex);
-  return ListReply(200, {{.code = rc::Make(rc::kError | rc::kUnknownError),
-                          .message = "An unknown error occurred.",
-                          .details = error.what(),
-                          .report_ids = {sim.database.FileReport("RuntimeException", error.what())}}});
+  return ListReply(200,
+                   {{.code = rc::Make(rc::kError | rc::kUnknownError),
+                     .message = "An unknown error occurred.",
+                     .details = error.what(),
+                     .report_ids = {sim.database.FileReport("RuntimeException", error.what())}}});
 }
 
 }  // namespace
@@ -103,9 +104,8 @@ HttpReply Simulator::SideDoor(const HttpRequest& request) {
       return JsonReply(200, nlohmann::json::object());
     }
     const auto since = request.query.find("since");
-    return JsonReply(200, faults.Requests(since == request.query.end()
-                                              ? 0
-                                              : std::stoul(since->second.front())));
+    return JsonReply(
+        200, faults.Requests(since == request.query.end() ? 0 : std::stoul(since->second.front())));
   }
   if (request.path != "/sim/fault") {
     return JsonReply(404, {{"error", "no such side door"}});
@@ -120,7 +120,8 @@ HttpReply Simulator::SideDoor(const HttpRequest& request) {
   } else if (request.method == "POST") {
     const auto body = nlohmann::json::parse(request.body, nullptr, false);
     UnknownField unknown;
-    if (!body.is_object() || !body.contains("kind") || FindUnknownField(body, "SimFault", unknown)) {
+    if (!body.is_object() || !body.contains("kind") ||
+        FindUnknownField(body, "SimFault", unknown)) {
       return JsonReply(400, {{"error", "not a fault: " + unknown.field}});
     }
     Faults::Fault fault{body.value("kind", ""),     body.value("method", ""),

@@ -19,17 +19,21 @@ class FaultyPort : public DrbdPort {
   FaultyPort(DrbdPort& real, Faults& faults) : real_(real), faults_(faults) {}
 
   std::vector<SatelliteInfo> Satellites() override { return real_.Satellites(); }
+
   bool PutFile(const std::string& node,
                const std::string& path,
                const std::string& content) override {
     return real_.PutFile(node, path, content);
   }
+
   void RemoveFile(const std::string& node, const std::string& path) override {
     real_.RemoveFile(node, path);
   }
+
   void SetVolumeSize(const std::string& resource, int volume, std::int64_t size_kib) override {
     real_.SetVolumeSize(resource, volume, size_kib);
   }
+
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds timeout) override;

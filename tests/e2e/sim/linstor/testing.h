@@ -32,7 +32,9 @@ class RecordingPort : public DrbdPort {
     return pods;
   }
 
-  bool PutFile(const std::string& node, const std::string& path, const std::string& content) override {
+  bool PutFile(const std::string& node,
+               const std::string& path,
+               const std::string& content) override {
     const std::lock_guard lock(mutex);
     files[node + ":" + path] = content;
     return true;

@@ -16,7 +16,9 @@ constexpr milliseconds kAskTimeout{5000};
 /// Backing devices are a little larger than the volume: DRBD's metadata.
 constexpr std::int64_t kMetadataKib = 52;
 
-nlohmann::json Lookup(const nlohmann::json& status, const char* list, const char* key,
+nlohmann::json Lookup(const nlohmann::json& status,
+                      const char* list,
+                      const char* key,
                       const nlohmann::json& value) {
   for (const auto& item : status.value(list, nlohmann::json::array())) {
     if (item.value(key, nlohmann::json()) == value) {
@@ -42,12 +44,11 @@ nlohmann::json Connections(const Definition& definition,
 }
 
 nlohmann::json DrbdVolume(const VolumeDef& definition, const std::string& backing) {
-  nlohmann::json out{
-      {"drbd_volume_definition",
-       {{"volume_number", definition.number}, {"minor_number", definition.minor}}},
-      {"device_path", fmt::format("/dev/drbd{}", definition.minor)},
-      {"allocated_size_kib", definition.size_kib + kMetadataKib},
-      {"usable_size_kib", definition.size_kib}};
+  nlohmann::json out{{"drbd_volume_definition",
+                      {{"volume_number", definition.number}, {"minor_number", definition.minor}}},
+                     {"device_path", fmt::format("/dev/drbd{}", definition.minor)},
+                     {"allocated_size_kib", definition.size_kib + kMetadataKib},
+                     {"usable_size_kib", definition.size_kib}};
   if (!backing.empty()) {
     out["backing_device"] = backing;
   }
@@ -157,12 +158,8 @@ bool StatusCache::AllUpToDate(const std::string& node, const std::string& resour
 }
 
 nlohmann::json DrbdDefinitionJson(const Definition& definition) {
-  return {{"peer_slots", 7},
-          {"al_stripes", 1},
-          {"al_stripe_size_kib", 32},
-          {"port", -1},
-          {"transport_type", "IP"},
-          {"secret", definition.secret},
+  return {{"peer_slots", 7}, {"al_stripes", 1},        {"al_stripe_size_kib", 32},
+          {"port", -1},      {"transport_type", "IP"}, {"secret", definition.secret},
           {"down", false}};
 }
 
@@ -207,7 +204,8 @@ nlohmann::json ResourceJson(const Definition& definition,
     drbd["may_promote"] = !primary;
     out["state"] = {{"in_use", primary}};
   }
-  const nlohmann::json storage{{"type", "STORAGE"}, {"storage", {{"storage_volumes", storage_volumes}}}};
+  const nlohmann::json storage{{"type", "STORAGE"},
+                               {"storage", {{"storage_volumes", storage_volumes}}}};
   out["layer_object"] = {
       {"children", nlohmann::json::array({storage})}, {"type", "DRBD"}, {"drbd", drbd}};
   if (with_volumes) {

@@ -28,6 +28,7 @@ class StatusCache {
     std::chrono::steady_clock::time_point at;
     std::map<std::string, nlohmann::json> resources;
   };
+
   DrbdPort& port_;
   std::mutex mutex_;
   std::map<std::string, Cached> nodes_;
