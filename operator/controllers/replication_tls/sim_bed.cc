@@ -281,7 +281,7 @@ Result<kube::ExecResult, Error> SimBed::Run(const Context&, const std::string& n
   if (argv.at(2) == tls_migration::kCertificateScript) {
     section("crt", {"cat", "/etc/tlshd.d/tls.crt"});
     section("ca", {"cat", "/etc/tlshd.d/ca.crt"});
-    const bool key = cluster_.world().GetNode(node).tlshd.files.contains("tls.key");
+    const bool key = cluster_.Run(node, {"cat", "/etc/tlshd.d/tls.key"}, container).exit == 0;
     result.out += std::string("\n@@ mode\n") + (key ? "600" : "") + "\n@@ end\n";
     return result;
   }
