@@ -33,9 +33,9 @@ std::vector<api::ObjectKey> SatelliteOfPod(const ChangeEvent& change,
   return satellite ? std::vector{satellite->key()} : std::vector<api::ObjectKey>();
 }
 
+/// A pod of the LINSTOR controller: where it answers matters to everyone.
 bool IsController(const ChangeEvent& change) {
-  const std::string component = change.object().label(api::kLabelComponent);
-  return component == "linstor-controller";
+  return change.object().label(api::kLabelComponent) == "linstor-controller";
 }
 
 runtime::Predicate Named(const api::ObjectKey& key) {
@@ -56,12 +56,12 @@ void AddCluster(OperatorControllers& into, runtime::Manager& manager, OperatorSt
       .WatchMapped(stores.configurations, all, SpecOrMetadataChanged)
       .WatchMapped(stores.nodes, all, IgnoringHeartbeats)
       .WatchMapped(stores.config_maps, all, Named(images))
-      .WatchMapped(stores.endpoint_slices, all, IsController)
       .WatchMapped(
           stores.pods,
           [&stores](const ChangeEvent& change) {
-            return SatelliteOfPod(change, stores.satellites).empty() ? std::vector<api::ObjectKey>()
-                                                                     : AllKeys(stores.clusters);
+            const bool ours =
+                IsController(change) || !SatelliteOfPod(change, stores.satellites).empty();
+            return ours ? AllKeys(stores.clusters) : std::vector<api::ObjectKey>();
           },
           PodChanged);
   for (runtime::Store* store : stores.others) {
@@ -80,13 +80,15 @@ void AddSatellite(OperatorControllers& into, runtime::Manager& manager, Operator
       .WatchOwned(stores.secrets, stores.satellites)
       .WatchMapped(
           stores.pods,
-          [&stores](const ChangeEvent& change) { return SatelliteOfPod(change, stores.satellites); },
+          [&stores](const ChangeEvent& change) {
+            return IsController(change) ? AllKeys(stores.satellites)
+                                        : SatelliteOfPod(change, stores.satellites);
+          },
           PodChanged)
       .WatchMapped(
           stores.nodes,
           [](const ChangeEvent& change) { return std::vector{change.key}; }, IgnoringHeartbeats)
       .WatchMapped(stores.config_maps, all, Named(images))
-      .WatchMapped(stores.endpoint_slices, all, IsController)
       .Needs(stores.clusters)
       .Needs(stores.services);
   for (runtime::Store* store : stores.others) {
@@ -110,7 +112,7 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
       .WatchMapped(stores.nodes, one, IgnoringHeartbeats)
       .WatchMapped(stores.clusters, one, SpecOrMetadataChanged)
       .Needs(stores.services)
-      .Needs(stores.endpoint_slices)
+      .Needs(stores.pods)
       .Needs(stores.secrets)
       .Needs(stores.config_maps);
 }

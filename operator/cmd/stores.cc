@@ -17,7 +17,6 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
                         .config_maps = manager.AddStore(api::kConfigMap, here),
                         .secrets = manager.AddStore(api::kSecret, here),
                         .services = manager.AddStore(api::kService, here),
-                        .endpoint_slices = manager.AddStore(api::kEndpointSlice, here),
                         .daemon_sets = manager.AddStore(api::kDaemonSet, here)};
   for (const api::ResourceInfo* kind :
        {&api::kServiceAccount, &api::kDeployment, &api::kRole, &api::kRoleBinding}) {

@@ -20,7 +20,6 @@ struct OperatorStores {
   runtime::Store& config_maps;
   runtime::Store& secrets;
   runtime::Store& services;
-  runtime::Store& endpoint_slices;
   runtime::Store& daemon_sets;
   /// Kinds that are only written and pruned: accounts, rights, Deployments, Certificates.
   std::vector<runtime::Store*> others{};

@@ -93,7 +93,7 @@ controllers::StoreLinstorProvider MakeLinstorProvider(const Options& options,
                                                       const OperatorStores& stores) {
   return {{.clusters = stores.clusters,
            .services = stores.services,
-           .endpoint_slices = stores.endpoint_slices,
+           .pods = stores.pods,
            .secrets = stores.secrets,
            .config_maps = stores.config_maps},
           {.operator_namespace = options.ns,

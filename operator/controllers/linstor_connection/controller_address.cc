@@ -12,7 +12,6 @@ namespace {
 using api::Json;
 
 constexpr std::string_view kComponent = "linstor-controller";
-constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
 /// Source: LINSTOR's defaults for [http] and [https].
 constexpr int kHttpPort = 3370;
 constexpr int kHttpsPort = 3371;
@@ -112,6 +111,7 @@ Result<ControllerUrl, Error> ParseOne(std::string_view text) {
 struct ServicePort {
   std::string name{};
   int number = 0;
+  int target = 0;  ///< on the pod
 };
 
 std::optional<ServicePort> FindPort(const Json& ports, std::string_view name) {
@@ -121,7 +121,10 @@ std::optional<ServicePort> FindPort(const Json& ports, std::string_view name) {
   for (const Json& port : ports) {
     if (api::StringAt(port, "name") == name && port.contains("port") &&
         port["port"].is_number_integer()) {
-      return ServicePort{std::string(name), port["port"].get<int>()};
+      const int number = port["port"].get<int>();
+      const Json* target = api::FindMember(port, "targetPort");
+      const bool numeric = target != nullptr && target->is_number_integer();
+      return ServicePort{std::string(name), number, numeric ? target->get<int>() : number};
     }
   }
   return std::nullopt;
@@ -135,33 +138,57 @@ std::optional<ServicePort> PreferredPort(const Json* ports) {
   return secure ? secure : FindPort(*ports, "api");
 }
 
-bool IsReady(const Json& endpoint) {
-  // Absent means ready. Source: the EndpointSlice API.
-  const Json* ready = api::FindPath(endpoint, {"conditions", "ready"});
-  return ready == nullptr || !ready->is_boolean() || ready->get<bool>();
+bool IsReady(const api::Object& pod) {
+  const Json* conditions = api::FindPath(pod.raw(), {"status", "conditions"});
+  if (pod.deleting() || conditions == nullptr || !conditions->is_array()) {
+    return false;
+  }
+  return std::any_of(conditions->begin(), conditions->end(), [](const Json& condition) {
+    return api::StringAt(condition, "type") == "Ready" &&
+           api::StringAt(condition, "status") == "True";
+  });
 }
 
-void AddEndpoints(const api::Object& slice, std::string_view port_name, const ControllerUrl& model,
-                  std::vector<ControllerUrl>& urls) {
-  const Json* ports = api::FindPath(slice.raw(), {"ports"});
-  const Json* endpoints = api::FindPath(slice.raw(), {"endpoints"});
-  const auto port = ports == nullptr ? std::nullopt : FindPort(*ports, port_name);
-  if (!port || endpoints == nullptr || !endpoints->is_array()) {
+bool Selects(const Json* selector, const api::Object& pod) {
+  if (selector == nullptr || !selector->is_object() || selector->empty()) {
+    return false;  // a Service without a selector has no pods of its own
+  }
+  for (const auto& [key, value] : selector->items()) {
+    if (!value.is_string() || pod.label(key) != value.get<std::string>()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void AddPodAddresses(const api::Object& pod, const ControllerUrl& model,
+                     std::vector<ControllerUrl>& urls) {
+  const Json* addresses = api::FindPath(pod.raw(), {"status", "podIPs"});
+  if (addresses == nullptr || !addresses->is_array()) {
     return;
   }
-  for (const Json& endpoint : *endpoints) {
-    if (!IsReady(endpoint) || !endpoint.contains("addresses")) {
-      continue;
-    }
-    for (const Json& address : endpoint["addresses"]) {
-      if (address.is_string()) {
-        ControllerUrl url = model;
-        url.host = address.get<std::string>();
-        url.port = port->number;
-        urls.push_back(std::move(url));
-      }
+  for (const Json& address : *addresses) {
+    if (std::string ip = api::StringAt(address, "ip"); !ip.empty()) {
+      ControllerUrl url = model;
+      url.host = std::move(ip);
+      urls.push_back(std::move(url));
     }
   }
+}
+
+bool IsReadyPod(const api::Object& pod) {
+  const Json* conditions = api::FindPath(pod.raw(), {"status", "conditions"});
+  for (const Json& condition : conditions == nullptr ? Json::array() : *conditions) {
+    if (api::StringAt(condition, "type") == "Ready") {
+      return api::StringAt(condition, "status") == "True" && !pod.deleting();
+    }
+  }
+  return false;
+}
+
+bool IsControllerOf(const api::Object& object, std::string_view cluster) {
+  return object.label(api::kLabelInstance) == cluster &&
+         object.label(api::kLabelComponent) == kComponent;
 }
 
 }  // namespace
@@ -191,11 +218,10 @@ Result<std::vector<ControllerUrl>, Error> ParseControllerUrls(std::string_view t
 Result<std::vector<ControllerUrl>, Error> ResolveService(
     std::string_view cluster, ServiceResolution resolution,
     const std::vector<api::ObjectPtr>& services,
-    const std::vector<api::ObjectPtr>& endpoint_slices) {
+    const std::vector<api::ObjectPtr>& pods) {
   std::vector<api::ObjectPtr> matches;
   for (const api::ObjectPtr& service : services) {
-    if (service->label(api::kLabelInstance) == cluster &&
-        service->label(api::kLabelComponent) == kComponent) {
+    if (IsControllerOf(*service, cluster)) {
       matches.push_back(service);
     }
   }
@@ -217,9 +243,23 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
   }
   url.server_name = name;
   std::vector<ControllerUrl> urls;
-  for (const api::ObjectPtr& slice : endpoint_slices) {
-    if (slice->ns() == service.ns() && slice->label(kServiceNameLabel) == service.name()) {
-      AddEndpoints(*slice, port->name, url, urls);
+  url.port = port->target;
+  const Json* selector = api::FindPath(service.raw(), {"spec", "selector"});
+  for (const api::ObjectPtr& pod : pods) {
+    if (pod->ns() == service.ns() && IsReady(*pod) && Selects(selector, *pod)) {
+      AddPodAddresses(*pod, url, urls);
+    }
+  }
+  if (urls.empty()) {
+    // The API server refuses loopback addresses in EndpointSlices, which Pods of test clusters have.
+    for (const api::ObjectPtr& pod : pods) {
+      const Json* ip = api::FindPath(pod->raw(), {"status", "podIP"});
+      if (IsControllerOf(*pod, cluster) && IsReadyPod(*pod) && ip != nullptr && ip->is_string()) {
+        ControllerUrl address = url;
+        address.host = ip->get<std::string>();
+        address.port = port->target;
+        urls.push_back(std::move(address));
+      }
     }
   }
   if (urls.empty()) {

@@ -16,7 +16,7 @@ namespace breakwater::controllers {
 /// How the Service of the controller becomes an address.
 enum class ServiceResolution {
   kDns,        ///< "<service>.<namespace>.svc": inside the cluster
-  kEndpoints,  ///< the ready addresses of its EndpointSlices: outside the cluster, without its DNS
+  kEndpoints,  ///< the addresses of its ready Pods: outside the cluster, without its DNS
 };
 
 /// One address of a controller.
@@ -38,10 +38,11 @@ Result<std::vector<ControllerUrl>, Error> ParseControllerUrls(std::string_view t
 
 /// The addresses of the controller that runs in this cluster. `services`: of the operator's namespace;
 /// exactly one must carry the labels instance=`cluster` and component=linstor-controller. Its port
-/// "secure-api" is preferred to "api". Errors say what is missing: kTransient, because it may appear.
+/// "secure-api" is preferred to "api". Without EndpointSlices with a ready address the ready `pods` are
+/// used. Errors say what is missing: kTransient, because it may appear.
 Result<std::vector<ControllerUrl>, Error> ResolveService(
     std::string_view cluster, ServiceResolution resolution,
     const std::vector<api::ObjectPtr>& services,
-    const std::vector<api::ObjectPtr>& endpoint_slices);
+    const std::vector<api::ObjectPtr>& pods);
 
 }  // namespace breakwater::controllers

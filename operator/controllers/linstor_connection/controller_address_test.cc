@@ -46,19 +46,21 @@ api::ObjectPtr Make(const char* text) {
 
 const char* const kService = R"({"metadata":{"name":"linstor-controller","namespace":"ns",
   "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
-  "spec":{"ports":[{"name":"api","port":3370}]}})";
+  "spec":{"selector":{"app":"c"},"ports":[{"name":"api","port":3370}]}})";
 const char* const kSecureService = R"({"metadata":{"name":"linstor-controller","namespace":"ns",
   "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
-  "spec":{"ports":[{"name":"api","port":3370},{"name":"secure-api","port":3371}]}})";
-const char* const kSlice = R"({"metadata":{"name":"x","namespace":"ns",
-  "labels":{"kubernetes.io/service-name":"linstor-controller"}},
-  "ports":[{"name":"api","port":13370},{"name":"secure-api","port":13371}],
-  "endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":false}},
-               {"addresses":["10.0.0.2"],"conditions":{"ready":true}}]})";
+  "spec":{"selector":{"app":"c"},"ports":[{"name":"api","port":3370},
+   {"name":"secure-api","port":3371,"targetPort":13371}]}})";
+const char* const kUnready = R"({"metadata":{"name":"x","namespace":"ns","labels":{"app":"c"}},
+  "status":{"podIPs":[{"ip":"10.0.0.1"}],"conditions":[{"type":"Ready","status":"False"}]}})";
+const char* const kForeign = R"({"metadata":{"name":"z","namespace":"ns","labels":{"app":"d"}},
+  "status":{"podIPs":[{"ip":"10.0.0.3"}],"conditions":[{"type":"Ready","status":"True"}]}})";
+const char* const kReady = R"({"metadata":{"name":"y","namespace":"ns","labels":{"app":"c"}},
+  "status":{"podIPs":[{"ip":"10.0.0.2"}],"conditions":[{"type":"Ready","status":"True"}]}})";
 
 std::string Resolve(ServiceResolution resolution, std::vector<api::ObjectPtr> services,
-                    std::vector<api::ObjectPtr> slices) {
-  const auto urls = ResolveService("c", resolution, services, slices);
+                    std::vector<api::ObjectPtr> pods) {
+  const auto urls = ResolveService("c", resolution, services, pods);
   return urls ? urls->front().ToString() + " " + urls->front().server_name
               : "error: " + urls.error().message;
 }
@@ -71,9 +73,20 @@ TEST(ResolveServiceTest, UsesDnsInsideTheCluster) {
 }
 
 // Outside the cluster there is no cluster DNS; the certificate still carries the Service's name.
-TEST(ResolveServiceTest, UsesReadyEndpointsOutside) {
-  EXPECT_EQ(Resolve(ServiceResolution::kEndpoints, {Make(kSecureService)}, {Make(kSlice)}),
+TEST(ResolveServiceTest, UsesReadyPodsOutside) {
+  EXPECT_EQ(Resolve(ServiceResolution::kEndpoints, {Make(kSecureService)},
+                    {Make(kUnready), Make(kForeign), Make(kReady)}),
             "https://10.0.0.2:13371 linstor-controller.ns.svc");
+}
+
+// EndpointSlices cannot hold every address that Pods can have.
+TEST(ResolveServiceTest, FallsBackToReadyPods) {
+  const auto pod = Make(R"({"metadata":{"name":"p","namespace":"ns",
+    "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
+    "status":{"podIP":"127.1.0.1","conditions":[{"type":"Ready","status":"True"}]}})");
+  const auto urls = ResolveService("c", ServiceResolution::kEndpoints, {Make(kService)}, {}, {pod});
+  ASSERT_TRUE(urls);
+  EXPECT_EQ(urls->front().ToString(), "http://127.1.0.1:3370");
 }
 
 TEST(ResolveServiceTest, SaysWhatIsMissing) {

@@ -1,5 +1,6 @@
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 
+#include "operator/api/resources.h"
 #include "operator/controllers/linstor_connection/base64.h"
 
 namespace breakwater::controllers {
@@ -32,7 +33,7 @@ Result<std::vector<ControllerUrl>, Error> StoreLinstorProvider::Resolve(
     return ParseControllerUrls(*spec.external_controller_url);
   }
   return ResolveService(cluster, options_.resolution, stores_.services.List(),
-                        stores_.endpoint_slices.List());
+                        stores_.pods.List());
 }
 
 Result<std::unique_ptr<LinstorTls>, Error> StoreLinstorProvider::ReadTls(

@@ -55,7 +55,7 @@ struct LinstorProviderOptions {
 struct LinstorProviderStores {
   const runtime::Store& clusters;
   const runtime::Store& services;
-  const runtime::Store& endpoint_slices;
+  const runtime::Store& pods;
   const runtime::Store& secrets;
   const runtime::Store& config_maps;
 };
