@@ -43,14 +43,13 @@ class LinstorProviderTest : public ::testing::Test {
 
   runtime::Store clusters_{api::kLinstorCluster};
   runtime::Store services_{api::kService};
-  runtime::Store pods_{api::kPod};
   runtime::Store secrets_{api::kSecret};
   runtime::Store config_maps_{api::kConfigMap};
   runtime::Store pods_{api::kPod};
   int made_ = 0;
   std::string last_ca_;
   StoreLinstorProvider provider_{
-      {clusters_, services_, pods_, secrets_, config_maps_, pods_},
+      {clusters_, services_, pods_, secrets_, config_maps_},
       {.operator_namespace = "ns"},
       [this](const ControllerUrl&, const LinstorTls* tls)
           -> Result<std::shared_ptr<net::HttpTransport>, Error> {
