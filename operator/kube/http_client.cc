@@ -220,7 +220,10 @@ class HttpKubeClient final : public KubeClient {
                                  const net::Request& request) {
     return Attempts<net::Response>(
         ctx, info, request, [&](const net::Request& prepared) -> KubeResult<net::Response> {
-          BREAKWATER_ASSIGN_OR_RETURN(net::Response response, transport_.Send(ctx, prepared));
+          // A page of a list may take long; its caller says how long.
+          const Context bounded =
+              info.verb == "list" ? ctx : ctx.WithTimeout(options_.request_timeout);
+          BREAKWATER_ASSIGN_OR_RETURN(net::Response response, transport_.Send(bounded, prepared));
           if (response.status < 200 || response.status > 299) {
             return Unexpected{
                 KubeError(DecodeStatus(response.status, response.headers, response.body))};
