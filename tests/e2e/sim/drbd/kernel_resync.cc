@@ -90,6 +90,8 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
     from_end.connection->volumes.at(volume).repl = ReplState::kSyncSource;
     to_end.connection->volumes.at(volume).repl = ReplState::kSyncTarget;
     SetDisk(*to_end.node, *to_end.resource, volume, DiskState::kInconsistent, "receive-bitmap");
+    // Also when the disk was so already: only a peer seen as Inconsistent gets the new writes.
+    SetPeerDisk(from_end, volume, DiskState::kInconsistent, "receive-bitmap");
     LogDisk(from_end,
             volume,
             "Began resync as SyncSource (will sync " + std::to_string(total * kBlockKib) + " KB [" +
