@@ -62,9 +62,7 @@ TEST(ReplicationTlsTest, ContinuesTheRunOfAFormerLeader) {
   SimBed bed({"r0"});
   bed.SetClusterTls("yes");
   bed.StopAfterOperations(2);  // the exec of the third operation never happens
-  for (int i = 0; i < 3; ++i) {
-    bed.Round();
-  }
+  bed.RunUntilDead();
   ASSERT_FALSE(bed.Status().value("inFlight", api::Json::array()).empty()) << Dump(bed);
   bed.NewLeader();
   ASSERT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);

@@ -166,6 +166,11 @@ bool SimBed::RunUntilPhase(const std::string& phase, int rounds) {
   return false;
 }
 
+void SimBed::RunUntilDead() {
+  RoundsWithoutWaiting(3);  // pins, the cluster's value, the first driver
+  dead_.wait(false);
+}
+
 void SimBed::NewLeader() {
   engine_->Stop();
   dead_ = false;
@@ -293,6 +298,7 @@ kube::ExecResult SimBed::Act(const std::string& node, const std::vector<std::str
   for (std::size_t i = 4; i + 3 < argv.size(); i += 4) {
     if (operations_left_ == 0) {
       dead_ = true;
+      dead_.notify_all();
       result.exit_code = 137;
       return result;
     }

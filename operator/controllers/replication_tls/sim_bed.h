@@ -50,6 +50,8 @@ class SimBed final : public NodeShell, public LinstorProvider {
   bool RunUntilPhase(const std::string& phase, int rounds = 40);
   /// The operator dies after so many operations on nodes.
   void StopAfterOperations(int count) { operations_left_ = count; }
+  /// Rounds until the operator has died (see StopAfterOperations).
+  void RunUntilDead();
   void NewLeader();
   bool InjectStale(const std::string& resource);
   void RemoveCertificates(const std::string& node);
