@@ -13,6 +13,7 @@ RandomSource RealRandom() {
     std::mutex mutex;
     std::mt19937_64 engine{std::random_device{}()};
   };
+
   return [state = std::make_shared<State>()] {
     const std::lock_guard lock(state->mutex);
     return std::uniform_real_distribution<double>(0.0, 1.0)(state->engine);

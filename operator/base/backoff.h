@@ -1,7 +1,7 @@
 #pragma once
 
-/// Backoff: how long to wait before the next try. Exponential with jitter, so that many clients that
-/// failed together do not come back together; forgets its history after a time of health.
+/// Backoff: how long to wait before the next try. Exponential with jitter, so that many clients
+/// that failed together do not come back together; forgets its history after a time of health.
 
 #include <chrono>
 #include <functional>
@@ -13,7 +13,8 @@ namespace breakwater {
 /// Gives a number in [0, 1). Injected, so that tests are deterministic.
 using RandomSource = std::function<double()>;
 
-/// Seeded by the operating system. Thread safety: the returned function may be called from any thread.
+/// Seeded by the operating system. Thread safety: the returned function may be called from any
+/// thread.
 RandomSource RealRandom();
 
 /// Thread safety: none; one owner.
@@ -24,12 +25,13 @@ class Backoff {
     std::chrono::milliseconds first{800};
     std::chrono::milliseconds max{30000};
     double factor = 2.0;
-    double jitter = 1.0;  ///< a wait is drawn from [delay, delay * (1 + jitter))
+    double jitter = 1.0;                    ///< a wait is drawn from [delay, delay * (1 + jitter))
     std::chrono::seconds reset_after{120};  ///< so long without Next() = healthy again
   };
 
   /// `clock` must outlive the object.
   Backoff(const Clock& clock, RandomSource random, Options options);
+
   Backoff(const Clock& clock, RandomSource random) : Backoff(clock, std::move(random), Options{}) {}
 
   /// The wait before the next try; each call lengthens the following one.

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Context: how long a call may take and who may cancel it. Every call that may block takes one first.
+/// Context: how long a call may take and who may cancel it. Every call that may block takes one
+/// first.
 
 #include <algorithm>
 #include <chrono>
@@ -30,7 +31,8 @@ class Context {
     return child;
   }
 
-  /// The same deadline, cancelled by another token (which must be linked to the parent's by the caller).
+  /// The same deadline, cancelled by another token (which must be linked to the parent's by the
+  /// caller).
   Context WithStop(std::stop_token stop) const {
     Context child = *this;
     child.stop_ = std::move(stop);

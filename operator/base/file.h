@@ -9,7 +9,8 @@
 
 namespace breakwater {
 
-/// The content of `path`. kTransient when it cannot be read: mounted secrets appear and change late.
+/// The content of `path`. kTransient when it cannot be read: mounted secrets appear and change
+/// late.
 Result<std::string, Error> ReadFile(const std::string& path);
 
 }  // namespace breakwater

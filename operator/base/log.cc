@@ -4,10 +4,10 @@
 #include <mutex>
 #include <utility>
 
-#include <nlohmann/json.hpp>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <nlohmann/json.hpp>
 
 #include "operator/base/rfc3339.h"
 
@@ -72,7 +72,9 @@ struct Logger::Core {
   const Clock& clock;
 };
 
-std::string_view ToString(LogLevel level) { return kNames.at(static_cast<std::size_t>(level)); }
+std::string_view ToString(LogLevel level) {
+  return kNames.at(static_cast<std::size_t>(level));
+}
 
 std::optional<LogLevel> ParseLogLevel(std::string_view text) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {
@@ -84,14 +86,16 @@ std::optional<LogLevel> ParseLogLevel(std::string_view text) {
 }
 
 Logger::Logger(LogLevel level, const Clock& clock)
-    : core_(std::make_shared<Core>(std::make_shared<spdlog::sinks::stderr_sink_mt>(), level,
-                                   clock)) {}
+    : core_(std::make_shared<Core>(
+          std::make_shared<spdlog::sinks::stderr_sink_mt>(), level, clock)) {}
 
 Logger::Logger(Sink sink, LogLevel level, const Clock& clock)
-    : core_(std::make_shared<Core>(std::make_shared<FunctionSink>(std::move(sink)), level,
-                                   clock)) {}
+    : core_(std::make_shared<Core>(std::make_shared<FunctionSink>(std::move(sink)), level, clock)) {
+}
 
-Logger Logger::Null() { return Logger([](std::string_view) {}, LogLevel::kOff); }
+Logger Logger::Null() {
+  return Logger([](std::string_view) {}, LogLevel::kOff);
+}
 
 Logger Logger::Named(std::string_view name, LogFields fields) const {
   Logger child = With(fields);
@@ -105,7 +109,9 @@ Logger Logger::With(LogFields fields) const {
   return child;
 }
 
-void Logger::SetLevel(LogLevel level) const { core_->level = level; }
+void Logger::SetLevel(LogLevel level) const {
+  core_->level = level;
+}
 
 bool Logger::Enabled(LogLevel level) const {
   return level != LogLevel::kOff && level >= core_->level.load();
@@ -123,6 +129,8 @@ void Logger::Log(LogLevel level, std::string_view message, LogFields fields) con
   core_->logger.log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
 }
 
-void Logger::Flush() const { core_->logger.flush(); }
+void Logger::Flush() const {
+  core_->logger.flush();
+}
 
 }  // namespace breakwater

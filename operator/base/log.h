@@ -6,7 +6,8 @@
 ///
 /// The message is constant text; what varies goes into fields, and the same thing has the same key
 /// everywhere. Log an error once, where it is handled. Secret<T> does not convert to a field.
-/// Thread safety: all methods may be called from any thread. Cheap to copy: copies share level and sink.
+/// Thread safety: all methods may be called from any thread. Cheap to copy: copies share level and
+/// sink.
 
 #include <atomic>
 #include <concepts>
@@ -34,13 +35,21 @@ class LogValue {
  public:
   using Variant = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
 
-  LogValue(const char* text) : value_(std::string_view(text)) {}  // NOLINT(google-explicit-constructor): fields read as pairs
-  LogValue(std::string_view text) : value_(text) {}               // NOLINT(google-explicit-constructor): fields read as pairs
-  LogValue(const std::string& text) : value_(std::string_view(text)) {}  // NOLINT(google-explicit-constructor): fields read as pairs
+  LogValue(const char* text)
+      : value_(std::string_view(text)) {
+  }  // NOLINT(google-explicit-constructor): fields read as pairs
+
+  LogValue(std::string_view text)
+      : value_(text) {}  // NOLINT(google-explicit-constructor): fields read as pairs
+
+  LogValue(const std::string& text)
+      : value_(std::string_view(text)) {
+  }  // NOLINT(google-explicit-constructor): fields read as pairs
 
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  LogValue(T number) {  // NOLINT(google-explicit-constructor): fields read as pairs
+
+  requires std::is_arithmetic_v<T> LogValue(
+      T number) {  // NOLINT(google-explicit-constructor): fields read as pairs
     if constexpr (std::same_as<T, bool>) {
       value_ = number;
     } else if constexpr (std::floating_point<T>) {
@@ -67,7 +76,8 @@ using LogFields = std::initializer_list<LogField>;
 
 class Logger {
  public:
-  /// Gets one complete line without its line end. Called under the logger's lock, one line at a time.
+  /// Gets one complete line without its line end. Called under the logger's lock, one line at a
+  /// time.
   using Sink = std::function<void(std::string_view line)>;
 
   /// Writes to standard error.
@@ -87,15 +97,27 @@ class Logger {
   bool Enabled(LogLevel level) const;
 
   void Log(LogLevel level, std::string_view message, LogFields fields = {}) const;
-  void Trace(std::string_view message, LogFields f = {}) const { Log(LogLevel::kTrace, message, f); }
+
+  void Trace(std::string_view message, LogFields f = {}) const {
+    Log(LogLevel::kTrace, message, f);
+  }
+
   /// Why nothing changed.
-  void Debug(std::string_view message, LogFields f = {}) const { Log(LogLevel::kDebug, message, f); }
+  void Debug(std::string_view message, LogFields f = {}) const {
+    Log(LogLevel::kDebug, message, f);
+  }
+
   /// State changed.
   void Info(std::string_view message, LogFields f = {}) const { Log(LogLevel::kInfo, message, f); }
+
   /// Will be retried, and a person may care.
   void Warn(std::string_view message, LogFields f = {}) const { Log(LogLevel::kWarn, message, f); }
+
   /// A person must act.
-  void Error(std::string_view message, LogFields f = {}) const { Log(LogLevel::kError, message, f); }
+  void Error(std::string_view message, LogFields f = {}) const {
+    Log(LogLevel::kError, message, f);
+  }
+
   /// Everything that was logged has left the process afterwards.
   void Flush() const;
 

@@ -4,7 +4,8 @@
 /// uses (g++ 12 has std::expected only in C++23 mode).
 ///
 /// Exceptions stay inside adapters; every other function that can fail returns a Result, because in
-/// a controller "not found", "conflict" and "not yet" are normal branches and the type must show them.
+/// a controller "not found", "conflict" and "not yet" are normal branches and the type must show
+/// them.
 ///
 ///   Result<int, Error> Parse(std::string_view text);
 ///   Result<void, Error> Use() {
@@ -35,11 +36,14 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = E;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor): reads like std::expected
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {
+  }  // NOLINT(google-explicit-constructor): reads like std::expected
 
   template <typename G>
-    requires std::is_constructible_v<E, G>
-  Result(Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
+
+  requires std::is_constructible_v<E, G> Result(
+      Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
       : state_(std::in_place_index<1>, std::move(unexpected.error)) {}
 
   bool has_value() const { return state_.index() == 0; }
@@ -97,8 +101,9 @@ class [[nodiscard]] Result<void, E> {
   Result() = default;
 
   template <typename G>
-    requires std::is_constructible_v<E, G>
-  Result(Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
+
+  requires std::is_constructible_v<E, G> Result(
+      Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
       : state_(std::in_place_index<1>, std::move(unexpected.error)) {}
 
   bool has_value() const { return state_.index() == 0; }
@@ -124,12 +129,12 @@ class [[nodiscard]] Result<void, E> {
 #define BREAKWATER_CONCAT(a, b) BREAKWATER_CONCAT_(a, b)
 
 /// Returns the error of `expression` from the enclosing function when there is one.
-#define BREAKWATER_RETURN_IF_ERROR(expression)                      \
-  do {                                                              \
-    auto&& breakwater_result_ = (expression);                       \
-    if (!breakwater_result_) {                                      \
+#define BREAKWATER_RETURN_IF_ERROR(expression)                                \
+  do {                                                                        \
+    auto&& breakwater_result_ = (expression);                                 \
+    if (!breakwater_result_) {                                                \
       return ::breakwater::Unexpected{std::move(breakwater_result_.error())}; \
-    }                                                               \
+    }                                                                         \
   } while (false)
 
 /// Declares `lhs` with the value of `expression`, or returns its error from the enclosing function.

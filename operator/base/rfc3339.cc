@@ -93,11 +93,17 @@ class Cursor {
 
 }  // namespace
 
-std::string FormatRfc3339(SystemTime time) { return Format(time, 0); }
+std::string FormatRfc3339(SystemTime time) {
+  return Format(time, 0);
+}
 
-std::string FormatRfc3339Millis(SystemTime time) { return Format(time, 3); }
+std::string FormatRfc3339Millis(SystemTime time) {
+  return Format(time, 3);
+}
 
-std::string FormatRfc3339Micros(SystemTime time) { return Format(time, 6); }
+std::string FormatRfc3339Micros(SystemTime time) {
+  return Format(time, 6);
+}
 
 std::optional<SystemTime> ParseRfc3339(std::string_view text) {
   Cursor in(text);
@@ -131,8 +137,8 @@ std::optional<SystemTime> ParseRfc3339(std::string_view text) {
     return std::nullopt;
   }
   return SystemTime(std::chrono::duration_cast<SystemTime::duration>(
-      sys_days(date).time_since_epoch() + hours(hour) + minutes(minute) + seconds(second) -
-      offset + std::chrono::nanoseconds(nanos)));
+      sys_days(date).time_since_epoch() + hours(hour) + minutes(minute) + seconds(second) - offset +
+      std::chrono::nanoseconds(nanos)));
 }
 
 }  // namespace breakwater

@@ -19,8 +19,8 @@ std::string FormatRfc3339Millis(SystemTime time);
 /// "2026-03-01T12:00:00.000000Z": metav1.MicroTime (Lease, Event).
 std::string FormatRfc3339Micros(SystemTime time);
 
-/// Accepts fractions of any length (cut to the clock's resolution) and numeric offsets; nothing when
-/// `text` is not a valid time.
+/// Accepts fractions of any length (cut to the clock's resolution) and numeric offsets; nothing
+/// when `text` is not a valid time.
 std::optional<SystemTime> ParseRfc3339(std::string_view text);
 
 }  // namespace breakwater

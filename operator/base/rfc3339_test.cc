@@ -30,9 +30,10 @@ TEST(Rfc3339Test, AcceptsOffsetsAndFractions) {
 
 // A malformed time must read as "unknown", not as 1970 (an "expired" certificate or lease).
 TEST(Rfc3339Test, RefusesEverythingElse) {
-  for (const char* text : {"", "2026-03-01", "2026-03-01T12:34:56", "2026-02-30T00:00:00Z",
-                           "2026-13-01T00:00:00Z", "2026-03-01T24:00:00Z", "2026-03-01T12:34:56.Z",
-                           "2026-03-01T12:34:56Zx", "9999-01-01T00:00:00Z", "-026-03-01T00:00:00Z"}) {
+  for (const char* text :
+       {"", "2026-03-01", "2026-03-01T12:34:56", "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z",
+        "2026-03-01T24:00:00Z", "2026-03-01T12:34:56.Z", "2026-03-01T12:34:56Zx",
+        "9999-01-01T00:00:00Z", "-026-03-01T00:00:00Z"}) {
     EXPECT_FALSE(ParseRfc3339(text).has_value()) << text;
   }
 }

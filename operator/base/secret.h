@@ -2,9 +2,9 @@
 
 /// Secret<T>: a value that must not end up in a log, an event or a core of freed memory.
 ///
-/// There is deliberately no conversion, no stream operator and no formatter: code that wants the bytes
-/// says so with Expose(). The bytes are overwritten when the value goes away or is moved from.
-/// Thread safety: as T.
+/// There is deliberately no conversion, no stream operator and no formatter: code that wants the
+/// bytes says so with Expose(). The bytes are overwritten when the value goes away or is moved
+/// from. Thread safety: as T.
 
 #include <cstring>
 #include <string>
@@ -52,8 +52,8 @@ class Secret {
 
  private:
   static void Wipe(T& bytes) noexcept {
-    // A moved-from short string keeps its characters in the object: cover the capacity, not the size.
-    // resize() within the capacity neither allocates nor throws.
+    // A moved-from short string keeps its characters in the object: cover the capacity, not the
+    // size. resize() within the capacity neither allocates nor throws.
     bytes.resize(bytes.capacity());
     if (!bytes.empty()) {
       explicit_bzero(bytes.data(), bytes.size());  // unlike memset it is never optimised away

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Lock annotations that clang checks (-Wthread-safety) and other compilers ignore, and the Mutex they
-/// work with: libstdc++'s std::mutex carries no annotations, so the analysis cannot see it.
+/// Lock annotations that clang checks (-Wthread-safety) and other compilers ignore, and the Mutex
+/// they work with: libstdc++'s std::mutex carries no annotations, so the analysis cannot see it.
 
 #include <mutex>
 

@@ -42,7 +42,9 @@ runtime::Predicate Named(const api::ObjectKey& key) {
   return [key](const ChangeEvent& change) { return change.key == key; };
 }
 
-void AddCluster(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
+void AddCluster(OperatorControllers& into,
+                runtime::Manager& manager,
+                OperatorStores& stores,
                 const api::ObjectKey& images) {
   runtime::Controller& controller =
       manager.AddController({.name = "cluster", .workers = 1}, *into.cluster);
@@ -69,7 +71,9 @@ void AddCluster(OperatorControllers& into, runtime::Manager& manager, OperatorSt
   }
 }
 
-void AddSatellite(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
+void AddSatellite(OperatorControllers& into,
+                  runtime::Manager& manager,
+                  OperatorStores& stores,
                   const api::ObjectKey& images) {
   runtime::Controller& controller =
       manager.AddController({.name = "satellite", .workers = 4}, *into.satellite);
@@ -86,8 +90,8 @@ void AddSatellite(OperatorControllers& into, runtime::Manager& manager, Operator
           },
           PodChanged)
       .WatchMapped(
-          stores.nodes,
-          [](const ChangeEvent& change) { return std::vector{change.key}; }, IgnoringHeartbeats)
+          stores.nodes, [](const ChangeEvent& change) { return std::vector{change.key}; },
+          IgnoringHeartbeats)
       .WatchMapped(stores.config_maps, all, Named(images))
       .Needs(stores.clusters)
       .Needs(stores.services);
@@ -100,11 +104,10 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
   manager.AddController({.name = "satelliteconfiguration", .workers = 1}, *into.configuration)
       .WatchSelf(stores.configurations, SpecOrMetadataChanged)
       .WatchMapped(
-          stores.satellites, [&stores](const ChangeEvent&) { return AllKeys(stores.configurations); },
+          stores.satellites,
+          [&stores](const ChangeEvent&) { return AllKeys(stores.configurations); },
           SpecOrMetadataChanged);
-  const auto one = [](const ChangeEvent&) {
-    return std::vector{controllers::kAllNodeConnections};
-  };
+  const auto one = [](const ChangeEvent&) { return std::vector{controllers::kAllNodeConnections}; };
   manager.AddController({.name = "nodeconnection", .workers = 1}, *into.node_connection)
       .WatchMapped(stores.connections, one, SpecOrMetadataChanged)
       // With status: a satellite that becomes available can get its connections.
@@ -119,9 +122,13 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
 
 }  // namespace
 
-void AddControllers(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
-                    const controllers::Writers& writers, const controllers::ImageSource& images,
-                    controllers::LinstorProvider& linstor, const Options& options,
+void AddControllers(OperatorControllers& into,
+                    runtime::Manager& manager,
+                    OperatorStores& stores,
+                    const controllers::Writers& writers,
+                    const controllers::ImageSource& images,
+                    controllers::LinstorProvider& linstor,
+                    const Options& options,
                     const Logger& log) {
   into.log = log.Named("controllers");
   into.cluster = std::make_unique<controllers::ClusterReconciler>(

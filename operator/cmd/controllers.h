@@ -14,8 +14,8 @@
 
 namespace breakwater::cmd {
 
-/// Must outlive the manager's controllers, i.e. be made before the manager is destroyed and destroyed
-/// after it.
+/// Must outlive the manager's controllers, i.e. be made before the manager is destroyed and
+/// destroyed after it.
 struct OperatorControllers {
   std::unique_ptr<controllers::ClusterReconciler> cluster{};
   std::unique_ptr<controllers::SatelliteReconciler> satellite{};
@@ -25,9 +25,13 @@ struct OperatorControllers {
 };
 
 /// Fills `into` and adds the controllers to the manager. Everything is borrowed.
-void AddControllers(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores,
-                    const controllers::Writers& writers, const controllers::ImageSource& images,
-                    controllers::LinstorProvider& linstor, const Options& options,
+void AddControllers(OperatorControllers& into,
+                    runtime::Manager& manager,
+                    OperatorStores& stores,
+                    const controllers::Writers& writers,
+                    const controllers::ImageSource& images,
+                    controllers::LinstorProvider& linstor,
+                    const Options& options,
                     const Logger& log);
 
 }  // namespace breakwater::cmd

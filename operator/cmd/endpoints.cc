@@ -43,8 +43,10 @@ net::Response ServeMetrics(const runtime::Metrics& metrics, const net::Request& 
 }  // namespace
 
 struct Endpoints::Impl {
-  Result<void, Error> Add(const std::string& flag, const std::string& text,
-                          net::RequestHandler handler, const Logger& log) {
+  Result<void, Error> Add(const std::string& flag,
+                          const std::string& text,
+                          net::RequestHandler handler,
+                          const Logger& log) {
     const std::optional<BindAddress> bind = ParseBindAddress(text);
     if (text == "0" || !bind) {
       return {};
@@ -70,8 +72,10 @@ Endpoints::Endpoints() : impl_(std::make_unique<Impl>()) {}
 
 Endpoints::~Endpoints() = default;
 
-Result<void, Error> Endpoints::Start(const Options& options, const runtime::Health& health,
-                                     const runtime::Metrics& metrics, const Logger& log) {
+Result<void, Error> Endpoints::Start(const Options& options,
+                                     const runtime::Health& health,
+                                     const runtime::Metrics& metrics,
+                                     const Logger& log) {
   BREAKWATER_RETURN_IF_ERROR(impl_->Add(
       "--health-probe-bind-address", options.health_probe_bind_address,
       [&health](const net::Request& request) { return ServeProbes(health, request); }, log));

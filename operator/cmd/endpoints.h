@@ -13,8 +13,8 @@
 
 namespace breakwater::cmd {
 
-/// Served from before the stores are synced to the end of the process, so that a probe tells a slow start
-/// from a dead process. The destructor stops the servers.
+/// Served from before the stores are synced to the end of the process, so that a probe tells a slow
+/// start from a dead process. The destructor stops the servers.
 class Endpoints {
  public:
   Endpoints();
@@ -23,8 +23,10 @@ class Endpoints {
   Endpoints& operator=(const Endpoints&) = delete;
 
   /// Once. `health` and `metrics` must outlive this object. Errors: an address cannot be bound.
-  Result<void, Error> Start(const Options& options, const runtime::Health& health,
-                            const runtime::Metrics& metrics, const Logger& log);
+  Result<void, Error> Start(const Options& options,
+                            const runtime::Health& health,
+                            const runtime::Metrics& metrics,
+                            const Logger& log);
 
  private:
   struct Impl;

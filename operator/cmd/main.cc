@@ -1,5 +1,5 @@
-// breakwater-operator: flags in, exit code out. Exit codes: 0 stopped as asked, 1 could not run or lost
-// leadership, 2 wrong flags.
+// breakwater-operator: flags in, exit code out. Exit codes: 0 stopped as asked, 1 could not run or
+// lost leadership, 2 wrong flags.
 
 #include <unistd.h>
 
@@ -31,8 +31,7 @@ int Run(const breakwater::cmd::Options& options) {
   const breakwater::runtime::SignalWaiter signals;
   const breakwater::Result<void, breakwater::Error> ended =
       breakwater::cmd::RunOperator(options, log, signals.stop());
-  const bool canceled =
-      !ended && ended.error().error_class == breakwater::ErrorClass::kCanceled;
+  const bool canceled = !ended && ended.error().error_class == breakwater::ErrorClass::kCanceled;
   if (!ended && !canceled) {
     log.Error("cannot run", {{"error", ended.error().message}});
   }

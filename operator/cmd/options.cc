@@ -32,7 +32,8 @@ std::string Lookup(const std::map<std::string, std::string>& environment, const 
   return found == environment.end() ? std::string() : found->second;
 }
 
-/// Go's flag package takes one dash for two; Deployments written for the Piraeus Operator may use it.
+/// Go's flag package takes one dash for two; Deployments written for the Piraeus Operator may use
+/// it.
 void AcceptSingleDash(std::vector<std::string>& arguments) {
   for (std::string& argument : arguments) {
     if (argument.size() > 2 && argument[0] == '-' && argument[1] != '-') {
@@ -49,23 +50,29 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--kubeconfig", options.kubeconfig,
                  "Cluster to work on [$KUBECONFIG]; default: the one this Pod runs in");
   app.add_option("--metrics-bind-address", options.metrics_bind_address,
-                 "Address of /metrics, 0 = off")->capture_default_str();
+                 "Address of /metrics, 0 = off")
+      ->capture_default_str();
   app.add_option("--health-probe-bind-address", options.health_probe_bind_address,
-                 "Address of /livez, /healthz and /readyz, 0 = off")->capture_default_str();
-  app.add_flag("--leader-elect", options.leader_elect,
-               "Elect a leader, for more than one replica");
+                 "Address of /livez, /healthz and /readyz, 0 = off")
+      ->capture_default_str();
+  app.add_flag("--leader-elect", options.leader_elect, "Elect a leader, for more than one replica");
   app.add_option("--linstor-api-qps", options.linstor_api_qps,
-                 "Requests per second to one LINSTOR controller, 0 = no limit")->capture_default_str();
+                 "Requests per second to one LINSTOR controller, 0 = no limit")
+      ->capture_default_str();
   app.add_option("--requeue-interval", raw.requeue_interval,
-                 "How often to look at LINSTOR although nothing changed")->capture_default_str();
+                 "How often to look at LINSTOR although nothing changed")
+      ->capture_default_str();
   app.add_option("--observe-interval", raw.observe_interval,
-                 "How often to look at DRBD on the nodes although nothing changed")->capture_default_str();
+                 "How often to look at DRBD on the nodes although nothing changed")
+      ->capture_default_str();
   app.add_option("--watch-timeout", raw.watch_timeout,
-                 "How long a connection may be dead before that is noticed")->capture_default_str();
+                 "How long a connection may be dead before that is noticed")
+      ->capture_default_str();
   app.add_option("--service-resolution", raw.service_resolution,
                  "How to reach LINSTOR's Service: dns, or endpoints (default outside the cluster)")
       ->check(CLI::IsMember({"dns", "endpoints"}));
-  app.add_option("--log-level", raw.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
+  app.add_option("--log-level", raw.log_level, "trace, debug, info, warn, error or off")
+      ->capture_default_str();
   app.add_flag("--version", raw.version, "Print the version");
 }
 
@@ -99,7 +106,8 @@ void ReadEnvironment(const std::map<std::string, std::string>& environment, Opti
 }
 
 /// "" or what is wrong.
-std::string ReadDuration(const std::string& flag, const std::string& text,
+std::string ReadDuration(const std::string& flag,
+                         const std::string& text,
                          std::chrono::milliseconds& value) {
   const auto duration = api::ParseDuration(text);
   if (!duration || *duration < std::chrono::seconds(1)) {

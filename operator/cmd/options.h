@@ -1,7 +1,7 @@
 #pragma once
 
-/// Options of the operator: flags and environment variables. Names and defaults are those of the Piraeus
-/// Operator v2 where it has them, so that its Deployment can be switched over.
+/// Options of the operator: flags and environment variables. Names and defaults are those of the
+/// Piraeus Operator v2 where it has them, so that its Deployment can be switched over.
 
 #include <chrono>
 #include <map>
@@ -16,10 +16,11 @@
 namespace breakwater::cmd {
 
 struct Options {
-  std::string ns{};                       ///< --namespace, $NAMESPACE; required
-  std::string image_config_map_name{};    ///< --image-config-map-name, $IMAGE_CONFIG_MAP_NAME; required
-  std::string pull_secret{};              ///< --pull-secret, $PULL_SECRET
-  std::string kubeconfig{};               ///< --kubeconfig, $KUBECONFIG; "" = in-cluster
+  std::string ns{};  ///< --namespace, $NAMESPACE; required
+  std::string
+      image_config_map_name{};  ///< --image-config-map-name, $IMAGE_CONFIG_MAP_NAME; required
+  std::string pull_secret{};    ///< --pull-secret, $PULL_SECRET
+  std::string kubeconfig{};     ///< --kubeconfig, $KUBECONFIG; "" = in-cluster
   std::string metrics_bind_address = ":8080";       ///< "0" = off
   std::string health_probe_bind_address = ":8081";  ///< "0" = off
   bool leader_elect = false;
@@ -44,11 +45,11 @@ struct EarlyExit {
 };
 
 /// Pure: `arguments` without the program's name; `environment` as name -> value.
-std::variant<Options, EarlyExit> ParseOptions(std::vector<std::string> arguments,
-                                              const std::map<std::string, std::string>& environment);
+std::variant<Options, EarlyExit> ParseOptions(
+    std::vector<std::string> arguments, const std::map<std::string, std::string>& environment);
 
-/// Host and port of a bind address like ":8080", "127.0.0.1:0" or "[::1]:9"; an empty host means all
-/// addresses.
+/// Host and port of a bind address like ":8080", "127.0.0.1:0" or "[::1]:9"; an empty host means
+/// all addresses.
 struct BindAddress {
   std::string host{};
   int port = 0;

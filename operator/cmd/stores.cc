@@ -28,9 +28,8 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
   if (certificates) {
     stores.others.push_back(&manager.AddStore(api::kCertificate, here));
   }
-  for (const runtime::Store* store :
-       {&stores.satellites, &stores.config_maps, &stores.secrets, &stores.services,
-        &stores.daemon_sets}) {
+  for (const runtime::Store* store : {&stores.satellites, &stores.config_maps, &stores.secrets,
+                                      &stores.services, &stores.daemon_sets}) {
     stores.written.Add(*store);
   }
   for (const runtime::Store* store : stores.others) {

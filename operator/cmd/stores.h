@@ -27,8 +27,9 @@ struct OperatorStores {
   controllers::ObjectStores written{};
 };
 
-/// Adds the stores to the manager. Namespaced kinds are watched in `ns` only, cluster roles only with our
-/// label: a large cluster has thousands of others. `certificates`: cert-manager is installed.
+/// Adds the stores to the manager. Namespaced kinds are watched in `ns` only, cluster roles only
+/// with our label: a large cluster has thousands of others. `certificates`: cert-manager is
+/// installed.
 OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates);
 
 }  // namespace breakwater::cmd

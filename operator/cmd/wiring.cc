@@ -47,14 +47,16 @@ runtime::ManagerOptions ManagerOptionsFor(const Options& options) {
   return manager;
 }
 
-/// Whether cert-manager's kinds exist. Waits for the API server, because an operator that starts before
-/// it must not stay without them.
-Result<bool, Error> HasCertManager(const Context& ctx, kube::KubeReader& client,
-                                   const std::string& ns, const Logger& log) {
+/// Whether cert-manager's kinds exist. Waits for the API server, because an operator that starts
+/// before it must not stay without them.
+Result<bool, Error> HasCertManager(const Context& ctx,
+                                   kube::KubeReader& client,
+                                   const std::string& ns,
+                                   const Logger& log) {
   Backoff backoff(ctx.clock(), RealRandom());
   while (true) {
-    const auto page =
-        client.List(ctx.WithTimeout(std::chrono::seconds(10)), api::kCertificate, {.ns = ns, .limit = 1});
+    const auto page = client.List(ctx.WithTimeout(std::chrono::seconds(10)), api::kCertificate,
+                                  {.ns = ns, .limit = 1});
     if (page || page.error().IsNotFound() || page.error().IsForbidden()) {
       return page.has_value();
     }
@@ -67,16 +69,15 @@ Result<bool, Error> HasCertManager(const Context& ctx, kube::KubeReader& client,
 
 Result<std::shared_ptr<net::HttpTransport>, Error> LinstorTransport(
     const controllers::ControllerUrl& url, const controllers::LinstorTls* tls) {
-  net::TransportOptions options{.base_url = url.scheme + "://" +
-                                            (url.host.find(':') == std::string::npos
-                                                 ? url.host
-                                                 : "[" + url.host + "]") +
-                                            ":" + std::to_string(url.port),
-                                .tls_server_name = url.server_name};
+  net::TransportOptions options{
+      .base_url = url.scheme + "://" +
+                  (url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]") +
+                  ":" + std::to_string(url.port),
+      .tls_server_name = url.server_name};
   if (url.scheme == "https") {
     if (tls == nullptr) {
-      return Unexpected{Error{ErrorClass::kInvalid,
-                              url.ToString() + " needs spec.apiTLS of the LinstorCluster"}};
+      return Unexpected{
+          Error{ErrorClass::kInvalid, url.ToString() + " needs spec.apiTLS of the LinstorCluster"}};
     }
     BREAKWATER_ASSIGN_OR_RETURN(
         std::shared_ptr<const net::TlsMaterial> material,
@@ -110,15 +111,15 @@ kube::HttpClientOptions KubeOptions(runtime::Metrics& metrics) {
 }
 
 controllers::EventSink EventsTo(kube::EventRecorder& recorder) {
-  return [&recorder](const api::Object& regarding, const std::string& type,
-                     const std::string& reason, const std::string& action,
-                     const std::string& note) {
-    if (type == "Warning") {
-      recorder.Warning(regarding, action, reason, note);
-    } else {
-      recorder.Normal(regarding, action, reason, note);
-    }
-  };
+  return
+      [&recorder](const api::Object& regarding, const std::string& type, const std::string& reason,
+                  const std::string& action, const std::string& note) {
+        if (type == "Warning") {
+          recorder.Warning(regarding, action, reason, note);
+        } else {
+          recorder.Normal(regarding, action, reason, note);
+        }
+      };
 }
 
 }  // namespace
@@ -140,8 +141,8 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
 
   Endpoints endpoints;
   BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, health, metrics, log.Named("http")));
-  BREAKWATER_ASSIGN_OR_RETURN(
-      const bool certificates, HasCertManager(Context(stop, clock), client, options.ns, log));
+  BREAKWATER_ASSIGN_OR_RETURN(const bool certificates,
+                              HasCertManager(Context(stop, clock), client, options.ns, log));
 
   // Destroyed after the manager, whose threads use them.
   OperatorControllers reconcilers;
@@ -154,13 +155,12 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
   controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores);
   AddControllers(reconcilers, manager, stores, writers, images, linstor, options, log);
 
-  BREAKWATER_ASSIGN_OR_RETURN(
-      const std::unique_ptr<net::WebSocketConnector> websockets,
-      net::MakeBeastConnector({.base_url = config.server,
-                               .tls_server_name = config.tls_server_name,
-                               .tls = connection.credentials->tls()}));
-  const std::unique_ptr<kube::PodExec> exec = kube::MakeWsPodExec(
-      *websockets, connection.credentials.get(), clock, KubeOptions(metrics));
+  BREAKWATER_ASSIGN_OR_RETURN(const std::unique_ptr<net::WebSocketConnector> websockets,
+                              net::MakeBeastConnector({.base_url = config.server,
+                                                       .tls_server_name = config.tls_server_name,
+                                                       .tls = connection.credentials->tls()}));
+  const std::unique_ptr<kube::PodExec> exec =
+      kube::MakeWsPodExec(*websockets, connection.credentials.get(), clock, KubeOptions(metrics));
   kube::KubeEventRecorder events(
       client, clock, log.Named("events"),
       {.instance = options.pod_name.empty() ? HostName() : options.pod_name});

@@ -36,9 +36,9 @@ SystemTime TimeOf(const ASN1_TIME* time) {
     return SystemTime{};
   }
   using namespace std::chrono;  // NOLINT(google-build-using-namespace): calendar types
-  const sys_days day = year_month_day(year(parts.tm_year + 1900),
-                                      month(static_cast<unsigned>(parts.tm_mon + 1)),
-                                      std::chrono::day(static_cast<unsigned>(parts.tm_mday)));
+  const sys_days day =
+      year_month_day(year(parts.tm_year + 1900), month(static_cast<unsigned>(parts.tm_mon + 1)),
+                     std::chrono::day(static_cast<unsigned>(parts.tm_mday)));
   // A far end ("99991231235959Z": never) lies outside what the clock can count.
   if (parts.tm_year + 1900 > 2261) {
     return SystemTime::max();
@@ -47,7 +47,9 @@ SystemTime TimeOf(const ASN1_TIME* time) {
 }
 
 /// A key protected by a passphrase must fail, not ask on the terminal.
-int NoPassphrase(char* /*buffer*/, int /*size*/, int /*rwflag*/, void* /*data*/) { return -1; }
+int NoPassphrase(char* /*buffer*/, int /*size*/, int /*rwflag*/, void* /*data*/) {
+  return -1;
+}
 
 bool AllowsUse(X509* certificate, std::uint32_t use) {
   return (X509_get_extended_key_usage(certificate) & use) != 0;  // all bits set when absent
@@ -88,7 +90,9 @@ Result<PrivateKey, Error> WrapKey(evp_pkey_st* owned) {
   return result;
 }
 
-Result<PrivateKey, Error> PrivateKey::Generate() { return WrapKey(EVP_EC_gen("P-256")); }
+Result<PrivateKey, Error> PrivateKey::Generate() {
+  return WrapKey(EVP_EC_gen("P-256"));
+}
 
 Result<PrivateKey, Error> PrivateKey::Parse(const Secret<>& pem) {
   const BioPtr bio = MemoryBio(pem.Expose());
@@ -110,12 +114,13 @@ Result<std::vector<Certificate>, Error> Certificate::ParsePem(std::string_view p
   }
   // The end of the text is reported as an error of its own kind; anything else is a broken block.
   const unsigned long code = ERR_peek_last_error();
-  const bool at_end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+  const bool at_end =
+      ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
   const std::string text = LastOpensslError();
   if (!at_end) {
-    return Unexpected{Error{ErrorClass::kInvalid, "certificate " +
-                                                      std::to_string(result.size() + 1) +
-                                                      " of the PEM text: " + text}};
+    return Unexpected{
+        Error{ErrorClass::kInvalid,
+              "certificate " + std::to_string(result.size() + 1) + " of the PEM text: " + text}};
   }
   if (result.empty()) {
     return Unexpected{Error{ErrorClass::kInvalid, "no certificate in the PEM text"}};
@@ -135,8 +140,8 @@ std::string Certificate::common_name() const {
   int at = -1;
   while ((at = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0) {
     unsigned char* utf8 = nullptr;
-    const int size = ASN1_STRING_to_UTF8(
-        &utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+    const int size =
+        ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
     if (size >= 0) {
       result.assign(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
       OPENSSL_free(utf8);
@@ -145,9 +150,13 @@ std::string Certificate::common_name() const {
   return result;
 }
 
-std::string Certificate::subject() const { return NameText(X509_get_subject_name(native())); }
+std::string Certificate::subject() const {
+  return NameText(X509_get_subject_name(native()));
+}
 
-std::string Certificate::issuer() const { return NameText(X509_get_issuer_name(native())); }
+std::string Certificate::issuer() const {
+  return NameText(X509_get_issuer_name(native()));
+}
 
 std::vector<std::string> Certificate::dns_names() const {
   std::vector<std::string> result;
@@ -180,15 +189,25 @@ std::vector<std::string> Certificate::ip_addresses() const {
   return result;
 }
 
-bool Certificate::allows_server_auth() const { return AllowsUse(native(), XKU_SSL_SERVER); }
+bool Certificate::allows_server_auth() const {
+  return AllowsUse(native(), XKU_SSL_SERVER);
+}
 
-bool Certificate::allows_client_auth() const { return AllowsUse(native(), XKU_SSL_CLIENT); }
+bool Certificate::allows_client_auth() const {
+  return AllowsUse(native(), XKU_SSL_CLIENT);
+}
 
-bool Certificate::is_ca() const { return X509_check_ca(native()) > 0; }
+bool Certificate::is_ca() const {
+  return X509_check_ca(native()) > 0;
+}
 
-SystemTime Certificate::not_before() const { return TimeOf(X509_get0_notBefore(native())); }
+SystemTime Certificate::not_before() const {
+  return TimeOf(X509_get0_notBefore(native()));
+}
 
-SystemTime Certificate::not_after() const { return TimeOf(X509_get0_notAfter(native())); }
+SystemTime Certificate::not_after() const {
+  return TimeOf(X509_get0_notAfter(native()));
+}
 
 std::string Certificate::serial() const {
   const std::unique_ptr<BIGNUM, OpensslDeleter<BN_free>> number(
@@ -210,7 +229,8 @@ bool Certificate::operator==(const Certificate& other) const {
 }
 
 Result<void, VerifyError> VerifyChain(std::span<const Certificate> chain,
-                                      std::span<const Certificate> roots, SystemTime at) {
+                                      std::span<const Certificate> roots,
+                                      SystemTime at) {
   if (chain.empty()) {
     return Unexpected{VerifyError{VerifyError::Kind::kNoCertificate, "no certificate given"}};
   }
@@ -223,8 +243,8 @@ Result<void, VerifyError> VerifyChain(std::span<const Certificate> chain,
     sk_X509_push(rest.get(), link.native());
   }
   const X509StoreCtxPtr context(X509_STORE_CTX_new());
-  if (!context || X509_STORE_CTX_init(context.get(), store.get(), chain.front().native(),
-                                      rest.get()) != 1) {
+  if (!context ||
+      X509_STORE_CTX_init(context.get(), store.get(), chain.front().native(), rest.get()) != 1) {
     return Unexpected{VerifyError{VerifyError::Kind::kOther, LastOpensslError()}};
   }
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());

@@ -1,8 +1,8 @@
 #pragma once
 
-/// X.509 certificates and their private keys as values: parse, look, verify. No I/O and no clock: the
-/// time of a check is an argument.
-/// Thread safety: values are immutable and cheap to copy (copies share the parsed object).
+/// X.509 certificates and their private keys as values: parse, look, verify. No I/O and no clock:
+/// the time of a check is an argument. Thread safety: values are immutable and cheap to copy
+/// (copies share the parsed object).
 
 #include <memory>
 #include <optional>
@@ -23,13 +23,15 @@ namespace breakwater::crypto {
 
 class PrivateKey {
  public:
-  /// A new ECDSA P-256 key: what every TLS stack in reach of this operator accepts, and quick to make.
+  /// A new ECDSA P-256 key: what every TLS stack in reach of this operator accepts, and quick to
+  /// make.
   static Result<PrivateKey, Error> Generate();
   /// PEM, PKCS#8 or traditional, not encrypted. The error never holds key material.
   static Result<PrivateKey, Error> Parse(const Secret<>& pem);
 
   /// PKCS#8 PEM.
   Secret<> ToPem() const;
+
   evp_pkey_st* native() const { return key_.get(); }
 
  private:
@@ -62,6 +64,7 @@ class Certificate {
   std::string serial() const;
   bool Matches(const PrivateKey& key) const;
   bool operator==(const Certificate& other) const;
+
   x509_st* native() const { return certificate_.get(); }
 
  private:
@@ -82,11 +85,12 @@ struct VerifyError {
   std::string message{};
 };
 
-/// Checks `chain` (leaf first) at time `at` against `roots` and nothing else: the system's CAs play no
-/// part. Any certificate in `roots` is an anchor, also an intermediate one, as in GnuTLS, which tlshd
-/// uses. Extended key usage is not checked, as tlshd does not (facts: DRBD, F7).
+/// Checks `chain` (leaf first) at time `at` against `roots` and nothing else: the system's CAs play
+/// no part. Any certificate in `roots` is an anchor, also an intermediate one, as in GnuTLS, which
+/// tlshd uses. Extended key usage is not checked, as tlshd does not (facts: DRBD, F7).
 Result<void, VerifyError> VerifyChain(std::span<const Certificate> chain,
-                                      std::span<const Certificate> roots, SystemTime at);
+                                      std::span<const Certificate> roots,
+                                      SystemTime at);
 
 /// The name check of tlshd's client side: a DNS SAN must equal `name`; the CN counts only in a
 /// certificate without any SAN.

@@ -18,8 +18,8 @@ bool AddExtension(X509* certificate, X509* issuer, int nid, const std::string& v
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
-/// Adds subject alternative names without OpenSSL's configuration syntax, in which a comma in a name
-/// would start a new entry.
+/// Adds subject alternative names without OpenSSL's configuration syntax, in which a comma in a
+/// name would start a new entry.
 bool AddAlternativeNames(X509* certificate, const CertificateSpec& spec) {
   if (spec.dns_names.empty() && spec.ip_addresses.empty()) {
     return true;
@@ -48,7 +48,8 @@ bool AddAlternativeNames(X509* certificate, const CertificateSpec& spec) {
 }
 
 bool SetSerial(X509* certificate) {
-  // 128 random bits, top bit clear so that the number stays positive and within 20 bytes (RFC 5280).
+  // 128 random bits, top bit clear so that the number stays positive and within 20 bytes (RFC
+  // 5280).
   unsigned char bytes[16];
   if (RAND_bytes(bytes, sizeof bytes) != 1) {
     return false;
@@ -63,8 +64,8 @@ bool SetDates(X509* certificate, const CertificateSpec& spec) {
   using std::chrono::system_clock;
   return ASN1_TIME_set(X509_getm_notBefore(certificate),
                        system_clock::to_time_t(spec.not_before)) != nullptr &&
-         ASN1_TIME_set(X509_getm_notAfter(certificate),
-                       system_clock::to_time_t(spec.not_after)) != nullptr;
+         ASN1_TIME_set(X509_getm_notAfter(certificate), system_clock::to_time_t(spec.not_after)) !=
+             nullptr;
 }
 
 bool SetSubject(X509* certificate, const std::string& common_name) {
@@ -93,8 +94,10 @@ bool AddExtensions(X509* certificate, X509* issuer, const CertificateSpec& spec)
 }
 
 /// `issuer` null: self-signed.
-Result<Certificate, Error> Sign(const CertificateSpec& spec, const PrivateKey& subject_key,
-                                X509* issuer, const PrivateKey& issuer_key) {
+Result<Certificate, Error> Sign(const CertificateSpec& spec,
+                                const PrivateKey& subject_key,
+                                X509* issuer,
+                                const PrivateKey& issuer_key) {
   X509Ptr certificate(X509_new());
   X509* raw = certificate.get();
   if (!certificate || X509_set_version(raw, 2) != 1 || !SetSerial(raw) || !SetDates(raw, spec) ||
@@ -128,7 +131,8 @@ Result<Identity, Error> CreateAuthority(CertificateSpec spec) {
   return Identity{std::move(certificate), std::move(key)};
 }
 
-Result<Certificate, Error> SignCertificate(const Identity& authority, const CertificateSpec& spec,
+Result<Certificate, Error> SignCertificate(const Identity& authority,
+                                           const CertificateSpec& spec,
                                            const PrivateKey& subject_key) {
   return Sign(spec, subject_key, authority.certificate.native(), authority.key);
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Issues certificates. Pure but for the key and serial number, which come from OpenSSL's generator:
-/// the dates are arguments.
+/// Issues certificates. Pure but for the key and serial number, which come from OpenSSL's
+/// generator: the dates are arguments.
 
 #include <string>
 #include <vector>
@@ -35,7 +35,8 @@ Result<Identity, Error> CreateAuthority(CertificateSpec spec);
 Result<Identity, Error> IssueCertificate(const Identity& authority, const CertificateSpec& spec);
 
 /// The same for a key that the caller has (renewal without a new key, or a key of another type).
-Result<Certificate, Error> SignCertificate(const Identity& authority, const CertificateSpec& spec,
+Result<Certificate, Error> SignCertificate(const Identity& authority,
+                                           const CertificateSpec& spec,
                                            const PrivateKey& subject_key);
 
 }  // namespace breakwater::crypto

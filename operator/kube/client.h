@@ -1,7 +1,8 @@
 #pragma once
 
 /// The Kubernetes API as the operator uses it: small role interfaces over untyped objects.
-/// Adapters: http_client.h (real), testing/fake_kube.h (tests); one contract suite runs against both.
+/// Adapters: http_client.h (real), testing/fake_kube.h (tests); one contract suite runs against
+/// both.
 
 #include <chrono>
 #include <memory>
@@ -26,9 +27,9 @@ using Json = nlohmann::json;
 
 /// A Kubernetes Status reply (kind: Status), or what can be known of a reply that has none.
 struct Status {
-  int code = 0;            ///< HTTP status code
-  std::string reason{};    ///< machine-readable reason, e.g. "NotFound", "Conflict", "Expired"
-  std::string message{};   ///< for people
+  int code = 0;           ///< HTTP status code
+  std::string reason{};   ///< machine-readable reason, e.g. "NotFound", "Conflict", "Expired"
+  std::string message{};  ///< for people
   std::optional<std::chrono::milliseconds> retry_after{};
 };
 
@@ -39,23 +40,37 @@ struct DecodeError {
 
 class KubeError {
  public:
-  KubeError(net::TransportError error) : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
-  KubeError(Status status) : detail_(std::move(status)) {}             // NOLINT(google-explicit-constructor): one of three causes
-  KubeError(DecodeError error) : detail_(std::move(error)) {}          // NOLINT(google-explicit-constructor): one of three causes
+  KubeError(net::TransportError error)
+      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+
+  KubeError(Status status)
+      : detail_(std::move(status)) {}  // NOLINT(google-explicit-constructor): one of three causes
+
+  KubeError(DecodeError error)
+      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
 
   bool IsNotFound() const { return code() == 404; }
+
   bool IsConflict() const { return code() == 409; }
+
   bool IsGone() const { return code() == 410; }
+
   bool IsForbidden() const { return code() == 403 || code() == 401; }
+
   bool IsInvalid() const { return code() == 422 || code() == 400; }
+
   bool IsThrottled() const { return code() == 429; }
+
   bool IsCanceled() const;
 
   /// HTTP status code, 0 when there was no reply.
   int code() const;
   std::string message() const;
   std::optional<std::chrono::milliseconds> retry_after() const;
-  const net::TransportError* transport() const { return std::get_if<net::TransportError>(&detail_); }
+
+  const net::TransportError* transport() const {
+    return std::get_if<net::TransportError>(&detail_);
+  }
 
   /// Flattens to the class a controller acts on.
   Error ToError() const;
@@ -126,9 +141,11 @@ enum class PatchType { kJson, kMerge, kStrategicMerge };
 class KubeReader {
  public:
   virtual ~KubeReader() = default;
-  virtual KubeResult<Json> Get(const Context& ctx, const ResourceInfo& resource,
+  virtual KubeResult<Json> Get(const Context& ctx,
+                               const ResourceInfo& resource,
                                const ObjectKey& key) = 0;
-  virtual KubeResult<ListPage> List(const Context& ctx, const ResourceInfo& resource,
+  virtual KubeResult<ListPage> List(const Context& ctx,
+                                    const ResourceInfo& resource,
                                     const ListOptions& options) = 0;
   virtual KubeResult<std::unique_ptr<WatchStream>> Watch(const Context& ctx,
                                                          const ResourceInfo& resource,
@@ -138,21 +155,32 @@ class KubeReader {
 class KubeWriter {
  public:
   virtual ~KubeWriter() = default;
-  virtual KubeResult<Json> Create(const Context& ctx, const ResourceInfo& resource,
-                                  const std::string& ns, const Json& object) = 0;
+  virtual KubeResult<Json> Create(const Context& ctx,
+                                  const ResourceInfo& resource,
+                                  const std::string& ns,
+                                  const Json& object) = 0;
   /// Server-side apply (PATCH application/apply-patch+yaml with a JSON body).
-  virtual KubeResult<Json> Apply(const Context& ctx, const ResourceInfo& resource,
-                                 const ObjectKey& key, const Json& object,
+  virtual KubeResult<Json> Apply(const Context& ctx,
+                                 const ResourceInfo& resource,
+                                 const ObjectKey& key,
+                                 const Json& object,
                                  const ApplyOptions& options) = 0;
   /// PUT; a resourceVersion in the object makes it optimistic.
-  virtual KubeResult<Json> Replace(const Context& ctx, const ResourceInfo& resource,
-                                   const ObjectKey& key, const Json& object,
+  virtual KubeResult<Json> Replace(const Context& ctx,
+                                   const ResourceInfo& resource,
+                                   const ObjectKey& key,
+                                   const Json& object,
                                    const std::string& subresource) = 0;
-  virtual KubeResult<Json> Patch(const Context& ctx, const ResourceInfo& resource,
-                                 const ObjectKey& key, PatchType type, const Json& patch,
+  virtual KubeResult<Json> Patch(const Context& ctx,
+                                 const ResourceInfo& resource,
+                                 const ObjectKey& key,
+                                 PatchType type,
+                                 const Json& patch,
                                  const std::string& subresource) = 0;
-  virtual KubeResult<void> Delete(const Context& ctx, const ResourceInfo& resource,
-                                  const ObjectKey& key, const DeletePreconditions& options) = 0;
+  virtual KubeResult<void> Delete(const Context& ctx,
+                                  const ResourceInfo& resource,
+                                  const ObjectKey& key,
+                                  const DeletePreconditions& options) = 0;
 };
 
 class KubeClient : public KubeReader, public KubeWriter {};

@@ -43,7 +43,9 @@ std::string Text(const YAML::Node& map, const char* key) {
 }
 
 /// The member `inner` of the entry called `name` in the list `list` of the document.
-Result<YAML::Node, Error> Entry(const YAML::Node& root, const char* list, const char* inner,
+Result<YAML::Node, Error> Entry(const YAML::Node& root,
+                                const char* list,
+                                const char* inner,
                                 const std::string& name) {
   const YAML::Node entries = root[list];
   if (entries.IsDefined() && entries.IsSequence()) {
@@ -60,7 +62,8 @@ std::string Absolute(const std::string& path, const std::string& directory) {
   return path.empty() || path.front() == '/' ? path : directory + "/" + path;
 }
 
-Result<PemSource, Error> Pem(const YAML::Node& map, const std::string& key,
+Result<PemSource, Error> Pem(const YAML::Node& map,
+                             const std::string& key,
                              const std::string& directory) {
   PemSource source;
   const std::string data_key = key + "-data";
@@ -71,8 +74,10 @@ Result<PemSource, Error> Pem(const YAML::Node& map, const std::string& key,
   return source;
 }
 
-Result<void, Error> ReadCluster(const YAML::Node& cluster, const std::string& directory,
-                                const ConfigOptions& options, KubeConfig& config) {
+Result<void, Error> ReadCluster(const YAML::Node& cluster,
+                                const std::string& directory,
+                                const ConfigOptions& options,
+                                KubeConfig& config) {
   config.server = Text(cluster, "server");
   config.tls_server_name = Text(cluster, "tls-server-name");
   config.insecure_skip_tls_verify = Text(cluster, "insecure-skip-tls-verify") == "true";
@@ -94,7 +99,8 @@ Result<void, Error> ReadCluster(const YAML::Node& cluster, const std::string& di
   return {};
 }
 
-Result<void, Error> ReadUser(const YAML::Node& user, const std::string& directory,
+Result<void, Error> ReadUser(const YAML::Node& user,
+                             const std::string& directory,
                              KubeConfig& config) {
   for (const char* unsupported : {"exec", "auth-provider", "username", "password", "as"}) {
     if (user[unsupported].IsDefined()) {
@@ -112,13 +118,15 @@ Result<void, Error> ReadUser(const YAML::Node& user, const std::string& director
 }
 
 std::string Environment(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): read once, before threads
+  const char* value =
+      std::getenv(name);  // NOLINT(concurrency-mt-unsafe): read once, before threads
   return value == nullptr ? "" : value;
 }
 
 }  // namespace
 
-Result<KubeConfig, Error> ParseKubeconfig(std::string_view yaml, const std::string& directory,
+Result<KubeConfig, Error> ParseKubeconfig(std::string_view yaml,
+                                          const std::string& directory,
                                           const ConfigOptions& options) {
   try {
     const YAML::Node root = YAML::Load(std::string(yaml));
@@ -152,8 +160,9 @@ Result<KubeConfig, Error> InClusterConfig(const std::string& directory) {
   std::string host = Environment("KUBERNETES_SERVICE_HOST");
   const std::string port = Environment("KUBERNETES_SERVICE_PORT");
   if (host.empty() || port.empty()) {
-    return Unexpected{Error{ErrorClass::kInvalid,
-                            "not in a pod (KUBERNETES_SERVICE_HOST is not set): give a kubeconfig"}};
+    return Unexpected{
+        Error{ErrorClass::kInvalid,
+              "not in a pod (KUBERNETES_SERVICE_HOST is not set): give a kubeconfig"}};
   }
   if (host.find(':') != std::string::npos) {
     // The HTTP library cannot dial IPv6 literals. This name is in every API server's certificate.

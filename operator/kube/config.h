@@ -39,9 +39,11 @@ struct ConfigOptions {
   bool allow_insecure = false;
 };
 
-/// Pure. Relative file names are taken from `directory`. kInvalid with the name of the offending field;
-/// exec plugins, auth providers, passwords and proxies are refused by name rather than ignored.
-Result<KubeConfig, Error> ParseKubeconfig(std::string_view yaml, const std::string& directory,
+/// Pure. Relative file names are taken from `directory`. kInvalid with the name of the offending
+/// field; exec plugins, auth providers, passwords and proxies are refused by name rather than
+/// ignored.
+Result<KubeConfig, Error> ParseKubeconfig(std::string_view yaml,
+                                          const std::string& directory,
                                           const ConfigOptions& options);
 
 /// Reads what `options` say. kInvalid when there is nothing to read.

@@ -144,7 +144,8 @@ TEST_F(CredentialsTest, ReadsTheTokenAtOnceAfter401) {
   EXPECT_TRUE(credentials->Unauthorized(used));
 }
 
-// The kubelet swaps the files while we read: the last good token must stay in use, with one complaint.
+// The kubelet swaps the files while we read: the last good token must stay in use, with one
+// complaint.
 TEST_F(CredentialsTest, KeepsTheLastGoodValueWhenAFileIsBroken) {
   std::vector<std::string> lines;
   const auto credentials =

@@ -19,7 +19,8 @@ std::string Trimmed(const std::string& text) {
 }  // namespace
 
 Result<std::unique_ptr<Credentials>, Error> Credentials::Create(KubeConfig config,
-                                                                const Clock& clock, Logger log) {
+                                                                const Clock& clock,
+                                                                Logger log) {
   std::unique_ptr<Credentials> credentials(
       new Credentials(std::move(config), clock, std::move(log)));
   if (credentials->config_.server.substr(0, 8) == "https://") {
@@ -35,9 +36,8 @@ Result<void, Error> Credentials::Read() {
   if (tls_ != nullptr) {
     net::TlsPem pem;
     BREAKWATER_ASSIGN_OR_RETURN(pem.ca, Text(config_.ca.data, config_.ca.file));
-    BREAKWATER_ASSIGN_OR_RETURN(
-        pem.certificate_chain,
-        Text(config_.client_certificate.data, config_.client_certificate.file));
+    BREAKWATER_ASSIGN_OR_RETURN(pem.certificate_chain, Text(config_.client_certificate.data,
+                                                            config_.client_certificate.file));
     BREAKWATER_ASSIGN_OR_RETURN(std::string key,
                                 Text(config_.client_key_data.Expose(), config_.client_key_file));
     pem.private_key = Secret<>(std::move(key));

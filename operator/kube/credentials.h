@@ -22,23 +22,25 @@ namespace breakwater::kube {
 /// Thread safety: all methods may be called from any thread.
 class Credentials {
  public:
-  /// 60 s: a service account token is renewed by the kubelet at 80 % of its life (at least 10 minutes
-  /// before its end); client-go reads it as often.
+  /// 60 s: a service account token is renewed by the kubelet at 80 % of its life (at least 10
+  /// minutes before its end); client-go reads it as often.
   static constexpr std::chrono::seconds kReadAgainAfter{60};
 
   /// kInvalid or kTransient when something cannot be read at the start. `clock` must outlive it.
-  static Result<std::unique_ptr<Credentials>, Error> Create(KubeConfig config, const Clock& clock,
+  static Result<std::unique_ptr<Credentials>, Error> Create(KubeConfig config,
+                                                            const Clock& clock,
                                                             Logger log);
 
   /// "" when the configuration has no token.
   Secret<> Token();
 
-  /// The server said 401 to `used`. True when another token is there now, so that the request can be
-  /// repeated.
+  /// The server said 401 to `used`. True when another token is there now, so that the request can
+  /// be repeated.
   bool Unauthorized(const Secret<>& used);
 
   /// Null for a plain http server. New connections see changed files.
   std::shared_ptr<const net::TlsMaterialHolder> tls() const { return tls_; }
+
   const KubeConfig& config() const { return config_; }
 
  private:
@@ -53,8 +55,8 @@ class Credentials {
   const Logger log_;
   std::shared_ptr<net::TlsMaterialHolder> tls_;  // constant after Create()
   std::mutex mutex_;
-  Secret<> token_;          // guarded by mutex_
-  SteadyTime read_at_{};    // guarded by mutex_
+  Secret<> token_;           // guarded by mutex_
+  SteadyTime read_at_{};     // guarded by mutex_
   bool complained_ = false;  // guarded by mutex_
 };
 

@@ -51,8 +51,8 @@ std::optional<EventWrite> EventAggregator::Add(const Event& event, SystemTime no
                       event.action, event.reason, event.warning);
   const auto found = series_.find(key);
   const bool due = found == series_.end() || now - found->second.written >= kWriteAgainAfter;
-  // The note of a written event cannot be changed. One that says something new is worth an event of its
-  // own, but not more often than any other write.
+  // The note of a written event cannot be changed. One that says something new is worth an event of
+  // its own, but not more often than any other write.
   if (found == series_.end() || (due && found->second.event.note != event.note)) {
     Series fresh{.event = event, .first = now, .last = now, .written = now};
     fresh.key = {event.regarding.ns.empty() ? "default" : event.regarding.ns,
@@ -102,31 +102,30 @@ void EventAggregator::Forget(SystemTime now) {
     return series.count == series.written_count && now - series.last >= kSeriesEnds;
   });
   if (series_.size() >= kMaxSeries) {
-    series_.erase(std::min_element(series_.begin(), series_.end(), [](const auto& a, const auto& b) {
-      return a.second.last < b.second.last;
-    }));
+    series_.erase(std::min_element(
+        series_.begin(), series_.end(),
+        [](const auto& a, const auto& b) { return a.second.last < b.second.last; }));
   }
 }
 
 nlohmann::json EventAggregator::ToJson(const Series& series) const {
   const Event& event = series.event;
-  nlohmann::json json = {
-      {"apiVersion", "events.k8s.io/v1"},
-      {"kind", "Event"},
-      {"metadata", {{"name", series.key.name}, {"namespace", series.key.ns}}},
-      {"eventTime", FormatRfc3339Micros(series.first)},
-      {"reportingController", controller_},
-      {"reportingInstance", Cut(instance_, kMaxReason)},
-      {"action", Cut(event.action, kMaxReason)},
-      {"reason", Cut(event.reason, kMaxReason)},
-      {"note", Cut(event.note, kMaxNote)},
-      {"type", event.warning ? "Warning" : "Normal"},
-      {"regarding",
-       {{"apiVersion", event.regarding.api_version},
-        {"kind", event.regarding.kind},
-        {"name", event.regarding.name},
-        {"namespace", event.regarding.ns},
-        {"uid", event.regarding.uid}}}};
+  nlohmann::json json = {{"apiVersion", "events.k8s.io/v1"},
+                         {"kind", "Event"},
+                         {"metadata", {{"name", series.key.name}, {"namespace", series.key.ns}}},
+                         {"eventTime", FormatRfc3339Micros(series.first)},
+                         {"reportingController", controller_},
+                         {"reportingInstance", Cut(instance_, kMaxReason)},
+                         {"action", Cut(event.action, kMaxReason)},
+                         {"reason", Cut(event.reason, kMaxReason)},
+                         {"note", Cut(event.note, kMaxNote)},
+                         {"type", event.warning ? "Warning" : "Normal"},
+                         {"regarding",
+                          {{"apiVersion", event.regarding.api_version},
+                           {"kind", event.regarding.kind},
+                           {"name", event.regarding.name},
+                           {"namespace", event.regarding.ns},
+                           {"uid", event.regarding.uid}}}};
   if (series.count > 1) {
     json["series"] = {{"count", series.count},
                       {"lastObservedTime", FormatRfc3339Micros(series.last)}};

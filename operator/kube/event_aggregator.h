@@ -40,10 +40,9 @@ struct Event {
 /// One request to make.
 struct EventWrite {
   ObjectKey key{};
-  nlohmann::json object;                 ///< whole event for a create, merge patch for an update
+  nlohmann::json object;  ///< whole event for a create, merge patch for an update
   bool update = false;
-  nlohmann::json recreate;               ///< update: what to create when the event has expired (404)
-
+  nlohmann::json recreate;  ///< update: what to create when the event has expired (404)
 };
 
 /// Thread safety: one owner.
@@ -51,7 +50,8 @@ class EventAggregator {
  public:
   /// 6 min without a repetition end a series: client-go, tools/events/event_broadcaster.go.
   static constexpr std::chrono::minutes kSeriesEnds{6};
-  /// A series is written again at most every 30 s: a failing reconcile must not become a write per try.
+  /// A series is written again at most every 30 s: a failing reconcile must not become a write per
+  /// try.
   static constexpr std::chrono::seconds kWriteAgainAfter{30};
   /// Series remembered; beyond it the oldest is forgotten. A bound on memory, nothing else.
   static constexpr std::size_t kMaxSeries = 4096;

@@ -11,12 +11,15 @@ const ResourceInfo& Events() {
   return events;
 }
 
-/// How long the thread sleeps when nothing waits: it only bounds an arithmetic, nothing happens then.
+/// How long the thread sleeps when nothing waits: it only bounds an arithmetic, nothing happens
+/// then.
 constexpr std::chrono::hours kIdle{1};
 
 }  // namespace
 
-KubeEventRecorder::KubeEventRecorder(KubeWriter& client, const Clock& clock, Logger log,
+KubeEventRecorder::KubeEventRecorder(KubeWriter& client,
+                                     const Clock& clock,
+                                     Logger log,
                                      Options options)
     : client_(client),
       clock_(clock),

@@ -2,9 +2,9 @@
 
 /// EventRecorder: events.k8s.io/v1 for people who look at `kubectl describe`.
 ///
-/// Repetitions of (object, action, reason) become one event with a series; recording never blocks and
-/// never fails: what cannot be queued or written is dropped and counted. Needs create and patch on
-/// events.events.k8s.io.
+/// Repetitions of (object, action, reason) become one event with a series; recording never blocks
+/// and never fails: what cannot be queued or written is dropped and counted. Needs create and patch
+/// on events.events.k8s.io.
 
 #include <atomic>
 #include <chrono>
@@ -29,14 +29,19 @@ class EventRecorder {
   virtual ~EventRecorder() = default;
   virtual void Record(Event event) = 0;
 
-  void Normal(const api::Object& regarding, std::string action, std::string reason, std::string note) {
+  void Normal(const api::Object& regarding,
+              std::string action,
+              std::string reason,
+              std::string note) {
     Record({.regarding = RefOf(regarding),
             .action = std::move(action),
             .reason = std::move(reason),
             .note = std::move(note)});
   }
 
-  void Warning(const api::Object& regarding, std::string action, std::string reason,
+  void Warning(const api::Object& regarding,
+               std::string action,
+               std::string reason,
                std::string note) {
     Record({.regarding = RefOf(regarding),
             .action = std::move(action),
@@ -46,8 +51,8 @@ class EventRecorder {
   }
 };
 
-/// Writes on a thread of its own. The destructor ends that thread at once; what is still queued is lost,
-/// unless Flush() was called before.
+/// Writes on a thread of its own. The destructor ends that thread at once; what is still queued is
+/// lost, unless Flush() was called before.
 class KubeEventRecorder final : public EventRecorder {
  public:
   struct Options {
@@ -82,10 +87,10 @@ class KubeEventRecorder final : public EventRecorder {
   std::atomic<std::uint64_t> dropped_ = 0;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Event> queue_;  // guarded by mutex_
-  bool writing_ = false;     // guarded by mutex_
+  std::deque<Event> queue_;     // guarded by mutex_
+  bool writing_ = false;        // guarded by mutex_
   EventAggregator aggregator_;  // used by the thread only
-  Thread thread_;  // last: it uses everything above
+  Thread thread_;               // last: it uses everything above
 };
 
 }  // namespace breakwater::kube

@@ -108,8 +108,9 @@ class EventRecorderTest : public ::testing::Test {
 
 TEST_F(EventRecorderTest, WritesInTheBackground) {
   KubeEventRecorder recorder(kube_, RealClock(), Logger::Null(), {});
-  recorder.Warning(api::Object(Json::parse(R"({"kind":"Pod","metadata":{"name":"p","namespace":"n"}})")),
-                   "Migrate", "Failed", "why");
+  recorder.Warning(
+      api::Object(Json::parse(R"({"kind":"Pod","metadata":{"name":"p","namespace":"n"}})")),
+      "Migrate", "Failed", "why");
   ASSERT_TRUE(recorder.Flush(ctx_));
   const auto events = kube_.All(kEvents);
   ASSERT_EQ(events.size(), 1U);
@@ -117,7 +118,8 @@ TEST_F(EventRecorderTest, WritesInTheBackground) {
   EXPECT_EQ(events[0]["type"], "Warning");
 }
 
-// Events are for people; an API server that is away must never stop a controller or fill its memory.
+// Events are for people; an API server that is away must never stop a controller or fill its
+// memory.
 TEST_F(EventRecorderTest, NeverBlocksAndCountsWhatItDrops) {
   std::latch reached(1);
   std::latch release(1);

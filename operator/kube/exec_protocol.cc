@@ -107,8 +107,8 @@ Result<void, DecodeError> ExecDecoder::Feed(std::string_view message) {
 
 KubeResult<ExecResult> ExecDecoder::Finish() {
   if (!status_) {
-    return Unexpected{KubeError(net::TransportError{net::TransportError::Kind::kReset,
-                                                    "the exec ended without a status"})};
+    return Unexpected{KubeError(
+        net::TransportError{net::TransportError::Kind::kReset, "the exec ended without a status"})};
   }
   if (!status_->exit_code) {
     return Unexpected{KubeError(status_->failure)};

@@ -1,8 +1,8 @@
 #pragma once
 
-/// The websocket exec protocol of the API server (v4.channel.k8s.io, v5.channel.k8s.io): each message is a
-/// channel number and bytes. Pure: messages in, result out.
-/// Source: k8s.io/apimachinery, pkg/util/remotecommand/constants.go.
+/// The websocket exec protocol of the API server (v4.channel.k8s.io, v5.channel.k8s.io): each
+/// message is a channel number and bytes. Pure: messages in, result out. Source:
+/// k8s.io/apimachinery, pkg/util/remotecommand/constants.go.
 
 #include <cstddef>
 #include <optional>
@@ -28,16 +28,17 @@ class ExecDecoder {
  public:
   explicit ExecDecoder(std::size_t max_output_bytes) : max_output_bytes_(max_output_bytes) {}
 
-  /// One websocket message. Output beyond the cap is dropped and remembered as truncated: the exit code
-  /// still comes. After an error the exec cannot be used any more.
+  /// One websocket message. Output beyond the cap is dropped and remembered as truncated: the exit
+  /// code still comes. After an error the exec cannot be used any more.
   Result<void, DecodeError> Feed(std::string_view message);
 
-  /// The Status on channel 3 has arrived. Output may still follow it: the streams are copied side by side.
+  /// The Status on channel 3 has arrived. Output may still follow it: the streams are copied side
+  /// by side.
   bool has_status() const { return status_.has_value(); }
 
-  /// The outcome, once the connection has ended: success and a non-zero exit are values, anything else
-  /// in the Status is an error. Without a Status the exec broke off (kReset): whether the program ran to its
-  /// end is unknown.
+  /// The outcome, once the connection has ended: success and a non-zero exit are values, anything
+  /// else in the Status is an error. Without a Status the exec broke off (kReset): whether the
+  /// program ran to its end is unknown.
   KubeResult<ExecResult> Finish();
 
  private:

@@ -38,11 +38,12 @@ TEST(ExecProtocolTest, NonZeroExitIsAValue) {
 
 // A program that could not be started must never look like one that ran.
 TEST(ExecProtocolTest, OtherFailuresAreErrors) {
-  for (const char* status :
-       {R"({"status":"Failure","reason":"InternalError","message":"not found","code":500})",
-        R"({"status":"Failure","reason":"NonZeroExitCode"})",
-        R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"3x"}]}})",
-        R"({})"}) {
+  for (
+      const char* status :
+      {R"({"status":"Failure","reason":"InternalError","message":"not found","code":500})",
+       R"({"status":"Failure","reason":"NonZeroExitCode"})",
+       R"({"status":"Failure","reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"3x"}]}})",
+       R"({})"}) {
     ExecDecoder decoder(100);
     ASSERT_TRUE(decoder.Feed(Message(3, status)));
     const auto result = decoder.Finish();
@@ -51,7 +52,8 @@ TEST(ExecProtocolTest, OtherFailuresAreErrors) {
   }
 }
 
-// A connection that broke leaves the outcome open: taking it for success would skip a migration step.
+// A connection that broke leaves the outcome open: taking it for success would skip a migration
+// step.
 TEST(ExecProtocolTest, NoStatusIsAnError) {
   ExecDecoder decoder(100);
   ASSERT_TRUE(decoder.Feed(Message(1, "output")));
@@ -84,9 +86,10 @@ TEST(ExecProtocolTest, RefusesWhatIsNoExecMessage) {
 
 // Arguments are passed as they are: no shell, no splitting, nothing that ends the parameter.
 TEST(ExecProtocolTest, EncodesEveryArgument) {
-  EXPECT_EQ(ExecTarget({.ns = "n", .pod = "p", .container = "c", .argv = {"sh", "a b&c=d", "ü", ""}}),
-            "/api/v1/namespaces/n/pods/p/exec?command=sh&command=a%20b%26c%3Dd&command=%C3%BC"
-            "&command=&container=c&stdout=true&stderr=true");
+  EXPECT_EQ(
+      ExecTarget({.ns = "n", .pod = "p", .container = "c", .argv = {"sh", "a b&c=d", "ü", ""}}),
+      "/api/v1/namespaces/n/pods/p/exec?command=sh&command=a%20b%26c%3Dd&command=%C3%BC"
+      "&command=&container=c&stdout=true&stderr=true");
   EXPECT_EQ(ExecProblem({.ns = "n", .pod = "p", .argv = {"a"}}), "");
   EXPECT_NE(ExecProblem({.ns = "n", .pod = "p"}), "");
   EXPECT_NE(ExecProblem({.ns = "n", .pod = "p/../q", .argv = {"a"}}), "");

@@ -78,8 +78,11 @@ class HttpWatchStream final : public WatchStream {
 
 class HttpKubeClient final : public KubeClient {
  public:
-  HttpKubeClient(net::HttpTransport& transport, Credentials* credentials, const Clock& clock,
-                 RandomSource random, HttpClientOptions options)
+  HttpKubeClient(net::HttpTransport& transport,
+                 Credentials* credentials,
+                 const Clock& clock,
+                 RandomSource random,
+                 HttpClientOptions options)
       : transport_(transport),
         credentials_(credentials),
         clock_(clock),
@@ -87,13 +90,15 @@ class HttpKubeClient final : public KubeClient {
         options_(std::move(options)),
         budget_(options_.retry_budget) {}
 
-  KubeResult<Json> Get(const Context& ctx, const ResourceInfo& resource,
+  KubeResult<Json> Get(const Context& ctx,
+                       const ResourceInfo& resource,
                        const ObjectKey& key) override {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     return Object(ctx, {"get", resource, Repeat::kSafe}, GetRequest(resource, key));
   }
 
-  KubeResult<ListPage> List(const Context& ctx, const ResourceInfo& resource,
+  KubeResult<ListPage> List(const Context& ctx,
+                            const ResourceInfo& resource,
                             const ListOptions& options) override {
     BREAKWATER_ASSIGN_OR_RETURN(
         const net::Response response,
@@ -101,35 +106,48 @@ class HttpKubeClient final : public KubeClient {
     return ParseList(response, resource);
   }
 
-  KubeResult<std::unique_ptr<WatchStream>> Watch(const Context& ctx, const ResourceInfo& resource,
+  KubeResult<std::unique_ptr<WatchStream>> Watch(const Context& ctx,
+                                                 const ResourceInfo& resource,
                                                  const WatchOptions& options) override;
 
-  KubeResult<Json> Create(const Context& ctx, const ResourceInfo& resource, const std::string& ns,
+  KubeResult<Json> Create(const Context& ctx,
+                          const ResourceInfo& resource,
+                          const std::string& ns,
                           const Json& object) override {
-    // The library below repeats a POST by itself on a stale connection; here that is harmless: a name
-    // that exists already is a 409. generateName would make two, so it gets its own connection.
+    // The library below repeats a POST by itself on a stale connection; here that is harmless: a
+    // name that exists already is a 409. generateName would make two, so it gets its own
+    // connection.
     net::Request request = CreateRequest(resource, ns, object);
     const Json* meta = api::FindMember(object, "metadata");
     request.fresh_connection = meta == nullptr || api::StringAt(*meta, "name").empty();
     return Object(ctx, {"create", resource, Repeat::kNever}, std::move(request));
   }
 
-  KubeResult<Json> Apply(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                         const Json& object, const ApplyOptions& options) override {
+  KubeResult<Json> Apply(const Context& ctx,
+                         const ResourceInfo& resource,
+                         const ObjectKey& key,
+                         const Json& object,
+                         const ApplyOptions& options) override {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     return Object(ctx, {"patch", resource, Repeat::kOnce},
                   ApplyRequest(resource, key, object, options));
   }
 
-  KubeResult<Json> Replace(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                           const Json& object, const std::string& subresource) override {
+  KubeResult<Json> Replace(const Context& ctx,
+                           const ResourceInfo& resource,
+                           const ObjectKey& key,
+                           const Json& object,
+                           const std::string& subresource) override {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     return Object(ctx, {"update", resource, Repeat::kNever},
                   ReplaceRequest(resource, key, object, subresource));
   }
 
-  KubeResult<Json> Patch(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                         PatchType type, const Json& patch,
+  KubeResult<Json> Patch(const Context& ctx,
+                         const ResourceInfo& resource,
+                         const ObjectKey& key,
+                         PatchType type,
+                         const Json& patch,
                          const std::string& subresource) override {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     net::Request request = PatchRequest(resource, key, type, patch, subresource);
@@ -137,7 +155,9 @@ class HttpKubeClient final : public KubeClient {
     return Object(ctx, {"patch", resource, Repeat::kNever}, std::move(request));
   }
 
-  KubeResult<void> Delete(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
+  KubeResult<void> Delete(const Context& ctx,
+                          const ResourceInfo& resource,
+                          const ObjectKey& key,
                           const DeletePreconditions& options) override {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     const Repeat repeat = options.uid.empty() ? Repeat::kNever : Repeat::kOnce;
@@ -170,7 +190,9 @@ class HttpKubeClient final : public KubeClient {
 
   /// One exchange with the headers of this moment; reports it. `exchange` is Send or Open.
   template <typename Reply, typename Exchange>
-  KubeResult<Reply> Once(const CallInfo& info, net::Request request, bool& token_renewed,
+  KubeResult<Reply> Once(const CallInfo& info,
+                         net::Request request,
+                         bool& token_renewed,
                          const Exchange& exchange) {
     request.headers.emplace_back("User-Agent", options_.user_agent);
     const Secret<> token = credentials_ == nullptr ? Secret<>() : credentials_->Token();
@@ -193,7 +215,9 @@ class HttpKubeClient final : public KubeClient {
 
   /// The loop of attempts around Once().
   template <typename Reply, typename Exchange>
-  KubeResult<Reply> Attempts(const Context& ctx, const CallInfo& info, const net::Request& request,
+  KubeResult<Reply> Attempts(const Context& ctx,
+                             const CallInfo& info,
+                             const net::Request& request,
                              const Exchange& exchange) {
     bool token_tried = false;
     for (int attempt = 1;; ++attempt) {
@@ -216,7 +240,8 @@ class HttpKubeClient final : public KubeClient {
     }
   }
 
-  KubeResult<net::Response> Call(const Context& ctx, const CallInfo& info,
+  KubeResult<net::Response> Call(const Context& ctx,
+                                 const CallInfo& info,
                                  const net::Request& request) {
     return Attempts<net::Response>(
         ctx, info, request, [&](const net::Request& prepared) -> KubeResult<net::Response> {
@@ -269,8 +294,8 @@ KubeResult<std::unique_ptr<WatchStream>> HttpKubeClient::Watch(const Context& ct
             if (response.status == 200) {
               return response;
             }
-            const std::string body =
-                ReadAtMost(ctx.WithTimeout(std::chrono::seconds(5)), *response.body, kMaxStatusBytes);
+            const std::string body = ReadAtMost(ctx.WithTimeout(std::chrono::seconds(5)),
+                                                *response.body, kMaxStatusBytes);
             return Unexpected{KubeError(DecodeStatus(response.status, response.headers, body))};
           }));
   return std::unique_ptr<WatchStream>(std::make_unique<HttpWatchStream>(std::move(stream.body)));
@@ -279,22 +304,25 @@ KubeResult<std::unique_ptr<WatchStream>> HttpKubeClient::Watch(const Context& ct
 }  // namespace
 
 std::unique_ptr<KubeClient> MakeHttpKubeClient(net::HttpTransport& transport,
-                                               Credentials* credentials, const Clock& clock,
-                                               RandomSource random, HttpClientOptions options) {
+                                               Credentials* credentials,
+                                               const Clock& clock,
+                                               RandomSource random,
+                                               HttpClientOptions options) {
   return std::make_unique<HttpKubeClient>(transport, credentials, clock, std::move(random),
                                           std::move(options));
 }
 
-Result<KubeConnection, Error> ConnectKube(const KubeConfig& config, const Clock& clock, Logger log,
+Result<KubeConnection, Error> ConnectKube(const KubeConfig& config,
+                                          const Clock& clock,
+                                          Logger log,
                                           HttpClientOptions options) {
   KubeConnection connection;
   BREAKWATER_ASSIGN_OR_RETURN(connection.credentials,
                               Credentials::Create(config, clock, std::move(log)));
-  BREAKWATER_ASSIGN_OR_RETURN(
-      connection.transport,
-      net::MakeCpprestTransport({.base_url = config.server,
-                                 .tls_server_name = config.tls_server_name,
-                                 .tls = connection.credentials->tls()}));
+  BREAKWATER_ASSIGN_OR_RETURN(connection.transport,
+                              net::MakeCpprestTransport({.base_url = config.server,
+                                                         .tls_server_name = config.tls_server_name,
+                                                         .tls = connection.credentials->tls()}));
   connection.client = MakeHttpKubeClient(*connection.transport, connection.credentials.get(), clock,
                                          RealRandom(), std::move(options));
   return connection;

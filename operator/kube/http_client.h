@@ -2,10 +2,11 @@
 
 /// HttpKubeClient: KubeClient over an HttpTransport.
 ///
-/// Retries live here and nowhere below: reads after a reset, a timeout to connect or a 5xx; any request
-/// that cannot have reached the server; writes that may safely run twice (server-side apply, delete with
-/// a uid) once after a reset; 429 and 503 with Retry-After after that time. All within the context's
-/// deadline and a budget per client, so that an ailing API server is not hit harder.
+/// Retries live here and nowhere below: reads after a reset, a timeout to connect or a 5xx; any
+/// request that cannot have reached the server; writes that may safely run twice (server-side
+/// apply, delete with a uid) once after a reset; 429 and 503 with Retry-After after that time. All
+/// within the context's deadline and a budget per client, so that an ailing API server is not hit
+/// harder.
 
 #include <chrono>
 #include <functional>
@@ -35,9 +36,9 @@ struct HttpClientOptions {
   std::function<void(const RequestReport&)> on_request{};
   int max_attempts = 4;
   std::chrono::milliseconds first_retry{100};  ///< doubled per attempt, with jitter
-  /// For one exchange that is not a list or a watch. Through a dead connection nothing ever comes, and a
-  /// reconcile's own deadline (2 min) is too long to find that out. 15 s: the API server answers
-  /// single objects in milliseconds, its slowest admission webhooks in 10 s.
+  /// For one exchange that is not a list or a watch. Through a dead connection nothing ever comes,
+  /// and a reconcile's own deadline (2 min) is too long to find that out. 15 s: the API server
+  /// answers single objects in milliseconds, its slowest admission webhooks in 10 s.
   std::chrono::seconds request_timeout{15};
   /// A retry takes one token, a success gives back a tenth: gRPC's retry throttling
   /// (github.com/grpc/proposal A6). 0 = no retries.
@@ -48,8 +49,10 @@ struct HttpClientOptions {
 
 /// `transport`, `credentials` (may be null: no token) and `clock` must outlive the client.
 std::unique_ptr<KubeClient> MakeHttpKubeClient(net::HttpTransport& transport,
-                                               Credentials* credentials, const Clock& clock,
-                                               RandomSource random, HttpClientOptions options = {});
+                                               Credentials* credentials,
+                                               const Clock& clock,
+                                               RandomSource random,
+                                               HttpClientOptions options = {});
 
 /// A transport, its credentials and the client on top, made from a configuration.
 struct KubeConnection {
@@ -58,7 +61,9 @@ struct KubeConnection {
   std::unique_ptr<KubeClient> client;
 };
 
-Result<KubeConnection, Error> ConnectKube(const KubeConfig& config, const Clock& clock, Logger log,
+Result<KubeConnection, Error> ConnectKube(const KubeConfig& config,
+                                          const Clock& clock,
+                                          Logger log,
                                           HttpClientOptions options = {});
 
 }  // namespace breakwater::kube

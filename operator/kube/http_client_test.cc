@@ -93,8 +93,7 @@ TEST_F(HttpClientTest, UnsafeWritesAreRepeatedOnlyWhenNothingWasSent) {
   transport_.Expect("POST", "/api/v1/namespaces/n/pods").Reply(500, "");
   EXPECT_FALSE(Make()->Create(ctx_, kPods, "n", Json::object()));
   transport_.Expect("POST", "/api/v1/namespaces/n/pods").Fail(kRefused);
-  transport_.Expect("POST", "/api/v1/namespaces/n/pods")
-      .Reply(429, "", {{"Retry-After", "0"}});
+  transport_.Expect("POST", "/api/v1/namespaces/n/pods").Reply(429, "", {{"Retry-After", "0"}});
   transport_.Expect("POST", "/api/v1/namespaces/n/pods").Reply(201, "{}");
   EXPECT_TRUE(Make()->Create(ctx_, kPods, "n", Json::object()));
 }
@@ -172,8 +171,9 @@ TEST_F(HttpClientTest, WatchesUntilTheServerCloses) {
 // 410 as HTTP status: the reflector must list again instead of resuming for ever.
 TEST_F(HttpClientTest, WatchReportsGone) {
   transport_
-      .Expect("GET",
-              "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=5")
+      .Expect(
+          "GET",
+          "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=5")
       .Reply(410, R"({"kind":"Status","reason":"Expired","code":410})");
   const auto watch = Make()->Watch(ctx_, kPods, {.resource_version = "5"});
   ASSERT_FALSE(watch);
@@ -181,8 +181,7 @@ TEST_F(HttpClientTest, WatchReportsGone) {
 }
 
 TEST_F(HttpClientTest, WatchCutInsideAnEventIsAnError) {
-  transport_
-      .Expect("GET", "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290")
+  transport_.Expect("GET", "/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290")
       .Stream({R"({"type":"ADD)"});
   const auto watch = Make()->Watch(ctx_, kPods, {});
   ASSERT_TRUE(watch);
@@ -191,7 +190,8 @@ TEST_F(HttpClientTest, WatchCutInsideAnEventIsAnError) {
   EXPECT_EQ(event.error().transport()->kind, Kind::kReset);
 }
 
-// The whole stack against a server that rejects the first token: a renewed one must be used at once.
+// The whole stack against a server that rejects the first token: a renewed one must be used at
+// once.
 TEST(ConnectKubeTest, RenewsTheTokenAfter401) {
   const net::TestPki pki;
   const std::string token_file = ::testing::TempDir() + "/connect-kube-token";
@@ -218,8 +218,8 @@ TEST(ConnectKubeTest, RenewsTheTokenAfter401) {
   config.token_file = token_file;
   const auto connection = ConnectKube(config, RealClock(), Logger::Null());
   ASSERT_TRUE(connection) << connection.error().message;
-  const auto pod = connection->client->Get(Context(std::stop_token()).WithTimeout(5s), kPods,
-                                           {"n", "p"});
+  const auto pod =
+      connection->client->Get(Context(std::stop_token()).WithTimeout(5s), kPods, {"n", "p"});
   EXPECT_TRUE(pod) << pod.error().message();
 }
 

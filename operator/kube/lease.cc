@@ -57,8 +57,7 @@ KubeResult<Lease> LeaseClient::Create(const Context& ctx, const Lease& lease) {
                        {"kind", Leases().kind},
                        {"metadata", {{"name", key_.name}, {"namespace", key_.ns}}},
                        {"spec", SpecOf(lease)}};
-  BREAKWATER_ASSIGN_OR_RETURN(const Json created,
-                              client_.Create(ctx, Leases(), key_.ns, object));
+  BREAKWATER_ASSIGN_OR_RETURN(const Json created, client_.Create(ctx, Leases(), key_.ns, object));
   return FromJson(created);
 }
 

@@ -11,8 +11,8 @@
 
 namespace breakwater::kube {
 
-/// The fields of a Lease that leader election uses. Times are the writer's wall clock: never compare them
-/// with this machine's.
+/// The fields of a Lease that leader election uses. Times are the writer's wall clock: never
+/// compare them with this machine's.
 struct Lease {
   std::string holder{};  ///< "" = free
   std::chrono::seconds duration{0};

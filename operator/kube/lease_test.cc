@@ -24,7 +24,8 @@ TEST_F(LeaseTest, ReadsBackWhatItWrites) {
   const SystemTime now = testing::FakeClock::kStart + 5us;
   EXPECT_TRUE(lease_.Get(ctx_).error().IsNotFound());
   const auto created = lease_.Create(
-      ctx_, {.holder = "a", .duration = 15s, .acquire_time = now, .renew_time = now, .transitions = 1});
+      ctx_,
+      {.holder = "a", .duration = 15s, .acquire_time = now, .renew_time = now, .transitions = 1});
   ASSERT_TRUE(created);
   const Lease read = lease_.Get(ctx_).value();
   EXPECT_EQ(read.holder, "a");

@@ -21,7 +21,9 @@ class Query {
   std::string text_;
 };
 
-net::Request WithBody(std::string method, std::string target, const Json& body,
+net::Request WithBody(std::string method,
+                      std::string target,
+                      const Json& body,
                       const char* content_type) {
   // Names from elsewhere may hold invalid UTF-8: replace it, the server then names the bad field.
   return {.method = std::move(method),
@@ -50,7 +52,8 @@ std::string_view NamespaceOf(const ResourceInfo& resource, const ObjectKey& key)
   return resource.namespaced ? std::string_view(key.ns) : std::string_view();
 }
 
-std::string ObjectPath(const ResourceInfo& resource, const ObjectKey& key,
+std::string ObjectPath(const ResourceInfo& resource,
+                       const ObjectKey& key,
                        std::string_view subresource = {}) {
   return ResourcePath(resource, NamespaceOf(resource, key), key.name, subresource);
 }
@@ -80,9 +83,12 @@ std::string PercentEncode(std::string_view text) {
   return result;
 }
 
-std::string ResourcePath(const ResourceInfo& resource, std::string_view ns, std::string_view name,
+std::string ResourcePath(const ResourceInfo& resource,
+                         std::string_view ns,
+                         std::string_view name,
                          std::string_view subresource) {
-  std::string path = resource.group.empty() ? "/api/" : "/apis/" + PercentEncode(resource.group) + "/";
+  std::string path =
+      resource.group.empty() ? "/api/" : "/apis/" + PercentEncode(resource.group) + "/";
   path += PercentEncode(resource.version);
   if (!ns.empty()) {
     path += "/namespaces/" + PercentEncode(ns);
@@ -133,13 +139,16 @@ net::Request WatchRequest(const ResourceInfo& resource, const WatchOptions& opti
   return WithoutBody(ResourcePath(resource, options.ns) + query.text());
 }
 
-net::Request CreateRequest(const ResourceInfo& resource, const std::string& ns,
+net::Request CreateRequest(const ResourceInfo& resource,
+                           const std::string& ns,
                            const Json& object) {
   return WithBody("POST", ResourcePath(resource, resource.namespaced ? ns : std::string()), object,
                   "application/json");
 }
 
-net::Request ApplyRequest(const ResourceInfo& resource, const ObjectKey& key, const Json& object,
+net::Request ApplyRequest(const ResourceInfo& resource,
+                          const ObjectKey& key,
+                          const Json& object,
                           const ApplyOptions& options) {
   Json body = object.is_object() ? object : Json::object();
   body["apiVersion"] = resource.ApiVersion();
@@ -158,17 +167,23 @@ net::Request ApplyRequest(const ResourceInfo& resource, const ObjectKey& key, co
                   "application/apply-patch+yaml");  // JSON is YAML
 }
 
-net::Request ReplaceRequest(const ResourceInfo& resource, const ObjectKey& key, const Json& object,
+net::Request ReplaceRequest(const ResourceInfo& resource,
+                            const ObjectKey& key,
+                            const Json& object,
                             const std::string& subresource) {
   return WithBody("PUT", ObjectPath(resource, key, subresource), object, "application/json");
 }
 
-net::Request PatchRequest(const ResourceInfo& resource, const ObjectKey& key, PatchType type,
-                          const Json& patch, const std::string& subresource) {
+net::Request PatchRequest(const ResourceInfo& resource,
+                          const ObjectKey& key,
+                          PatchType type,
+                          const Json& patch,
+                          const std::string& subresource) {
   return WithBody("PATCH", ObjectPath(resource, key, subresource), patch, ContentType(type));
 }
 
-net::Request DeleteRequest(const ResourceInfo& resource, const ObjectKey& key,
+net::Request DeleteRequest(const ResourceInfo& resource,
+                           const ObjectKey& key,
                            const DeletePreconditions& options) {
   Json body = {{"apiVersion", "v1"}, {"kind", "DeleteOptions"}};
   if (!options.propagation_policy.empty()) {

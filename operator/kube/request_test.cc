@@ -25,15 +25,19 @@ TEST(RequestTest, BuildsPaths) {
 // Selectors hold commas, equal signs and parentheses; a label value may hold anything at all.
 TEST(RequestTest, EncodesOnce) {
   EXPECT_EQ(PercentEncode("a b/c=%2F,(ü)"), "a%20b%2Fc%3D%252F%2C%28%C3%BC%29");
-  EXPECT_EQ(ListRequest(kPods, {.ns = "n", .label_selector = "a=b,c in (d)", .limit = 2,
-                                .continue_token = "x/y+z="}).target,
-            "/api/v1/namespaces/n/pods?labelSelector=a%3Db%2Cc%20in%20%28d%29&limit=2"
-            "&continue=x%2Fy%2Bz%3D");
+  EXPECT_EQ(
+      ListRequest(
+          kPods,
+          {.ns = "n", .label_selector = "a=b,c in (d)", .limit = 2, .continue_token = "x/y+z="})
+          .target,
+      "/api/v1/namespaces/n/pods?labelSelector=a%3Db%2Cc%20in%20%28d%29&limit=2"
+      "&continue=x%2Fy%2Bz%3D");
 }
 
 TEST(RequestTest, Watch) {
-  EXPECT_EQ(WatchRequest(kNodes, {.resource_version = "7"}).target,
-            "/api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=7");
+  EXPECT_EQ(
+      WatchRequest(kNodes, {.resource_version = "7"}).target,
+      "/api/v1/nodes?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=7");
 }
 
 // Without force a field that kubectl once touched blocks the operator for ever.
@@ -64,8 +68,9 @@ TEST(RequestTest, PatchTypes) {
        {std::pair{PatchType::kJson, "application/json-patch+json"},
         std::pair{PatchType::kMerge, "application/merge-patch+json"},
         std::pair{PatchType::kStrategicMerge, "application/strategic-merge-patch+json"}}) {
-    EXPECT_EQ(net::FindHeader(PatchRequest(kPods, {"n", "p"}, type, {}, "").headers, "Content-Type"),
-              expected);
+    EXPECT_EQ(
+        net::FindHeader(PatchRequest(kPods, {"n", "p"}, type, {}, "").headers, "Content-Type"),
+        expected);
   }
 }
 

@@ -37,7 +37,8 @@ bool StatusRetriable(const KubeError& error, Repeat repeat) {
 
 }  // namespace
 
-std::optional<std::chrono::milliseconds> RetryDelay(const KubeError& error, Repeat repeat,
+std::optional<std::chrono::milliseconds> RetryDelay(const KubeError& error,
+                                                    Repeat repeat,
                                                     int attempt,
                                                     std::chrono::milliseconds first_retry,
                                                     double random) {

@@ -17,9 +17,10 @@ enum class Repeat {
   kNever,  ///< something: create, update, patch
 };
 
-/// The wait before attempt number `attempt` + 1, or nothing when the error is final. `random` in [0, 1)
-/// lengthens the wait by up to itself, so that clients do not return in step.
-std::optional<std::chrono::milliseconds> RetryDelay(const KubeError& error, Repeat repeat,
+/// The wait before attempt number `attempt` + 1, or nothing when the error is final. `random` in
+/// [0, 1) lengthens the wait by up to itself, so that clients do not return in step.
+std::optional<std::chrono::milliseconds> RetryDelay(const KubeError& error,
+                                                    Repeat repeat,
                                                     int attempt,
                                                     std::chrono::milliseconds first_retry,
                                                     double random);

@@ -29,22 +29,27 @@ TEST(StatusTest, ReadsWhatIsNoStatus) {
 // The server asks for patience under load; ignoring it makes an outage longer.
 TEST(StatusTest, ReadsRetryAfterFromHeaderAndBody) {
   EXPECT_EQ(DecodeStatus(429, {{"retry-after", "7"}}, "").retry_after, 7s);
-  EXPECT_EQ(DecodeStatus(503, {}, R"({"kind":"Status","details":{"retryAfterSeconds":3}})").retry_after,
-            3s);
+  EXPECT_EQ(
+      DecodeStatus(503, {}, R"({"kind":"Status","details":{"retryAfterSeconds":3}})").retry_after,
+      3s);
   EXPECT_EQ(DecodeStatus(429, {{"Retry-After", "99999999"}}, "").retry_after, 300s);
   EXPECT_FALSE(DecodeStatus(429, {{"Retry-After", "-1"}}, "").retry_after);
   EXPECT_FALSE(DecodeStatus(429, {{"Retry-After", "Wed, 21 Oct"}}, "").retry_after);
 }
 
 TEST(StatusTest, FlattensToClasses) {
-  const auto class_of = [](int code) { return KubeError(Status{.code = code}).ToError().error_class; };
+  const auto class_of = [](int code) {
+    return KubeError(Status{.code = code}).ToError().error_class;
+  };
   EXPECT_EQ(class_of(404), ErrorClass::kNotFound);
   EXPECT_EQ(class_of(403), ErrorClass::kForbidden);
   EXPECT_EQ(class_of(401), ErrorClass::kForbidden);
   EXPECT_EQ(class_of(422), ErrorClass::kInvalid);
   EXPECT_EQ(class_of(429), ErrorClass::kThrottled);
   EXPECT_EQ(class_of(410), ErrorClass::kTransient);
-  EXPECT_EQ(KubeError(net::TransportError{net::TransportError::Kind::kCanceled, ""}).ToError().error_class,
+  EXPECT_EQ(KubeError(net::TransportError{net::TransportError::Kind::kCanceled, ""})
+                .ToError()
+                .error_class,
             ErrorClass::kCanceled);
 }
 

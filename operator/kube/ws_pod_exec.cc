@@ -8,8 +8,8 @@
 namespace breakwater::kube {
 namespace {
 
-/// How long the rest of the output may take after the exit status: it is already on its way, and a server
-/// that forgets to close must not turn a success into a timeout.
+/// How long the rest of the output may take after the exit status: it is already on its way, and a
+/// server that forgets to close must not turn a success into a timeout.
 constexpr std::chrono::seconds kGraceAfterStatus{5};
 
 KubeError ToKubeError(const net::UpgradeError& error) {
@@ -22,7 +22,9 @@ KubeError ToKubeError(const net::UpgradeError& error) {
 
 class WsPodExec final : public PodExec {
  public:
-  WsPodExec(net::WebSocketConnector& connector, Credentials* credentials, const Clock& clock,
+  WsPodExec(net::WebSocketConnector& connector,
+            Credentials* credentials,
+            const Clock& clock,
             HttpClientOptions options)
       : connector_(connector),
         credentials_(credentials),
@@ -41,8 +43,8 @@ class WsPodExec final : public PodExec {
     while (true) {
       const auto message = socket->Read(reading);
       if (!message || !message->has_value()) {
-        // However the connection ended, a status that was seen is the outcome; without one it is unknown,
-        // and a deadline or a stop request is worth telling apart.
+        // However the connection ended, a status that was seen is the outcome; without one it is
+        // unknown, and a deadline or a stop request is worth telling apart.
         return decoder.has_status() || message ? decoder.Finish()
                                                : Unexpected{KubeError(message.error())};
       }
@@ -95,8 +97,10 @@ class WsPodExec final : public PodExec {
 
 }  // namespace
 
-std::unique_ptr<PodExec> MakeWsPodExec(net::WebSocketConnector& connector, Credentials* credentials,
-                                       const Clock& clock, HttpClientOptions options) {
+std::unique_ptr<PodExec> MakeWsPodExec(net::WebSocketConnector& connector,
+                                       Credentials* credentials,
+                                       const Clock& clock,
+                                       HttpClientOptions options) {
   return std::make_unique<WsPodExec>(connector, credentials, clock, std::move(options));
 }
 

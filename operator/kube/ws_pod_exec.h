@@ -16,7 +16,9 @@ namespace breakwater::kube {
 
 /// Of `options` it uses user_agent and on_request. `connector` and `credentials` (may be null) must
 /// outlive it.
-std::unique_ptr<PodExec> MakeWsPodExec(net::WebSocketConnector& connector, Credentials* credentials,
-                                       const Clock& clock, HttpClientOptions options = {});
+std::unique_ptr<PodExec> MakeWsPodExec(net::WebSocketConnector& connector,
+                                       Credentials* credentials,
+                                       const Clock& clock,
+                                       HttpClientOptions options = {});
 
 }  // namespace breakwater::kube

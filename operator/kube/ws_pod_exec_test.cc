@@ -53,9 +53,8 @@ class WsPodExecTest : public ::testing::Test, public net::WebSocketConnector {
   }
 
   KubeResult<ExecResult> Exec() {
-    return MakeWsPodExec(*this, nullptr, clock_, {.on_request = [this](const RequestReport& r) {
-                           code_ = r.code;
-                         }})
+    return MakeWsPodExec(*this, nullptr, clock_,
+                         {.on_request = [this](const RequestReport& r) { code_ = r.code; }})
         ->Exec(Context(std::stop_token(), clock_).WithTimeout(60s),
                {.ns = "n", .pod = "p", .container = "c", .argv = {"drbdsetup", "status"}});
   }
@@ -80,7 +79,8 @@ TEST_F(WsPodExecTest, RunsAProgram) {
   EXPECT_EQ(result->out, "out");
   EXPECT_EQ(result->err, "late");
   EXPECT_EQ(code_, 101);
-  EXPECT_EQ(seen_.subprotocols, (std::vector<std::string>{"v5.channel.k8s.io", "v4.channel.k8s.io"}));
+  EXPECT_EQ(seen_.subprotocols,
+            (std::vector<std::string>{"v5.channel.k8s.io", "v4.channel.k8s.io"}));
 }
 
 // Servers drop the connection after the status in many ways: none of them changes the outcome.

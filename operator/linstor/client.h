@@ -4,13 +4,13 @@
 ///
 /// Adapters: http_client.h (real), testing/fake_linstor.h (tests).
 ///
-/// Errors: LinstorError. Reads may be repeated by the adapter, writes never: after a transport error of
-/// a write the change may or may not have been made, so read again and decide by what is there.
-/// Not found (404) of a single object is an error with IsNotFound(); filtered lists are just empty.
-/// A write that LINSTOR accepted may carry warnings in its Reply.
-/// Changing a property runs `drbdadm adjust` on the nodes concerned before the call returns, up to 45 s
-/// per node (source: LINSTOR's timeout for external commands), so give writes a deadline above that.
-/// Setting a value that is already set does nothing, not even a retry of a failed adjust.
+/// Errors: LinstorError. Reads may be repeated by the adapter, writes never: after a transport
+/// error of a write the change may or may not have been made, so read again and decide by what is
+/// there. Not found (404) of a single object is an error with IsNotFound(); filtered lists are just
+/// empty. A write that LINSTOR accepted may carry warnings in its Reply. Changing a property runs
+/// `drbdadm adjust` on the nodes concerned before the call returns, up to 45 s per node (source:
+/// LINSTOR's timeout for external commands), so give writes a deadline above that. Setting a value
+/// that is already set does nothing, not even a retry of a failed adjust.
 
 #include <memory>
 #include <string>
@@ -40,7 +40,8 @@ class Client {
   virtual LinstorResult<std::vector<Node>> ListNodes(const Context& ctx) = 0;
   virtual LinstorResult<Node> GetNode(const Context& ctx, const std::string& name) = 0;
   virtual LinstorResult<Reply> CreateNode(const Context& ctx, const Node& node) = 0;
-  virtual LinstorResult<Reply> ModifyNode(const Context& ctx, const std::string& name,
+  virtual LinstorResult<Reply> ModifyNode(const Context& ctx,
+                                          const std::string& name,
                                           const PropsChange& change) = 0;
   /// Orderly removal; LINSTOR refuses while the node has resources.
   virtual LinstorResult<Reply> DeleteNode(const Context& ctx, const std::string& name) = 0;
@@ -50,23 +51,30 @@ class Client {
   virtual LinstorResult<Reply> EvacuateNode(const Context& ctx, const std::string& name) = 0;
   virtual LinstorResult<Reply> RestoreNode(const Context& ctx, const std::string& name) = 0;
 
-  virtual LinstorResult<Reply> CreateNetInterface(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> CreateNetInterface(const Context& ctx,
+                                                  const std::string& node,
                                                   const NetInterface& netif) = 0;
-  virtual LinstorResult<Reply> ModifyNetInterface(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> ModifyNetInterface(const Context& ctx,
+                                                  const std::string& node,
                                                   const NetInterface& netif) = 0;
-  virtual LinstorResult<Reply> DeleteNetInterface(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> DeleteNetInterface(const Context& ctx,
+                                                  const std::string& node,
                                                   const std::string& netif) = 0;
 
-  /// `node` "" = all nodes. Free space is what LINSTOR last knew (cached), so the call never waits for a node.
+  /// `node` "" = all nodes. Free space is what LINSTOR last knew (cached), so the call never waits
+  /// for a node.
   virtual LinstorResult<std::vector<StoragePool>> ListStoragePools(const Context& ctx,
                                                                    const std::string& node) = 0;
   virtual LinstorResult<Reply> CreateStoragePool(const Context& ctx, const StoragePool& pool) = 0;
-  virtual LinstorResult<Reply> ModifyStoragePool(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> ModifyStoragePool(const Context& ctx,
+                                                 const std::string& node,
                                                  const std::string& pool,
                                                  const PropsChange& change) = 0;
-  virtual LinstorResult<Reply> DeleteStoragePool(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> DeleteStoragePool(const Context& ctx,
+                                                 const std::string& node,
                                                  const std::string& pool) = 0;
-  virtual LinstorResult<Reply> CreatePhysicalStorage(const Context& ctx, const std::string& node,
+  virtual LinstorResult<Reply> CreatePhysicalStorage(const Context& ctx,
+                                                     const std::string& node,
                                                      const PhysicalStorage& storage) = 0;
 
   virtual LinstorResult<std::vector<ResourceGroup>> ListResourceGroups(const Context& ctx) = 0;
@@ -92,7 +100,8 @@ class Client {
 
   virtual LinstorResult<std::vector<Connection>> ListNodeConnections(const Context& ctx) = 0;
   /// Adjusts all resources on all nodes.
-  virtual LinstorResult<Reply> ModifyNodeConnection(const Context& ctx, const std::string& node_a,
+  virtual LinstorResult<Reply> ModifyNodeConnection(const Context& ctx,
+                                                    const std::string& node_a,
                                                     const std::string& node_b,
                                                     const PropsChange& change) = 0;
 

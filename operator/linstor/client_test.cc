@@ -133,14 +133,18 @@ TEST_F(ClientTest, ErrorsKeepMessagesAndReports) {
   EXPECT_EQ(reply.error().http_status(), 500);
   EXPECT_EQ(reply.error().error_report_ids(), std::vector<std::string>{"6B02A9A5-00000-000001"});
   EXPECT_NE(reply.error().message().find("TCP connector"), std::string::npos);
-  EXPECT_EQ(reply.error().message().find("registered"), std::string::npos);  // the success is not the cause
+  EXPECT_EQ(reply.error().message().find("registered"),
+            std::string::npos);  // the success is not the cause
   EXPECT_EQ(reply.error().ToError().error_class, ErrorClass::kTransient);
 }
 
-// A change that failed on one node must not be taken for done, and drbdadm's words must be findable.
+// A change that failed on one node must not be taken for done, and drbdadm's words must be
+// findable.
 TEST_F(ClientTest, AdjustThatFailsOnOneNodeIsAnErrorWithItsReport) {
   const auto client = Make();
-  transports_[0]->Expect("PUT", "/v1/resource-definitions/r1").Reply(500, Sample("adjust_failed.json"));
+  transports_[0]
+      ->Expect("PUT", "/v1/resource-definitions/r1")
+      .Reply(500, Sample("adjust_failed.json"));
   const auto reply = client->ModifyResourceDefinition(ctx_, "r1", {.override_props = {{"k", "v"}}});
   ASSERT_FALSE(reply);
   EXPECT_FALSE(reply.error().error_report_ids().empty());
@@ -150,7 +154,8 @@ TEST_F(ClientTest, AnErrorInsideASuccessIsAnError) {
   const auto client = Make();
   transports_[0]
       ->Expect("DELETE", "/v1/nodes/n1")
-      .Reply(200, R"([{"ret_code":1,"message":"a"},{"ret_code":-4611686018427387597,"message":"b"}])");
+      .Reply(200,
+             R"([{"ret_code":1,"message":"a"},{"ret_code":-4611686018427387597,"message":"b"}])");
   const auto reply = client->DeleteNode(ctx_, "n1");
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().message(), "b");
@@ -173,7 +178,8 @@ TEST_F(ClientTest, SendsPropertyChangesAndEncodesNames) {
       .Reply(200, "[]")
       .Check([](const net::Request& request) {
         EXPECT_EQ(Json::parse(request.body),
-                  Json::parse(R"({"override_props":{"DrbdOptions/Net/tls":"yes"},"delete_props":["x"]})"));
+                  Json::parse(
+                      R"({"override_props":{"DrbdOptions/Net/tls":"yes"},"delete_props":["x"]})"));
         EXPECT_EQ(net::FindHeader(request.headers, "content-type"), "application/json");
       });
   EXPECT_TRUE(client->ModifyResourceConnection(

@@ -1,7 +1,8 @@
 #pragma once
 
 /// Decoders of LINSTOR's replies. Unknown fields are ignored, missing ones read as empty, so that
-/// another version of LINSTOR is no error; only a reply that is no JSON of the expected shape is one.
+/// another version of LINSTOR is no error; only a reply that is no JSON of the expected shape is
+/// one.
 
 #include <string_view>
 #include <vector>

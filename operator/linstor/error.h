@@ -27,7 +27,9 @@ struct ApiCallRc {
 
   /// Severity is in the two top bits. Source: linstor-server, ApiConsts.MASK_ERROR and MASK_WARN.
   bool IsError() const { return (Bits() & kMaskSeverity) == kMaskError; }
+
   bool IsWarning() const { return (Bits() & kMaskSeverity) == kMaskWarning; }
+
   /// "message; cause; correction" as far as they are there.
   std::string ToString() const;
 
@@ -35,11 +37,12 @@ struct ApiCallRc {
   static constexpr std::uint64_t kMaskSeverity = 0xC000000000000000U;
   static constexpr std::uint64_t kMaskError = 0xC000000000000000U;
   static constexpr std::uint64_t kMaskWarning = 0x8000000000000000U;
+
   std::uint64_t Bits() const { return static_cast<std::uint64_t>(ret_code); }
 };
 
-/// Answer of a write that was accepted. Warnings matter: "no active connection to satellite" says that
-/// a node gets the change later.
+/// Answer of a write that was accepted. Warnings matter: "no active connection to satellite" says
+/// that a node gets the change later.
 struct Reply {
   std::vector<ApiCallRc> messages{};
 
@@ -60,17 +63,29 @@ struct DecodeError {
 /// What went wrong with a call.
 class LinstorError {
  public:
-  LinstorError(net::TransportError error) : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
-  LinstorError(ApiError error) : detail_(std::move(error)) {}             // NOLINT(google-explicit-constructor): one of three causes
-  LinstorError(DecodeError error) : detail_(std::move(error)) {}          // NOLINT(google-explicit-constructor): one of three causes
+  LinstorError(net::TransportError error)
+      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+
+  LinstorError(ApiError error)
+      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+
+  LinstorError(DecodeError error)
+      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
 
   bool IsNotFound() const { return http_status() == 404; }
+
   /// No answer arrived: the change may or may not have been made.
   bool IsTransport() const { return transport() != nullptr; }
-  const net::TransportError* transport() const { return std::get_if<net::TransportError>(&detail_); }
+
+  const net::TransportError* transport() const {
+    return std::get_if<net::TransportError>(&detail_);
+  }
+
   const ApiError* api() const { return std::get_if<ApiError>(&detail_); }
+
   /// 0 when no answer arrived or it could not be read.
   int http_status() const { return api() != nullptr ? api()->http_status : 0; }
+
   /// Reports in which LINSTOR keeps the words of the program that failed (drbdadm, lvcreate, ...).
   std::vector<std::string> error_report_ids() const;
   std::string message() const;

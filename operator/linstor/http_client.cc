@@ -32,8 +32,9 @@ std::string Encode(std::string_view text) {
 class Pacer {
  public:
   explicit Pacer(double per_second)
-      : gap_(per_second <= 0 ? std::chrono::nanoseconds{0}
-                             : std::chrono::nanoseconds{static_cast<std::int64_t>(1e9 / per_second)}) {}
+      : gap_(per_second <= 0
+                 ? std::chrono::nanoseconds{0}
+                 : std::chrono::nanoseconds{static_cast<std::int64_t>(1e9 / per_second)}) {}
 
   void Wait(const Context& ctx) {
     if (gap_.count() == 0) {
@@ -91,7 +92,8 @@ class HttpClient : public Client {
     return Write(ctx, "POST", "/v1/nodes", EncodeNode(node));
   }
 
-  LinstorResult<Reply> ModifyNode(const Context& ctx, const std::string& name,
+  LinstorResult<Reply> ModifyNode(const Context& ctx,
+                                  const std::string& name,
                                   const PropsChange& change) override {
     return Write(ctx, "PUT", NodePath(name), EncodeChange(change));
   }
@@ -112,18 +114,21 @@ class HttpClient : public Client {
     return Write(ctx, "PUT", NodePath(name) + "/restore", Json::object());
   }
 
-  LinstorResult<Reply> CreateNetInterface(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> CreateNetInterface(const Context& ctx,
+                                          const std::string& node,
                                           const NetInterface& netif) override {
     return Write(ctx, "POST", NodePath(node) + "/net-interfaces", EncodeNetInterface(netif));
   }
 
-  LinstorResult<Reply> ModifyNetInterface(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> ModifyNetInterface(const Context& ctx,
+                                          const std::string& node,
                                           const NetInterface& netif) override {
     return Write(ctx, "PUT", NodePath(node) + "/net-interfaces/" + Encode(netif.name),
                  EncodeNetInterface(netif));
   }
 
-  LinstorResult<Reply> DeleteNetInterface(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> DeleteNetInterface(const Context& ctx,
+                                          const std::string& node,
                                           const std::string& netif) override {
     return Write(ctx, "DELETE", NodePath(node) + "/net-interfaces/" + Encode(netif), std::nullopt);
   }
@@ -139,19 +144,22 @@ class HttpClient : public Client {
     return Write(ctx, "POST", NodePath(pool.node) + "/storage-pools", EncodeStoragePool(pool));
   }
 
-  LinstorResult<Reply> ModifyStoragePool(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> ModifyStoragePool(const Context& ctx,
+                                         const std::string& node,
                                          const std::string& pool,
                                          const PropsChange& change) override {
     return Write(ctx, "PUT", NodePath(node) + "/storage-pools/" + Encode(pool),
                  EncodeChange(change));
   }
 
-  LinstorResult<Reply> DeleteStoragePool(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> DeleteStoragePool(const Context& ctx,
+                                         const std::string& node,
                                          const std::string& pool) override {
     return Write(ctx, "DELETE", NodePath(node) + "/storage-pools/" + Encode(pool), std::nullopt);
   }
 
-  LinstorResult<Reply> CreatePhysicalStorage(const Context& ctx, const std::string& node,
+  LinstorResult<Reply> CreatePhysicalStorage(const Context& ctx,
+                                             const std::string& node,
                                              const PhysicalStorage& storage) override {
     return Write(ctx, "POST", "/v1/physical-storage/" + Encode(node),
                  EncodePhysicalStorage(storage));
@@ -166,18 +174,20 @@ class HttpClient : public Client {
     return ReadList(ctx, "/v1/resource-definitions", DecodeResourceDefinition);
   }
 
-  LinstorResult<Reply> ModifyResourceDefinition(const Context& ctx, const std::string& resource,
+  LinstorResult<Reply> ModifyResourceDefinition(const Context& ctx,
+                                                const std::string& resource,
                                                 const PropsChange& change) override {
     return Write(ctx, "PUT", DefinitionPath(resource), EncodeChange(change));
   }
 
-  LinstorResult<std::vector<Resource>> ListResources(const Context& ctx, const std::string& node,
+  LinstorResult<std::vector<Resource>> ListResources(const Context& ctx,
+                                                     const std::string& node,
                                                      const std::string& resource) override {
     const std::string nodes = Filter('?', "nodes", node);
-    return ReadList(ctx,
-                    "/v1/view/resources" + nodes +
-                        Filter(nodes.empty() ? '?' : '&', "resources", resource),
-                    DecodeResource);
+    return ReadList(
+        ctx,
+        "/v1/view/resources" + nodes + Filter(nodes.empty() ? '?' : '&', "resources", resource),
+        DecodeResource);
   }
 
   LinstorResult<std::vector<Connection>> ListResourceConnections(
@@ -185,21 +195,23 @@ class HttpClient : public Client {
     return ReadList(ctx, DefinitionPath(resource) + "/resource-connections", DecodeConnection);
   }
 
-  LinstorResult<Reply> ModifyResourceConnection(const Context& ctx, const std::string& resource,
+  LinstorResult<Reply> ModifyResourceConnection(const Context& ctx,
+                                                const std::string& resource,
                                                 const std::string& node_a,
                                                 const std::string& node_b,
                                                 const PropsChange& change) override {
-    return Write(ctx, "PUT",
-                 DefinitionPath(resource) + "/resource-connections/" + Encode(node_a) + "/" +
-                     Encode(node_b),
-                 EncodeChange(change));
+    return Write(
+        ctx, "PUT",
+        DefinitionPath(resource) + "/resource-connections/" + Encode(node_a) + "/" + Encode(node_b),
+        EncodeChange(change));
   }
 
   LinstorResult<std::vector<Connection>> ListNodeConnections(const Context& ctx) override {
     return ReadList(ctx, "/v1/node-connections", DecodeConnection);
   }
 
-  LinstorResult<Reply> ModifyNodeConnection(const Context& ctx, const std::string& node_a,
+  LinstorResult<Reply> ModifyNodeConnection(const Context& ctx,
+                                            const std::string& node_a,
                                             const std::string& node_b,
                                             const PropsChange& change) override {
     return Write(ctx, "PUT", "/v1/node-connections/" + Encode(node_a) + "/" + Encode(node_b),
@@ -269,7 +281,9 @@ class HttpClient : public Client {
     return Unexpected{std::move(last)};
   }
 
-  LinstorResult<Reply> Write(const Context& ctx, std::string method, const std::string& path,
+  LinstorResult<Reply> Write(const Context& ctx,
+                             std::string method,
+                             const std::string& path,
                              const std::optional<Json>& body) {
     net::Request request{.method = std::move(method), .target = path, .headers = CommonHeaders()};
     if (body) {
@@ -287,7 +301,8 @@ class HttpClient : public Client {
   }
 
   /// Tries the endpoints in order, beginning with the one that answered last.
-  Result<net::Response, net::TransportError> SendToAny(const Context& ctx, net::Request request,
+  Result<net::Response, net::TransportError> SendToAny(const Context& ctx,
+                                                       net::Request request,
                                                        bool read) {
     const std::string path = request.target;
     const std::size_t start = first_.load();
@@ -297,7 +312,8 @@ class HttpClient : public Client {
       const Endpoint& endpoint = endpoints_[index];
       pacer_.Wait(ctx);
       request.target = endpoint.base_path + path;
-      const Context limited = ctx.WithTimeout(read ? options_.read_timeout : options_.write_timeout);
+      const Context limited =
+          ctx.WithTimeout(read ? options_.read_timeout : options_.write_timeout);
       Result<net::Response, net::TransportError> response =
           endpoint.transport->Send(limited, request);
       if (response) {
@@ -340,8 +356,7 @@ class HttpClient : public Client {
 
 }  // namespace
 
-std::shared_ptr<Client> MakeHttpClient(std::vector<Endpoint> endpoints,
-                                       HttpClientOptions options) {
+std::shared_ptr<Client> MakeHttpClient(std::vector<Endpoint> endpoints, HttpClientOptions options) {
   return std::make_shared<HttpClient>(std::move(endpoints), std::move(options));
 }
 

@@ -23,6 +23,8 @@ std::set<std::string> LastApplied(const Props& current);
 /// What to send so that `current` holds `wanted`, drops what was applied before and is no longer
 /// wanted, and leaves everything else. `foreign` keys are neither set nor deleted nor recorded:
 /// they belong to another controller. Empty when nothing has to be sent.
-PropsChange DiffProps(const Props& current, Props wanted, const std::set<std::string>& foreign = {});
+PropsChange DiffProps(const Props& current,
+                      Props wanted,
+                      const std::set<std::string>& foreign = {});
 
 }  // namespace breakwater::linstor

@@ -9,8 +9,7 @@ const std::string kBook(kPropertyLastApplied);
 
 TEST(DiffPropsTest, SetsWhatIsMissingAndRecordsIt) {
   const PropsChange change = DiffProps({}, {{"b", "2"}, {"a", "1"}});
-  EXPECT_EQ(change.override_props,
-            (Props{{"a", "1"}, {"b", "2"}, {kBook, R"(["a","b"])"}}));
+  EXPECT_EQ(change.override_props, (Props{{"a", "1"}, {"b", "2"}, {kBook, R"(["a","b"])"}}));
   EXPECT_TRUE(change.delete_props.empty());
 }
 

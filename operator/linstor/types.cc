@@ -11,10 +11,16 @@ bool Contains(const std::vector<std::string>& values, std::string_view value) {
 
 }  // namespace
 
-bool Node::HasFlag(std::string_view flag) const { return Contains(flags, flag); }
+bool Node::HasFlag(std::string_view flag) const {
+  return Contains(flags, flag);
+}
 
-bool Resource::HasFlag(std::string_view flag) const { return Contains(flags, flag); }
+bool Resource::HasFlag(std::string_view flag) const {
+  return Contains(flags, flag);
+}
 
-bool ResourceDefinition::HasDrbd() const { return Contains(layers, "DRBD"); }
+bool ResourceDefinition::HasDrbd() const {
+  return Contains(layers, "DRBD");
+}
 
 }  // namespace breakwater::linstor

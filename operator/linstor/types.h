@@ -25,6 +25,7 @@ struct PropsChange {
   std::vector<std::string> delete_props{};
 
   bool empty() const { return override_props.empty() && delete_props.empty(); }
+
   bool operator==(const PropsChange&) const = default;
 };
 
@@ -38,33 +39,34 @@ struct ControllerVersion {
 struct NetInterface {
   std::string name{};
   std::string address{};
-  std::optional<int> satellite_port{};         ///< absent: not used for controller to satellite
-  std::string satellite_encryption_type{};     ///< "PLAIN" or "SSL"; compare without case
-  bool is_active = false;                      ///< the one the controller connects to
+  std::optional<int> satellite_port{};      ///< absent: not used for controller to satellite
+  std::string satellite_encryption_type{};  ///< "PLAIN" or "SSL"; compare without case
+  bool is_active = false;                   ///< the one the controller connects to
 };
 
 struct Node {
   std::string name{};
   std::string type = "Satellite";
-  std::vector<std::string> flags{};            ///< "EVACUATE", "EVICTED", "DELETE", ...
+  std::vector<std::string> flags{};  ///< "EVACUATE", "EVICTED", "DELETE", ...
   Props props{};
   std::vector<NetInterface> net_interfaces{};
-  std::string connection_status{};             ///< "ONLINE", "OFFLINE", "FULL_SYNC_FAILED", ...
+  std::string connection_status{};  ///< "ONLINE", "OFFLINE", "FULL_SYNC_FAILED", ...
   std::vector<std::string> storage_providers{};
   std::vector<std::string> resource_layers{};
 
   bool online() const { return connection_status == "ONLINE"; }
+
   bool HasFlag(std::string_view flag) const;
 };
 
 struct StoragePool {
   std::string name{};
   std::string node{};
-  std::string provider_kind{};                 ///< "LVM_THIN", "FILE", "DISKLESS", ...
+  std::string provider_kind{};  ///< "LVM_THIN", "FILE", "DISKLESS", ...
   Props props{};
-  std::optional<std::int64_t> free_kib{};      ///< absent while the node is offline
+  std::optional<std::int64_t> free_kib{};  ///< absent while the node is offline
   std::optional<std::int64_t> total_kib{};
-  std::vector<ApiCallRc> reports{};            ///< errors of the pool on its node
+  std::vector<ApiCallRc> reports{};  ///< errors of the pool on its node
 };
 
 /// Prepares devices (volume group, zpool, ...) and registers a pool on them.
@@ -72,7 +74,7 @@ struct PhysicalStorage {
   std::string provider_kind{};
   std::vector<std::string> device_paths{};
   std::string pool_name{};
-  std::string storage_pool{};                  ///< name of the pool in LINSTOR
+  std::string storage_pool{};  ///< name of the pool in LINSTOR
   Props storage_pool_props{};
   std::vector<std::string> pv_create_arguments{};
   std::vector<std::string> vg_create_arguments{};
@@ -99,7 +101,7 @@ struct ResourceDefinition {
 
 struct DrbdConnection {
   bool connected = false;
-  std::string message{};                       ///< DRBD's connection state, e.g. "StandAlone"
+  std::string message{};  ///< DRBD's connection state, e.g. "StandAlone"
 };
 
 struct Volume {
@@ -107,7 +109,7 @@ struct Volume {
   std::string storage_pool{};
   std::string provider_kind{};
   std::string device_path{};
-  std::string disk_state{};                    ///< "UpToDate", "Diskless", "Outdated", ...
+  std::string disk_state{};  ///< "UpToDate", "Diskless", "Outdated", ...
   std::map<std::string, std::string> replication_states{};  ///< peer node -> "Established", ...
   Props props{};
   std::vector<std::string> flags{};
@@ -118,9 +120,9 @@ struct Volume {
 struct Resource {
   std::string name{};
   std::string node{};
-  std::vector<std::string> flags{};            ///< "DISKLESS", "DRBD_DISKLESS", "TIE_BREAKER", "DELETE", ...
+  std::vector<std::string> flags{};  ///< "DISKLESS", "DRBD_DISKLESS", "TIE_BREAKER", "DELETE", ...
   Props props{};
-  std::optional<bool> in_use{};                ///< opened on that node; absent when unknown
+  std::optional<bool> in_use{};  ///< opened on that node; absent when unknown
   bool has_drbd = false;
   int drbd_node_id = -1;
   std::vector<int> tcp_ports{};
@@ -128,12 +130,14 @@ struct Resource {
   std::vector<Volume> volumes{};
 
   bool HasFlag(std::string_view flag) const;
+
   bool diskless() const { return HasFlag("DISKLESS") || HasFlag("DRBD_DISKLESS"); }
+
   bool tie_breaker() const { return HasFlag("TIE_BREAKER"); }
 };
 
-/// Properties of a pair of nodes, of one resource (resource connection) or of all (node connection).
-/// LINSTOR answers with the pair in the order in which it was first set.
+/// Properties of a pair of nodes, of one resource (resource connection) or of all (node
+/// connection). LINSTOR answers with the pair in the order in which it was first set.
 struct Connection {
   std::string node_a{};
   std::string node_b{};

@@ -108,10 +108,9 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(shared_.options.max_header_bytes));
     parser_->body_limit(shared_.options.max_body_bytes);
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = this->shared_from_this()](error_code error, std::size_t) {
-                       self->OnRead(error);
-                     });
+    http::async_read(
+        stream_, buffer_, *parser_,
+        [self = this->shared_from_this()](error_code error, std::size_t) { self->OnRead(error); });
   }
 
   /// Between requests: waits long for the first byte, and the read limit starts with it.
@@ -196,8 +195,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     if (!close) {
       return AwaitNext();
     }
-    // Ends the sending side first and reads what is still on its way: closing with unread bytes (the rest
-    // of a body that was too large) sends a reset, which can overtake the reply.
+    // Ends the sending side first and reads what is still on its way: closing with unread bytes
+    // (the rest of a body that was too large) sends a reset, which can overtake the reply.
     beast::get_lowest_layer(stream_).socket().shutdown(tcp::socket::shutdown_send, error);
     Drain();
   }
@@ -224,7 +223,9 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
 class BeastHttpServer final : public HttpServer {
  public:
   BeastHttpServer(HttpServerOptions options, RequestHandler handler, Logger log)
-      : shared_{.options = std::move(options), .handler = std::move(handler), .log = std::move(log)},
+      : shared_{.options = std::move(options),
+                .handler = std::move(handler),
+                .log = std::move(log)},
         io_(shared_.options.threads),
         acceptor_(io_) {}
 
@@ -250,10 +251,9 @@ class BeastHttpServer final : public HttpServer {
     }
     error_code error = Bind();
     if (error) {
-      return Unexpected{Error{ErrorClass::kTransient, "listen on " + shared_.options.address +
-                                                          " port " +
-                                                          std::to_string(shared_.options.port) +
-                                                          ": " + error.message()}};
+      return Unexpected{Error{ErrorClass::kTransient,
+                              "listen on " + shared_.options.address + " port " +
+                                  std::to_string(shared_.options.port) + ": " + error.message()}};
     }
     Accept();
     for (int i = 0; i < shared_.options.threads; ++i) {
@@ -348,10 +348,11 @@ class BeastHttpServer final : public HttpServer {
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>, Error> StartHttpServer(HttpServerOptions options,
-                                                           RequestHandler handler, Logger log) {
+                                                           RequestHandler handler,
+                                                           Logger log) {
   try {
-    auto server = std::make_unique<BeastHttpServer>(std::move(options), std::move(handler),
-                                                    std::move(log));
+    auto server =
+        std::make_unique<BeastHttpServer>(std::move(options), std::move(handler), std::move(log));
     BREAKWATER_RETURN_IF_ERROR(server->Start());
     return std::unique_ptr<HttpServer>(std::move(server));
   } catch (const std::exception& error) {

@@ -33,17 +33,18 @@ constexpr std::chrono::hours kNoDeadline{24};
 
 class BeastWebSocket final : public WebSocket {
  public:
-  explicit BeastWebSocket(asio::ssl::context tls)
-      : tls_(std::move(tls)), stream_(io_, tls_) {}
+  explicit BeastWebSocket(asio::ssl::context tls) : tls_(std::move(tls)), stream_(io_, tls_) {}
 
   ~BeastWebSocket() override { Close(); }
 
   BeastWebSocket(const BeastWebSocket&) = delete;
   BeastWebSocket& operator=(const BeastWebSocket&) = delete;
 
-  Result<void, UpgradeError> Connect(const Context& ctx, const Url& url,
+  Result<void, UpgradeError> Connect(const Context& ctx,
+                                     const Url& url,
                                      const std::string& server_name,
-                                     const UpgradeRequest& request, TlsFailure& failure);
+                                     const UpgradeRequest& request,
+                                     TlsFailure& failure);
 
   const std::string& subprotocol() const override { return subprotocol_; }
 
@@ -51,7 +52,8 @@ class BeastWebSocket final : public WebSocket {
     beast::flat_buffer buffer(max_message_bytes_);
     const error_code error =
         Run(ctx, [&](auto done) { stream_.async_read(buffer, std::move(done)); });
-    // Many servers drop TLS right after their close frame, without close_notify: that is an order too.
+    // Many servers drop TLS right after their close frame, without close_notify: that is an order
+    // too.
     if (error == websocket::error::closed || (error && stream_.reason())) {
       return std::optional<std::string>();
     }
@@ -75,8 +77,8 @@ class BeastWebSocket final : public WebSocket {
   }
 
  private:
-  /// Starts an operation and serves it on this thread until it is done. At the deadline or on a stop
-  /// request the socket is closed, which makes every operation end at once.
+  /// Starts an operation and serves it on this thread until it is done. At the deadline or on a
+  /// stop request the socket is closed, which makes every operation end at once.
   template <typename Start>
   error_code Run(const Context& ctx, const Start& start) {
     bool done = false;
@@ -106,7 +108,10 @@ class BeastWebSocket final : public WebSocket {
     beast::get_lowest_layer(stream_).socket().close(ignored);
   }
 
-  TransportError Explain(const Context& ctx, const error_code& error, Kind kind, const char* step,
+  TransportError Explain(const Context& ctx,
+                         const error_code& error,
+                         Kind kind,
+                         const char* step,
                          bool not_sent) const {
     if (ctx.canceled()) {
       return {Kind::kCanceled, "canceled", not_sent};
@@ -117,7 +122,8 @@ class BeastWebSocket final : public WebSocket {
     return {kind, std::string(step) + ": " + error.message(), not_sent};
   }
 
-  Result<void, UpgradeError> Upgrade(const Context& ctx, const Url& url,
+  Result<void, UpgradeError> Upgrade(const Context& ctx,
+                                     const Url& url,
                                      const UpgradeRequest& request);
 
   asio::io_context io_{1};
@@ -128,7 +134,8 @@ class BeastWebSocket final : public WebSocket {
   bool timed_out_ = false;
 };
 
-Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx, const Url& url,
+Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx,
+                                                   const Url& url,
                                                    const std::string& server_name,
                                                    const UpgradeRequest& request,
                                                    TlsFailure& failure) {
@@ -165,7 +172,8 @@ Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx, const Url
   return Upgrade(ctx, url, request);
 }
 
-Result<void, UpgradeError> BeastWebSocket::Upgrade(const Context& ctx, const Url& url,
+Result<void, UpgradeError> BeastWebSocket::Upgrade(const Context& ctx,
+                                                   const Url& url,
                                                    const UpgradeRequest& request) {
   stream_.binary(true);
   // The limit is the buffer's: Beast's own would first try to close in order with the sender.
@@ -249,8 +257,8 @@ class BeastConnector final : public WebSocketConnector {
 Result<std::unique_ptr<WebSocketConnector>, Error> MakeBeastConnector(TransportOptions options) {
   BREAKWATER_ASSIGN_OR_RETURN(Url url, ParseUrl(options.base_url));
   if (!url.secure || options.tls == nullptr || options.tls->Get() == nullptr) {
-    return Unexpected{
-        Error{ErrorClass::kInvalid, "a websocket needs https and TLS material: " + options.base_url}};
+    return Unexpected{Error{ErrorClass::kInvalid,
+                            "a websocket needs https and TLS material: " + options.base_url}};
   }
   return std::unique_ptr<WebSocketConnector>(
       std::make_unique<BeastConnector>(std::move(options), std::move(url)));

@@ -1,10 +1,11 @@
 #pragma once
 
-/// WebSocketConnector over Boost.Beast (cpprestsdk's websocket client blocks for ever on a frozen peer and
-/// cannot show why an upgrade failed: ARCHITECTURE.md, "cpprestsdk").
+/// WebSocketConnector over Boost.Beast (cpprestsdk's websocket client blocks for ever on a frozen
+/// peer and cannot show why an upgrade failed: ARCHITECTURE.md, "cpprestsdk").
 ///
-/// Every step (resolve, connect, TLS, upgrade, read, write) ends at the context's deadline and within
-/// milliseconds of a stop request. All work is done on the calling thread; no thread stays behind.
+/// Every step (resolve, connect, TLS, upgrade, read, write) ends at the context's deadline and
+/// within milliseconds of a stop request. All work is done on the calling thread; no thread stays
+/// behind.
 
 #include <memory>
 

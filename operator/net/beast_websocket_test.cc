@@ -15,7 +15,9 @@ namespace {
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 using Kind = TransportError::Kind;
 
-Context Within(std::chrono::milliseconds time) { return Context(std::stop_token()).WithTimeout(time); }
+Context Within(std::chrono::milliseconds time) {
+  return Context(std::stop_token()).WithTimeout(time);
+}
 
 /// The server's side of an upgrade, by hand: these servers misbehave.
 bool Accept(LoopbackPeer& peer, const std::string& subprotocol) {
@@ -32,10 +34,11 @@ bool Accept(LoopbackPeer& peer, const std::string& subprotocol) {
   SHA1(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest);
   unsigned char text[64];
   EVP_EncodeBlock(text, digest, sizeof digest);
-  return peer.Write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    "Sec-WebSocket-Accept: " +
-                    std::string(reinterpret_cast<char*>(text)) +
-                    "\r\nSec-WebSocket-Protocol: " + subprotocol + "\r\n\r\n");
+  return peer.Write(
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Accept: " +
+      std::string(reinterpret_cast<char*>(text)) + "\r\nSec-WebSocket-Protocol: " + subprotocol +
+      "\r\n\r\n");
 }
 
 std::string Frame(unsigned char opcode, const std::string& payload) {
@@ -55,8 +58,8 @@ class BeastWebSocketTest : public ::testing::Test {
   std::unique_ptr<WebSocketConnector> Connector(const LoopbackServer& server,
                                                 const crypto::Certificate& ca) {
     const auto material = TlsMaterial::Create({.ca = ca.ToPem()}).value();
-    return MakeBeastConnector({.base_url = server.url(),
-                               .tls = std::make_shared<TlsMaterialHolder>(material)})
+    return MakeBeastConnector(
+               {.base_url = server.url(), .tls = std::make_shared<TlsMaterialHolder>(material)})
         .value();
   }
 
@@ -130,7 +133,8 @@ TEST_F(BeastWebSocketTest, TrustsTheConfiguredCaOnly) {
   EXPECT_NE(ErrorOf(socket).message.find("issuer"), std::string::npos) << ErrorOf(socket).message;
 }
 
-/// How long each of `steps` takes against a peer that froze there, ended by the deadline or by a stop.
+/// How long each of `steps` takes against a peer that froze there, ended by the deadline or by a
+/// stop.
 enum class End { kDeadline, kStop };
 
 class FrozenPeerTest : public BeastWebSocketTest, public ::testing::WithParamInterface<End> {
@@ -156,16 +160,19 @@ class FrozenPeerTest : public BeastWebSocketTest, public ::testing::WithParamInt
   }
 };
 
-// A node that froze must not hold a migration step, nor the operator's stop, for longer than asked for.
+// A node that froze must not hold a migration step, nor the operator's stop, for longer than asked
+// for.
 TEST_P(FrozenPeerTest, EndsInTheTlsHandshake) {
   LoopbackServer server([](LoopbackPeer& peer) { peer.WaitClosed(); }, pki_.Leaf("server"), nullptr,
                         /*manual_handshake=*/true);
-  ExpectPrompt([&](const Context& ctx) { return ErrorOf(Connector(server)->Connect(ctx, request_)); });
+  ExpectPrompt(
+      [&](const Context& ctx) { return ErrorOf(Connector(server)->Connect(ctx, request_)); });
 }
 
 TEST_P(FrozenPeerTest, EndsInTheUpgrade) {
   LoopbackServer server([](LoopbackPeer& peer) { peer.WaitClosed(); }, pki_.Leaf("server"));
-  ExpectPrompt([&](const Context& ctx) { return ErrorOf(Connector(server)->Connect(ctx, request_)); });
+  ExpectPrompt(
+      [&](const Context& ctx) { return ErrorOf(Connector(server)->Connect(ctx, request_)); });
 }
 
 TEST_P(FrozenPeerTest, EndsInRead) {

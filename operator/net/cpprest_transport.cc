@@ -20,8 +20,8 @@ using web::http::client::http_client;
 using web::http::client::http_client_config;
 using Buffer = concurrency::streams::streambuf<std::uint8_t>;
 
-/// The library's own idle timer stays out of the way: our deadlines are shorter and cover more. It only
-/// ends connections that were abandoned and that cancelling could not reach.
+/// The library's own idle timer stays out of the way: our deadlines are shorter and cover more. It
+/// only ends connections that were abandoned and that cancelling could not reach.
 constexpr std::chrono::seconds kLibraryTimeout{600};
 
 /// What a task of the library delivers, to a caller that may no longer wait.
@@ -51,12 +51,14 @@ TransportError Current(const std::shared_ptr<TlsFailure>& tls) {
   }
 }
 
-/// The only way a task of the library is awaited: at most until `deadline` or a stop request. Then the
-/// exchange is cancelled, which closes its socket, and abandoned. The continuation is noexcept and
-/// always observes the task's error: an unobserved one would end the process.
+/// The only way a task of the library is awaited: at most until `deadline` or a stop request. Then
+/// the exchange is cancelled, which closes its socket, and abandoned. The continuation is noexcept
+/// and always observes the task's error: an unobserved one would end the process.
 template <typename T>
-Result<T, TransportError> Await(pplx::task<T> task, const Context& ctx,
-                                std::chrono::nanoseconds limit, const char* what,
+Result<T, TransportError> Await(pplx::task<T> task,
+                                const Context& ctx,
+                                std::chrono::nanoseconds limit,
+                                const char* what,
                                 const pplx::cancellation_token_source& cancel,
                                 const std::shared_ptr<TlsFailure>& tls) {
   auto pending = std::make_shared<Pending<T>>();
@@ -95,8 +97,10 @@ std::chrono::nanoseconds Limit(const Context& ctx, std::chrono::nanoseconds fall
 /// transfer, cancelling the token does.
 class BodyStream final : public ByteStream {
  public:
-  BodyStream(Buffer buffer, pplx::cancellation_token_source cancel,
-             std::shared_ptr<http_client> client, std::chrono::nanoseconds idle_timeout,
+  BodyStream(Buffer buffer,
+             pplx::cancellation_token_source cancel,
+             std::shared_ptr<http_client> client,
+             std::chrono::nanoseconds idle_timeout,
              std::size_t max_buffered_bytes)
       : buffer_(std::move(buffer)),
         cancel_(std::move(cancel)),
@@ -159,10 +163,10 @@ class CpprestTransport final : public HttpTransport {
 
   Result<Response, TransportError> Send(const Context& ctx, const Request& request) override {
     const Context bounded = ctx.WithTimeout(Limit(ctx, options_.default_timeout));
-    BREAKWATER_ASSIGN_OR_RETURN(
-        StreamResponse stream,
-        Open(bounded, request, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                   bounded.Remaining(std::chrono::hours(24)))));
+    BREAKWATER_ASSIGN_OR_RETURN(StreamResponse stream,
+                                Open(bounded, request,
+                                     std::chrono::duration_cast<std::chrono::milliseconds>(
+                                         bounded.Remaining(std::chrono::hours(24)))));
     Response response{stream.status, std::move(stream.headers), {}};
     const auto length = FindHeader(response.headers, "Content-Length");
     if (length && std::strtoull(length->c_str(), nullptr, 10) > options_.max_body_bytes) {
@@ -181,7 +185,8 @@ class CpprestTransport final : public HttpTransport {
     }
   }
 
-  Result<StreamResponse, TransportError> Open(const Context& ctx, const Request& request,
+  Result<StreamResponse, TransportError> Open(const Context& ctx,
+                                              const Request& request,
                                               std::chrono::milliseconds idle_timeout) override {
     for (const auto& [name, value] : request.headers) {
       if (!ValidHeader(name, value)) {
@@ -205,7 +210,8 @@ class CpprestTransport final : public HttpTransport {
     return options_.tls_server_name.empty() ? base_.host() : options_.tls_server_name;
   }
 
-  Result<StreamResponse, TransportError> Exchange(const Context& ctx, const Request& request,
+  Result<StreamResponse, TransportError> Exchange(const Context& ctx,
+                                                  const Request& request,
                                                   std::chrono::milliseconds idle_timeout) {
     pplx::cancellation_token_source cancel;
     const std::shared_ptr<http_client> client = request.fresh_connection ? NewClient() : Client();
@@ -223,8 +229,8 @@ class CpprestTransport final : public HttpTransport {
                                                  idle_timeout, options_.max_body_bytes);
     if (response.status >= 300 && response.status < 400) {
       // Following it would carry our token to another host.
-      return Unexpected{TransportError{Kind::kProtocol,
-                                       "redirect (" + std::to_string(response.status) + ") refused"}};
+      return Unexpected{TransportError{
+          Kind::kProtocol, "redirect (" + std::to_string(response.status) + ") refused"}};
     }
     return response;
   }
@@ -252,8 +258,8 @@ class CpprestTransport final : public HttpTransport {
     return out;
   }
 
-  /// The shared client, made anew when the TLS material changed: its pooled connections still use the
-  /// old certificate.
+  /// The shared client, made anew when the TLS material changed: its pooled connections still use
+  /// the old certificate.
   std::shared_ptr<http_client> Client() {
     const std::lock_guard lock(mutex_);
     const auto material = options_.tls == nullptr ? nullptr : options_.tls->Get();

@@ -3,10 +3,10 @@
 /// HttpTransport over cpprestsdk's HTTP/1.1 client: the only place that knows that library, because
 /// much of it must be worked around (ARCHITECTURE.md, "cpprestsdk").
 ///
-/// What callers can rely on: the deadline of the context covers everything, name resolution included;
-/// a stop request is felt at once; redirects are errors; bodies are capped; only the configured CA is
-/// trusted. A call that gives up abandons the library's work instead of waiting for it, so a write that
-/// timed out may still have happened: look before doing it again.
+/// What callers can rely on: the deadline of the context covers everything, name resolution
+/// included; a stop request is felt at once; redirects are errors; bodies are capped; only the
+/// configured CA is trusted. A call that gives up abandons the library's work instead of waiting
+/// for it, so a write that timed out may still have happened: look before doing it again.
 
 #include <chrono>
 #include <cstddef>
@@ -27,16 +27,17 @@ struct TransportOptions {
   std::string tls_server_name{};
   /// Required for https. Read for each new connection, so a renewed certificate is used at once.
   std::shared_ptr<const TlsMaterialHolder> tls{};
-  /// 64 MiB: a page of 500 objects at etcd's limit of 1.5 MB would be more, but real pages are far less,
-  /// and a container has a memory limit.
+  /// 64 MiB: a page of 500 objects at etcd's limit of 1.5 MB would be more, but real pages are far
+  /// less, and a container has a memory limit.
   std::size_t max_body_bytes = 64U << 20U;
-  /// For contexts without a deadline: no call may hang for ever. 60 s: the API server's own limit for
-  /// requests that are not watches (--request-timeout).
+  /// For contexts without a deadline: no call may hang for ever. 60 s: the API server's own limit
+  /// for requests that are not watches (--request-timeout).
   std::chrono::milliseconds default_timeout{60000};
 };
 
 /// Sets the size of cpprestsdk's thread pool. Call once, after signals are blocked and before any
-/// transport is made; later calls do nothing. 8: its threads only move bytes, callers block on their own.
+/// transport is made; later calls do nothing. 8: its threads only move bytes, callers block on
+/// their own.
 void StartHttpThreads(int threads = 8);
 
 /// kInvalid for a URL that cannot be used, or https without TLS material.

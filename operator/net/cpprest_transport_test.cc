@@ -17,14 +17,18 @@ namespace {
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 using Kind = TransportError::Kind;
 
-Context Within(std::chrono::milliseconds time) { return Context(std::stop_token()).WithTimeout(time); }
+Context Within(std::chrono::milliseconds time) {
+  return Context(std::stop_token()).WithTimeout(time);
+}
 
 std::unique_ptr<HttpTransport> Plain(const LoopbackServer& server) {
   StartHttpThreads();
   return MakeCpprestTransport({.base_url = server.url()}).value();
 }
 
-TlsPem PemOf(const crypto::Certificate& ca) { return {.ca = ca.ToPem()}; }
+TlsPem PemOf(const crypto::Certificate& ca) {
+  return {.ca = ca.ToPem()};
+}
 
 TlsPem PemOf(const crypto::Certificate& ca, const crypto::Identity& client) {
   return {.ca = ca.ToPem(),
@@ -36,7 +40,8 @@ std::shared_ptr<TlsMaterialHolder> Holder(const TlsPem& pem) {
   return std::make_shared<TlsMaterialHolder>(TlsMaterial::Create(pem).value());
 }
 
-std::unique_ptr<HttpTransport> Secure(const LoopbackServer& server, const TlsPem& pem,
+std::unique_ptr<HttpTransport> Secure(const LoopbackServer& server,
+                                      const TlsPem& pem,
                                       std::string server_name = "") {
   StartHttpThreads();
   return MakeCpprestTransport({.base_url = server.url(),
@@ -58,14 +63,16 @@ TEST(CpprestTransportTest, DeliversBodiesByteForByte) {
     EXPECT_EQ(request.substr(0, request.find('\r')), "POST /a%2Fb?c=d%20e HTTP/1.1");
     EXPECT_NE(request.find("Content-Type:application/json\r\n"), std::string::npos) << request;
     EXPECT_NE(request.find("\r\n\r\n{\"k\":\"ü\"}"), std::string::npos);
-    peer.Write("HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nX-A: b\r\nContent-Length: 5\r\n\r\nüß\n");
+    peer.Write(
+        "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nX-A: b\r\nContent-Length: "
+        "5\r\n\r\nüß\n");
     peer.WaitClosed();
   });
-  const auto response = Plain(server)->Send(
-      Within(5s), {.method = "POST",
-                   .target = "/a%2Fb?c=d%20e",
-                   .headers = {{"Content-Type", "application/json"}},
-                   .body = "{\"k\":\"ü\"}"});
+  const auto response =
+      Plain(server)->Send(Within(5s), {.method = "POST",
+                                       .target = "/a%2Fb?c=d%20e",
+                                       .headers = {{"Content-Type", "application/json"}},
+                                       .body = "{\"k\":\"ü\"}"});
   ASSERT_TRUE(response) << response.error().message;
   EXPECT_EQ(response->status, 201);
   EXPECT_EQ(response->body, "üß\n");
@@ -83,8 +90,8 @@ TEST(CpprestTransportTest, KeepsConnectionsAlive) {
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(transport->Send(Within(5s), {}));
   }
-  // The library puts a connection back a moment after it has delivered the body, so the next call may
-  // still open another one; but not again and again.
+  // The library puts a connection back a moment after it has delivered the body, so the next call
+  // may still open another one; but not again and again.
   EXPECT_LE(server.connections(), 3);
 }
 
@@ -186,7 +193,8 @@ TEST(CpprestTransportTest, ResetIsAnError) {
   EXPECT_EQ(response.error().kind, Kind::kReset);
 }
 
-// Something that is no HTTP server at the other end (a wrong port) must end in an error, not a hang.
+// Something that is no HTTP server at the other end (a wrong port) must end in an error, not a
+// hang.
 TEST(CpprestTransportTest, RubbishIsAnError) {
   LoopbackServer server([](LoopbackPeer& peer) {
     peer.ReadRequest();
@@ -249,8 +257,8 @@ TEST(CpprestTransportTest, LineBreaksInHeadersAreRefused) {
   EXPECT_EQ(server.connections(), 0);
 }
 
-// The library repeats a POST by itself when a kept connection closes before the reply: a snapshot or a
-// volume would be made twice.
+// The library repeats a POST by itself when a kept connection closes before the reply: a snapshot
+// or a volume would be made twice.
 TEST(CpprestTransportTest, FreshConnectionIsNeverReplayed) {
   std::atomic<int> posts = 0;
   LoopbackServer server([&](LoopbackPeer& peer) {

@@ -5,7 +5,9 @@
 namespace breakwater::net {
 namespace {
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char Lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool EqualIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -44,7 +46,8 @@ std::string_view ToString(TransportError::Kind kind) {
 }
 
 Error ToError(const TransportError& error) {
-  // Everything but a cancelled call may go away by itself: servers restart, certificates are renewed.
+  // Everything but a cancelled call may go away by itself: servers restart, certificates are
+  // renewed.
   const ErrorClass error_class = error.kind == TransportError::Kind::kCanceled
                                      ? ErrorClass::kCanceled
                                      : ErrorClass::kTransient;

@@ -23,8 +23,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 /// First value of `name` (compared without case), or nothing.
 std::optional<std::string> FindHeader(const Headers& headers, std::string_view name);
 
-/// False when `name` or `value` holds CR, LF or another control character: such a header could smuggle
-/// a second request.
+/// False when `name` or `value` holds CR, LF or another control character: such a header could
+/// smuggle a second request.
 bool ValidHeader(std::string_view name, std::string_view value);
 
 struct Request {
@@ -32,8 +32,8 @@ struct Request {
   std::string target = "/";  ///< path and query, already percent-encoded
   Headers headers{};
   std::string body{};
-  /// Opens a connection for this request alone. The HTTP library below repeats a request by itself when
-  /// a kept connection closes before the reply: set this for calls that must not run twice.
+  /// Opens a connection for this request alone. The HTTP library below repeats a request by itself
+  /// when a kept connection closes before the reply: set this for calls that must not run twice.
   bool fresh_connection = false;
 };
 
@@ -83,7 +83,8 @@ class HttpTransport {
   virtual Result<Response, TransportError> Send(const Context& ctx, const Request& request) = 0;
 
   /// Response whose body is read piece by piece; `idle_timeout` is the longest wait for one piece.
-  virtual Result<StreamResponse, TransportError> Open(const Context& ctx, const Request& request,
+  virtual Result<StreamResponse, TransportError> Open(const Context& ctx,
+                                                      const Request& request,
                                                       std::chrono::milliseconds idle_timeout) = 0;
 };
 

@@ -15,8 +15,9 @@
 
 namespace breakwater::net {
 
-/// Answers one request. Called from several of the server's threads at once, so it must be thread-safe and
-/// quick: it must not call other services. An exception becomes a 500 and is logged.
+/// Answers one request. Called from several of the server's threads at once, so it must be
+/// thread-safe and quick: it must not call other services. An exception becomes a 500 and is
+/// logged.
 using RequestHandler = std::function<Response(const Request&)>;
 
 struct HttpServerOptions {
@@ -30,15 +31,15 @@ struct HttpServerOptions {
   std::size_t max_body_bytes = 7U << 20U;
   /// For the TLS handshake, and from the first byte of a request to its last.
   std::chrono::milliseconds read_timeout{5000};
-  /// Between two requests. Longer than the 90 s after which Go's client, the API server's, closes an idle
-  /// connection itself: a server that closes first makes a webhook call fail now and then.
+  /// Between two requests. Longer than the 90 s after which Go's client, the API server's, closes
+  /// an idle connection itself: a server that closes first makes a webhook call fail now and then.
   std::chrono::milliseconds idle_timeout{120000};
   int max_connections = 128;  ///< further ones are closed at once
   int threads = 2;
 };
 
-/// A running server. The destructor stops it: it lets requests in work finish for half a second, then
-/// closes everything and joins its threads.
+/// A running server. The destructor stops it: it lets requests in work finish for half a second,
+/// then closes everything and joins its threads.
 class HttpServer {
  public:
   virtual ~HttpServer() = default;
@@ -49,6 +50,7 @@ class HttpServer {
 
 /// kTransient when the port cannot be bound, kInvalid for TLS material without a certificate.
 Result<std::unique_ptr<HttpServer>, Error> StartHttpServer(HttpServerOptions options,
-                                                           RequestHandler handler, Logger log);
+                                                           RequestHandler handler,
+                                                           Logger log);
 
 }  // namespace breakwater::net

@@ -21,13 +21,17 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 
-Context Within(std::chrono::milliseconds time) { return Context(std::stop_token()).WithTimeout(time); }
+Context Within(std::chrono::milliseconds time) {
+  return Context(std::stop_token()).WithTimeout(time);
+}
 
 Response Echo(const Request& request) {
   if (request.target == "/throw") {
     throw std::runtime_error("handler");
   }
-  return {200, {{"Content-Type", "text/plain"}}, request.method + " " + request.target + " " + request.body};
+  return {200,
+          {{"Content-Type", "text/plain"}},
+          request.method + " " + request.target + " " + request.body};
 }
 
 std::unique_ptr<HttpServer> Start(HttpServerOptions options = {}, RequestHandler handler = Echo) {
@@ -58,7 +62,9 @@ class RawClient {
   RawClient(const RawClient&) = delete;
   RawClient& operator=(const RawClient&) = delete;
 
-  void Send(const std::string& bytes) { (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  void Send(const std::string& bytes) {
+    (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
 
   /// Everything until the server closes.
   std::string ReadAll() {
@@ -88,7 +94,8 @@ TEST(HttpServerTest, AnswersRequestsOnOneConnection) {
   const auto server = Start();
   const auto client = Client(Url(*server));
   for (int i = 0; i < 3; ++i) {
-    const auto response = client->Send(Within(5s), {.method = "POST", .target = "/a?b", .body = "c"});
+    const auto response =
+        client->Send(Within(5s), {.method = "POST", .target = "/a?b", .body = "c"});
     ASSERT_TRUE(response) << response.error().message;
     EXPECT_EQ(response->body, "POST /a?b c");
   }
@@ -99,7 +106,8 @@ TEST(HttpServerTest, AnswersRequestsOnOneConnection) {
 TEST(HttpServerTest, ServesBothAddressFamilies) {
   const auto server = Start();
   const bool has_v6 = std::filesystem::exists("/proc/net/if_inet6");
-  for (const int family : has_v6 ? std::vector<int>{AF_INET, AF_INET6} : std::vector<int>{AF_INET}) {
+  for (const int family :
+       has_v6 ? std::vector<int>{AF_INET, AF_INET6} : std::vector<int>{AF_INET}) {
     RawClient client(*server, family);
     client.Send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(client.ReadAll().substr(0, 12), "HTTP/1.1 200");
@@ -137,13 +145,14 @@ TEST(HttpServerTest, ClosesSlowClients) {
   EXPECT_EQ(half.ReadAll(), "");
 }
 
-// The listener of the HTTP library leaked a descriptor for each of these: load balancers probe like this.
+// The listener of the HTTP library leaked a descriptor for each of these: load balancers probe like
+// this.
 TEST(HttpServerTest, ForgetsClientsThatConnectAndGo) {
   const TestPki pki;
   const crypto::Identity leaf = pki.Leaf("server");
   const auto tls = std::make_shared<TlsMaterialHolder>(
-      TlsMaterial::Create({.certificate_chain = leaf.certificate.ToPem(),
-                           .private_key = leaf.key.ToPem()})
+      TlsMaterial::Create(
+          {.certificate_chain = leaf.certificate.ToPem(), .private_key = leaf.key.ToPem()})
           .value());
   const auto server = Start({.tls = tls});
   for (int i = 0; i < 20; ++i) {
@@ -173,8 +182,8 @@ TEST(HttpServerTest, UsesARenewedCertificateAtOnce) {
   const TestPki old_pki;
   const TestPki new_pki;
   const auto material = [](const crypto::Identity& leaf) {
-    return TlsMaterial::Create({.certificate_chain = leaf.certificate.ToPem(),
-                                .private_key = leaf.key.ToPem()})
+    return TlsMaterial::Create(
+               {.certificate_chain = leaf.certificate.ToPem(), .private_key = leaf.key.ToPem()})
         .value();
   };
   const auto trust = [](const TestPki& pki) {
@@ -218,13 +227,13 @@ TEST(HttpServerTest, StopsInOrderAndQuickly) {
 
 TEST(HttpServerTest, ReportsWhyItCannotStart) {
   const auto first = Start({.address = "127.0.0.1"});
-  const auto second = StartHttpServer({.address = "127.0.0.1", .port = first->port()}, Echo,
-                                      Logger::Null());
+  const auto second =
+      StartHttpServer({.address = "127.0.0.1", .port = first->port()}, Echo, Logger::Null());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().error_class, ErrorClass::kTransient);
-  const auto without = StartHttpServer(
-      {.tls = std::make_shared<TlsMaterialHolder>(TlsMaterial::Create({}).value())}, Echo,
-      Logger::Null());
+  const auto without =
+      StartHttpServer({.tls = std::make_shared<TlsMaterialHolder>(TlsMaterial::Create({}).value())},
+                      Echo, Logger::Null());
   ASSERT_FALSE(without);
   EXPECT_EQ(without.error().error_class, ErrorClass::kInvalid);
 }

@@ -15,7 +15,8 @@
 
 namespace breakwater::net {
 
-LoopbackPeer::LoopbackPeer(int fd, int index, ssl_ctx_st* tls) : fd_(fd), index_(index), tls_(tls) {}
+LoopbackPeer::LoopbackPeer(int fd, int index, ssl_ctx_st* tls)
+    : fd_(fd), index_(index), tls_(tls) {}
 
 LoopbackPeer::~LoopbackPeer() {
   SSL_free(ssl_);
@@ -117,13 +118,16 @@ void LoopbackPeer::WaitClosed() {
 void LoopbackPeer::Reset() {
   const linger now{1, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  // The descriptor itself is closed by the destructor; replacing the socket closes this one with RST.
+  // The descriptor itself is closed by the destructor; replacing the socket closes this one with
+  // RST.
   const int nothing = ::socket(AF_INET, SOCK_STREAM, 0);
   ::dup2(nothing, fd_);
   ::close(nothing);
 }
 
-void LoopbackPeer::Shutdown() { ::shutdown(fd_, SHUT_RDWR); }
+void LoopbackPeer::Shutdown() {
+  ::shutdown(fd_, SHUT_RDWR);
+}
 
 TestPki::TestPki()
     : ca(crypto::CreateAuthority({.common_name = "test CA",
@@ -142,10 +146,14 @@ crypto::Identity TestPki::Leaf(const std::string& name, bool with_loopback_addre
   return crypto::IssueCertificate(ca, spec).value();
 }
 
-LoopbackServer::LoopbackServer(Handler handler) : handler_(std::move(handler)) { Listen(); }
+LoopbackServer::LoopbackServer(Handler handler) : handler_(std::move(handler)) {
+  Listen();
+}
 
-LoopbackServer::LoopbackServer(Handler handler, const crypto::Identity& identity,
-                               const crypto::Certificate* client_ca, bool manual_handshake)
+LoopbackServer::LoopbackServer(Handler handler,
+                               const crypto::Identity& identity,
+                               const crypto::Certificate* client_ca,
+                               bool manual_handshake)
     : handler_(std::move(handler)),
       tls_(SSL_CTX_new(TLS_server_method())),
       manual_handshake_(manual_handshake) {

@@ -1,6 +1,7 @@
 #pragma once
 
-/// LoopbackServer: a scripted TCP or TLS server on 127.0.0.1 that can misbehave on purpose. Tests only.
+/// LoopbackServer: a scripted TCP or TLS server on 127.0.0.1 that can misbehave on purpose. Tests
+/// only.
 
 #include <functional>
 #include <list>
@@ -29,7 +30,8 @@ class LoopbackPeer {
   /// 0 for the first connection, then 1, ...
   int index() const { return index_; }
 
-  /// Runs the TLS handshake; false when it failed. Done before the handler unless the server is manual.
+  /// Runs the TLS handshake; false when it failed. Done before the handler unless the server is
+  /// manual.
   bool Handshake();
   /// The certificate that the client showed, as its common name; "" without one.
   std::string client_name() const;
@@ -75,14 +77,17 @@ class LoopbackServer {
 
   /// Plain TCP.
   explicit LoopbackServer(Handler handler);
-  /// TLS with `identity`; `client_ca` not null: a client certificate is required. `manual_handshake`:
-  /// the handler calls Handshake() itself, or never does.
-  LoopbackServer(Handler handler, const crypto::Identity& identity,
-                 const crypto::Certificate* client_ca = nullptr, bool manual_handshake = false);
+  /// TLS with `identity`; `client_ca` not null: a client certificate is required.
+  /// `manual_handshake`: the handler calls Handshake() itself, or never does.
+  LoopbackServer(Handler handler,
+                 const crypto::Identity& identity,
+                 const crypto::Certificate* client_ca = nullptr,
+                 bool manual_handshake = false);
   /// Closes everything and joins all threads.
   ~LoopbackServer();
 
   int port() const { return port_; }
+
   std::string url() const;
   int connections() const;
 

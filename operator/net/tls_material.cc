@@ -17,8 +17,12 @@ struct PeerCheck {
   std::shared_ptr<TlsFailure> failure;
 };
 
-void FreePeerCheck(void* /*parent*/, void* data, CRYPTO_EX_DATA* /*ad*/, int /*index*/,
-                   long /*argl*/, void* /*argp*/) {
+void FreePeerCheck(void* /*parent*/,
+                   void* data,
+                   CRYPTO_EX_DATA* /*ad*/,
+                   int /*index*/,
+                   long /*argl*/,
+                   void* /*argp*/) {
   delete static_cast<PeerCheck*>(data);
 }
 
@@ -33,11 +37,12 @@ bool IsAddress(const std::string& name) {
          inet_pton(AF_INET6, name.c_str(), bytes) == 1;
 }
 
-/// Replaces both OpenSSL's and the HTTP library's checks: one place decides, on our name and our roots.
-/// (cpprestsdk checks the Host header, cannot check IPv6 literals, and hides the reason of a failure.)
+/// Replaces both OpenSSL's and the HTTP library's checks: one place decides, on our name and our
+/// roots. (cpprestsdk checks the Host header, cannot check IPv6 literals, and hides the reason of a
+/// failure.)
 int VerifyPeer(X509_STORE_CTX* chain, void* /*arg*/) {
-  const auto* ssl = static_cast<SSL*>(
-      X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
   const auto* check =
       static_cast<PeerCheck*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), PeerCheckIndex()));
   X509_STORE_CTX_set_verify_cb(chain, [](int preverified, X509_STORE_CTX*) { return preverified; });

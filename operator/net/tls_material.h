@@ -1,7 +1,7 @@
 #pragma once
 
-/// TLS keys, chains and roots: parsed once, checked once, shared by every connection, and exchangeable
-/// while the process runs.
+/// TLS keys, chains and roots: parsed once, checked once, shared by every connection, and
+/// exchangeable while the process runs.
 ///
 /// Only the configured CA is trusted; the system's CA bundle plays no part. TLS 1.2 is the least
 /// version. Thread safety: all methods may be called from any thread.
@@ -51,17 +51,19 @@ class TlsMaterial {
   /// kInvalid when a part is broken or the key does not fit the certificate.
   static Result<std::shared_ptr<const TlsMaterial>, Error> Create(const TlsPem& pem);
 
-  /// Makes `context` (an OpenSSL SSL_CTX) a client that accepts only a peer with a chain to our CA and
-  /// the name or address `server_name` in its certificate. `failure` may be null.
-  Result<void, Error> ConfigureClient(ssl_ctx_st* context, const std::string& server_name,
+  /// Makes `context` (an OpenSSL SSL_CTX) a client that accepts only a peer with a chain to our CA
+  /// and the name or address `server_name` in its certificate. `failure` may be null.
+  Result<void, Error> ConfigureClient(ssl_ctx_st* context,
+                                      const std::string& server_name,
                                       std::shared_ptr<TlsFailure> failure) const;
 
-  /// Makes `context` a server that shows our certificate. When a CA is configured, a client certificate
-  /// is asked for and checked if given, but not required.
+  /// Makes `context` a server that shows our certificate. When a CA is configured, a client
+  /// certificate is asked for and checked if given, but not required.
   Result<void, Error> ConfigureServer(ssl_ctx_st* context) const;
 
   /// Our own chain, leaf first; empty when there is none.
   const std::vector<crypto::Certificate>& chain() const { return chain_; }
+
   const TlsPem& pem() const { return pem_; }
 
  private:
@@ -97,9 +99,9 @@ struct TlsFiles {
 /// Reads and parses the files. kTransient when one cannot be read, kInvalid when one is broken.
 Result<std::shared_ptr<const TlsMaterial>, Error> LoadTlsFiles(const TlsFiles& files);
 
-/// Puts the files' content into `holder` when it differs from what is there; true when it did. On an
-/// error the old material stays: a half-written secret must not take a server down. Call it every few
-/// seconds (a kubelet updates mounted secrets about once a minute).
+/// Puts the files' content into `holder` when it differs from what is there; true when it did. On
+/// an error the old material stays: a half-written secret must not take a server down. Call it
+/// every few seconds (a kubelet updates mounted secrets about once a minute).
 Result<bool, Error> ReloadTlsFiles(const TlsFiles& files, TlsMaterialHolder& holder);
 
 }  // namespace breakwater::net

@@ -15,8 +15,8 @@ struct Row {
   bool not_sent;
 };
 
-// A failed write may have been read by the server before it closed: only stages before the first byte
-// of the request count as "not sent".
+// A failed write may have been read by the server before it closed: only stages before the first
+// byte of the request count as "not sent".
 constexpr std::array<Row, 12> kRows{{
     {"Failed to connect", Kind::kConnect, true},
     {"Error resolving", Kind::kConnect, true},

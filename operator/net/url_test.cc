@@ -21,9 +21,9 @@ TEST(UrlTest, SplitsUrls) {
 }
 
 TEST(UrlTest, RefusesOthers) {
-  for (const char* text : {"", "h", "ftp://h", "https://", "https://:1", "https://h:", "https://h:0",
-                           "https://h:99999", "https://h:1x", "https://[::1", "https://[::1]x",
-                           "https://u@h", "https://h?q", "https://h/a b"}) {
+  for (const char* text : {"", "h", "ftp://h", "https://", "https://:1", "https://h:",
+                           "https://h:0", "https://h:99999", "https://h:1x", "https://[::1",
+                           "https://[::1]x", "https://u@h", "https://h?q", "https://h/a b"}) {
     EXPECT_FALSE(ParseUrl(text)) << text;
   }
 }

@@ -17,15 +17,16 @@ namespace breakwater::net {
 struct UpgradeRequest {
   std::string target = "/";  ///< path and query, already percent-encoded
   Headers headers{};
-  std::vector<std::string> subprotocols{};     ///< in order of preference
+  std::vector<std::string> subprotocols{};    ///< in order of preference
   std::size_t max_message_bytes = 4U << 20U;  ///< kTooLarge beyond it
 };
 
 /// Why there is no connection: no reply, or a reply that refused the upgrade (its body says why).
 using UpgradeError = std::variant<TransportError, Response>;
 
-/// Binary messages over one connection. The destructor closes the socket at once, without the closing
-/// handshake, on which a frozen peer could keep it waiting. Thread safety: one user at a time.
+/// Binary messages over one connection. The destructor closes the socket at once, without the
+/// closing handshake, on which a frozen peer could keep it waiting. Thread safety: one user at a
+/// time.
 class WebSocket {
  public:
   virtual ~WebSocket() = default;
@@ -33,7 +34,8 @@ class WebSocket {
   /// What the server chose: one of those asked for.
   virtual const std::string& subprotocol() const = 0;
 
-  /// The next message; nothing when the peer closed in order. After any error the connection is dead.
+  /// The next message; nothing when the peer closed in order. After any error the connection is
+  /// dead.
   virtual Result<std::optional<std::string>, TransportError> Read(const Context& ctx) = 0;
   virtual Result<void, TransportError> Write(const Context& ctx, std::string_view message) = 0;
 };

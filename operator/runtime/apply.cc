@@ -105,7 +105,8 @@ Json NormalizeDesired(Json desired) {
   EncodeStringData(desired);
   const auto metadata = desired.find("metadata");
   if (metadata != desired.end() && metadata->is_object()) {
-    for (const char* name : {"managedFields", "resourceVersion", "creationTimestamp", "generation"}) {
+    for (const char* name :
+         {"managedFields", "resourceVersion", "creationTimestamp", "generation"}) {
       metadata->erase(name);
     }
     const auto annotations = metadata->find("annotations");
@@ -119,14 +120,17 @@ Json NormalizeDesired(Json desired) {
 Applier::Applier(kube::KubeWriter& client, ApplierOptions options)
     : client_(client), options_(std::move(options)) {}
 
-Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx, const Store& live,
+Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
+                                           const Store& live,
                                            const Json& desired) const {
   const api::ObjectKey key = api::Object(desired).key();
   return Apply(ctx, live.resource(), live.Get(key), desired);
 }
 
-Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx, const api::ResourceInfo& resource,
-                                           const api::ObjectPtr& live, const Json& desired) const {
+Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
+                                           const api::ResourceInfo& resource,
+                                           const api::ObjectPtr& live,
+                                           const Json& desired) const {
   Json wanted = NormalizeDesired(desired);
   const api::ObjectKey key = api::Object(wanted).key();
   if (key.name.empty()) {
@@ -135,9 +139,9 @@ Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx, const api::Resour
   }
   const std::string hash = DesiredHash(wanted);
   wanted["metadata"]["annotations"][std::string(kAppliedHash)] = hash;
-  ApplyOutcome outcome{.action = live ? ApplyOutcome::Action::kUpdated
-                                      : ApplyOutcome::Action::kCreated,
-                       .live = live};
+  ApplyOutcome outcome{
+      .action = live ? ApplyOutcome::Action::kUpdated : ApplyOutcome::Action::kCreated,
+      .live = live};
   if (!live) {
     outcome.why = "not there";
   } else if (live->annotation(kAppliedHash) != hash) {

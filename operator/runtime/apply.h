@@ -2,9 +2,10 @@
 
 /// Applier: server-side apply that makes no request when it would change nothing.
 ///
-/// The object in the store carries the hash of what was last applied (annotation kAppliedHash). When the
-/// hash is that of the desired object *and* every desired field still has its value, there is nothing to
-/// do. The hash finds fields that we no longer want, the comparison finds changes by others.
+/// The object in the store carries the hash of what was last applied (annotation kAppliedHash).
+/// When the hash is that of the desired object *and* every desired field still has its value, there
+/// is nothing to do. The hash finds fields that we no longer want, the comparison finds changes by
+/// others.
 ///
 ///   Applier applier(client, {.field_manager = "piraeus.io/operator"});
 ///   BREAKWATER_ASSIGN_OR_RETURN(ApplyOutcome outcome,
@@ -47,20 +48,24 @@ class Applier {
  public:
   explicit Applier(kube::KubeWriter& client, ApplierOptions options = {});
 
-  /// Applies `desired` (with metadata.name and, if namespaced, metadata.namespace) unless the object in
-  /// `live` already is as desired. `live` must be synced, or each call makes a request.
-  /// Errors: the client's; a field conflict (only when not forced) is kInvalid, because a retry alone
-  /// does not help, and its message names the other field managers.
-  Result<ApplyOutcome, Error> Apply(const Context& ctx, const Store& live,
+  /// Applies `desired` (with metadata.name and, if namespaced, metadata.namespace) unless the
+  /// object in `live` already is as desired. `live` must be synced, or each call makes a request.
+  /// Errors: the client's; a field conflict (only when not forced) is kInvalid, because a retry
+  /// alone does not help, and its message names the other field managers.
+  Result<ApplyOutcome, Error> Apply(const Context& ctx,
+                                    const Store& live,
                                     const api::Json& desired) const;
 
   /// The same with the live object at hand; null = not there.
-  Result<ApplyOutcome, Error> Apply(const Context& ctx, const api::ResourceInfo& resource,
-                                    const api::ObjectPtr& live, const api::Json& desired) const;
+  Result<ApplyOutcome, Error> Apply(const Context& ctx,
+                                    const api::ResourceInfo& resource,
+                                    const api::ObjectPtr& live,
+                                    const api::Json& desired) const;
 
-  /// Applies the status subresource unless `live` already shows it. `status` is the whole status that
-  /// this field manager owns.
-  Result<ApplyOutcome, Error> ApplyStatus(const Context& ctx, const api::ResourceInfo& resource,
+  /// Applies the status subresource unless `live` already shows it. `status` is the whole status
+  /// that this field manager owns.
+  Result<ApplyOutcome, Error> ApplyStatus(const Context& ctx,
+                                          const api::ResourceInfo& resource,
                                           const api::ObjectPtr& live,
                                           const api::Json& status) const;
 

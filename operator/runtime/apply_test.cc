@@ -75,7 +75,8 @@ TEST_F(ApplierTest, AFieldThatIsNoLongerWantedIsAChange) {
   EXPECT_EQ(outcome.why, "desired state changed");
 }
 
-// Breaks: fields of other managers (kubectl scale, injected sidecars) make a write at every reconcile.
+// Breaks: fields of other managers (kubectl scale, injected sidecars) make a write at every
+// reconcile.
 TEST_F(ApplierTest, ForeignFieldsDoNotCount) {
   Apply(Desired());
   Sync();
@@ -95,10 +96,11 @@ TEST_F(ApplierTest, AnObjectWithoutOurHashIsAppliedOnce) {
 
 // Breaks: a Secret is written at each reconcile, because the server never returns stringData.
 TEST_F(ApplierTest, EncodesStringData) {
-  const Json secret = NormalizeDesired({{"kind", "Secret"},
-                                        {"metadata", {{"name", "s"}, {"creationTimestamp", nullptr}}},
-                                        {"stringData", {{"a", "x"}, {"b", "xy"}, {"c", "xyz"}, {"d", ""}}},
-                                        {"status", {{"x", 1}}}});
+  const Json secret =
+      NormalizeDesired({{"kind", "Secret"},
+                        {"metadata", {{"name", "s"}, {"creationTimestamp", nullptr}}},
+                        {"stringData", {{"a", "x"}, {"b", "xy"}, {"c", "xyz"}, {"d", ""}}},
+                        {"status", {{"x", 1}}}});
   EXPECT_EQ(secret["data"].dump(), R"({"a":"eA==","b":"eHk=","c":"eHl6","d":""})");
   EXPECT_FALSE(secret.contains("stringData"));
   EXPECT_FALSE(secret.contains("status"));

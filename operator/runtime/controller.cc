@@ -13,20 +13,23 @@ namespace {
 /// For a kThrottled error that does not say how long to wait. Source: client-go, 1 s.
 constexpr std::chrono::seconds kDefaultRetryAfter{1};
 
-/// What a worker may be late beyond its reconcile deadline before /livez fails: the deadline ends API
-/// calls, and a little work may follow it.
+/// What a worker may be late beyond its reconcile deadline before /livez fails: the deadline ends
+/// API calls, and a little work may follow it.
 constexpr std::chrono::minutes kHeartbeatMargin{1};
 
 constexpr ErrorClass kErrorClasses[] = {
     ErrorClass::kConflict, ErrorClass::kNotFound,  ErrorClass::kTransient, ErrorClass::kThrottled,
     ErrorClass::kInvalid,  ErrorClass::kForbidden, ErrorClass::kTerminal,  ErrorClass::kCanceled};
 
-CounterRef ReconcileTotal(Metrics& metrics, const std::string& controller, std::string_view result) {
+CounterRef ReconcileTotal(Metrics& metrics,
+                          const std::string& controller,
+                          std::string_view result) {
   return metrics.Counter("breakwater_reconcile_total", "Reconciles by controller and result",
                          {{"controller", controller}, {"result", std::string(result)}});
 }
 
-/// A deadline that passed is reported by the client as a cancelled call; for us it is a slow server.
+/// A deadline that passed is reported by the client as a cancelled call; for us it is a slow
+/// server.
 Error Reclass(Error error, const Context& ctx) {
   if (error.error_class == ErrorClass::kCanceled && !ctx.canceled()) {
     error.error_class = ErrorClass::kTransient;
@@ -58,10 +61,10 @@ struct Controller::Instruments {
   Instruments(Metrics& metrics, const std::string& name)
       : success(ReconcileTotal(metrics, name, "success")),
         requeue(ReconcileTotal(metrics, name, "requeue")),
-        seconds(metrics.Histogram("breakwater_reconcile_seconds", "Duration of reconciles",
-                                  {{"controller", name}})),
-        depth(metrics.Gauge("breakwater_queue_depth", "Keys that wait for a worker",
-                            {{"controller", name}})),
+        seconds(metrics.Histogram(
+            "breakwater_reconcile_seconds", "Duration of reconciles", {{"controller", name}})),
+        depth(metrics.Gauge(
+            "breakwater_queue_depth", "Keys that wait for a worker", {{"controller", name}})),
         oldest(metrics.Gauge("breakwater_queue_oldest_seconds",
                              "How long the oldest key has been waiting for a worker",
                              {{"controller", name}})) {
@@ -91,7 +94,9 @@ Controller::Controller(Services services, ControllerOptions options, Reconciler&
   });
 }
 
-Controller::~Controller() { Stop(); }
+Controller::~Controller() {
+  Stop();
+}
 
 WorkQueue::Hooks Controller::QueueHooks(Metrics& metrics, const std::string& name) {
   const MetricLabels labels{{"controller", name}};
@@ -154,7 +159,9 @@ Controller& Controller::Watch(Store& store, Mapper mapper, Predicate predicate) 
   return *this;
 }
 
-void Controller::Enqueue(const api::ObjectKey& key) { queue_.Add(key); }
+void Controller::Enqueue(const api::ObjectKey& key) {
+  queue_.Add(key);
+}
 
 void Controller::EnqueueAfter(const api::ObjectKey& key, std::chrono::milliseconds delay) {
   queue_.AddAfter(key, delay);
@@ -171,9 +178,13 @@ void Controller::Start() {
   }
 }
 
-void Controller::CloseQueue() { queue_.Close(); }
+void Controller::CloseQueue() {
+  queue_.Close();
+}
 
-bool Controller::WaitIdle(const Context& ctx) const { return queue_.WaitIdle(ctx); }
+bool Controller::WaitIdle(const Context& ctx) const {
+  return queue_.WaitIdle(ctx);
+}
 
 void Controller::Stop() {
   queue_.Close();
@@ -221,8 +232,7 @@ void Controller::RunResync(const std::stop_token& stop) {
 void Controller::Process(const Context& ctx, const api::ObjectKey& key) {
   const std::string id = std::to_string(reconciles_.fetch_add(1) + 1);
   const SteadyTime started = services_.clock.SteadyNow();
-  const Result<Requeue, Error> result =
-      Guarded(ctx.WithTimeout(options_.reconcile_deadline), key);
+  const Result<Requeue, Error> result = Guarded(ctx.WithTimeout(options_.reconcile_deadline), key);
   const std::chrono::nanoseconds took = services_.clock.SteadyNow() - started;
   instruments_->seconds.Observe(std::chrono::duration<double>(took).count());
   if (!result) {
@@ -233,12 +243,12 @@ void Controller::Process(const Context& ctx, const api::ObjectKey& key) {
     if (result->after) {
       queue_.AddAfter(key, *result->after);
     }
-    log_.Debug("reconciled",
-               {{"namespace", key.ns},
-                {"name", key.name},
-                {"reconcile_id", id},
-                {"duration_ms",
-                 std::chrono::duration_cast<std::chrono::milliseconds>(took).count()}});
+    log_.Debug(
+        "reconciled",
+        {{"namespace", key.ns},
+         {"name", key.name},
+         {"reconcile_id", id},
+         {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(took).count()}});
   }
   queue_.Done(key);
 }
@@ -252,11 +262,12 @@ Result<Requeue, Error> Controller::Guarded(const Context& ctx, const api::Object
   } catch (...) {  // NOLINT(bugprone-empty-catch): reported below like any other exception
   }
   CountPanic(services_.metrics, "controller");
-  return Unexpected{Error{.error_class = ErrorClass::kTransient,
-                          .message = "unexpected exception: " + what}};
+  return Unexpected{
+      Error{.error_class = ErrorClass::kTransient, .message = "unexpected exception: " + what}};
 }
 
-void Controller::Retry(const api::ObjectKey& key, const Error& error,
+void Controller::Retry(const api::ObjectKey& key,
+                       const Error& error,
                        std::string_view reconcile_id) {
   instruments_->errors.at(error.error_class).Increment();
   const int attempt = queue_.Retries(key) + 1;

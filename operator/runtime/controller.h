@@ -45,10 +45,10 @@ class Reconciler {
   virtual ~Reconciler() = default;
 
   /// Must return soon after `ctx` is cancelled or its deadline passed.
-  /// The class of an error decides about the retry: kConflict at once (5 ms), kTransient and kNotFound
-  /// with backoff, kThrottled after retry_after, kInvalid and kForbidden slowly, kTerminal not before
-  /// the next change, kCanceled silently. Do not log an error that you return: the caller does, once.
-  /// An exception counts as kTransient and in breakwater_panics_total.
+  /// The class of an error decides about the retry: kConflict at once (5 ms), kTransient and
+  /// kNotFound with backoff, kThrottled after retry_after, kInvalid and kForbidden slowly,
+  /// kTerminal not before the next change, kCanceled silently. Do not log an error that you return:
+  /// the caller does, once. An exception counts as kTransient and in breakwater_panics_total.
   virtual Result<Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) = 0;
 };
 
@@ -59,7 +59,8 @@ struct ControllerOptions {
   std::chrono::milliseconds reconcile_deadline{std::chrono::minutes{2}};
   /// Reconciles every object of the WatchSelf store again after this time; nothing = never.
   std::optional<std::chrono::milliseconds> resync{};
-  /// Retry of kInvalid and kForbidden: a person must act first, so there is no hurry. 5 min: DESIGN 3.
+  /// Retry of kInvalid and kForbidden: a person must act first, so there is no hurry. 5 min:
+  /// DESIGN 3.
   std::chrono::milliseconds slow_retry{std::chrono::minutes{5}};
   /// False: runs in every replica, not only in the leader.
   bool leader_only = true;
@@ -77,6 +78,7 @@ class Controller {
   Controller& operator=(const Controller&) = delete;
 
   const std::string& name() const { return options_.name; }
+
   const ControllerOptions& options() const { return options_; }
 
   /// Reconciles the object that changed.

@@ -125,8 +125,7 @@ TEST_F(ControllerTest, ReconcilesTheOwnerOfAChangedObject) {
 TEST_F(ControllerTest, MapsAndFiltersChanges) {
   store_.Replace({}, "1");
   controller_->WatchMapped(
-      store_,
-      [](const ChangeEvent& change) { return std::vector{Key("for-" + change.key.name)}; },
+      store_, [](const ChangeEvent& change) { return std::vector{Key("for-" + change.key.name)}; },
       [](const ChangeEvent& change) { return change.key.name != "boring"; });
   controller_->Start();
   store_.Upsert(Item("boring", "2"));
@@ -160,7 +159,9 @@ TEST_F(ControllerTest, APanicIsCountedAndRetried) {
   controller_->Enqueue(Key("a"));
   EXPECT_TRUE(WaitForCount(1));
   WaitIdle();
-  EXPECT_EQ(services_.metrics.Counter("breakwater_panics_total", "", {{"where", "controller"}}).Value(), 1);
+  EXPECT_EQ(
+      services_.metrics.Counter("breakwater_panics_total", "", {{"where", "controller"}}).Value(),
+      1);
   reconciler_.Answer({});
   services_.clock.Advance(milliseconds(5));
   EXPECT_TRUE(WaitForCount(2));
@@ -174,12 +175,10 @@ TEST_F(ControllerTest, RetriesByErrorClass) {
   const struct {
     ErrorClass error_class;
     std::chrono::nanoseconds delay;
-  } kCases[] = {{ErrorClass::kConflict, milliseconds(5)},
-                {ErrorClass::kTransient, milliseconds(5)},
-                {ErrorClass::kNotFound, milliseconds(5)},
-                {ErrorClass::kThrottled, seconds(1)},
-                {ErrorClass::kInvalid, minutes(5)},
-                {ErrorClass::kForbidden, minutes(5)}};
+  } kCases[] = {{ErrorClass::kConflict, milliseconds(5)}, {ErrorClass::kTransient, milliseconds(5)},
+                {ErrorClass::kNotFound, milliseconds(5)}, {ErrorClass::kThrottled, seconds(1)},
+                {ErrorClass::kInvalid, minutes(5)},       {ErrorClass::kForbidden, minutes(5)}};
+
   controller_->Start();
   for (const auto& [error_class, delay] : kCases) {
     const std::string name(ToString(error_class));

@@ -13,7 +13,8 @@ Json TestUid(const api::Object& object) {
   return {{"op", "test"}, {"path", "/metadata/uid"}, {"value", object.uid()}};
 }
 
-Error ToFinalizerError(const kube::KubeError& error, const std::string& what,
+Error ToFinalizerError(const kube::KubeError& error,
+                       const std::string& what,
                        const api::Object& object) {
   Error flat = error.ToError().WithContext(what + " of " + object.key().ToString());
   if (error.IsInvalid()) {
@@ -40,7 +41,8 @@ std::optional<Json> AddFinalizerPatch(const api::Object& object, const std::stri
     patch.push_back({{"op", "test"},
                      {"path", "/metadata/resourceVersion"},
                      {"value", object.resource_version()}});
-    patch.push_back({{"op", "add"}, {"path", "/metadata/finalizers"}, {"value", Json::array({finalizer})}});
+    patch.push_back(
+        {{"op", "add"}, {"path", "/metadata/finalizers"}, {"value", Json::array({finalizer})}});
   } else {
     patch.push_back({{"op", "test"}, {"path", "/metadata/finalizers"}, {"value", all}});
     patch.push_back({{"op", "add"}, {"path", "/metadata/finalizers/-"}, {"value", finalizer}});
@@ -61,8 +63,10 @@ std::optional<Json> RemoveFinalizerPatch(const api::Object& object, const std::s
   return patch;
 }
 
-Result<void, Error> AddFinalizer(const Context& ctx, kube::KubeWriter& client,
-                                 const api::ResourceInfo& resource, const api::Object& object,
+Result<void, Error> AddFinalizer(const Context& ctx,
+                                 kube::KubeWriter& client,
+                                 const api::ResourceInfo& resource,
+                                 const api::Object& object,
                                  const std::string& finalizer) {
   const std::optional<Json> patch = AddFinalizerPatch(object, finalizer);
   if (!patch) {
@@ -76,8 +80,10 @@ Result<void, Error> AddFinalizer(const Context& ctx, kube::KubeWriter& client,
   return {};
 }
 
-Result<void, Error> RemoveFinalizer(const Context& ctx, kube::KubeWriter& client,
-                                    const api::ResourceInfo& resource, const api::Object& object,
+Result<void, Error> RemoveFinalizer(const Context& ctx,
+                                    kube::KubeWriter& client,
+                                    const api::ResourceInfo& resource,
+                                    const api::Object& object,
                                     const std::string& finalizer) {
   const std::optional<Json> patch = RemoveFinalizerPatch(object, finalizer);
   if (!patch) {

@@ -21,9 +21,9 @@ class FinalizerTest : public ::testing::Test {
     if (!finalizers.is_null()) {
       item["metadata"]["finalizers"] = finalizers;
     }
-    return api::Object(*server_.Write({"ConfigMap", "ns", "a"},
-                                      [](const Json*) { return std::nullopt; },
-                                      [&](const Json*) { return item; }));
+    return api::Object(*server_.Write(
+        {"ConfigMap", "ns", "a"}, [](const Json*) { return std::nullopt; },
+        [&](const Json*) { return item; }));
   }
 
   std::string Finalizers() const {
@@ -52,7 +52,8 @@ TEST_F(FinalizerTest, AddsToNoneAndToSome) {
   EXPECT_EQ(Finalizers(), R"(["theirs","x/ours"])");
 }
 
-// Breaks: an object can never be deleted, or the finalizer of another controller is dropped with ours.
+// Breaks: an object can never be deleted, or the finalizer of another controller is dropped with
+// ours.
 TEST_F(FinalizerTest, RemovesOnlyOurs) {
   EXPECT_TRUE(Remove(Put({"first", kOurs, "last"})));
   EXPECT_EQ(Finalizers(), R"(["first","last"])");

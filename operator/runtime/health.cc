@@ -59,7 +59,8 @@ HealthReport Health::Live() const {
 
 HealthReport Health::Ready() const {
   HealthReport report;
-  // The lock is held during the checks, so that RemoveReadyCheck() can promise that none runs after it.
+  // The lock is held during the checks, so that RemoveReadyCheck() can promise that none runs after
+  // it.
   const MutexLock lock(mutex_);
   for (const auto& [name, check] : checks_) {
     if (const std::optional<std::string> missing = check()) {

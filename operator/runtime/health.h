@@ -2,9 +2,9 @@
 
 /// Health: what /livez and /readyz answer.
 ///
-/// Live: no worker has been busy with one piece of work for longer than it may (then a restart helps).
-/// Ready: all registered checks hold (stores synced, webhook certificate loaded); not "is leader", so
-/// that standby replicas are ready too.
+/// Live: no worker has been busy with one piece of work for longer than it may (then a restart
+/// helps). Ready: all registered checks hold (stores synced, webhook certificate loaded); not "is
+/// leader", so that standby replicas are ready too.
 
 #include <chrono>
 #include <functional>
@@ -35,6 +35,7 @@ class Health {
    public:
     Heartbeat(const Clock& clock, std::string name, std::chrono::nanoseconds limit)
         : clock_(clock), name_(std::move(name)), limit_(limit) {}
+
     void Busy();
     void Idle();
 

@@ -44,7 +44,8 @@ Json HeldLease(const LeaderElectorOptions& options, const Json& current, SystemT
   if (before != options.identity) {
     const Json* count = api::FindMember(spec, "leaseTransitions");
     const bool known = count != nullptr && count->is_number_integer();
-    spec["leaseTransitions"] = current.is_object() ? (known ? count->get<std::int64_t>() : 0) + 1 : 0;
+    spec["leaseTransitions"] =
+        current.is_object() ? (known ? count->get<std::int64_t>() : 0) + 1 : 0;
     spec["acquireTime"] = time;
   }
   spec["holderIdentity"] = options.identity;
@@ -60,14 +61,17 @@ Json ReleasedLease(Json current, SystemTime now) {
   return current;
 }
 
-LeaderElector::LeaderElector(Services services, kube::KubeClient& client,
+LeaderElector::LeaderElector(Services services,
+                             kube::KubeClient& client,
                              LeaderElectorOptions options)
     : services_(services),
       client_(client),
       options_(std::move(options)),
       log_(services.log.Named("leader", {{"identity", options_.identity}})) {}
 
-LeaderElector::~LeaderElector() { Stop(false); }
+LeaderElector::~LeaderElector() {
+  Stop(false);
+}
 
 void LeaderElector::Start(std::function<void()> on_lost) {
   on_lost_ = std::move(on_lost);
@@ -198,9 +202,9 @@ LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
   }
   const Json wanted = HeldLease(options_, current ? *current : Json(), services_.clock.SystemNow());
   // The resourceVersion in the object makes the write fail when anybody else was faster.
-  const kube::KubeResult<Json> written =
-      current ? client_.Replace(ctx, Leases(), key, wanted, "")
-              : client_.Create(ctx, Leases(), options_.ns, wanted);
+  const kube::KubeResult<Json> written = current
+                                             ? client_.Replace(ctx, Leases(), key, wanted, "")
+                                             : client_.Create(ctx, Leases(), options_.ns, wanted);
   if (!written) {
     if (!written.error().IsConflict() && !ctx.canceled()) {
       log_.Warn("lease cannot be written", {{"error", written.error().message()}});
@@ -229,7 +233,8 @@ void LeaderElector::Held(SteadyTime started) {
   bool elected = false;
   {
     const MutexLock lock(mutex_);
-    // A reply that comes after the deadline is no right to work: others may have waited long enough.
+    // A reply that comes after the deadline is no right to work: others may have waited long
+    // enough.
     if (ended_ || services_.clock.SteadyNow() >= started + options_.renew_deadline) {
       return;
     }
@@ -263,14 +268,15 @@ void LeaderElector::Lose(std::string_view why) {
 
 void LeaderElector::Release() {
   // Not cancelled by the stop that got us here, but short: the process wants to end.
-  const Context ctx = Context(std::stop_token(), services_.clock).WithTimeout(options_.renew_deadline / 2);
+  const Context ctx =
+      Context(std::stop_token(), services_.clock).WithTimeout(options_.renew_deadline / 2);
   const api::ObjectKey key{options_.ns, options_.name};
   const kube::KubeResult<Json> current = client_.Get(ctx, Leases(), key);
   if (!current || Holder(*current) != options_.identity) {
     return;
   }
-  const kube::KubeResult<Json> released = client_.Replace(
-      ctx, Leases(), key, ReleasedLease(*current, services_.clock.SystemNow()), "");
+  const kube::KubeResult<Json> released =
+      client_.Replace(ctx, Leases(), key, ReleasedLease(*current, services_.clock.SystemNow()), "");
   if (released) {
     log_.Info("lease released");
   } else {

@@ -3,10 +3,13 @@
 /// LeaderElector: at most one replica works at a time, by a Lease (coordination.k8s.io/v1).
 ///
 /// Two rules make "at most one" hold without comparing clocks of different machines:
-///  - a candidate takes a foreign lease only after it has *watched it unchanged* for the lease duration
+///  - a candidate takes a foreign lease only after it has *watched it unchanged* for the lease
+///  duration
 ///    on its own steady clock;
-///  - a leader stops by itself when it could not renew for `renew_deadline` (< lease duration), counted
-///    from before the last successful request; a watchdog thread does that even when a request hangs.
+///  - a leader stops by itself when it could not renew for `renew_deadline` (< lease duration),
+///  counted
+///    from before the last successful request; a watchdog thread does that even when a request
+///    hangs.
 
 #include <chrono>
 #include <functional>
@@ -31,7 +34,8 @@ struct LeaderElectorOptions {
   std::string name = "breakwater-operator";
   /// Unique per process, e.g. "<pod name>_<random>".
   std::string identity{};
-  /// Source of the three: client-go leader election defaults as used by controller-runtime, 15/10/2 s.
+  /// Source of the three: client-go leader election defaults as used by controller-runtime, 15/10/2
+  /// s.
   std::chrono::seconds lease_duration{15};
   std::chrono::seconds renew_deadline{10};
   std::chrono::seconds retry_period{2};
@@ -46,8 +50,8 @@ class LeaderElector {
   LeaderElector(const LeaderElector&) = delete;
   LeaderElector& operator=(const LeaderElector&) = delete;
 
-  /// Begins to try. `on_lost` is called at most once, after the leader's token was stopped; the process
-  /// should then end (non-zero): this elector does not try again. It must not call Stop.
+  /// Begins to try. `on_lost` is called at most once, after the leader's token was stopped; the
+  /// process should then end (non-zero): this elector does not try again. It must not call Stop.
   void Start(std::function<void()> on_lost);
 
   /// Waits until this process leads. The token is stopped when it no longer may work. Nothing when
@@ -74,7 +78,7 @@ class LeaderElector {
   void Lose(std::string_view why);
   void Release();
 
-  const Services services_;             // constant after construction
+  const Services services_;  // constant after construction
   kube::KubeClient& client_;
   const LeaderElectorOptions options_;  // constant after construction
   const Logger log_;                    // constant after construction

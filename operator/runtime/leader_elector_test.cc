@@ -20,7 +20,8 @@ using Fault = MiniKubeClient::Fault;
 /// One operator process that wants to lead.
 struct Replica {
   Replica(TestServices& services, MiniKube& server, const std::string& name)
-      : client(server), elector(services, client, {.ns = "op", .name = "lease", .identity = name}) {}
+      : client(server),
+        elector(services, client, {.ns = "op", .name = "lease", .identity = name}) {}
 
   void Start() {
     elector.Start([this] { lost = true; });
@@ -87,7 +88,8 @@ TEST_F(LeaderElectorTest, ACleanStopHandsOverWithoutWaiting) {
   const SteadyTime start = services_.clock.SteadyNow();
   EXPECT_LT(Took([&] { a_.elector.Stop(true); }), kPromptly);
   EXPECT_TRUE(Advance([&] { return b_.elector.IsLeader(); }));
-  EXPECT_LT(services_.clock.SteadyNow() - start, seconds(10)) << "much less than the lease duration";
+  EXPECT_LT(services_.clock.SteadyNow() - start, seconds(10))
+      << "much less than the lease duration";
   EXPECT_FALSE(a_.lost) << "a clean stop is no loss";
   const auto lease = server_.Find({"Lease", "op", "lease"});
   EXPECT_EQ(lease->at("spec").at("leaseTransitions"), 1);
@@ -129,25 +131,27 @@ TEST_F(LeaderElectorTest, TheLeaderStopsAtTheRenewDeadline) {
 TEST_F(LeaderElectorTest, ALeaseOfAnotherHolderEndsLeadership) {
   a_.Start();
   ASSERT_TRUE(a_.elector.WaitElected(services_.Ctx()));
-  (void)server_.Write({"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
-                [](const api::Json* present) {
-                  api::Json lease = *present;
-                  lease["spec"]["holderIdentity"] = "other";
-                  return lease;
-                });
+  (void)server_.Write(
+      {"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
+      [](const api::Json* present) {
+        api::Json lease = *present;
+        lease["spec"]["holderIdentity"] = "other";
+        return lease;
+      });
   EXPECT_TRUE(Advance([&] { return a_.lost.load(); }));
   EXPECT_EQ(Holder(), "other");
 }
 
 // Breaks: a foreign clock that is years off gives or takes leadership.
 TEST_F(LeaderElectorTest, NeverLooksAtTheWallClockOfOthers) {
-  (void)server_.Write({"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
-                [](const api::Json*) {
-                  return api::Json{{"spec",
-                                    {{"holderIdentity", "other"},
-                                     {"leaseDurationSeconds", 15},
-                                     {"renewTime", "1999-01-01T00:00:00.000000Z"}}}};
-                });
+  (void)server_.Write(
+      {"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
+      [](const api::Json*) {
+        return api::Json{{"spec",
+                          {{"holderIdentity", "other"},
+                           {"leaseDurationSeconds", 15},
+                           {"renewTime", "1999-01-01T00:00:00.000000Z"}}}};
+      });
   a_.Start();
   const SteadyTime start = services_.clock.SteadyNow();
   EXPECT_TRUE(Advance([&] { return a_.elector.IsLeader(); }));
@@ -156,11 +160,15 @@ TEST_F(LeaderElectorTest, NeverLooksAtTheWallClockOfOthers) {
 
 // Breaks: one malformed lease crashes every replica in a loop.
 TEST_F(LeaderElectorTest, AMalformedLeaseIsCountedAndDoesNotCrash) {
-  (void)server_.Write({"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
-                      [](const api::Json*) { return api::Json{{"spec", "text"}}; });
+  (void)server_.Write(
+      {"Lease", "op", "lease"}, [](const api::Json*) { return std::nullopt; },
+      [](const api::Json*) {
+        return api::Json{{"spec", "text"}};
+      });
   a_.Start();
   EXPECT_TRUE(Advance([&] {
-    return services_.metrics.Counter("breakwater_panics_total", "", {{"where", "leader"}}).Value() > 0;
+    return services_.metrics.Counter("breakwater_panics_total", "", {{"where", "leader"}}).Value() >
+           0;
   }));
   EXPECT_FALSE(a_.elector.IsLeader());
 }

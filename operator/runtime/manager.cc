@@ -16,8 +16,8 @@ Error Canceled() {
 
 std::string CheckName(const api::ResourceInfo& resource, const StoreFilter& filter) {
   std::string name = "store " + resource.plural;
-  for (const std::string& part : {resource.group, filter.ns, filter.label_selector,
-                                  filter.field_selector}) {
+  for (const std::string& part :
+       {resource.group, filter.ns, filter.label_selector, filter.field_selector}) {
     if (!part.empty()) {
       name += " " + part;
     }
@@ -45,7 +45,8 @@ Manager::~Manager() {
   reflectors_.clear();
 }
 
-Store& Manager::AddStore(const api::ResourceInfo& resource, const StoreFilter& filter,
+Store& Manager::AddStore(const api::ResourceInfo& resource,
+                         const StoreFilter& filter,
                          ValidateFn validate) {
   std::unique_ptr<Store>& store = stores_[{resource, filter}];
   if (store) {
@@ -60,11 +61,10 @@ Store& Manager::AddStore(const api::ResourceInfo& resource, const StoreFilter& f
   reflectors_.push_back(
       std::make_unique<Reflector>(services_, client_, *store, std::move(options)));
   store_metrics_.push_back(ExportStore(services_.metrics, *store, filter));
-  services_.health.AddReadyCheck(CheckName(resource, filter),
-                                 [store = store.get()]() -> std::optional<std::string> {
-                                   return store->Synced() ? std::nullopt
-                                                          : std::optional<std::string>("not synced");
-                                 });
+  services_.health.AddReadyCheck(
+      CheckName(resource, filter), [store = store.get()]() -> std::optional<std::string> {
+        return store->Synced() ? std::nullopt : std::optional<std::string>("not synced");
+      });
   return *store;
 }
 
@@ -73,13 +73,21 @@ Controller& Manager::AddController(ControllerOptions options, Reconciler& reconc
   return *controllers_.back();
 }
 
-void Manager::AddServer(Runnable runnable) { servers_.push_back(std::move(runnable)); }
+void Manager::AddServer(Runnable runnable) {
+  servers_.push_back(std::move(runnable));
+}
 
-void Manager::AddRunnable(Runnable runnable) { everywhere_.push_back(std::move(runnable)); }
+void Manager::AddRunnable(Runnable runnable) {
+  everywhere_.push_back(std::move(runnable));
+}
 
-void Manager::AddLeaderRunnable(Runnable runnable) { leader_only_.push_back(std::move(runnable)); }
+void Manager::AddLeaderRunnable(Runnable runnable) {
+  leader_only_.push_back(std::move(runnable));
+}
 
-bool Manager::IsLeader() const { return leader_; }
+bool Manager::IsLeader() const {
+  return leader_;
+}
 
 Result<void, Error> Manager::Run(std::stop_token stop) {
   LinkedStopSource end(std::move(stop));
@@ -107,7 +115,8 @@ Result<void, Error> Manager::Run(std::stop_token stop) {
   if (elector_) {
     elector_->Stop(clean && !lost_.stop_requested());
   }
-  services_.metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0").Set(0);
+  services_.metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0")
+      .Set(0);
   log_.Info("stopped", {{"clean", clean}});
   if (lost_.stop_requested()) {
     return Unexpected{Error{.error_class = ErrorClass::kTerminal, .message = "leadership lost"}};
@@ -130,7 +139,8 @@ Result<void, Error> Manager::StartParts(const Context& ctx) {
     return Unexpected{Canceled()};
   }
   leader_ = true;
-  services_.metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0").Set(1);
+  services_.metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0")
+      .Set(1);
   BREAKWATER_RETURN_IF_ERROR(StartAll(ctx, leader_only_));
   StartControllers(true);
   return {};
@@ -156,9 +166,8 @@ bool Manager::WaitSynced(const Context& ctx) const {
       if (ctx.canceled()) {
         return false;
       }
-      log_.Warn("still waiting for the first list", {{"kind", id.first.kind},
-                                                     {"group", id.first.group},
-                                                     {"namespace", id.second.ns}});
+      log_.Warn("still waiting for the first list",
+                {{"kind", id.first.kind}, {"group", id.first.group}, {"namespace", id.second.ns}});
     }
   }
   return true;

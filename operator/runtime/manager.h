@@ -1,6 +1,7 @@
 #pragma once
 
-/// Manager: owns stores, reflectors and controllers, and the order in which all parts start and stop.
+/// Manager: owns stores, reflectors and controllers, and the order in which all parts start and
+/// stop.
 ///
 /// Start: servers (health, metrics, webhook), reflectors, stores synced, parts that run everywhere,
 /// leadership, parts of the leader. Stop: parts of the leader and controllers (with a grace), other
@@ -36,10 +37,11 @@ namespace breakwater::runtime {
 /// A part with its own threads: an HTTP server, the event recorder, the migration engine.
 struct Runnable {
   std::string name{};
-  /// Returns once it works; an error ends the start of the manager. The context is cancelled as soon
-  /// as the manager begins to stop or leadership is lost, `stop` is called after that.
+  /// Returns once it works; an error ends the start of the manager. The context is cancelled as
+  /// soon as the manager begins to stop or leadership is lost, `stop` is called after that.
   std::function<Result<void, Error>(const Context&)> start{};
-  /// Returns once it has ended; called only when `start` succeeded, in the reverse order of the starts.
+  /// Returns once it has ended; called only when `start` succeeded, in the reverse order of the
+  /// starts.
   std::function<void()> stop{};
 };
 
@@ -48,14 +50,16 @@ struct ManagerOptions {
   std::optional<LeaderElectorOptions> leader_election{};
   /// How long running reconciles may go on at stop. Source: controller-runtime, 30 s.
   std::chrono::seconds grace{30};
-  /// How long a start may wait for the stores before it says which one is missing (and goes on waiting).
+  /// How long a start may wait for the stores before it says which one is missing (and goes on
+  /// waiting).
   std::chrono::seconds sync_log_interval{30};
   /// For all reflectors; `filter` is per store.
   ReflectorOptions reflector{};
 };
 
 /// Thread safety: Add* before Run, from one thread; Run once.
-/// Ownership: owns stores, reflectors and controllers; `client`, services and reconcilers must outlive it.
+/// Ownership: owns stores, reflectors and controllers; `client`, services and reconcilers must
+/// outlive it.
 class Manager {
  public:
   Manager(Services services, kube::KubeClient& client, ManagerOptions options = {});
@@ -65,7 +69,8 @@ class Manager {
 
   /// The store of this kind and filter; the same one for the same arguments (then `validate` of the
   /// first call counts). Nodes and Pods are trimmed (TrimFor).
-  Store& AddStore(const api::ResourceInfo& resource, const StoreFilter& filter = {},
+  Store& AddStore(const api::ResourceInfo& resource,
+                  const StoreFilter& filter = {},
                   ValidateFn validate = {});
   Controller& AddController(ControllerOptions options, Reconciler& reconciler);
   /// Health, metrics, webhook: first to start, last to stop.
@@ -75,8 +80,8 @@ class Manager {
   /// Needs synced stores, runs in the leader only.
   void AddLeaderRunnable(Runnable runnable);
 
-  /// Runs until `stop` is requested (then success), a part cannot start, or leadership is lost (then an
-  /// error: the process must end non-zero, because another replica may already work).
+  /// Runs until `stop` is requested (then success), a part cannot start, or leadership is lost
+  /// (then an error: the process must end non-zero, because another replica may already work).
   Result<void, Error> Run(std::stop_token stop);
 
   bool IsLeader() const;
@@ -90,7 +95,7 @@ class Manager {
   bool StopControllers();
   void StopRunnables(std::size_t down_to);
 
-  const Services services_;       // constant after construction
+  const Services services_;  // constant after construction
   kube::KubeClient& client_;
   const ManagerOptions options_;  // constant after construction
   const Logger log_;              // constant after construction

@@ -89,8 +89,9 @@ class ManagerTest : public ::testing::Test {
   }
 
   void AddObject(const std::string& name) {
-    (void)server_.Write({"ConfigMap", "ns", name}, [](const api::Json*) { return std::nullopt; },
-                        [&](const api::Json*) { return Item(name, "1"); });
+    (void)server_.Write(
+        {"ConfigMap", "ns", name}, [](const api::Json*) { return std::nullopt; },
+        [&](const api::Json*) { return Item(name, "1"); });
   }
 
   void Run() {
@@ -121,20 +122,22 @@ class ManagerTest : public ::testing::Test {
   std::jthread thread_;
 };
 
-// Breaks: work without leadership, traffic before readiness, a lease that is free while we still write.
+// Breaks: work without leadership, traffic before readiness, a lease that is free while we still
+// write.
 TEST_F(ManagerTest, StartsAndStopsInOrder) {
   AddObject("a");
   Make(true);
   Store& store = manager_->AddStore(ConfigMaps());
   EXPECT_EQ(&store, &manager_->AddStore(ConfigMaps())) << "shared";
   manager_->AddController({.name = "c", .workers = 1}, reconciler_).WatchSelf(store);
-  manager_->AddLeaderRunnable({.name = "leader part",
-                               .start = [this, &store](const Context&) -> Result<void, Error> {
-                                 journal_.Note("start leader part, holder " + Holder() +
-                                               (store.Synced() ? ", synced" : ", not synced"));
-                                 return {};
-                               },
-                               .stop = [this] { journal_.Note("stop leader part, holder " + Holder()); }});
+  manager_->AddLeaderRunnable(
+      {.name = "leader part",
+       .start = [this, &store](const Context&) -> Result<void, Error> {
+         journal_.Note("start leader part, holder " + Holder() +
+                       (store.Synced() ? ", synced" : ", not synced"));
+         return {};
+       },
+       .stop = [this] { journal_.Note("stop leader part, holder " + Holder()); }});
   manager_->AddRunnable(journal_.Part("everywhere"));
   manager_->AddServer(journal_.Part("server"));
   EXPECT_FALSE(services_.health.Ready().ok);

@@ -21,12 +21,14 @@ KubeResult<T> Counted(Metrics& metrics, const char* verb, KubeResult<T> result) 
 
 }  // namespace
 
-KubeResult<Json> MeteredClient::Get(const Context& ctx, const ResourceInfo& resource,
+KubeResult<Json> MeteredClient::Get(const Context& ctx,
+                                    const ResourceInfo& resource,
                                     const ObjectKey& key) {
   return Counted(metrics_, "get", inner_.Get(ctx, resource, key));
 }
 
-KubeResult<kube::ListPage> MeteredClient::List(const Context& ctx, const ResourceInfo& resource,
+KubeResult<kube::ListPage> MeteredClient::List(const Context& ctx,
+                                               const ResourceInfo& resource,
                                                const kube::ListOptions& options) {
   return Counted(metrics_, "list", inner_.List(ctx, resource, options));
 }
@@ -36,30 +38,40 @@ KubeResult<std::unique_ptr<kube::WatchStream>> MeteredClient::Watch(
   return Counted(metrics_, "watch", inner_.Watch(ctx, resource, options));
 }
 
-KubeResult<Json> MeteredClient::Create(const Context& ctx, const ResourceInfo& resource,
-                                       const std::string& ns, const Json& object) {
+KubeResult<Json> MeteredClient::Create(const Context& ctx,
+                                       const ResourceInfo& resource,
+                                       const std::string& ns,
+                                       const Json& object) {
   return Counted(metrics_, "create", inner_.Create(ctx, resource, ns, object));
 }
 
-KubeResult<Json> MeteredClient::Apply(const Context& ctx, const ResourceInfo& resource,
-                                      const ObjectKey& key, const Json& object,
+KubeResult<Json> MeteredClient::Apply(const Context& ctx,
+                                      const ResourceInfo& resource,
+                                      const ObjectKey& key,
+                                      const Json& object,
                                       const kube::ApplyOptions& options) {
   return Counted(metrics_, "apply", inner_.Apply(ctx, resource, key, object, options));
 }
 
-KubeResult<Json> MeteredClient::Replace(const Context& ctx, const ResourceInfo& resource,
-                                        const ObjectKey& key, const Json& object,
+KubeResult<Json> MeteredClient::Replace(const Context& ctx,
+                                        const ResourceInfo& resource,
+                                        const ObjectKey& key,
+                                        const Json& object,
                                         const std::string& subresource) {
   return Counted(metrics_, "update", inner_.Replace(ctx, resource, key, object, subresource));
 }
 
-KubeResult<Json> MeteredClient::Patch(const Context& ctx, const ResourceInfo& resource,
-                                      const ObjectKey& key, kube::PatchType type, const Json& patch,
+KubeResult<Json> MeteredClient::Patch(const Context& ctx,
+                                      const ResourceInfo& resource,
+                                      const ObjectKey& key,
+                                      kube::PatchType type,
+                                      const Json& patch,
                                       const std::string& subresource) {
   return Counted(metrics_, "patch", inner_.Patch(ctx, resource, key, type, patch, subresource));
 }
 
-KubeResult<void> MeteredClient::Delete(const Context& ctx, const ResourceInfo& resource,
+KubeResult<void> MeteredClient::Delete(const Context& ctx,
+                                       const ResourceInfo& resource,
                                        const ObjectKey& key,
                                        const kube::DeletePreconditions& options) {
   return Counted(metrics_, "delete", inner_.Delete(ctx, resource, key, options));

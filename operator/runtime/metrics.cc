@@ -18,18 +18,28 @@ namespace breakwater::runtime {
 const std::vector<double> kSecondsBuckets = {0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5,
                                              1,     2.5,   5,    10,   30,  60,   120};
 
-void CounterRef::Increment(double by) { counter_->Increment(by); }
+void CounterRef::Increment(double by) {
+  counter_->Increment(by);
+}
 
-double CounterRef::Value() const { return counter_->Value(); }
+double CounterRef::Value() const {
+  return counter_->Value();
+}
 
-void GaugeRef::Set(double value) { gauge_->Set(value); }
+void GaugeRef::Set(double value) {
+  gauge_->Set(value);
+}
 
-double GaugeRef::Value() const { return gauge_->Value(); }
+double GaugeRef::Value() const {
+  return gauge_->Value();
+}
 
-void HistogramRef::Observe(double value) { histogram_->Observe(value); }
+void HistogramRef::Observe(double value) {
+  histogram_->Observe(value);
+}
 
-/// The families are kept here by name, because prometheus-cpp's builder throws when it is asked twice
-/// for one name with different help or labels.
+/// The families are kept here by name, because prometheus-cpp's builder throws when it is asked
+/// twice for one name with different help or labels.
 struct Metrics::Impl {
   prometheus::Registry registry{};
   mutable Mutex mutex{};
@@ -61,7 +71,8 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 
 Metrics::~Metrics() = default;
 
-CounterRef Metrics::Counter(const std::string& name, const std::string& help,
+CounterRef Metrics::Counter(const std::string& name,
+                            const std::string& help,
                             const MetricLabels& labels) {
   const MutexLock lock(impl_->mutex);
   auto& family = impl_->counters[name];
@@ -72,7 +83,8 @@ CounterRef Metrics::Counter(const std::string& name, const std::string& help,
   return CounterRef(family->Add(labels));
 }
 
-GaugeRef Metrics::Gauge(const std::string& name, const std::string& help,
+GaugeRef Metrics::Gauge(const std::string& name,
+                        const std::string& help,
                         const MetricLabels& labels) {
   const MutexLock lock(impl_->mutex);
   auto& family = impl_->gauges[name];
@@ -83,8 +95,10 @@ GaugeRef Metrics::Gauge(const std::string& name, const std::string& help,
   return GaugeRef(family->Add(labels));
 }
 
-HistogramRef Metrics::Histogram(const std::string& name, const std::string& help,
-                                const MetricLabels& labels, const std::vector<double>& buckets) {
+HistogramRef Metrics::Histogram(const std::string& name,
+                                const std::string& help,
+                                const MetricLabels& labels,
+                                const std::vector<double>& buckets) {
   const MutexLock lock(impl_->mutex);
   auto& family = impl_->histograms[name];
   if (family == nullptr) {
@@ -158,10 +172,12 @@ CounterRef Panics(Metrics& metrics, const std::string& where) {
 }  // namespace
 
 void RegisterStandardMetrics(Metrics& metrics, const std::string& version) {
-  metrics.Gauge("breakwater_build_info", "Always 1; the labels tell the build",
-                {{"version", version}}).Set(1);
+  metrics
+      .Gauge("breakwater_build_info", "Always 1; the labels tell the build", {{"version", version}})
+      .Set(1);
   metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0");
-  for (const char* verb : {"get", "list", "watch", "create", "apply", "update", "patch", "delete"}) {
+  for (const char* verb :
+       {"get", "list", "watch", "create", "apply", "update", "patch", "delete"}) {
     for (const char* code : {"200", "403", "404", "409", "error"}) {
       ApiRequests(metrics, verb, code);
     }
@@ -182,6 +198,8 @@ void ObserveExec(Metrics& metrics, const std::string& result, double seconds) {
   ExecSeconds(metrics, result).Observe(seconds);
 }
 
-void CountPanic(Metrics& metrics, const std::string& where) { Panics(metrics, where).Increment(); }
+void CountPanic(Metrics& metrics, const std::string& where) {
+  Panics(metrics, where).Increment();
+}
 
 }  // namespace breakwater::runtime

@@ -2,7 +2,8 @@
 
 /// Metrics: the numbers that the operator shows at /metrics, in the Prometheus text format.
 ///
-/// A metric exists from the moment it is asked for, at zero, so that an alert sees 0 and not "absent".
+/// A metric exists from the moment it is asked for, at zero, so that an alert sees 0 and not
+/// "absent".
 ///
 ///   metrics.Gauge("breakwater_tls_connections", "DRBD connections by state",
 ///                 {{"state", "encrypted"}}).Set(12);
@@ -28,6 +29,7 @@ using MetricLabels = std::map<std::string, std::string>;
 class CounterRef {
  public:
   explicit CounterRef(prometheus::Counter& counter) : counter_(&counter) {}
+
   void Increment(double by = 1);
   double Value() const;
 
@@ -38,6 +40,7 @@ class CounterRef {
 class GaugeRef {
  public:
   explicit GaugeRef(prometheus::Gauge& gauge) : gauge_(&gauge) {}
+
   void Set(double value);
   double Value() const;
 
@@ -48,6 +51,7 @@ class GaugeRef {
 class HistogramRef {
  public:
   explicit HistogramRef(prometheus::Histogram& histogram) : histogram_(&histogram) {}
+
   void Observe(double value);
 
  private:
@@ -62,13 +66,17 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  /// The metric with this name and these labels; the same one for the same arguments. A name must be
-  /// used with one type only (programming error otherwise: aborts).
-  CounterRef Counter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
+  /// The metric with this name and these labels; the same one for the same arguments. A name must
+  /// be used with one type only (programming error otherwise: aborts).
+  CounterRef Counter(const std::string& name,
+                     const std::string& help,
+                     const MetricLabels& labels = {});
   GaugeRef Gauge(const std::string& name, const std::string& help, const MetricLabels& labels = {});
   /// `buckets`: ascending upper bounds; empty = kSecondsBuckets. Fixed by the first call of a name.
-  HistogramRef Histogram(const std::string& name, const std::string& help,
-                         const MetricLabels& labels = {}, const std::vector<double>& buckets = {});
+  HistogramRef Histogram(const std::string& name,
+                         const std::string& help,
+                         const MetricLabels& labels = {},
+                         const std::vector<double>& buckets = {});
   /// Forgets a gauge whose subject is gone (a deleted resource). Handles to it become invalid.
   void RemoveGauge(const std::string& name, const MetricLabels& labels);
 
@@ -76,7 +84,9 @@ class Metrics {
   class [[nodiscard]] Registration {
    public:
     Registration() = default;
+
     explicit Registration(std::function<void()> undo) : undo_(std::move(undo)) {}
+
     ~Registration();
     Registration(Registration&& other) noexcept;
     Registration& operator=(Registration&& other) noexcept;
@@ -97,10 +107,12 @@ class Metrics {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Upper bounds for durations in seconds: from a store hit (1 ms) to the reconcile deadline (2 min).
+/// Upper bounds for durations in seconds: from a store hit (1 ms) to the reconcile deadline (2
+/// min).
 extern const std::vector<double> kSecondsBuckets;
 
-/// The metrics that exist whatever the controllers do; call once at start with the program's version.
+/// The metrics that exist whatever the controllers do; call once at start with the program's
+/// version.
 void RegisterStandardMetrics(Metrics& metrics, const std::string& version);
 
 /// breakwater_api_requests_total{verb,code}; `code` is the HTTP status or "error".

@@ -43,7 +43,8 @@ class MiniKube {
 
   /// Writes when `check` (called with the present object or null) gives no error.
   kube::KubeResult<api::Json> Write(
-      const Id& id, const std::function<std::optional<kube::Status>(const api::Json*)>& check,
+      const Id& id,
+      const std::function<std::optional<kube::Status>(const api::Json*)>& check,
       const std::function<api::Json(const api::Json*)>& make) {
     const std::lock_guard lock(mutex_);
     const auto it = objects_.find(id);
@@ -110,7 +111,8 @@ class MiniKubeClient final : public kube::KubeClient {
     return last_preconditions_;
   }
 
-  kube::KubeResult<api::Json> Get(const Context& ctx, const api::ResourceInfo& resource,
+  kube::KubeResult<api::Json> Get(const Context& ctx,
+                                  const api::ResourceInfo& resource,
                                   const api::ObjectKey& key) override {
     return Call(ctx, "get", resource, key, {}, [&]() -> kube::KubeResult<api::Json> {
       const std::optional<api::Json> found = server_.Find({resource.kind, key.ns, key.name});
@@ -121,7 +123,8 @@ class MiniKubeClient final : public kube::KubeClient {
     });
   }
 
-  kube::KubeResult<kube::ListPage> List(const Context& ctx, const api::ResourceInfo& resource,
+  kube::KubeResult<kube::ListPage> List(const Context& ctx,
+                                        const api::ResourceInfo& resource,
                                         const kube::ListOptions&) override {
     if (const auto error = Injected(ctx, "list")) {
       return Unexpected{*error};
@@ -140,11 +143,14 @@ class MiniKubeClient final : public kube::KubeClient {
         return Unexpected{BlockUntilEnd(ctx)};
       }
     };
+
     return std::unique_ptr<kube::WatchStream>(std::make_unique<Silent>());
   }
 
-  kube::KubeResult<api::Json> Create(const Context& ctx, const api::ResourceInfo& resource,
-                                     const std::string& ns, const api::Json& object) override {
+  kube::KubeResult<api::Json> Create(const Context& ctx,
+                                     const api::ResourceInfo& resource,
+                                     const std::string& ns,
+                                     const api::Json& object) override {
     const api::ObjectKey key{ns, api::Object(object).name()};
     return Call(ctx, "create", resource, key, object, [&] {
       return server_.Write(
@@ -156,8 +162,10 @@ class MiniKubeClient final : public kube::KubeClient {
     });
   }
 
-  kube::KubeResult<api::Json> Apply(const Context& ctx, const api::ResourceInfo& resource,
-                                    const api::ObjectKey& key, const api::Json& object,
+  kube::KubeResult<api::Json> Apply(const Context& ctx,
+                                    const api::ResourceInfo& resource,
+                                    const api::ObjectKey& key,
+                                    const api::Json& object,
                                     const kube::ApplyOptions&) override {
     return Call(ctx, "apply", resource, key, object, [&] {
       return server_.Write(
@@ -170,8 +178,10 @@ class MiniKubeClient final : public kube::KubeClient {
     });
   }
 
-  kube::KubeResult<api::Json> Replace(const Context& ctx, const api::ResourceInfo& resource,
-                                      const api::ObjectKey& key, const api::Json& object,
+  kube::KubeResult<api::Json> Replace(const Context& ctx,
+                                      const api::ResourceInfo& resource,
+                                      const api::ObjectKey& key,
+                                      const api::Json& object,
                                       const std::string&) override {
     return Call(ctx, "replace", resource, key, object, [&] {
       return server_.Write(
@@ -180,17 +190,20 @@ class MiniKubeClient final : public kube::KubeClient {
             if (present == nullptr) {
               return kube::Status{.code = 404};
             }
-            const bool same = api::Object(*present).resource_version() ==
-                              api::Object(object).resource_version();
+            const bool same =
+                api::Object(*present).resource_version() == api::Object(object).resource_version();
             return same ? std::nullopt : std::optional(kube::Status{.code = 409});
           },
           [&](const api::Json*) { return object; });
     });
   }
 
-  kube::KubeResult<api::Json> Patch(const Context& ctx, const api::ResourceInfo& resource,
-                                    const api::ObjectKey& key, kube::PatchType,
-                                    const api::Json& patch, const std::string&) override {
+  kube::KubeResult<api::Json> Patch(const Context& ctx,
+                                    const api::ResourceInfo& resource,
+                                    const api::ObjectKey& key,
+                                    kube::PatchType,
+                                    const api::Json& patch,
+                                    const std::string&) override {
     return Call(ctx, "patch", resource, key, patch, [&]() -> kube::KubeResult<api::Json> {
       const auto present = server_.Find({resource.kind, key.ns, key.name});
       if (!present) {
@@ -198,28 +211,30 @@ class MiniKubeClient final : public kube::KubeClient {
       }
       try {
         const api::Json patched = present->patch(patch);
-        return server_.Write({resource.kind, key.ns, key.name},
-                             [](const api::Json*) { return std::nullopt; },
-                             [&](const api::Json*) { return patched; });
+        return server_.Write(
+            {resource.kind, key.ns, key.name}, [](const api::Json*) { return std::nullopt; },
+            [&](const api::Json*) { return patched; });
       } catch (const api::Json::exception& e) {
         return Unexpected{kube::KubeError(kube::Status{.code = 422, .message = e.what()})};
       }
     });
   }
 
-  kube::KubeResult<void> Delete(const Context& ctx, const api::ResourceInfo& resource,
+  kube::KubeResult<void> Delete(const Context& ctx,
+                                const api::ResourceInfo& resource,
                                 const api::ObjectKey& key,
                                 const kube::DeletePreconditions& options) override {
-    const auto result = Call(ctx, "delete", resource, key, {}, [&]() -> kube::KubeResult<api::Json> {
-      {
-        const std::lock_guard lock(mutex_);
-        last_preconditions_ = options;
-      }
-      if (!server_.Erase({resource.kind, key.ns, key.name})) {
-        return Unexpected{kube::KubeError(kube::Status{.code = 404})};
-      }
-      return api::Json::object();
-    });
+    const auto result =
+        Call(ctx, "delete", resource, key, {}, [&]() -> kube::KubeResult<api::Json> {
+          {
+            const std::lock_guard lock(mutex_);
+            last_preconditions_ = options;
+          }
+          if (!server_.Erase({resource.kind, key.ns, key.name})) {
+            return Unexpected{kube::KubeError(kube::Status{.code = 404})};
+          }
+          return api::Json::object();
+        });
     if (!result) {
       return Unexpected{result.error()};
     }
@@ -228,9 +243,12 @@ class MiniKubeClient final : public kube::KubeClient {
 
  private:
   template <typename Fn>
-  kube::KubeResult<api::Json> Call(const Context& ctx, const std::string& verb,
-                                   const api::ResourceInfo& resource, const api::ObjectKey& key,
-                                   const api::Json& body, Fn fn) {
+  kube::KubeResult<api::Json> Call(const Context& ctx,
+                                   const std::string& verb,
+                                   const api::ResourceInfo& resource,
+                                   const api::ObjectKey& key,
+                                   const api::Json& body,
+                                   Fn fn) {
     {
       const std::lock_guard lock(mutex_);
       calls_.push_back(verb + " " + resource.kind + " " + key.name);

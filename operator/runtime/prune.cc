@@ -24,16 +24,16 @@ std::vector<std::pair<const Store*, api::ObjectPtr>> PruneCandidates(const Prune
   return result;
 }
 
-Result<std::vector<ObjectId>, Error> Prune(const Context& ctx, kube::KubeWriter& client,
+Result<std::vector<ObjectId>, Error> Prune(const Context& ctx,
+                                           kube::KubeWriter& client,
                                            const PruneRequest& request) {
   std::vector<ObjectId> deleted;
   std::optional<Error> failure;
   for (const auto& [store, object] : PruneCandidates(request)) {
     const api::ResourceInfo& resource = store->resource();
     const api::ObjectKey key = object->key();
-    const kube::KubeResult<void> result =
-        client.Delete(ctx, resource, key,
-                      {.uid = object->uid(), .resource_version = object->resource_version()});
+    const kube::KubeResult<void> result = client.Delete(
+        ctx, resource, key, {.uid = object->uid(), .resource_version = object->resource_version()});
     if (result) {
       deleted.push_back({resource.group, resource.kind, key});
     } else if (!result.error().IsNotFound() && !result.error().IsConflict() && !failure) {

@@ -45,7 +45,8 @@ std::vector<std::pair<const Store*, api::ObjectPtr>> PruneCandidates(const Prune
 /// Deletes the candidates with uid and resourceVersion preconditions, and returns what it deleted.
 /// An object that is gone or has changed meanwhile is left for the next reconcile. The first other
 /// error is returned after all candidates were tried.
-Result<std::vector<ObjectId>, Error> Prune(const Context& ctx, kube::KubeWriter& client,
+Result<std::vector<ObjectId>, Error> Prune(const Context& ctx,
+                                           kube::KubeWriter& client,
                                            const PruneRequest& request);
 
 }  // namespace breakwater::runtime

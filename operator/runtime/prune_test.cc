@@ -25,9 +25,9 @@ class PruneTest : public ::testing::Test {
   void Fill(std::vector<Json> items) {
     for (const Json& item : items) {
       const api::Object object(item);
-      (void)server_.Write({"ConfigMap", object.ns(), object.name()},
-                          [](const Json*) { return std::nullopt; },
-                          [&](const Json*) { return item; });
+      (void)server_.Write(
+          {"ConfigMap", object.ns(), object.name()}, [](const Json*) { return std::nullopt; },
+          [&](const Json*) { return item; });
     }
     store_.Replace(std::move(items), "1");
   }

@@ -34,7 +34,9 @@ ReflectorOptions WithRandom(ReflectorOptions options) {
 
 }  // namespace
 
-Reflector::Reflector(Services services, kube::KubeReader& client, Store& store,
+Reflector::Reflector(Services services,
+                     kube::KubeReader& client,
+                     Store& store,
                      ReflectorOptions options)
     : services_(services),
       client_(client),
@@ -47,17 +49,22 @@ Reflector::Reflector(Services services, kube::KubeReader& client, Store& store,
   }
 }
 
-Reflector::~Reflector() { Stop(); }
+Reflector::~Reflector() {
+  Stop();
+}
 
 void Reflector::Start() {
   // Every step ends by a timeout of its own; twice the longest is a thread that hangs.
-  const auto limit = 2 * std::max(options_.watch_timeout + options_.idle_margin, options_.list_timeout);
+  const auto limit =
+      2 * std::max(options_.watch_timeout + options_.idle_margin, options_.list_timeout);
   heartbeat_ = services_.health.AddHeartbeat("reflector " + store_.resource().plural, limit);
   thread_ = Thread("watch-" + store_.resource().plural,
                    [this](const std::stop_token& stop) { Run(stop); });
 }
 
-void Reflector::RequestStop() { thread_.RequestStop(); }
+void Reflector::RequestStop() {
+  thread_.RequestStop();
+}
 
 void Reflector::Stop() {
   thread_.RequestStop();
@@ -109,8 +116,9 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
                             .label_selector = options_.filter.label_selector,
                             .field_selector = options_.filter.field_selector,
                             .limit = options_.page_size};
-  // No resourceVersion: the newest state. "0" would be cheaper for the server, but may be older than
-  // what this process saw before, and a store that goes back in time can delete what it just created.
+  // No resourceVersion: the newest state. "0" would be cheaper for the server, but may be older
+  // than what this process saw before, and a store that goes back in time can delete what it just
+  // created.
   std::vector<api::Json> items;
   while (true) {
     heartbeat_->Busy();
@@ -136,8 +144,8 @@ ReflectorInput Reflector::OpenWatch(const Context& ctx, const std::string& versi
       1, static_cast<std::int64_t>(static_cast<double>(options_.watch_timeout.count()) * part))};
   stream_opened_ = services_.clock.SteadyNow();
   stream_had_event_ = false;
-  // One deadline for the whole stream: the server promised to end it, so that a stream that is still
-  // open then hangs on a dead connection.
+  // One deadline for the whole stream: the server promised to end it, so that a stream that is
+  // still open then hangs on a dead connection.
   stream_ctx_ = ctx.WithTimeout(timeout + options_.idle_margin);
   kube::KubeResult<std::unique_ptr<kube::WatchStream>> stream =
       client_.Watch(*stream_ctx_, store_.resource(),

@@ -39,14 +39,15 @@ struct ReflectorOptions {
   /// Time for one page. Generous: a loaded API server may need long for a large page.
   std::chrono::seconds list_timeout{60};
   /// Longest watch that the server is asked for; the real one is up to 20 % shorter, so that the
-  /// watches of all kinds do not end together. Source: kube-rs watcher, 290 s (below the 5 min at which
-  /// many load balancers cut idle connections).
+  /// watches of all kinds do not end together. Source: kube-rs watcher, 290 s (below the 5 min at
+  /// which many load balancers cut idle connections).
   std::chrono::seconds watch_timeout{290};
-  /// What the client waits longer than the server before it calls the peer dead. Source: kube-rs, 5 s.
+  /// What the client waits longer than the server before it calls the peer dead. Source: kube-rs, 5
+  /// s.
   std::chrono::seconds idle_margin{5};
-  /// After failures: client-go's reflector, but at most 4 s (8 s with jitter) instead of 30 s. Its limit
-  /// protects an API server from thousands of kubelets; ours have a storage cluster that waits: after
-  /// a fault of any length the operator must know the state within 10 s.
+  /// After failures: client-go's reflector, but at most 4 s (8 s with jitter) instead of 30 s. Its
+  /// limit protects an API server from thousands of kubelets; ours have a storage cluster that
+  /// waits: after a fault of any length the operator must know the state within 10 s.
   Backoff::Options backoff{.max = std::chrono::seconds{4}};
   /// Shortest time between two logs about a missing right.
   std::chrono::seconds forbidden_log_interval{60};
@@ -58,7 +59,9 @@ struct ReflectorOptions {
 /// Thread safety: Start and Stop from one thread.
 class Reflector {
  public:
-  Reflector(Services services, kube::KubeReader& client, Store& store,
+  Reflector(Services services,
+            kube::KubeReader& client,
+            Store& store,
             ReflectorOptions options = {});
   ~Reflector();
   Reflector(const Reflector&) = delete;

@@ -46,27 +46,32 @@ Failed::Why WhyOfStatus(int code) {
 
 ReflectorState Next(const ReflectorState& state, const ReflectorInput& input) {
   return std::visit(
-      Overloaded{
-          [](const auto&, const Gone&) -> ReflectorState { return Empty{}; },
-          [](const auto&, const Listed& listed) -> ReflectorState {
-            return Resuming{.version = listed.version};
-          },
-          [](const Resuming& at, const Opened&) -> ReflectorState {
-            return Watching{.version = at.version, .stuck = at.stuck};
-          },
-          [](const Watching& at, const Changed& c) -> ReflectorState { return Moved(at, c.version); },
-          [](const Watching& at, const Removed& r) -> ReflectorState { return Moved(at, r.version); },
-          [](const Watching& at, const Bookmark& b) -> ReflectorState { return Moved(at, b.version); },
-          [](const Watching& at, const StreamEnded&) -> ReflectorState {
-            return Resuming{.version = at.version, .stuck = at.stuck};
-          },
-          [](const Watching& at, const Failed& failed) -> ReflectorState {
-            return AfterFailure(at.version, at.stuck, failed);
-          },
-          [](const Resuming& at, const Failed& failed) -> ReflectorState {
-            return AfterFailure(at.version, at.stuck, failed);
-          },
-          [](const auto& same, const auto&) -> ReflectorState { return same; }},
+      Overloaded{[](const auto&, const Gone&) -> ReflectorState { return Empty{}; },
+                 [](const auto&, const Listed& listed) -> ReflectorState {
+                   return Resuming{.version = listed.version};
+                 },
+                 [](const Resuming& at, const Opened&) -> ReflectorState {
+                   return Watching{.version = at.version, .stuck = at.stuck};
+                 },
+                 [](const Watching& at, const Changed& c) -> ReflectorState {
+                   return Moved(at, c.version);
+                 },
+                 [](const Watching& at, const Removed& r) -> ReflectorState {
+                   return Moved(at, r.version);
+                 },
+                 [](const Watching& at, const Bookmark& b) -> ReflectorState {
+                   return Moved(at, b.version);
+                 },
+                 [](const Watching& at, const StreamEnded&) -> ReflectorState {
+                   return Resuming{.version = at.version, .stuck = at.stuck};
+                 },
+                 [](const Watching& at, const Failed& failed) -> ReflectorState {
+                   return AfterFailure(at.version, at.stuck, failed);
+                 },
+                 [](const Resuming& at, const Failed& failed) -> ReflectorState {
+                   return AfterFailure(at.version, at.stuck, failed);
+                 },
+                 [](const auto& same, const auto&) -> ReflectorState { return same; }},
       state, input);
 }
 

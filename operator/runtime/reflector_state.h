@@ -71,7 +71,7 @@ struct Failed {
     kForbidden,   ///< 401, 403: a right is missing
     kIdle,        ///< no byte for longer than the server may be silent
     kUnreadable,  ///< a reply or an event that is no JSON object
-    kRejected,    ///< 4xx, 504: the server does not like this version (e.g. after etcd was restored)
+    kRejected,  ///< 4xx, 504: the server does not like this version (e.g. after etcd was restored)
   };
 
   Why why = Why::kError;
@@ -98,7 +98,7 @@ ReflectorInput FromEvent(kube::WatchEvent event);
 std::string_view RestartReason(const ReflectorInput& input);
 
 /// All values that RestartReason gives, so that the metric exists at zero.
-inline constexpr std::string_view kRestartReasons[] = {"gone",      "ended", "error",     "forbidden",
+inline constexpr std::string_view kRestartReasons[] = {"gone", "ended",      "error",   "forbidden",
                                                        "idle", "unreadable", "rejected"};
 
 }  // namespace breakwater::runtime

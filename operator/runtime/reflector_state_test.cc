@@ -25,7 +25,9 @@ std::vector<ReflectorState> AllStates() {
   return {Empty{}, Resuming{.version = "5"}, Watching{.version = "5", .stuck = 1}};
 }
 
-Failed Failure(Failed::Why why) { return {.why = why, .verb = "watch", .message = "m"}; }
+Failed Failure(Failed::Why why) {
+  return {.why = why, .verb = "watch", .message = "m"};
+}
 
 // Breaks: after etcd compaction the operator works on old objects for ever.
 TEST(ReflectorNextTest, ListsAgainAfterGoneInAnyState) {
@@ -65,7 +67,8 @@ TEST(ReflectorNextTest, ResumesAfterFailures) {
   EXPECT_EQ(Describe(Next(Empty{}, Failure(Failed::Why::kError))), "empty");
 }
 
-// Breaks: one poisoned event, or a version from before etcd was restored, wedges the watch for ever.
+// Breaks: one poisoned event, or a version from before etcd was restored, wedges the watch for
+// ever.
 TEST(ReflectorNextTest, ListsAgainWhenStuckAtOneVersion) {
   for (const auto why : {Failed::Why::kUnreadable, Failed::Why::kRejected}) {
     ReflectorState state = Watching{.version = "7"};

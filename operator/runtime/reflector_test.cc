@@ -203,11 +203,11 @@ TEST_F(ReflectorTest, TellsAMissingRightOnceAMinute) {
 // Breaks: the operator hangs at stop until it is killed, with its lease held.
 TEST_F(ReflectorTest, StopsPromptlyAtEveryAwaitPoint) {
   const std::vector<std::vector<Reply>> scripts = {
-      {Block{}},                                                             // list
-      {Page{{}, "", "more"}, Block{}},                                       // second page
-      {Page{{}, "10", ""}, Block{}},                                         // opening the watch
-      {Page{{}, "10", ""}, Stream{{Block{}}}},                               // waiting for an event
-      {kube::KubeError(net::TransportError{.message = "refused"})},          // backoff
+      {Block{}},                                                     // list
+      {Page{{}, "", "more"}, Block{}},                               // second page
+      {Page{{}, "10", ""}, Block{}},                                 // opening the watch
+      {Page{{}, "10", ""}, Stream{{Block{}}}},                       // waiting for an event
+      {kube::KubeError(net::TransportError{.message = "refused"})},  // backoff
       {Page{{}, "10", ""}, Stream{{Event(Type::kAdded, "a", "11"), Block{}}}},
   };
   for (const std::vector<Reply>& script : scripts) {
@@ -222,23 +222,31 @@ TEST_F(ReflectorTest, StopsPromptlyAtEveryAwaitPoint) {
 TEST_F(ReflectorTest, AHangingClientFailsLiveness) {
   class HangingReader final : public kube::KubeReader {
    public:
-    kube::KubeResult<api::Json> Get(const Context& ctx, const api::ResourceInfo&,
+    kube::KubeResult<api::Json> Get(const Context& ctx,
+                                    const api::ResourceInfo&,
                                     const api::ObjectKey&) override {
       return Unexpected{Hang(ctx)};
     }
-    kube::KubeResult<kube::ListPage> List(const Context& ctx, const api::ResourceInfo&,
+
+    kube::KubeResult<kube::ListPage> List(const Context& ctx,
+                                          const api::ResourceInfo&,
                                           const kube::ListOptions&) override {
       return Unexpected{Hang(ctx)};
     }
-    kube::KubeResult<std::unique_ptr<kube::WatchStream>> Watch(
-        const Context& ctx, const api::ResourceInfo&, const kube::WatchOptions&) override {
+
+    kube::KubeResult<std::unique_ptr<kube::WatchStream>> Watch(const Context& ctx,
+                                                               const api::ResourceInfo&,
+                                                               const kube::WatchOptions&) override {
       return Unexpected{Hang(ctx)};
     }
 
    private:
     /// Ignores the deadline, which no client may do.
-    static kube::KubeError Hang(const Context& ctx) { return BlockUntilEnd(Context(ctx.stop(), ctx.clock())); }
+    static kube::KubeError Hang(const Context& ctx) {
+      return BlockUntilEnd(Context(ctx.stop(), ctx.clock()));
+    }
   };
+
   HangingReader reader;
   Reflector reflector(services_, reader, store_, options_);
   reflector.Start();

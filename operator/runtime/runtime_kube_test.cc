@@ -39,7 +39,8 @@ class ChildReconciler final : public Reconciler {
     }
     BREAKWATER_RETURN_IF_ERROR(AddFinalizer(ctx, client_, kParents, *parent, kFinalizer));
     const std::string value = api::StringAt(*api::FindMember(parent->raw(), "spec"), "value");
-    PruneRequest prune{.owner_uid = parent->uid(), .stores = {&children_}, .operator_namespace = "ns"};
+    PruneRequest prune{
+        .owner_uid = parent->uid(), .stores = {&children_}, .operator_namespace = "ns"};
     if (!value.empty()) {
       BREAKWATER_RETURN_IF_ERROR(applier_.Apply(ctx, children_, Child(*parent, value)));
       prune.keep.insert({"", "ConfigMap", key});
@@ -74,7 +75,8 @@ class RuntimeKubeTest : public ::testing::Test {
  protected:
   RuntimeKubeTest() {
     ManagerOptions options;
-    options.reflector.backoff = {.first = std::chrono::milliseconds(1), .max = std::chrono::milliseconds(10)};
+    options.reflector.backoff = {.first = std::chrono::milliseconds(1),
+                                 .max = std::chrono::milliseconds(10)};
     manager_ = std::make_unique<Manager>(services_, kube_, options);
     Store& parents = manager_->AddStore(kParents);
     children_ = &manager_->AddStore(ConfigMaps(), {.ns = "ns"});
@@ -93,9 +95,8 @@ class RuntimeKubeTest : public ::testing::Test {
   }
 
   void Start() {
-    thread_ = std::jthread([this](const std::stop_token& stop) {
-      ended_well_ = manager_->Run(stop).has_value();
-    });
+    thread_ = std::jthread(
+        [this](const std::stop_token& stop) { ended_well_ = manager_->Run(stop).has_value(); });
   }
 
   void PutParent(const std::string& name, const std::string& value) {
@@ -203,7 +204,8 @@ TEST_F(RuntimeKubeTest, ConvergesWhicheverCallFails) {
   for (int number = 1; number <= 6; ++number) {
     for (const bool after_effect : {false, true}) {
       const std::string name = "p" + std::to_string(number) + (after_effect ? "-after" : "");
-      kube_.FailCall(number, kube::KubeError(net::TransportError{.message = "reset"}), after_effect);
+      kube_.FailCall(number, kube::KubeError(net::TransportError{.message = "reset"}),
+                     after_effect);
       PutParent(name, "1");
       EXPECT_TRUE(WaitForChild(name, "1")) << name;
     }
@@ -215,9 +217,8 @@ TEST_F(RuntimeKubeTest, FinalizerLetsGo) {
   PutParent("a", "1");
   Start();
   ASSERT_TRUE(WaitForChild("a", "1"));
-  ASSERT_TRUE(Eventually([&] {
-    return HasFinalizer(api::Object(*kube_.Find(kParents, Key("a"))), kFinalizer);
-  }));
+  ASSERT_TRUE(Eventually(
+      [&] { return HasFinalizer(api::Object(*kube_.Find(kParents, Key("a"))), kFinalizer); }));
   const Context ctx{std::stop_token()};
   EXPECT_TRUE(kube_.Delete(ctx, kParents, Key("a"), {}));
   EXPECT_TRUE(Eventually([&] { return !kube_.Find(kParents, Key("a")); }));

@@ -33,7 +33,8 @@ struct Page {
   std::string next{};  ///< continue token
 };
 
-struct End {};    ///< the server closes the stream in order
+struct End {};  ///< the server closes the stream in order
+
 struct Block {};  ///< nothing comes, until the context ends
 
 /// One step of a stream: an event, a failure, the end, silence.
@@ -50,12 +51,14 @@ class ScriptedReader final : public kube::KubeReader {
   explicit ScriptedReader(std::vector<Reply> script = {})
       : script_(std::make_move_iterator(script.begin()), std::make_move_iterator(script.end())) {}
 
-  kube::KubeResult<api::Json> Get(const Context&, const api::ResourceInfo&,
+  kube::KubeResult<api::Json> Get(const Context&,
+                                  const api::ResourceInfo&,
                                   const api::ObjectKey&) override {
     return Unexpected{kube::KubeError(kube::Status{.code = 500, .message = "unplanned get"})};
   }
 
-  kube::KubeResult<kube::ListPage> List(const Context& ctx, const api::ResourceInfo&,
+  kube::KubeResult<kube::ListPage> List(const Context& ctx,
+                                        const api::ResourceInfo&,
                                         const kube::ListOptions& options) override {
     Reply reply = NextReply("list " + options.resource_version + "/" + options.continue_token);
     if (Page* page = std::get_if<Page>(&reply)) {
@@ -72,7 +75,8 @@ class ScriptedReader final : public kube::KubeReader {
       const Context& ctx, const api::ResourceInfo&, const kube::WatchOptions& options) override {
     Reply reply = NextReply("watch " + options.resource_version);
     if (Stream* stream = std::get_if<Stream>(&reply)) {
-      return std::unique_ptr<kube::WatchStream>(std::make_unique<ScriptedStream>(std::move(*stream)));
+      return std::unique_ptr<kube::WatchStream>(
+          std::make_unique<ScriptedStream>(std::move(*stream)));
     }
     return Unexpected{Failure(ctx, reply)};
   }

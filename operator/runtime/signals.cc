@@ -23,7 +23,8 @@ sigset_t StopSignals() {
 
 void BlockSignals() {
   sigset_t set = StopSignals();
-  sigaddset(&set, SIGPIPE);  // a peer that went away is an error of the write, not the end of the process
+  sigaddset(&set,
+            SIGPIPE);  // a peer that went away is an error of the write, not the end of the process
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 

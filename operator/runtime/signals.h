@@ -1,6 +1,7 @@
 #pragma once
 
-/// Signals as a stop token: a thread waits for them with sigwait, so that no code runs in a handler.
+/// Signals as a stop token: a thread waits for them with sigwait, so that no code runs in a
+/// handler.
 ///
 ///   int main() {
 ///     BlockSignals();                       // before any thread starts
@@ -17,9 +18,9 @@ namespace breakwater::runtime {
 /// Blocks SIGINT, SIGTERM and SIGPIPE in this thread and all that it starts.
 void BlockSignals();
 
-/// Requests a stop at the first SIGINT or SIGTERM; the second one ends the process at once (exit code
-/// 130), for a person who does not want to wait for the grace.
-/// Needs BlockSignals() before any thread was started. One per process.
+/// Requests a stop at the first SIGINT or SIGTERM; the second one ends the process at once (exit
+/// code 130), for a person who does not want to wait for the grace. Needs BlockSignals() before any
+/// thread was started. One per process.
 class SignalWaiter {
  public:
   SignalWaiter();

@@ -10,8 +10,8 @@
 namespace breakwater::runtime {
 namespace {
 
-// Breaks: Kubernetes' SIGTERM kills the operator in the middle of a migration step. In a process of its
-// own, because the signal mask must be set before any thread starts.
+// Breaks: Kubernetes' SIGTERM kills the operator in the middle of a migration step. In a process of
+// its own, because the signal mask must be set before any thread starts.
 TEST(SignalsDeathTest, SigtermRequestsAStopAndTheWaiterEnds) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(

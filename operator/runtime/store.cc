@@ -22,7 +22,9 @@ std::vector<std::string> NotEmpty(std::string value) {
 }
 
 /// Events for one key whose object was `before` and is `after` now; either may be null.
-void AppendChange(const ObjectKey& key, const ObjectPtr& before, const ObjectPtr& after,
+void AppendChange(const ObjectKey& key,
+                  const ObjectPtr& before,
+                  const ObjectPtr& after,
                   std::vector<ChangeEvent>& events) {
   using Type = ChangeEvent::Type;
   if (before && after && before->uid() != after->uid()) {
@@ -48,7 +50,8 @@ Store::Store(api::ResourceInfo resource, const Clock& clock)
 
 Store::Store(api::ResourceInfo resource, Options options, const Clock& clock)
     : resource_(std::move(resource)), options_(std::move(options)), clock_(clock) {
-  AddIndex(std::string(kUidIndex), [](const api::Object& object) { return NotEmpty(object.uid()); });
+  AddIndex(std::string(kUidIndex),
+           [](const api::Object& object) { return NotEmpty(object.uid()); });
   AddIndex(std::string(kControllerUidIndex),
            [](const api::Object& object) { return NotEmpty(object.controller_uid()); });
   AddIndex(std::string(kLabelIndex), LabelPairs);

@@ -63,9 +63,9 @@ inline constexpr std::string_view kControllerUidIndex = "controller-uid";
 /// Built-in index: labels as "key=value".
 inline constexpr std::string_view kLabelIndex = "label";
 
-/// Thread safety: all methods may be called from any thread; Replace, Upsert and Remove wait for each
-/// other and for the subscribers.
-/// Ownership: subscribers must stay valid as long as the store, or be removed by Unsubscribe.
+/// Thread safety: all methods may be called from any thread; Replace, Upsert and Remove wait for
+/// each other and for the subscribers. Ownership: subscribers must stay valid as long as the store,
+/// or be removed by Unsubscribe.
 class Store {
  public:
   struct Options {
@@ -104,7 +104,8 @@ class Store {
   using SubscriptionId = std::size_t;
   /// Calls `fn` with kAdded for every object that is already there, then with every change.
   SubscriptionId Subscribe(ChangeFn fn);
-  /// When it returns, `fn` is not running and will not be called again. Not from within a subscriber.
+  /// When it returns, `fn` is not running and will not be called again. Not from within a
+  /// subscriber.
   void Unsubscribe(SubscriptionId id);
 
   /// True once the first complete list is in.
@@ -112,7 +113,8 @@ class Store {
   /// Waits for Synced(); false when `ctx` ended first.
   bool WaitSynced(const Context& ctx) const;
 
-  /// Makes the store equal to a complete list in one step; objects that are gone get a kDeleted event.
+  /// Makes the store equal to a complete list in one step; objects that are gone get a kDeleted
+  /// event.
   void Replace(std::vector<api::Json> list, const std::string& resource_version);
   /// One object from a watch; an object whose version is already there makes no event.
   void Upsert(api::Json object);

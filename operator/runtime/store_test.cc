@@ -145,7 +145,8 @@ TEST_F(StoreTest, RelistIsAtomicForReaders) {
   std::jthread reader([&](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       const auto objects = store_.List();
-      mixed = mixed || objects.size() != 50 || objects.front()->name()[0] != objects.back()->name()[0];
+      mixed =
+          mixed || objects.size() != 50 || objects.front()->name()[0] != objects.back()->name()[0];
       ++reads;
     }
   });
@@ -162,9 +163,8 @@ TEST_F(StoreTest, WaitSyncedWaitsForTheFirstListAndObeysStop) {
   TestServices services;
   Store store(ConfigMaps(), services.clock);
   EXPECT_FALSE(store.WaitSynced(services.Ctx().WithTimeout(std::chrono::seconds(0))));
-  std::jthread stopped([&](const std::stop_token& stop) {
-    EXPECT_FALSE(store.WaitSynced(services.Ctx(stop)));
-  });
+  std::jthread stopped(
+      [&](const std::stop_token& stop) { EXPECT_FALSE(store.WaitSynced(services.Ctx(stop))); });
   services.clock.WaitForSleepers(1);
   EXPECT_LT(Took([&] {
               stopped.request_stop();
@@ -209,16 +209,17 @@ TEST_F(StoreTest, TrimsNodesToWhatIsUsed) {
 }
 
 TEST_F(StoreTest, TrimsPodsToWhatIsUsed) {
-  Json pod = {{"metadata", {{"name", "p"}, {"namespace", "ns"}, {"ownerReferences", {{{"uid", "o"}}}}}},
-              {"spec",
-               {{"nodeName", "n"},
-                {"volumes", {1}},
-                {"containers", {{{"name", "c"}, {"image", "i"}, {"env", {1}}}}}}},
-              {"status",
-               {{"phase", "Running"},
-                {"podIPs", {{{"ip", "10.1.1.1"}}}},
-                {"conditions", {{{"type", "Ready"}, {"status", "True"}}}},
-                {"containerStatuses", {{{"name", "c"}, {"ready", true}, {"imageID", "x"}}}}}}};
+  Json pod = {
+      {"metadata", {{"name", "p"}, {"namespace", "ns"}, {"ownerReferences", {{{"uid", "o"}}}}}},
+      {"spec",
+       {{"nodeName", "n"},
+        {"volumes", {1}},
+        {"containers", {{{"name", "c"}, {"image", "i"}, {"env", {1}}}}}}},
+      {"status",
+       {{"phase", "Running"},
+        {"podIPs", {{{"ip", "10.1.1.1"}}}},
+        {"conditions", {{{"type", "Ready"}, {"status", "True"}}}},
+        {"containerStatuses", {{{"name", "c"}, {"ready", true}, {"imageID", "x"}}}}}}};
   TrimFor("Pod")(pod);
   EXPECT_EQ(pod["spec"].dump(), R"({"containers":[{"image":"i","name":"c"}],"nodeName":"n"})");
   EXPECT_EQ(pod["status"]["containerStatuses"].dump(), R"([{"name":"c","ready":true}])");

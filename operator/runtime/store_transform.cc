@@ -45,8 +45,8 @@ Json ReadyCondition(const Json& status) {
   Json result = Json::array();
   for (const Json& condition : Member(status, "conditions")) {
     if (api::StringAt(condition, "type") == "Ready") {
-      result.push_back(Pick(condition, {"type", "status", "reason", "message",
-                                        "lastTransitionTime"}));
+      result.push_back(
+          Pick(condition, {"type", "status", "reason", "message", "lastTransitionTime"}));
     }
   }
   return result;
@@ -54,9 +54,9 @@ Json ReadyCondition(const Json& status) {
 
 void TrimNode(Json& node) {
   Json result = Pick(node, {"apiVersion", "kind"});
-  result["metadata"] = Pick(Member(node, "metadata"), {"name", "uid", "resourceVersion", "labels",
-                                                       "annotations", "deletionTimestamp",
-                                                       "creationTimestamp"});
+  result["metadata"] =
+      Pick(Member(node, "metadata"), {"name", "uid", "resourceVersion", "labels", "annotations",
+                                      "deletionTimestamp", "creationTimestamp"});
   result["spec"] = Pick(Member(node, "spec"), {"taints", "unschedulable"});
   const Json status = Member(node, "status");
   result["status"] = Pick(status, {"addresses"});
@@ -69,9 +69,9 @@ void TrimNode(Json& node) {
 void TrimPod(Json& pod) {
   Json result = Pick(pod, {"apiVersion", "kind"});
   result["metadata"] =
-      Pick(Member(pod, "metadata"), {"name", "namespace", "uid", "resourceVersion", "generation",
-                                     "labels", "annotations", "ownerReferences",
-                                     "deletionTimestamp", "creationTimestamp"});
+      Pick(Member(pod, "metadata"),
+           {"name", "namespace", "uid", "resourceVersion", "generation", "labels", "annotations",
+            "ownerReferences", "deletionTimestamp", "creationTimestamp"});
   const Json spec = Member(pod, "spec");
   result["spec"] = Pick(spec, {"nodeName"});
   result["spec"]["containers"] = PickEach(Member(spec, "containers"), {"name", "image"});

@@ -26,10 +26,20 @@ struct Unit {
 };
 
 /// Source: apimachinery resource.Quantity, suffixes of DecimalSI and BinarySI.
-constexpr std::array<Unit, 14> kUnits{{{"n", 1e-9}, {"u", 1e-6}, {"m", 1e-3}, {"", 1}, {"k", 1e3},
-                                       {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15},
-                                       {"Ki", 1024.0}, {"Mi", 1048576.0}, {"Gi", 1073741824.0},
-                                       {"Ti", 1099511627776.0}, {"Pi", 1125899906842624.0}}};
+constexpr std::array<Unit, 14> kUnits{{{"n", 1e-9},
+                                       {"u", 1e-6},
+                                       {"m", 1e-3},
+                                       {"", 1},
+                                       {"k", 1e3},
+                                       {"M", 1e6},
+                                       {"G", 1e9},
+                                       {"T", 1e12},
+                                       {"P", 1e15},
+                                       {"Ki", 1024.0},
+                                       {"Mi", 1048576.0},
+                                       {"Gi", 1073741824.0},
+                                       {"Ti", 1099511627776.0},
+                                       {"Pi", 1125899906842624.0}}};
 
 std::optional<double> ParseQuantity(const Json& value) {
   if (value.is_number()) {
@@ -45,8 +55,8 @@ std::optional<double> ParseQuantity(const Json& value) {
     return std::nullopt;
   }
   const std::string_view suffix(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  const auto* unit = std::find_if(kUnits.begin(), kUnits.end(),
-                                  [&](const Unit& u) { return u.suffix == suffix; });
+  const auto* unit =
+      std::find_if(kUnits.begin(), kUnits.end(), [&](const Unit& u) { return u.suffix == suffix; });
   return unit == kUnits.end() ? std::nullopt : std::optional(number * unit->factor);
 }
 
@@ -68,8 +78,7 @@ bool IsQuantityField(const Path& path) {
 bool IsIntOrStringField(const Path& path) {
   static constexpr std::array<std::string_view, 5> kNames{"port", "targetPort", "maxUnavailable",
                                                           "maxSurge", "minAvailable"};
-  return !path.empty() &&
-         std::find(kNames.begin(), kNames.end(), path.back()) != kNames.end();
+  return !path.empty() && std::find(kNames.begin(), kNames.end(), path.back()) != kNames.end();
 }
 
 std::string ScalarText(const Json& value) {
@@ -113,7 +122,8 @@ bool IsEmptyValue(const Json& value) {
 
 // ---- lists
 
-/// How the server merges a list of this name (x-kubernetes-list-map-keys in the OpenAPI of core/v1).
+/// How the server merges a list of this name (x-kubernetes-list-map-keys in the OpenAPI of
+/// core/v1).
 struct MergeKey {
   std::string_view list;
   std::array<std::string_view, 2> keys;  // second "" = only one
@@ -143,7 +153,9 @@ constexpr std::array<MergeKey, 19> kMergeKeys{{
 }};
 
 /// Lists of scalars that the server treats as a set that several managers share.
-bool IsSetField(const Path& path) { return !path.empty() && path.back() == "finalizers"; }
+bool IsSetField(const Path& path) {
+  return !path.empty() && path.back() == "finalizers";
+}
 
 const MergeKey* FindMergeKey(const Path& path, const Json& list) {
   if (path.empty() || list.empty()) {
@@ -188,7 +200,8 @@ class Comparison {
     if (desired.is_array() && live.is_array()) {
       return CoversList(desired, live);
     }
-    return SameScalar(names_, desired, live) || (IsEmptyValue(desired) && IsEmptyValue(live)) || Fail();
+    return SameScalar(names_, desired, live) || (IsEmptyValue(desired) && IsEmptyValue(live)) ||
+           Fail();
   }
 
   const std::string& where() const { return where_; }

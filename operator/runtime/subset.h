@@ -11,8 +11,8 @@
 
 namespace breakwater::runtime {
 
-/// JSON pointer of the first desired field that `live` does not have, or nothing when all are there.
-/// apiVersion and kind are not compared: items of a list come without them.
+/// JSON pointer of the first desired field that `live` does not have, or nothing when all are
+/// there. apiVersion and kind are not compared: items of a list come without them.
 std::optional<std::string> FirstDifference(const api::Json& desired, const api::Json& live);
 
 /// Whether two quantities ("1000m" and "1", 1 and "1", "1Gi" and "1073741824") are the same amount;

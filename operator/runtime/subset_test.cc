@@ -37,11 +37,14 @@ TEST(SubsetTest, EmptyAndAbsentAreTheSame) {
 
 TEST(SubsetTest, QuantitiesAreComparedAsAmounts) {
   EXPECT_EQ(Diff(R"({"resources":{"limits":{"cpu":"1000m","memory":"1024Mi"}}})",
-                 R"({"resources":{"limits":{"cpu":"1","memory":"1Gi"}}})"), "");
-  EXPECT_EQ(Diff(R"({"resources":{"requests":{"cpu":1}}})",
-                 R"({"resources":{"requests":{"cpu":"1"}}})"), "");
+                 R"({"resources":{"limits":{"cpu":"1","memory":"1Gi"}}})"),
+            "");
+  EXPECT_EQ(
+      Diff(R"({"resources":{"requests":{"cpu":1}}})", R"({"resources":{"requests":{"cpu":"1"}}})"),
+      "");
   EXPECT_EQ(Diff(R"({"resources":{"limits":{"cpu":"1000m"}}})",
-                 R"({"resources":{"limits":{"cpu":"2"}}})"), "/resources/limits/cpu");
+                 R"({"resources":{"limits":{"cpu":"2"}}})"),
+            "/resources/limits/cpu");
   EXPECT_EQ(Diff(R"({"data":{"cpu":"1000m"}})", R"({"data":{"cpu":"1"}})"), "/data/cpu")
       << "text elsewhere is text";
 }
@@ -64,7 +67,8 @@ TEST(SubsetTest, IntOrStringFieldsMayBeSpeltEitherWay) {
 }
 
 TEST(SubsetTest, KeyedListsAreComparedByKey) {
-  const char* live = R"({"containers":[{"name":"injected"},{"name":"b","image":"i"},{"name":"a"}]})";
+  const char* live =
+      R"({"containers":[{"name":"injected"},{"name":"b","image":"i"},{"name":"a"}]})";
   EXPECT_EQ(Diff(R"({"containers":[{"name":"a"},{"name":"b","image":"i"}]})", live), "");
   EXPECT_EQ(Diff(R"({"containers":[{"name":"c"}]})", live), "/containers/0");
   EXPECT_EQ(Diff(R"({"containers":[{"name":"b","image":"j"}]})", live), "/containers/0/image");
@@ -82,9 +86,11 @@ TEST(SubsetTest, PortsAreKeyedByPortAndProtocol) {
 }
 
 TEST(SubsetTest, MountsAreKeyedByPathNotByName) {
-  const char* live = R"({"volumeMounts":[{"mountPath":"/b","name":"v"},{"mountPath":"/a","name":"v"}]})";
+  const char* live =
+      R"({"volumeMounts":[{"mountPath":"/b","name":"v"},{"mountPath":"/a","name":"v"}]})";
   EXPECT_EQ(Diff(R"({"volumeMounts":[{"mountPath":"/a","name":"v"}]})", live), "");
-  EXPECT_EQ(Diff(R"({"volumeMounts":[{"mountPath":"/a","name":"w"}]})", live), "/volumeMounts/0/name");
+  EXPECT_EQ(Diff(R"({"volumeMounts":[{"mountPath":"/a","name":"w"}]})", live),
+            "/volumeMounts/0/name");
 }
 
 TEST(SubsetTest, OtherListsAreComparedInOrder) {

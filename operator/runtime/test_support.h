@@ -25,13 +25,15 @@ struct TestServices {
   Metrics metrics{};
   Health health{clock};
 
-  operator Services() { return {clock, log, metrics, health}; }  // NOLINT(google-explicit-constructor): passed as Services
+  operator Services() {
+    return {clock, log, metrics, health};
+  }  // NOLINT(google-explicit-constructor): passed as Services
 
   Context Ctx(std::stop_token stop = {}) const { return Context(std::move(stop), clock); }
 };
 
-/// Waits (in real time, at most 10 s) until `condition` holds; false when it never did. The condition
-/// may have side effects: AdvanceUntil moves the clock in it.
+/// Waits (in real time, at most 10 s) until `condition` holds; false when it never did. The
+/// condition may have side effects: AdvanceUntil moves the clock in it.
 inline bool Eventually(const std::function<bool()>& condition) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (!condition()) {
@@ -39,13 +41,15 @@ inline bool Eventually(const std::function<bool()>& condition) {
       return false;
     }
     std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::microseconds(100));  // poll interval, not a wait for luck
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(100));  // poll interval, not a wait for luck
   }
   return true;
 }
 
 /// Moves the clock step by step until `condition` holds.
-inline bool AdvanceUntil(breakwater::testing::FakeClock& clock, std::chrono::nanoseconds step,
+inline bool AdvanceUntil(breakwater::testing::FakeClock& clock,
+                         std::chrono::nanoseconds step,
                          const std::function<bool()>& condition) {
   return Eventually([&] {
     if (condition()) {
@@ -67,10 +71,13 @@ inline std::chrono::milliseconds Took(const std::function<void()>& action) {
 /// A stop that takes longer than this would be felt by a person and by the kubelet's grace.
 inline constexpr std::chrono::milliseconds kPromptly{1000};
 
-inline api::ResourceInfo ConfigMaps() { return {.kind = "ConfigMap", .plural = "configmaps"}; }
+inline api::ResourceInfo ConfigMaps() {
+  return {.kind = "ConfigMap", .plural = "configmaps"};
+}
 
 /// A small namespaced object in namespace "ns".
-inline api::Json Item(const std::string& name, const std::string& version,
+inline api::Json Item(const std::string& name,
+                      const std::string& version,
                       const std::string& uid = "") {
   return {{"metadata",
            {{"name", name},
@@ -79,6 +86,8 @@ inline api::Json Item(const std::string& name, const std::string& version,
             {"resourceVersion", version}}}};
 }
 
-inline api::ObjectKey Key(const std::string& name) { return {"ns", name}; }
+inline api::ObjectKey Key(const std::string& name) {
+  return {"ns", name};
+}
 
 }  // namespace breakwater::runtime

@@ -15,12 +15,13 @@ using Predicate = std::function<bool(const ChangeEvent&)>;
 /// Which keys a change makes due.
 using Mapper = std::function<std::vector<api::ObjectKey>(const ChangeEvent&)>;
 
-/// For custom resources: everything but a change of only the status (which the operator writes itself
-/// and must not answer): additions, deletions, new generation, labels, annotations, finalizers,
-/// owners, deletionTimestamp.
+/// For custom resources: everything but a change of only the status (which the operator writes
+/// itself and must not answer): additions, deletions, new generation, labels, annotations,
+/// finalizers, owners, deletionTimestamp.
 bool SpecOrMetadataChanged(const ChangeEvent& change);
 
-/// For Nodes: labels, annotations, taints, addresses and readiness, not the heartbeat every 5 minutes.
+/// For Nodes: labels, annotations, taints, addresses and readiness, not the heartbeat every 5
+/// minutes.
 bool IgnoringHeartbeats(const ChangeEvent& change);
 
 /// Keys of the controller-owners of both states of the object, as far as `owners` knows them.

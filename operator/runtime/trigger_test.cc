@@ -26,7 +26,8 @@ TEST(TriggerTest, SpecOrMetadataChangedIgnoresOnlyTheStatus) {
   after["metadata"]["resourceVersion"] = "2";
   after["status"] = {{"x", 1}};
   EXPECT_FALSE(SpecOrMetadataChanged(Modified(before, after)));
-  for (const char* field : {"labels", "annotations", "finalizers", "deletionTimestamp", "generation"}) {
+  for (const char* field :
+       {"labels", "annotations", "finalizers", "deletionTimestamp", "generation"}) {
     Json changed = after;
     changed["metadata"][field] = 4;
     EXPECT_TRUE(SpecOrMetadataChanged(Modified(before, changed))) << field;
@@ -40,7 +41,8 @@ TEST(TriggerTest, SpecOrMetadataChangedIgnoresOnlyTheStatus) {
 // Breaks: with a thousand nodes every second brings a reconcile of everything.
 TEST(TriggerTest, IgnoringHeartbeatsSeesWhatMatters) {
   Json before = Item("n", "1");
-  before["status"]["conditions"] = {{{"type", "Ready"}, {"status", "True"}, {"lastHeartbeatTime", 1}}};
+  before["status"]["conditions"] = {
+      {{"type", "Ready"}, {"status", "True"}, {"lastHeartbeatTime", 1}}};
   Json after = before;
   after["status"]["conditions"][0]["lastHeartbeatTime"] = 2;
   EXPECT_FALSE(IgnoringHeartbeats(Modified(before, after)));
@@ -66,7 +68,8 @@ TEST(TriggerTest, ControllerOwnersFindsBothOwners) {
   using Keys = std::vector<api::ObjectKey>;
   EXPECT_EQ(ControllerOwners(Modified(owned_by("uid-p"), owned_by("uid-q")), owners),
             (Keys{Key("p"), Key("q")}));
-  EXPECT_EQ(ControllerOwners(Modified(owned_by("uid-p"), owned_by("uid-p")), owners), Keys{Key("p")});
+  EXPECT_EQ(ControllerOwners(Modified(owned_by("uid-p"), owned_by("uid-p")), owners),
+            Keys{Key("p")});
   EXPECT_EQ(ControllerOwners(Modified(Item("a", "1"), owned_by("unknown")), owners), Keys{});
   EXPECT_EQ(AllKeys(owners), (Keys{Key("p"), Key("q")}));
 }

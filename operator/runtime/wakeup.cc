@@ -18,7 +18,9 @@ void Wakeup::NotifyAll() {
   fired.request_stop();
 }
 
-void Wakeup::Wait(const Ticket& ticket, const std::stop_token& stop, const Clock& clock,
+void Wakeup::Wait(const Ticket& ticket,
+                  const std::stop_token& stop,
+                  const Clock& clock,
                   SteadyTime until) {
   std::stop_source either;
   const std::stop_callback on_notify(ticket, [&either] { either.request_stop(); });

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Wakeup: a condition variable whose time comes from a Clock, so that tests with a FakeClock control
-/// every timed wait of the runtime.
+/// Wakeup: a condition variable whose time comes from a Clock, so that tests with a FakeClock
+/// control every timed wait of the runtime.
 
 #include <stop_token>
 
@@ -23,8 +23,11 @@ class Wakeup {
   /// Wakes all that wait with a ticket taken before.
   void NotifyAll();
 
-  /// Waits until the ticket fires, `stop` is requested or `until` is reached; may also return early.
-  static void Wait(const Ticket& ticket, const std::stop_token& stop, const Clock& clock,
+  /// Waits until the ticket fires, `stop` is requested or `until` is reached; may also return
+  /// early.
+  static void Wait(const Ticket& ticket,
+                   const std::stop_token& stop,
+                   const Clock& clock,
                    SteadyTime until);
 
  private:

@@ -18,8 +18,7 @@ std::chrono::nanoseconds Seconds(double seconds) {
 
 WorkQueue::WorkQueue(const Clock& clock) : WorkQueue(clock, Options{}, Hooks{}) {}
 
-WorkQueue::WorkQueue(const Clock& clock, Options options)
-    : WorkQueue(clock, options, Hooks{}) {}
+WorkQueue::WorkQueue(const Clock& clock, Options options) : WorkQueue(clock, options, Hooks{}) {}
 
 WorkQueue::WorkQueue(const Clock& clock, Options options, Hooks hooks)
     : clock_(clock),
@@ -215,7 +214,8 @@ std::chrono::nanoseconds WorkQueue::TakeToken(SteadyTime now) {
   const double elapsed = std::chrono::duration<double>(now - tokens_at_).count();
   tokens_ = std::min(options_.retry_burst, tokens_ + elapsed * options_.retries_per_second) - 1;
   tokens_at_ = now;
-  return tokens_ >= 0 ? std::chrono::nanoseconds{0} : Seconds(-tokens_ / options_.retries_per_second);
+  return tokens_ >= 0 ? std::chrono::nanoseconds{0}
+                      : Seconds(-tokens_ / options_.retries_per_second);
 }
 
 }  // namespace breakwater::runtime

@@ -40,7 +40,8 @@ TEST_F(WorkQueueTest, HandsOutAKeyOnceHoweverOftenItWasAdded) {
   EXPECT_EQ(queue_.depth(), 0U);
 }
 
-// Breaks: two workers write the same object at the same time, or a change during a reconcile is lost.
+// Breaks: two workers write the same object at the same time, or a change during a reconcile is
+// lost.
 TEST_F(WorkQueueTest, HandsOutAKeyAgainAfterDoneWhenItWasAddedMeanwhile) {
   queue_.Add(Key("a"));
   EXPECT_EQ(Take(), "a");
@@ -91,7 +92,8 @@ TEST_F(WorkQueueTest, BacksOffPerKeyUntilForget) {
   EXPECT_EQ(queue_.AddRateLimited(Key("a")), milliseconds(5));
 }
 
-// Breaks: ten thousand objects that fail together (API server back after an outage) come back together.
+// Breaks: ten thousand objects that fail together (API server back after an outage) come back
+// together.
 TEST_F(WorkQueueTest, LimitsAllRetriesTogether) {
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(queue_.AddRateLimited(Key(std::to_string(i))), milliseconds(5));
@@ -123,9 +125,8 @@ TEST_F(WorkQueueTest, WakesForTheEarliestKey) {
 
 // Breaks: the operator does not end when it is told to, and is killed with its lease held.
 TEST_F(WorkQueueTest, StopAndCloseWakeAWaitingGet) {
-  std::jthread stopped([&](const std::stop_token& stop) {
-    EXPECT_FALSE(queue_.Get(services_.Ctx(stop)));
-  });
+  std::jthread stopped(
+      [&](const std::stop_token& stop) { EXPECT_FALSE(queue_.Get(services_.Ctx(stop))); });
   std::jthread closed([&] { EXPECT_FALSE(queue_.Get(services_.Ctx())); });
   services_.clock.WaitForSleepers(2);
   EXPECT_LT(Took([&] {

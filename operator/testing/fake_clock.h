@@ -47,7 +47,8 @@ class FakeClock final : public Clock {
     changed_.notify_all();
   }
 
-  /// Blocks until `count` threads sleep in SleepUntil(): the condition to wait for before Advance().
+  /// Blocks until `count` threads sleep in SleepUntil(): the condition to wait for before
+  /// Advance().
   void WaitForSleepers(int count) const {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return sleepers_ >= count; });

@@ -14,7 +14,8 @@
 namespace breakwater::testing {
 namespace {
 
-/// Owner of what was written by create, update and patch. (A real server takes it from the User-Agent.)
+/// Owner of what was written by create, update and patch. (A real server takes it from the
+/// User-Agent.)
 constexpr const char* kUpdateManager = "update";
 
 }  // namespace
@@ -40,8 +41,8 @@ std::vector<FakeKube::Call> FakeKube::calls() const {
 
 int FakeKube::write_count() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<int>(
-      std::count_if(calls_.begin(), calls_.end(), [](const Call& call) { return call.is_write(); }));
+  return static_cast<int>(std::count_if(calls_.begin(), calls_.end(),
+                                        [](const Call& call) { return call.is_write(); }));
 }
 
 void FakeKube::ClearCalls() {
@@ -61,7 +62,8 @@ Json FakeKube::Put(const ResourceInfo& resource, Json object) {
   return Commit(table, key, std::move(object));
 }
 
-bool FakeKube::Mutate(const ResourceInfo& resource, const ObjectKey& key,
+bool FakeKube::Mutate(const ResourceInfo& resource,
+                      const ObjectKey& key,
                       const std::function<void(Json&)>& change) {
   const std::lock_guard lock(mutex_);
   Table& table = TableOf(resource);
@@ -166,8 +168,8 @@ void FakeKube::InitMeta(const ResourceInfo& resource, const ObjectKey& key, Json
   }
 }
 
-/// Makes `object` (nullopt: gone) the state of `key`, bumps versions and tells the watches. A write that
-/// changes nothing changes nothing: no new version, no event.
+/// Makes `object` (nullopt: gone) the state of `key`, bumps versions and tells the watches. A write
+/// that changes nothing changes nothing: no new version, no event.
 Json FakeKube::Commit(Table& table, const ObjectKey& key, std::optional<Json> object) {
   const auto found = table.objects.find(key);
   const Json before = found == table.objects.end() ? Json() : found->second.object;
@@ -193,7 +195,9 @@ Json FakeKube::Commit(Table& table, const ObjectKey& key, std::optional<Json> ob
 }
 
 /// A write that is not an apply: it takes over the fields that it changes.
-Json FakeKube::Write(Table& table, const ObjectKey& key, Json next,
+Json FakeKube::Write(Table& table,
+                     const ObjectKey& key,
+                     Json next,
                      const std::string& subresource) {
   Stored& stored = table.objects[key];
   Json merged = WithinSubresource(stored.object, std::move(next), subresource);
@@ -215,7 +219,8 @@ Json FakeKube::Write(Table& table, const ObjectKey& key, Json next,
 }
 
 template <typename T>
-KubeResult<T> FakeKube::Guarded(const Context& ctx, Call call,
+KubeResult<T> FakeKube::Guarded(const Context& ctx,
+                                Call call,
                                 const std::function<KubeResult<T>()>& effect) {
   std::optional<Fault> fault;
   Hook hook;
@@ -247,7 +252,8 @@ KubeResult<T> FakeKube::Guarded(const Context& ctx, Call call,
   return result;
 }
 
-KubeResult<Json> FakeKube::Get(const Context& ctx, const ResourceInfo& resource,
+KubeResult<Json> FakeKube::Get(const Context& ctx,
+                               const ResourceInfo& resource,
                                const ObjectKey& key) {
   return Guarded<Json>(ctx, {"get", resource, key}, [&]() -> KubeResult<Json> {
     if (const std::string problem = kube::KeyProblem(resource, key); !problem.empty()) {
@@ -262,7 +268,8 @@ KubeResult<Json> FakeKube::Get(const Context& ctx, const ResourceInfo& resource,
   });
 }
 
-KubeResult<kube::ListPage> FakeKube::List(const Context& ctx, const ResourceInfo& resource,
+KubeResult<kube::ListPage> FakeKube::List(const Context& ctx,
+                                          const ResourceInfo& resource,
                                           const kube::ListOptions& options) {
   return Guarded<kube::ListPage>(ctx, {"list", resource, {options.ns, ""}},
                                  [&] { return ListLocked(resource, options); });
@@ -307,15 +314,18 @@ KubeResult<kube::ListPage> FakeKube::ListLocked(const ResourceInfo& resource,
   return page;
 }
 
-KubeResult<Json> FakeKube::Create(const Context& ctx, const ResourceInfo& resource,
-                                  const std::string& ns, const Json& object) {
+KubeResult<Json> FakeKube::Create(const Context& ctx,
+                                  const ResourceInfo& resource,
+                                  const std::string& ns,
+                                  const Json& object) {
   const Json* meta = api::FindMember(object, "metadata");
   const ObjectKey key{ns, meta == nullptr ? "" : api::StringAt(*meta, "name")};
   return Guarded<Json>(ctx, {"create", resource, key},
                        [&] { return CreateLocked(resource, ns, object); });
 }
 
-KubeResult<Json> FakeKube::CreateLocked(const ResourceInfo& resource, const std::string& ns,
+KubeResult<Json> FakeKube::CreateLocked(const ResourceInfo& resource,
+                                        const std::string& ns,
                                         Json object) {
   if (!object.is_object() || api::StringAt(object, "kind") != resource.kind) {
     return Unexpected{MakeError(400, "BadRequest", "the object provided is unrecognized")};
@@ -352,16 +362,20 @@ KubeResult<Json> FakeKube::CreateLocked(const ResourceInfo& resource, const std:
   return Commit(table, key, std::move(object));
 }
 
-KubeResult<Json> FakeKube::Replace(const Context& ctx, const ResourceInfo& resource,
-                                   const ObjectKey& key, const Json& object,
+KubeResult<Json> FakeKube::Replace(const Context& ctx,
+                                   const ResourceInfo& resource,
+                                   const ObjectKey& key,
+                                   const Json& object,
                                    const std::string& subresource) {
   return Guarded<Json>(ctx, {"update", resource, key, subresource}, [&] {
     return ReplaceLocked(resource, NormalKey(resource, key), object, subresource);
   });
 }
 
-KubeResult<Json> FakeKube::ReplaceLocked(const ResourceInfo& resource, const ObjectKey& key,
-                                         Json object, const std::string& subresource) {
+KubeResult<Json> FakeKube::ReplaceLocked(const ResourceInfo& resource,
+                                         const ObjectKey& key,
+                                         Json object,
+                                         const std::string& subresource) {
   Table& table = TableOf(resource);
   const auto found = table.objects.find(key);
   if (found == table.objects.end()) {
@@ -369,8 +383,8 @@ KubeResult<Json> FakeKube::ReplaceLocked(const ResourceInfo& resource, const Obj
   }
   const std::string version = api::Object(object).resource_version();
   if (version.empty() && IsCustom(resource)) {
-    return Unexpected{MakeError(422, "Invalid",
-                                "metadata.resourceVersion: must be specified for an update")};
+    return Unexpected{
+        MakeError(422, "Invalid", "metadata.resourceVersion: must be specified for an update")};
   }
   if (!version.empty() && version != api::Object(found->second.object).resource_version()) {
     return Unexpected{Modified(resource, key)};
@@ -378,16 +392,21 @@ KubeResult<Json> FakeKube::ReplaceLocked(const ResourceInfo& resource, const Obj
   return Write(table, key, std::move(object), subresource);
 }
 
-KubeResult<Json> FakeKube::Patch(const Context& ctx, const ResourceInfo& resource,
-                                 const ObjectKey& key, kube::PatchType type, const Json& patch,
+KubeResult<Json> FakeKube::Patch(const Context& ctx,
+                                 const ResourceInfo& resource,
+                                 const ObjectKey& key,
+                                 kube::PatchType type,
+                                 const Json& patch,
                                  const std::string& subresource) {
   return Guarded<Json>(ctx, {"patch", resource, key, subresource}, [&] {
     return PatchLocked(resource, NormalKey(resource, key), type, patch, subresource);
   });
 }
 
-KubeResult<Json> FakeKube::PatchLocked(const ResourceInfo& resource, const ObjectKey& key,
-                                       kube::PatchType type, const Json& patch,
+KubeResult<Json> FakeKube::PatchLocked(const ResourceInfo& resource,
+                                       const ObjectKey& key,
+                                       kube::PatchType type,
+                                       const Json& patch,
                                        const std::string& subresource) {
   Table& table = TableOf(resource);
   const auto found = table.objects.find(key);
@@ -421,8 +440,10 @@ KubeResult<Json> FakeKube::PatchLocked(const ResourceInfo& resource, const Objec
   return Write(table, key, std::move(next), subresource);
 }
 
-KubeResult<void> FakeKube::Delete(const Context& ctx, const ResourceInfo& resource,
-                                  const ObjectKey& key, const kube::DeletePreconditions& options) {
+KubeResult<void> FakeKube::Delete(const Context& ctx,
+                                  const ResourceInfo& resource,
+                                  const ObjectKey& key,
+                                  const kube::DeletePreconditions& options) {
   return Guarded<void>(ctx, {"delete", resource, key}, [&]() -> KubeResult<void> {
     if (const std::string problem = kube::KeyProblem(resource, key); !problem.empty()) {
       return Unexpected{MakeError(400, "BadRequest", problem)};
@@ -431,7 +452,8 @@ KubeResult<void> FakeKube::Delete(const Context& ctx, const ResourceInfo& resour
   });
 }
 
-KubeResult<void> FakeKube::DeleteLocked(const ResourceInfo& resource, const ObjectKey& key,
+KubeResult<void> FakeKube::DeleteLocked(const ResourceInfo& resource,
+                                        const ObjectKey& key,
                                         const kube::DeletePreconditions& options) {
   Table& table = TableOf(resource);
   const auto found = table.objects.find(key);
@@ -455,15 +477,18 @@ KubeResult<void> FakeKube::DeleteLocked(const ResourceInfo& resource, const Obje
   return {};
 }
 
-KubeResult<Json> FakeKube::Apply(const Context& ctx, const ResourceInfo& resource,
-                                 const ObjectKey& key, const Json& object,
+KubeResult<Json> FakeKube::Apply(const Context& ctx,
+                                 const ResourceInfo& resource,
+                                 const ObjectKey& key,
+                                 const Json& object,
                                  const kube::ApplyOptions& options) {
-  return Guarded<Json>(ctx, {"apply", resource, key, options.subresource}, [&]() -> KubeResult<Json> {
-    if (const std::string problem = kube::KeyProblem(resource, key); !problem.empty()) {
-      return Unexpected{MakeError(400, "BadRequest", problem)};
-    }
-    return ApplyLocked(resource, NormalKey(resource, key), object, options);
-  });
+  return Guarded<Json>(
+      ctx, {"apply", resource, key, options.subresource}, [&]() -> KubeResult<Json> {
+        if (const std::string problem = kube::KeyProblem(resource, key); !problem.empty()) {
+          return Unexpected{MakeError(400, "BadRequest", problem)};
+        }
+        return ApplyLocked(resource, NormalKey(resource, key), object, options);
+      });
 }
 
 template KubeResult<std::unique_ptr<kube::WatchStream>> FakeKube::Guarded(

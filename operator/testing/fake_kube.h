@@ -2,11 +2,11 @@
 
 /// FakeKube: an API server in memory, for tests of everything above the client.
 ///
-/// What it does is checked by the contract suite against a real API server: create, get, paged lists,
-/// watches with bookmarks and 410, server-side apply with field ownership, status as a subresource,
-/// generation and resourceVersion, finalizers, preconditions. What it does not do: schemas, defaults,
-/// admission, namespaces that must exist, graceful deletion of pods. Owner references are collected only
-/// when a test calls CollectGarbage().
+/// What it does is checked by the contract suite against a real API server: create, get, paged
+/// lists, watches with bookmarks and 410, server-side apply with field ownership, status as a
+/// subresource, generation and resourceVersion, finalizers, preconditions. What it does not do:
+/// schemas, defaults, admission, namespaces that must exist, graceful deletion of pods. Owner
+/// references are collected only when a test calls CollectGarbage().
 ///
 /// Thread safety: all methods may be called from any thread.
 
@@ -54,7 +54,8 @@ class FakeKube final : public kube::KubeClient {
     bool after_effect = false;
   };
 
-  /// Runs before each call without any lock held, so that it may block (a slow server) or use the fake.
+  /// Runs before each call without any lock held, so that it may block (a slow server) or use the
+  /// fake.
   using Hook = std::function<std::optional<Fault>(const Call&)>;
 
   explicit FakeKube(const Clock& clock = RealClock());
@@ -73,7 +74,8 @@ class FakeKube final : public kube::KubeClient {
   /// Puts an object as it is, with its status; uid, resourceVersion and the like are filled in.
   Json Put(const ResourceInfo& resource, Json object);
   /// Changes an object as somebody else would; false when it does not exist.
-  bool Mutate(const ResourceInfo& resource, const ObjectKey& key,
+  bool Mutate(const ResourceInfo& resource,
+              const ObjectKey& key,
               const std::function<void(Json&)>& change);
   /// Removes at once, whatever its finalizers.
   void Remove(const ResourceInfo& resource, const ObjectKey& key);
@@ -93,23 +95,38 @@ class FakeKube final : public kube::KubeClient {
 
   // --- KubeClient ---
 
-  KubeResult<Json> Get(const Context& ctx, const ResourceInfo& resource,
+  KubeResult<Json> Get(const Context& ctx,
+                       const ResourceInfo& resource,
                        const ObjectKey& key) override;
-  KubeResult<kube::ListPage> List(const Context& ctx, const ResourceInfo& resource,
+  KubeResult<kube::ListPage> List(const Context& ctx,
+                                  const ResourceInfo& resource,
                                   const kube::ListOptions& options) override;
   KubeResult<std::unique_ptr<kube::WatchStream>> Watch(const Context& ctx,
                                                        const ResourceInfo& resource,
                                                        const kube::WatchOptions& options) override;
-  KubeResult<Json> Create(const Context& ctx, const ResourceInfo& resource, const std::string& ns,
+  KubeResult<Json> Create(const Context& ctx,
+                          const ResourceInfo& resource,
+                          const std::string& ns,
                           const Json& object) override;
-  KubeResult<Json> Apply(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                         const Json& object, const kube::ApplyOptions& options) override;
-  KubeResult<Json> Replace(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                           const Json& object, const std::string& subresource) override;
-  KubeResult<Json> Patch(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
-                         kube::PatchType type, const Json& patch,
+  KubeResult<Json> Apply(const Context& ctx,
+                         const ResourceInfo& resource,
+                         const ObjectKey& key,
+                         const Json& object,
+                         const kube::ApplyOptions& options) override;
+  KubeResult<Json> Replace(const Context& ctx,
+                           const ResourceInfo& resource,
+                           const ObjectKey& key,
+                           const Json& object,
+                           const std::string& subresource) override;
+  KubeResult<Json> Patch(const Context& ctx,
+                         const ResourceInfo& resource,
+                         const ObjectKey& key,
+                         kube::PatchType type,
+                         const Json& patch,
                          const std::string& subresource) override;
-  KubeResult<void> Delete(const Context& ctx, const ResourceInfo& resource, const ObjectKey& key,
+  KubeResult<void> Delete(const Context& ctx,
+                          const ResourceInfo& resource,
+                          const ObjectKey& key,
                           const kube::DeletePreconditions& options) override;
 
  private:
@@ -136,7 +153,8 @@ class FakeKube final : public kube::KubeClient {
   friend class Stream;
 
   template <typename T>
-  KubeResult<T> Guarded(const Context& ctx, Call call,
+  KubeResult<T> Guarded(const Context& ctx,
+                        Call call,
                         const std::function<KubeResult<T>()>& effect);
 
   // All below need mutex_.
@@ -145,14 +163,21 @@ class FakeKube final : public kube::KubeClient {
   Json Write(Table& table, const ObjectKey& key, Json next, const std::string& subresource);
   void InitMeta(const ResourceInfo& resource, const ObjectKey& key, Json& object);
   KubeResult<Json> CreateLocked(const ResourceInfo& resource, const std::string& ns, Json object);
-  KubeResult<Json> ApplyLocked(const ResourceInfo& resource, const ObjectKey& key, Json object,
+  KubeResult<Json> ApplyLocked(const ResourceInfo& resource,
+                               const ObjectKey& key,
+                               Json object,
                                const kube::ApplyOptions& options);
-  KubeResult<Json> ReplaceLocked(const ResourceInfo& resource, const ObjectKey& key, Json object,
+  KubeResult<Json> ReplaceLocked(const ResourceInfo& resource,
+                                 const ObjectKey& key,
+                                 Json object,
                                  const std::string& subresource);
-  KubeResult<Json> PatchLocked(const ResourceInfo& resource, const ObjectKey& key,
-                               kube::PatchType type, const Json& patch,
+  KubeResult<Json> PatchLocked(const ResourceInfo& resource,
+                               const ObjectKey& key,
+                               kube::PatchType type,
+                               const Json& patch,
                                const std::string& subresource);
-  KubeResult<void> DeleteLocked(const ResourceInfo& resource, const ObjectKey& key,
+  KubeResult<void> DeleteLocked(const ResourceInfo& resource,
+                                const ObjectKey& key,
                                 const kube::DeletePreconditions& options);
   KubeResult<kube::ListPage> ListLocked(const ResourceInfo& resource,
                                         const kube::ListOptions& options);

@@ -18,8 +18,11 @@ std::string PathText(const FieldPath& path) {
 }
 
 /// The first field on which another manager insists with another value; "" when there is none.
-std::string FindConflict(const std::map<std::string, FieldSet>& owned, const std::string& manager,
-                         const FieldSet& wanted, const Json& live, const Json& config) {
+std::string FindConflict(const std::map<std::string, FieldSet>& owned,
+                         const std::string& manager,
+                         const FieldSet& wanted,
+                         const Json& live,
+                         const Json& config) {
   for (const FieldPath& path : wanted) {
     const Json* is = FieldAt(live, path);
     const Json* want = FieldAt(config, path);
@@ -35,7 +38,8 @@ std::string FindConflict(const std::map<std::string, FieldSet>& owned, const std
   return {};
 }
 
-bool OwnedByOther(const std::map<std::string, FieldSet>& owned, const std::string& manager,
+bool OwnedByOther(const std::map<std::string, FieldSet>& owned,
+                  const std::string& manager,
                   const FieldPath& path) {
   for (const auto& [other, fields] : owned) {
     if (other != manager && fields.count(path) != 0) {
@@ -47,8 +51,10 @@ bool OwnedByOther(const std::map<std::string, FieldSet>& owned, const std::strin
 
 }  // namespace
 
-KubeResult<Json> FakeKube::ApplyLocked(const ResourceInfo& resource, const ObjectKey& key,
-                                       Json object, const kube::ApplyOptions& options) {
+KubeResult<Json> FakeKube::ApplyLocked(const ResourceInfo& resource,
+                                       const ObjectKey& key,
+                                       Json object,
+                                       const kube::ApplyOptions& options) {
   if (options.field_manager.empty()) {
     return Unexpected{MakeError(422, "Invalid", "fieldManager: Required value for apply patch")};
   }

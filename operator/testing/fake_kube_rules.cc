@@ -15,8 +15,8 @@ using kube::ResourceInfo;
 bool IsCustom(const ResourceInfo& resource) {
   const std::string& group = resource.group;
   const std::string own = ".k8s.io";
-  const bool kubernetes = group.size() > own.size() &&
-                          group.compare(group.size() - own.size(), own.size(), own) == 0;
+  const bool kubernetes =
+      group.size() > own.size() && group.compare(group.size() - own.size(), own.size(), own) == 0;
   return group.find('.') != std::string::npos && !kubernetes;
 }
 
@@ -41,9 +41,9 @@ ObjectKey NormalKey(const ResourceInfo& resource, const ObjectKey& key) {
 
 ObjectKey KeyOfObject(const ResourceInfo& resource, const Json& object) {
   const Json* meta = api::FindMember(object, "metadata");
-  return meta == nullptr
-             ? ObjectKey{}
-             : NormalKey(resource, {api::StringAt(*meta, "namespace"), api::StringAt(*meta, "name")});
+  return meta == nullptr ? ObjectKey{}
+                         : NormalKey(resource, {api::StringAt(*meta, "namespace"),
+                                                api::StringAt(*meta, "name")});
 }
 
 KubeError MakeError(int code, std::string reason, std::string message) {
@@ -101,9 +101,14 @@ Json ConfigurationOf(const Json& object, const std::string& subresource) {
 }
 
 void KeepImmutableMeta(const Json& before, Json& next) {
-  constexpr std::array<const char*, 8> kFields{"name", "namespace", "uid", "creationTimestamp",
-                                               "deletionTimestamp", "deletionGracePeriodSeconds",
-                                               "generation", "resourceVersion"};
+  constexpr std::array<const char*, 8> kFields{"name",
+                                               "namespace",
+                                               "uid",
+                                               "creationTimestamp",
+                                               "deletionTimestamp",
+                                               "deletionGracePeriodSeconds",
+                                               "generation",
+                                               "resourceVersion"};
   const Json* old_meta = api::FindMember(before, "metadata");
   if (old_meta == nullptr) {
     return;

@@ -12,7 +12,8 @@
 
 namespace breakwater::testing {
 
-/// True for kinds from a CustomResourceDefinition: their group has a dot and is not Kubernetes' own.
+/// True for kinds from a CustomResourceDefinition: their group has a dot and is not Kubernetes'
+/// own.
 bool IsCustom(const kube::ResourceInfo& resource);
 /// Kinds whose metadata.generation the server counts.
 bool HasGeneration(const kube::ResourceInfo& resource);
@@ -29,7 +30,8 @@ kube::KubeError NotFound(const kube::ResourceInfo& resource, const kube::ObjectK
 kube::KubeError Modified(const kube::ResourceInfo& resource, const kube::ObjectKey& key);
 
 /// What a write may change: with subresource "status" only the status, else all but the status.
-kube::Json WithinSubresource(const kube::Json& before, kube::Json next,
+kube::Json WithinSubresource(const kube::Json& before,
+                             kube::Json next,
                              const std::string& subresource);
 /// The fields that a writer can own: without what identifies the object or belongs to the server.
 kube::Json ConfigurationOf(const kube::Json& object, const std::string& subresource);
@@ -38,7 +40,8 @@ void KeepImmutableMeta(const kube::Json& before, kube::Json& next);
 /// Nothing when the object is being deleted and its last finalizer is gone.
 std::optional<kube::Json> GoneWhenReleased(kube::Json object);
 /// Counts up when anything but metadata and status changed, or when the deletion began.
-void BumpGeneration(const kube::ResourceInfo& resource, const kube::Json& before,
+void BumpGeneration(const kube::ResourceInfo& resource,
+                    const kube::Json& before,
                     kube::Json& after);
 
 /// Where a paged list goes on.

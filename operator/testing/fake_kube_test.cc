@@ -57,9 +57,10 @@ TEST_F(FakeKubeTest, CollectsGarbageDownTheTree) {
     return Json::array({{{"uid", o["metadata"]["uid"]}, {"kind", "Thing"}, {"name", "x"}}});
   };
   const Json child = kube_.Put(
-      kMaps, {{"metadata", {{"name", "c"}, {"namespace", "n"}, {"ownerReferences", owned_by(owner)}}}});
-  kube_.Put(kMaps,
-            {{"metadata", {{"name", "g"}, {"namespace", "n"}, {"ownerReferences", owned_by(child)}}}});
+      kMaps,
+      {{"metadata", {{"name", "c"}, {"namespace", "n"}, {"ownerReferences", owned_by(owner)}}}});
+  kube_.Put(kMaps, {{"metadata",
+                     {{"name", "g"}, {"namespace", "n"}, {"ownerReferences", owned_by(child)}}}});
   kube_.CollectGarbage();
   EXPECT_EQ(kube_.All(kMaps).size(), 2U);
   kube_.Remove(kThings, {"", "owner"});

@@ -16,7 +16,9 @@ using kube::WatchEvent;
 class FakeKube::Stream final : public kube::WatchStream {
  public:
   /// The fake's mutex is held.
-  Stream(FakeKube& kube, const ResourceInfo& resource, kube::WatchOptions options,
+  Stream(FakeKube& kube,
+         const ResourceInfo& resource,
+         kube::WatchOptions options,
          std::int64_t version)
       : kube_(kube),
         table_name_(TableName(resource)),
@@ -46,11 +48,10 @@ class FakeKube::Stream final : public kube::WatchStream {
     std::unique_lock lock(kube_.mutex_);
     const auto something = [&] { return !ready_.empty() || Fill(); };
     // Real time on purpose: a test with a fake clock that forgets to end its watch must not hang.
-    const bool woke =
-        ctx.deadline()
-            ? kube_.changed_.wait_for(lock, ctx.stop(), ctx.Remaining(std::chrono::minutes(5)),
-                                      something)
-            : kube_.changed_.wait(lock, ctx.stop(), something);
+    const bool woke = ctx.deadline()
+                          ? kube_.changed_.wait_for(
+                                lock, ctx.stop(), ctx.Remaining(std::chrono::minutes(5)), something)
+                          : kube_.changed_.wait(lock, ctx.stop(), something);
     if (!woke) {
       using Kind = net::TransportError::Kind;
       return Unexpected{KubeError(
@@ -87,10 +88,11 @@ class FakeKube::Stream final : public kube::WatchStream {
     }
     if (bookmarks_ != kube_.bookmarks_) {
       bookmarks_ = kube_.bookmarks_;
-      ready_.push_back(Event(WatchEvent::Type::kBookmark,
-                             {{"apiVersion", resource_.ApiVersion()},
-                              {"kind", resource_.kind},
-                              {"metadata", {{"resourceVersion", std::to_string(kube_.version_)}}}}));
+      ready_.push_back(
+          Event(WatchEvent::Type::kBookmark,
+                {{"apiVersion", resource_.ApiVersion()},
+                 {"kind", resource_.kind},
+                 {"metadata", {{"resourceVersion", std::to_string(kube_.version_)}}}}));
     }
     if (expire_ != kube_.expire_) {
       expire_ = kube_.expire_;
@@ -103,7 +105,8 @@ class FakeKube::Stream final : public kube::WatchStream {
     return ended_ || !ready_.empty();
   }
 
-  /// An object that enters or leaves the selection is added or deleted as far as this watch can see.
+  /// An object that enters or leaves the selection is added or deleted as far as this watch can
+  /// see.
   void Deliver(const Logged& change) {
     const bool was = Selected(change.key, change.before);
     const bool is = change.type != "DELETED" && Selected(change.key, change.object);

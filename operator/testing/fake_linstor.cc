@@ -21,10 +21,13 @@ constexpr std::int64_t kError = static_cast<std::int64_t>(0xC000000000000001U);
 constexpr std::int64_t kWarning = static_cast<std::int64_t>(0x8000000000000001U);
 
 Unexpected<ApiError> Refuse(int status, std::string message) {
-  return Unexpected{ApiError{status, {ApiCallRc{.ret_code = kError, .message = std::move(message)}}}};
+  return Unexpected{
+      ApiError{status, {ApiCallRc{.ret_code = kError, .message = std::move(message)}}}};
 }
 
-Reply Done() { return {{ApiCallRc{.ret_code = 1, .message = "Done"}}}; }
+Reply Done() {
+  return {{ApiCallRc{.ret_code = 1, .message = "Done"}}};
+}
 
 Reply Warn(std::string message) {
   return {{ApiCallRc{.ret_code = kWarning, .message = std::move(message)}}};
@@ -39,8 +42,10 @@ void Change(linstor::Props& props, const PropsChange& change) {
   }
 }
 
-void ChangeConnection(std::vector<Connection>& connections, const std::string& a,
-                      const std::string& b, const PropsChange& change) {
+void ChangeConnection(std::vector<Connection>& connections,
+                      const std::string& a,
+                      const std::string& b,
+                      const PropsChange& change) {
   auto found = std::find_if(connections.begin(), connections.end(),
                             [&](const Connection& c) { return c.IsBetween(a, b); });
   if (found == connections.end()) {
@@ -160,7 +165,8 @@ LinstorResult<Reply> FakeLinstor::CreateNode(const Context& ctx, const Node& nod
   });
 }
 
-LinstorResult<Reply> FakeLinstor::ModifyNode(const Context& ctx, const std::string& name,
+LinstorResult<Reply> FakeLinstor::ModifyNode(const Context& ctx,
+                                             const std::string& name,
                                              const PropsChange& change) {
   return Call<Reply>(ctx, "modify-node " + name, [&](State& s) -> LinstorResult<Reply> {
     if (!s.nodes.contains(name)) {
@@ -214,7 +220,8 @@ LinstorResult<Reply> FakeLinstor::RestoreNode(const Context& ctx, const std::str
   });
 }
 
-LinstorResult<Reply> FakeLinstor::CreateNetInterface(const Context& ctx, const std::string& node,
+LinstorResult<Reply> FakeLinstor::CreateNetInterface(const Context& ctx,
+                                                     const std::string& node,
                                                      const NetInterface& netif) {
   return Call<Reply>(ctx, "create-netif " + node + "/" + netif.name,
                      [&](State& s) -> LinstorResult<Reply> {
@@ -229,22 +236,23 @@ LinstorResult<Reply> FakeLinstor::CreateNetInterface(const Context& ctx, const s
                      });
 }
 
-LinstorResult<Reply> FakeLinstor::ModifyNetInterface(const Context& ctx, const std::string& node,
+LinstorResult<Reply> FakeLinstor::ModifyNetInterface(const Context& ctx,
+                                                     const std::string& node,
                                                      const NetInterface& netif) {
-  return Call<Reply>(ctx, "modify-netif " + node + "/" + netif.name,
-                     [&](State& s) -> LinstorResult<Reply> {
-                       NetInterface* found = s.nodes.contains(node)
-                                                 ? FindInterface(s.nodes[node], netif.name)
-                                                 : nullptr;
-                       if (found == nullptr) {
-                         return Refuse(404, "NetInterface not found.");
-                       }
-                       *found = netif;
-                       return Done();
-                     });
+  return Call<Reply>(
+      ctx, "modify-netif " + node + "/" + netif.name, [&](State& s) -> LinstorResult<Reply> {
+        NetInterface* found =
+            s.nodes.contains(node) ? FindInterface(s.nodes[node], netif.name) : nullptr;
+        if (found == nullptr) {
+          return Refuse(404, "NetInterface not found.");
+        }
+        *found = netif;
+        return Done();
+      });
 }
 
-LinstorResult<Reply> FakeLinstor::DeleteNetInterface(const Context& ctx, const std::string& node,
+LinstorResult<Reply> FakeLinstor::DeleteNetInterface(const Context& ctx,
+                                                     const std::string& node,
                                                      const std::string& netif) {
   return Call<Reply>(ctx, "delete-netif " + node + "/" + netif, [&](State& s) {
     std::erase_if(s.nodes[node].net_interfaces,
@@ -263,28 +271,28 @@ LinstorResult<std::vector<StoragePool>> FakeLinstor::ListStoragePools(const Cont
 }
 
 LinstorResult<Reply> FakeLinstor::CreateStoragePool(const Context& ctx, const StoragePool& pool) {
-  return Call<Reply>(ctx, "create-pool " + pool.node + "/" + pool.name,
-                     [&](State& s) -> LinstorResult<Reply> {
-                       if (!s.nodes.contains(pool.node)) {
-                         return Refuse(404, "Node not found.");
-                       }
-                       if (s.pools.contains({pool.node, pool.name})) {
-                         return Refuse(500, "Storage pool already exists.");
-                       }
-                       const auto name = pool.props.find("StorDriver/StorPoolName");
-                       if (!s.backing.empty() &&
-                           (name == pool.props.end() ||
-                            !s.backing.contains({pool.node, name->second}))) {
-                         return Refuse(500, "Volume group not found.");
-                       }
-                       StoragePool& created = s.pools[{pool.node, pool.name}] = pool;
-                       created.free_kib = s.pool_kib;
-                       created.total_kib = s.pool_kib;
-                       return Done();
-                     });
+  return Call<Reply>(
+      ctx, "create-pool " + pool.node + "/" + pool.name, [&](State& s) -> LinstorResult<Reply> {
+        if (!s.nodes.contains(pool.node)) {
+          return Refuse(404, "Node not found.");
+        }
+        if (s.pools.contains({pool.node, pool.name})) {
+          return Refuse(500, "Storage pool already exists.");
+        }
+        const auto name = pool.props.find("StorDriver/StorPoolName");
+        if (!s.backing.empty() &&
+            (name == pool.props.end() || !s.backing.contains({pool.node, name->second}))) {
+          return Refuse(500, "Volume group not found.");
+        }
+        StoragePool& created = s.pools[{pool.node, pool.name}] = pool;
+        created.free_kib = s.pool_kib;
+        created.total_kib = s.pool_kib;
+        return Done();
+      });
 }
 
-LinstorResult<Reply> FakeLinstor::ModifyStoragePool(const Context& ctx, const std::string& node,
+LinstorResult<Reply> FakeLinstor::ModifyStoragePool(const Context& ctx,
+                                                    const std::string& node,
                                                     const std::string& pool,
                                                     const PropsChange& change) {
   return Call<Reply>(ctx, "modify-pool " + node + "/" + pool,
@@ -298,18 +306,20 @@ LinstorResult<Reply> FakeLinstor::ModifyStoragePool(const Context& ctx, const st
                      });
 }
 
-LinstorResult<Reply> FakeLinstor::DeleteStoragePool(const Context& ctx, const std::string& node,
+LinstorResult<Reply> FakeLinstor::DeleteStoragePool(const Context& ctx,
+                                                    const std::string& node,
                                                     const std::string& pool) {
-  return Call<Reply>(ctx, "delete-pool " + node + "/" + pool, [&](State& s) -> LinstorResult<Reply> {
-    for (const linstor::Resource& resource : s.resources) {
-      for (const linstor::Volume& volume : resource.volumes) {
-        if (resource.node == node && volume.storage_pool == pool) {
-          return Refuse(500, "The storage pool is still in use.");
+  return Call<Reply>(
+      ctx, "delete-pool " + node + "/" + pool, [&](State& s) -> LinstorResult<Reply> {
+        for (const linstor::Resource& resource : s.resources) {
+          for (const linstor::Volume& volume : resource.volumes) {
+            if (resource.node == node && volume.storage_pool == pool) {
+              return Refuse(500, "The storage pool is still in use.");
+            }
+          }
         }
-      }
-    }
-    return s.pools.erase({node, pool}) != 0 ? Done() : Warn("Storage pool not found.");
-  });
+        return s.pools.erase({node, pool}) != 0 ? Done() : Warn("Storage pool not found.");
+      });
 }
 
 LinstorResult<Reply> FakeLinstor::CreatePhysicalStorage(const Context& ctx,
@@ -369,8 +379,8 @@ LinstorResult<std::vector<linstor::Resource>> FakeLinstor::ListResources(
 
 LinstorResult<std::vector<Connection>> FakeLinstor::ListResourceConnections(
     const Context& ctx, const std::string& resource) {
-  return Call<std::vector<Connection>>(
-      ctx, "", [&](State& s) { return s.resource_connections[resource]; });
+  return Call<std::vector<Connection>>(ctx, "",
+                                       [&](State& s) { return s.resource_connections[resource]; });
 }
 
 LinstorResult<Reply> FakeLinstor::ModifyResourceConnection(const Context& ctx,

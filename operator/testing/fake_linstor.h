@@ -2,9 +2,9 @@
 
 /// FakeLinstor: a LINSTOR controller in memory, for tests of controllers.
 ///
-/// Keeps nodes, interfaces, pools, properties and connections as the real one does; says "not found",
-/// refuses to create what exists, warns instead of failing for what is already gone. It does not
-/// place volumes and runs no DRBD: tests put resources in by hand.
+/// Keeps nodes, interfaces, pools, properties and connections as the real one does; says "not
+/// found", refuses to create what exists, warns instead of failing for what is already gone. It
+/// does not place volumes and runs no DRBD: tests put resources in by hand.
 
 #include <functional>
 #include <map>
@@ -61,6 +61,7 @@ class FakeLinstor final : public linstor::Client {
   void ClearWrites();
 
   std::string url() const override { return "http://fake-linstor:3370"; }
+
   linstor::LinstorResult<linstor::ControllerVersion> GetVersion(const Context& ctx) override;
   linstor::LinstorResult<linstor::Props> GetControllerProps(const Context& ctx) override;
   linstor::LinstorResult<linstor::Reply> ModifyControllerProps(
@@ -70,7 +71,8 @@ class FakeLinstor final : public linstor::Client {
                                                 const std::string& name) override;
   linstor::LinstorResult<linstor::Reply> CreateNode(const Context& ctx,
                                                     const linstor::Node& node) override;
-  linstor::LinstorResult<linstor::Reply> ModifyNode(const Context& ctx, const std::string& name,
+  linstor::LinstorResult<linstor::Reply> ModifyNode(const Context& ctx,
+                                                    const std::string& name,
                                                     const linstor::PropsChange& change) override;
   linstor::LinstorResult<linstor::Reply> DeleteNode(const Context& ctx,
                                                     const std::string& name) override;
@@ -92,32 +94,39 @@ class FakeLinstor final : public linstor::Client {
   linstor::LinstorResult<linstor::Reply> CreateStoragePool(
       const Context& ctx, const linstor::StoragePool& pool) override;
   linstor::LinstorResult<linstor::Reply> ModifyStoragePool(
-      const Context& ctx, const std::string& node, const std::string& pool,
+      const Context& ctx,
+      const std::string& node,
+      const std::string& pool,
       const linstor::PropsChange& change) override;
   linstor::LinstorResult<linstor::Reply> DeleteStoragePool(const Context& ctx,
                                                            const std::string& node,
                                                            const std::string& pool) override;
   linstor::LinstorResult<linstor::Reply> CreatePhysicalStorage(
-      const Context& ctx, const std::string& node,
+      const Context& ctx,
+      const std::string& node,
       const linstor::PhysicalStorage& storage) override;
   linstor::LinstorResult<std::vector<linstor::ResourceGroup>> ListResourceGroups(
       const Context& ctx) override;
   linstor::LinstorResult<std::vector<linstor::ResourceDefinition>> ListResourceDefinitions(
       const Context& ctx) override;
   linstor::LinstorResult<linstor::Reply> ModifyResourceDefinition(
-      const Context& ctx, const std::string& resource,
-      const linstor::PropsChange& change) override;
+      const Context& ctx, const std::string& resource, const linstor::PropsChange& change) override;
   linstor::LinstorResult<std::vector<linstor::Resource>> ListResources(
       const Context& ctx, const std::string& node, const std::string& resource) override;
   linstor::LinstorResult<std::vector<linstor::Connection>> ListResourceConnections(
       const Context& ctx, const std::string& resource) override;
   linstor::LinstorResult<linstor::Reply> ModifyResourceConnection(
-      const Context& ctx, const std::string& resource, const std::string& node_a,
-      const std::string& node_b, const linstor::PropsChange& change) override;
+      const Context& ctx,
+      const std::string& resource,
+      const std::string& node_a,
+      const std::string& node_b,
+      const linstor::PropsChange& change) override;
   linstor::LinstorResult<std::vector<linstor::Connection>> ListNodeConnections(
       const Context& ctx) override;
   linstor::LinstorResult<linstor::Reply> ModifyNodeConnection(
-      const Context& ctx, const std::string& node_a, const std::string& node_b,
+      const Context& ctx,
+      const std::string& node_a,
+      const std::string& node_b,
       const linstor::PropsChange& change) override;
   linstor::LinstorResult<std::vector<linstor::Snapshot>> ListSnapshots(const Context& ctx) override;
   linstor::LinstorResult<std::vector<linstor::ErrorReport>> GetErrorReport(
@@ -129,9 +138,9 @@ class FakeLinstor final : public linstor::Client {
   linstor::LinstorResult<T> Call(const Context& ctx, const std::string& what, F f);
 
   mutable std::mutex mutex_;
-  State state_{};                     // guarded by mutex_
-  bool down_ = false;                 // guarded by mutex_
-  std::size_t calls_ = 0;             // guarded by mutex_
+  State state_{};                      // guarded by mutex_
+  bool down_ = false;                  // guarded by mutex_
+  std::size_t calls_ = 0;              // guarded by mutex_
   std::optional<std::size_t> fail_{};  // guarded by mutex_
   std::vector<std::string> writes_{};  // guarded by mutex_
 };

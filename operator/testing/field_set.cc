@@ -36,7 +36,9 @@ std::string_view KeyOf(std::string_view name, const Json& list) {
   return {};
 }
 
-bool IsSet(std::string_view name) { return name == "finalizers"; }
+bool IsSet(std::string_view name) {
+  return name == "finalizers";
+}
 
 void Collect(const Json& value, std::string_view name, FieldPath& path, FieldSet& out) {
   if (value.is_object() && !value.empty()) {
@@ -127,7 +129,8 @@ void Merge(Json& base, const Json& overlay, std::string_view name) {
     return;
   }
   for (const Json& item : overlay) {
-    const auto found = FindItem(base, name, key.empty() ? "v:" + item.dump() : "k:" + item.at(key).dump());
+    const auto found =
+        FindItem(base, name, key.empty() ? "v:" + item.dump() : "k:" + item.at(key).dump());
     if (found == base.end()) {
       base.push_back(item);
     } else {
@@ -178,6 +181,8 @@ void RemoveField(Json& document, const FieldPath& path) {
   }
 }
 
-void MergeFields(Json& base, const Json& overlay) { Merge(base, overlay, ""); }
+void MergeFields(Json& base, const Json& overlay) {
+  Merge(base, overlay, "");
+}
 
 }  // namespace breakwater::testing

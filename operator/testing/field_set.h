@@ -1,8 +1,8 @@
 #pragma once
 
 /// The part of server-side apply that FakeKube needs: which fields a document sets, and merging two
-/// documents. Lists follow the real API's schemas for the fields that this project applies; every other
-/// list is atomic.
+/// documents. Lists follow the real API's schemas for the fields that this project applies; every
+/// other list is atomic.
 
 #include <set>
 #include <string>
@@ -12,8 +12,8 @@
 
 namespace breakwater::testing {
 
-/// Steps from the root: "f:name" for a field, "k:<key value>" for an item of a keyed list, "v:<value>" for
-/// an item of a set. (The same letters as in the API's FieldsV1.)
+/// Steps from the root: "f:name" for a field, "k:<key value>" for an item of a keyed list,
+/// "v:<value>" for an item of a set. (The same letters as in the API's FieldsV1.)
 using FieldPath = std::vector<std::string>;
 using FieldSet = std::set<FieldPath>;
 

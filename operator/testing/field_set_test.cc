@@ -12,7 +12,8 @@ const Json kDocument = Json::parse(R"({
            "containers": [{"name": "x", "image": "i"}]},
   "metadata": {"finalizers": ["f1", "f2"]}})");
 
-// A fake whose ownership differs from the server's makes controllers pass here and fail in a cluster.
+// A fake whose ownership differs from the server's makes controllers pass here and fail in a
+// cluster.
 TEST(FieldSetTest, FindsLeaves) {
   const FieldSet expected = {{"f:spec", "f:a"},
                              {"f:spec", "f:list"},

@@ -1,7 +1,8 @@
-// What the operator relies on in an API server, checked against FakeKube and against a real one when
-// BREAKWATER_TEST_KUBECONFIG names a kubeconfig with cluster-admin rights. FakeKube gets no feature that
-// is not checked here, so that tests above it mean something. Every test uses names of its own and cleans
-// up after itself; the custom resource is made from a definition that this suite applies.
+// What the operator relies on in an API server, checked against FakeKube and against a real one
+// when BREAKWATER_TEST_KUBECONFIG names a kubeconfig with cluster-admin rights. FakeKube gets no
+// feature that is not checked here, so that tests above it mean something. Every test uses names of
+// its own and cleans up after itself; the custom resource is made from a definition that this suite
+// applies.
 
 #include <cstdlib>
 #include <functional>
@@ -27,10 +28,8 @@ using kube::KubeClient;
 using kube::WatchEvent;
 
 const ResourceInfo kMaps{.kind = "ConfigMap", .plural = "configmaps"};
-const ResourceInfo kThings{.group = "contract.breakwater.test",
-                           .kind = "Thing",
-                           .plural = "things",
-                           .namespaced = false};
+const ResourceInfo kThings{
+    .group = "contract.breakwater.test", .kind = "Thing", .plural = "things", .namespaced = false};
 const ResourceInfo kDefinitions{.group = "apiextensions.k8s.io",
                                 .kind = "CustomResourceDefinition",
                                 .plural = "customresourcedefinitions",
@@ -110,7 +109,8 @@ class KubeContractTest : public ::testing::TestWithParam<std::pair<const char*, 
 
   KubeClient& kube() { return *server_->client(); }
 
-  static kube::ApplyOptions Manager(const char* name, bool force = true,
+  static kube::ApplyOptions Manager(const char* name,
+                                    bool force = true,
                                     const char* subresource = "") {
     return {.field_manager = name, .force = force, .subresource = subresource};
   }
@@ -211,10 +211,9 @@ TEST_P(KubeContractTest, WatchesFromAListVersion) {
   ASSERT_TRUE(kube().Create(ctx_, kMaps, kNs, Map("contract-a")));
   const auto page = kube().List(ctx_, kMaps, {.ns = kNs});
   ASSERT_TRUE(page);
-  auto watch = kube().Watch(ctx_, kMaps,
-                            {.ns = kNs,
-                             .label_selector = "suite=contract",
-                             .resource_version = page->resource_version});
+  auto watch = kube().Watch(
+      ctx_, kMaps,
+      {.ns = kNs, .label_selector = "suite=contract", .resource_version = page->resource_version});
   ASSERT_TRUE(watch) << watch.error().message();
   ASSERT_TRUE(kube().Create(ctx_, kMaps, kNs, Map("contract-b")));
   ASSERT_TRUE(kube().Patch(ctx_, kMaps, {kNs, "contract-b"}, kube::PatchType::kMerge,
@@ -237,8 +236,9 @@ TEST_P(KubeContractTest, WatchesFromAListVersion) {
 TEST_P(KubeContractTest, LeavingTheSelectionIsADeletion) {
   const auto created = kube().Create(ctx_, kMaps, kNs, Map("contract-a"));
   ASSERT_TRUE(created);
-  auto watch = kube().Watch(ctx_, kMaps, {.ns = kNs, .label_selector = "suite=contract",
-                                          .resource_version = Version(*created)});
+  auto watch = kube().Watch(
+      ctx_, kMaps,
+      {.ns = kNs, .label_selector = "suite=contract", .resource_version = Version(*created)});
   ASSERT_TRUE(watch);
   ASSERT_TRUE(kube().Patch(ctx_, kMaps, {kNs, "contract-a"}, kube::PatchType::kMerge,
                            {{"metadata", {{"labels", nullptr}}}}, ""));
@@ -247,7 +247,8 @@ TEST_P(KubeContractTest, LeavingTheSelectionIsADeletion) {
   EXPECT_EQ((**event).type, WatchEvent::Type::kDeleted);
 }
 
-// An idle operator applies the same thing over and over: that must not wake every watch in the cluster.
+// An idle operator applies the same thing over and over: that must not wake every watch in the
+// cluster.
 TEST_P(KubeContractTest, ApplyingTheSameAgainChangesNothing) {
   const Json first = Thing("contract-a", {{"a", 1}});
   const Json second = Thing("contract-a", {{"a", 1}});
@@ -258,8 +259,8 @@ TEST_P(KubeContractTest, ApplyingTheSameAgainChangesNothing) {
 // A field that the operator stops applying must go away, and one of somebody else must stay.
 TEST_P(KubeContractTest, ApplyRemovesWhatItsManagerGaveUp) {
   Thing("contract-a", {{"a", 1}, {"b", 1}});
-  ASSERT_TRUE(kube().Apply(ctx_, kThings, {"", "contract-a"}, {{"spec", {{"c", 1}}}},
-                           Manager("other")));
+  ASSERT_TRUE(
+      kube().Apply(ctx_, kThings, {"", "contract-a"}, {{"spec", {{"c", 1}}}}, Manager("other")));
   const Json after = Thing("contract-a", {{"a", 2}});
   EXPECT_EQ(after["spec"], Json::parse(R"({"a": 2, "c": 1})"));
   EXPECT_EQ(api::Object(after).generation(), 3);
@@ -309,8 +310,8 @@ TEST_P(KubeContractTest, EventsAreAccepted) {
   ASSERT_TRUE(created) << created.error().message();
   const auto repeated = aggregator.Add(event, now + kube::EventAggregator::kWriteAgainAfter);
   ASSERT_TRUE(repeated && repeated->update);
-  const auto updated = kube().Patch(ctx_, events, repeated->key, kube::PatchType::kMerge,
-                                    repeated->object, "");
+  const auto updated =
+      kube().Patch(ctx_, events, repeated->key, kube::PatchType::kMerge, repeated->object, "");
   ASSERT_TRUE(updated) << updated.error().message();
   EXPECT_EQ((*updated)["series"]["count"], 2);
   EXPECT_TRUE(kube().Delete(ctx_, events, first->key, {}));
@@ -323,8 +324,8 @@ TEST_P(KubeContractTest, LeasesAreAcceptedAndOptimistic) {
   (void)kube().Delete(ctx_, leases, key, {});
   kube::LeaseClient client(kube(), key);
   const SystemTime now = RealClock().SystemNow();
-  auto lease = client.Create(
-      ctx_, {.holder = "a", .duration = 15s, .acquire_time = now, .renew_time = now});
+  auto lease =
+      client.Create(ctx_, {.holder = "a", .duration = 15s, .acquire_time = now, .renew_time = now});
   ASSERT_TRUE(lease) << lease.error().message();
   kube::Lease mine = *lease;
   mine.renew_time = now + 2s;
@@ -353,35 +354,34 @@ TEST_P(KubeContractTest, DryRunChangesNothing) {
 // A status write must not change the spec, nor look like a change of it (a loop without end).
 TEST_P(KubeContractTest, StatusIsASubresource) {
   const Json before = Thing("contract-a", {{"a", 1}});
-  const auto status = kube().Apply(
-      ctx_, kThings, {"", "contract-a"},
-      Json::parse(R"({"spec": {"a": 9}, "status": {"phase": "Ready",
+  const auto status = kube().Apply(ctx_, kThings, {"", "contract-a"},
+                                   Json::parse(R"({"spec": {"a": 9}, "status": {"phase": "Ready",
                       "conditions": [{"type": "X", "status": "True"}]}})"),
-      Manager("contract", true, "status"));
+                                   Manager("contract", true, "status"));
   ASSERT_TRUE(status) << status.error().message();
   EXPECT_EQ((*status)["spec"]["a"], 1);
   EXPECT_EQ((*status)["status"]["phase"], "Ready");
   EXPECT_EQ(api::Object(*status).generation(), 1);
   EXPECT_NE(Version(*status), Version(before));
   // A status in an apply of the main resource is ignored.
-  const auto main = kube().Apply(ctx_, kThings, {"", "contract-a"},
-                                 {{"spec", {{"a", 1}}}, {"status", {{"phase", "No"}}}},
-                                 Manager("contract"));
+  const auto main =
+      kube().Apply(ctx_, kThings, {"", "contract-a"},
+                   {{"spec", {{"a", 1}}}, {"status", {{"phase", "No"}}}}, Manager("contract"));
   ASSERT_TRUE(main) << main.error().message();
   EXPECT_EQ((*main)["status"]["phase"], "Ready");
   // Another manager's condition joins the list.
-  const auto joined = kube().Apply(
-      ctx_, kThings, {"", "contract-a"},
-      Json::parse(R"({"status": {"conditions": [{"type": "Y", "status": "True"}]}})"),
-      Manager("other", true, "status"));
+  const auto joined =
+      kube().Apply(ctx_, kThings, {"", "contract-a"},
+                   Json::parse(R"({"status": {"conditions": [{"type": "Y", "status": "True"}]}})"),
+                   Manager("other", true, "status"));
   ASSERT_TRUE(joined) << joined.error().message();
   EXPECT_EQ((*joined)["status"]["conditions"].size(), 2U);
 }
 
 TEST_P(KubeContractTest, StatusOfNothingIsNotFound) {
-  const auto status = kube().Apply(ctx_, kThings, {"", "contract-a"},
-                                   {{"status", {{"phase", "x"}}}},
-                                   Manager("contract", true, "status"));
+  const auto status =
+      kube().Apply(ctx_, kThings, {"", "contract-a"}, {{"status", {{"phase", "x"}}}},
+                   Manager("contract", true, "status"));
   ASSERT_FALSE(status);
   EXPECT_TRUE(status.error().IsNotFound()) << status.error().message();
 }
@@ -425,8 +425,8 @@ TEST_P(KubeContractTest, FinalizersHoldADeletion) {
   ASSERT_TRUE(held);
   EXPECT_TRUE(api::Object(*held).deleting());
   EXPECT_EQ(api::Object(*held).generation(), 2);
-  ASSERT_TRUE(kube().Apply(ctx_, kThings, {"", "contract-a"}, {{"spec", {{"a", 1}}}},
-                           Manager("contract")));
+  ASSERT_TRUE(
+      kube().Apply(ctx_, kThings, {"", "contract-a"}, {{"spec", {{"a", 1}}}}, Manager("contract")));
   EXPECT_TRUE(kube().Get(ctx_, kThings, {"", "contract-a"}).error().IsNotFound());
 }
 
@@ -462,11 +462,11 @@ TEST(ExecContractTest, ARefusedUpgradeShowsItsStatus) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Servers, KubeContractTest,
-    ::testing::Values(std::pair<const char*, MakeServer>(
-                          "Fake", [] { return std::make_unique<FakeServer>(); }),
-                      std::pair<const char*, MakeServer>(
-                          "Real", [] { return std::make_unique<RealServer>(); })),
+    Servers,
+    KubeContractTest,
+    ::testing::Values(
+        std::pair<const char*, MakeServer>("Fake", [] { return std::make_unique<FakeServer>(); }),
+        std::pair<const char*, MakeServer>("Real", [] { return std::make_unique<RealServer>(); })),
     [](const auto& server) { return std::string(server.param.first); });
 
 }  // namespace

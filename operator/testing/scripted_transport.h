@@ -1,7 +1,7 @@
 #pragma once
 
-/// ScriptedTransport: expects given requests in their order and gives canned replies. An unplanned call
-/// and a planned call that never came fail the test.
+/// ScriptedTransport: expects given requests in their order and gives canned replies. An unplanned
+/// call and a planned call that never came fail the test.
 ///
 ///   ScriptedTransport transport;
 ///   transport.Expect("GET", "/api/v1/pods").Reply(200, R"({"items":[]})");
@@ -93,7 +93,8 @@ class ScriptedTransport final : public net::HttpTransport {
   }
 
   Result<net::StreamResponse, net::TransportError> Open(
-      const Context& /*ctx*/, const net::Request& request,
+      const Context& /*ctx*/,
+      const net::Request& request,
       std::chrono::milliseconds /*idle_timeout*/) override {
     Exchange exchange = Take(request);
     if (exchange.error_) {

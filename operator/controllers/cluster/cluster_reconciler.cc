@@ -15,15 +15,17 @@ namespace {
 
 constexpr std::int64_t kKib = 1024;
 
-/// The TLS switch of replication belongs to the controller of replication TLS: it goes to LINSTOR only
-/// when every existing volume is pinned, or LINSTOR's adjust would fail on each of them.
+/// The TLS switch of replication belongs to the controller of replication TLS: it goes to LINSTOR
+/// only when every existing volume is pinned, or LINSTOR's adjust would fail on each of them.
 const std::set<std::string>& ForeignProperties() {
   static const std::set<std::string> kKeys{std::string(linstor::kPropertyTls)};
   return kKeys;
 }
 
-core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps, const api::Object& cluster,
-                              const api::LinstorClusterSpec& spec, core::ImageConfig images,
+core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
+                              const api::Object& cluster,
+                              const api::LinstorClusterSpec& spec,
+                              core::ImageConfig images,
                               const std::string& pull_secret) {
   core::ClusterInputs inputs{.name = cluster.name(),
                              .spec = spec,
@@ -59,8 +61,8 @@ void KeepLastNumbers(const api::Object& cluster, api::LinstorClusterStatus& stat
 
 const std::vector<api::ResourceInfo>& ClusterPruneKinds() {
   static const std::vector<api::ResourceInfo> kKinds{
-      api::kLinstorSatellite, api::kService,     api::kServiceAccount, api::kConfigMap,
-      api::kSecret,           api::kDaemonSet,   api::kDeployment,     api::kRole,
+      api::kLinstorSatellite, api::kService,     api::kServiceAccount,     api::kConfigMap,
+      api::kSecret,           api::kDaemonSet,   api::kDeployment,         api::kRole,
       api::kClusterRole,      api::kRoleBinding, api::kClusterRoleBinding, api::kCertificate};
   return kKinds;
 }
@@ -103,8 +105,7 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
   }
-  ApplyReport report =
-      ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
+  ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
   if (problems.empty()) {
     PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
   }
@@ -138,15 +139,16 @@ void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
   }
   pass.linstor_settled = true;
   pass.status.version = version->version;
-  pass.conditions.AddSuccess(api::kConditionAvailable,
-                             "Controller " + version->version + " (API: " +
-                                 version->rest_api_version + ", Git: " + version->git_hash +
-                                 ") reachable at '" + (*client)->url() + "'");
+  pass.conditions.AddSuccess(
+      api::kConditionAvailable,
+      "Controller " + version->version + " (API: " + version->rest_api_version +
+          ", Git: " + version->git_hash + ") reachable at '" + (*client)->url() + "'");
   SyncProperties(ctx, **client, pass);
   ReadUsage(ctx, **client, pass);
 }
 
-void ClusterReconciler::SyncProperties(const Context& ctx, linstor::Client& client,
+void ClusterReconciler::SyncProperties(const Context& ctx,
+                                       linstor::Client& client,
                                        Pass& pass) const {
   const linstor::LinstorResult<linstor::Props> current = client.GetControllerProps(ctx);
   if (!current) {
@@ -155,9 +157,8 @@ void ClusterReconciler::SyncProperties(const Context& ctx, linstor::Client& clie
     pass.linstor_settled = false;
     return;
   }
-  const linstor::PropsChange change =
-      linstor::DiffProps(*current, core::DesiredControllerProperties(pass.spec.properties),
-                         ForeignProperties());
+  const linstor::PropsChange change = linstor::DiffProps(
+      *current, core::DesiredControllerProperties(pass.spec.properties), ForeignProperties());
   if (!change.empty()) {
     const linstor::LinstorResult<linstor::Reply> changed =
         client.ModifyControllerProps(ctx, change);
@@ -221,13 +222,12 @@ void ClusterReconciler::CountSatellites(Pass& pass) const {
 
 void ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   // Other controllers own further conditions and status.replicationTLS: never send those.
-  pass.status.conditions = pass.conditions.Build(
-      ConditionsOf(pass.cluster, StandardConditions()), pass.cluster.generation(),
-      FormatRfc3339(ctx.clock().SystemNow()));
-  const Result<void, Error> written =
-      ApplyOwnStatus(ctx, deps_.writers.applier, deps_.clusters, pass.cluster,
-                     api::ToJson(pass.status),
-                     {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
+  pass.status.conditions =
+      pass.conditions.Build(ConditionsOf(pass.cluster, StandardConditions()),
+                            pass.cluster.generation(), FormatRfc3339(ctx.clock().SystemNow()));
+  const Result<void, Error> written = ApplyOwnStatus(
+      ctx, deps_.writers.applier, deps_.clusters, pass.cluster, api::ToJson(pass.status),
+      {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
   if (!written && !pass.error) {
     pass.error = written.error();
   }

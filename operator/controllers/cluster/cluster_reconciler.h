@@ -3,8 +3,8 @@
 /// ClusterReconciler: everything that belongs to a LinstorCluster as a whole.
 ///
 /// Two halves that do not wait for each other: the Kubernetes half renders and applies objects, the
-/// LINSTOR half looks at the controller and its properties. One of them failing shows in the conditions
-/// and stops nothing of the other.
+/// LINSTOR half looks at the controller and its properties. One of them failing shows in the
+/// conditions and stops nothing of the other.
 
 #include <chrono>
 #include <string>
@@ -22,8 +22,8 @@ struct ClusterReconcilerOptions {
   std::string pull_secret{};  ///< "": none
   /// How often LINSTOR is looked at although nothing changed. Source: Piraeus Operator v2.
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
-  /// The same while LINSTOR does not answer or refuses. 10 s: soon enough for a person who waits; a look
-  /// costs the API server nothing.
+  /// The same while LINSTOR does not answer or refuses. 10 s: soon enough for a person who waits; a
+  /// look costs the API server nothing.
   std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
 };
 
@@ -46,8 +46,7 @@ class ClusterReconciler final : public runtime::Reconciler {
   ClusterReconciler(ClusterReconcilerDeps deps, ClusterReconcilerOptions options)
       : deps_(deps), options_(std::move(options)) {}
 
-  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
-                                            const api::ObjectKey& key) override;
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
  private:
   /// Findings of one reconcile.

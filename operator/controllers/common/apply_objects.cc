@@ -6,8 +6,8 @@
 namespace breakwater::controllers {
 namespace {
 
-/// Which of two errors decides about the retry: the one that a retry may cure comes first, because a
-/// slow retry for the sake of the other would delay the cure.
+/// Which of two errors decides about the retry: the one that a retry may cure comes first, because
+/// a slow retry for the sake of the other would delay the cure.
 int Urgency(ErrorClass error_class) {
   switch (error_class) {
     case ErrorClass::kCanceled:
@@ -29,11 +29,16 @@ int Urgency(ErrorClass error_class) {
   return 0;
 }
 
-Result<void, Error> ApplyOne(const Context& ctx, const Writers& writers, const api::Object& owner,
-                             api::Json object, const runtime::ObjectId& id, ApplyReport& report) {
+Result<void, Error> ApplyOne(const Context& ctx,
+                             const Writers& writers,
+                             const api::Object& owner,
+                             api::Json object,
+                             const runtime::ObjectId& id,
+                             ApplyReport& report) {
   const runtime::Store* store = writers.stores.Find(id.group, id.kind);
   if (store == nullptr) {
-    return Unexpected{Error{ErrorClass::kInvalid, "the kind " + id.kind + (id.group.empty() ? "" : "." + id.group) +
+    return Unexpected{Error{ErrorClass::kInvalid, "the kind " + id.kind +
+                                                      (id.group.empty() ? "" : "." + id.group) +
                                                       " is not known to this cluster"}};
   }
   // A rendered uid would make the first and the second apply of a new object differ. Whether the
@@ -79,7 +84,9 @@ runtime::ObjectId IdOf(const api::Json& object) {
           api::StringAt(object, "kind"), view.key()};
 }
 
-ApplyReport ApplyObjects(const Context& ctx, const Writers& writers, const api::Object& owner,
+ApplyReport ApplyObjects(const Context& ctx,
+                         const Writers& writers,
+                         const api::Object& owner,
                          std::vector<api::Json> objects) {
   ApplyReport report;
   for (const api::Json& object : objects) {
@@ -101,17 +108,20 @@ ApplyReport ApplyObjects(const Context& ctx, const Writers& writers, const api::
   return report;
 }
 
-void PruneObjects(const Context& ctx, const Writers& writers, const api::Object& owner,
-                  const std::vector<api::ResourceInfo>& kinds, ApplyReport& report) {
+void PruneObjects(const Context& ctx,
+                  const Writers& writers,
+                  const api::Object& owner,
+                  const std::vector<api::ResourceInfo>& kinds,
+                  ApplyReport& report) {
   if (!report.ok()) {
     return;
   }
-  const Result<std::vector<runtime::ObjectId>, Error> pruned = runtime::Prune(
-      ctx, writers.client,
-      {.owner_uid = owner.uid(),
-       .stores = writers.stores.Select(kinds),
-       .keep = report.wanted,
-       .operator_namespace = writers.operator_namespace});
+  const Result<std::vector<runtime::ObjectId>, Error> pruned =
+      runtime::Prune(ctx, writers.client,
+                     {.owner_uid = owner.uid(),
+                      .stores = writers.stores.Select(kinds),
+                      .keep = report.wanted,
+                      .operator_namespace = writers.operator_namespace});
   if (!pruned) {
     report.AddError("prune", pruned.error());
   } else {

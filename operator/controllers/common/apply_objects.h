@@ -31,6 +31,7 @@ struct ApplyReport {
   std::map<runtime::ObjectId, std::int64_t> generations{};
 
   bool ok() const { return !error.has_value(); }
+
   void AddError(const std::string& what, const Error& failure);
 };
 
@@ -45,15 +46,20 @@ struct Writers {
 /// Identity of a raw object.
 runtime::ObjectId IdOf(const api::Json& object);
 
-/// Applies the objects in their order, with `owner` as controller. An object that fails does not stop
-/// the others, but nothing more is tried once `ctx` ended. A LinstorSatellite that is being deleted is
-/// not touched: applying it again would bring back what is on its way out.
-ApplyReport ApplyObjects(const Context& ctx, const Writers& writers, const api::Object& owner,
+/// Applies the objects in their order, with `owner` as controller. An object that fails does not
+/// stop the others, but nothing more is tried once `ctx` ended. A LinstorSatellite that is being
+/// deleted is not touched: applying it again would bring back what is on its way out.
+ApplyReport ApplyObjects(const Context& ctx,
+                         const Writers& writers,
+                         const api::Object& owner,
                          std::vector<api::Json> objects);
 
 /// Deletes what `owner` controls and `report.wanted` does not have. Does nothing after a failure,
 /// because then something wanted may be missing in the list.
-void PruneObjects(const Context& ctx, const Writers& writers, const api::Object& owner,
-                  const std::vector<api::ResourceInfo>& kinds, ApplyReport& report);
+void PruneObjects(const Context& ctx,
+                  const Writers& writers,
+                  const api::Object& owner,
+                  const std::vector<api::ResourceInfo>& kinds,
+                  ApplyReport& report);
 
 }  // namespace breakwater::controllers

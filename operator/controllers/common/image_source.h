@@ -12,12 +12,13 @@
 
 namespace breakwater::controllers {
 
-/// Reads the operator's image ConfigMap from a store at each call, so that a change is seen at once.
-/// Thread safety: all methods may be called from any thread.
+/// Reads the operator's image ConfigMap from a store at each call, so that a change is seen at
+/// once. Thread safety: all methods may be called from any thread.
 class ImageSource {
  public:
   /// `overrides`: the RELATED_IMAGE_* variables of the environment.
-  ImageSource(const runtime::Store& config_maps, api::ObjectKey config_map,
+  ImageSource(const runtime::Store& config_maps,
+              api::ObjectKey config_map,
               std::map<std::string, std::string> overrides)
       : config_maps_(config_maps),
         config_map_(std::move(config_map)),

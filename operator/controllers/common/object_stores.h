@@ -26,8 +26,7 @@ class ObjectStores {
   }
 
   /// The stores of the listed kinds that are watched.
-  std::vector<const runtime::Store*> Select(
-      const std::vector<api::ResourceInfo>& resources) const {
+  std::vector<const runtime::Store*> Select(const std::vector<api::ResourceInfo>& resources) const {
     std::vector<const runtime::Store*> selected;
     for (const api::ResourceInfo& resource : resources) {
       if (const runtime::Store* store = Find(resource.group, resource.kind)) {

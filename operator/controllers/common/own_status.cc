@@ -27,9 +27,12 @@ api::Json OwnPart(const api::Json& status, const StatusOwnership& ownership) {
   return part;
 }
 
-Result<void, Error> ApplyOwnStatus(const Context& ctx, const runtime::Applier& applier,
-                                   const runtime::Store& store, const api::Object& object,
-                                   const api::Json& status, const StatusOwnership& ownership) {
+Result<void, Error> ApplyOwnStatus(const Context& ctx,
+                                   const runtime::Applier& applier,
+                                   const runtime::Store& store,
+                                   const api::Object& object,
+                                   const api::Json& status,
+                                   const StatusOwnership& ownership) {
   const api::ObjectPtr live = store.Get(object.key());
   if (!live || live->uid() != object.uid()) {
     return {};

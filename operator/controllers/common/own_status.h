@@ -26,8 +26,11 @@ api::Json OwnPart(const api::Json& status, const StatusOwnership& ownership);
 
 /// Applies `status` (only our part, complete) to `object`, unless the newest known state in `store`
 /// already shows it. Does nothing when the object is gone or was made again.
-Result<void, Error> ApplyOwnStatus(const Context& ctx, const runtime::Applier& applier,
-                                   const runtime::Store& store, const api::Object& object,
-                                   const api::Json& status, const StatusOwnership& ownership);
+Result<void, Error> ApplyOwnStatus(const Context& ctx,
+                                   const runtime::Applier& applier,
+                                   const runtime::Store& store,
+                                   const api::Object& object,
+                                   const api::Json& status,
+                                   const StatusOwnership& ownership);
 
 }  // namespace breakwater::controllers

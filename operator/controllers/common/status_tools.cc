@@ -51,7 +51,8 @@ std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit
   return text;
 }
 
-std::int64_t IntegerAt(const api::Object& object, std::initializer_list<std::string_view> path,
+std::int64_t IntegerAt(const api::Object& object,
+                       std::initializer_list<std::string_view> path,
                        std::int64_t fallback) {
   const api::Json* value = api::FindPath(object.raw(), path);
   return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : fallback;

@@ -11,8 +11,8 @@
 
 namespace breakwater::controllers {
 
-/// The conditions of `object` with one of these types. With server-side apply every field manager must
-/// send its own conditions only: sending those of others would take them over.
+/// The conditions of `object` with one of these types. With server-side apply every field manager
+/// must send its own conditions only: sending those of others would take them over.
 std::vector<api::Condition> ConditionsOf(const api::Object& object,
                                          const std::vector<std::string_view>& types);
 
@@ -29,7 +29,8 @@ bool IsReady(const api::Object& object);
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit = 2000);
 
 /// The integer at a path of member names, or `fallback`.
-std::int64_t IntegerAt(const api::Object& object, std::initializer_list<std::string_view> path,
+std::int64_t IntegerAt(const api::Object& object,
+                       std::initializer_list<std::string_view> path,
                        std::int64_t fallback);
 
 }  // namespace breakwater::controllers

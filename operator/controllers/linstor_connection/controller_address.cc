@@ -161,7 +161,8 @@ bool Selects(const Json* selector, const api::Object& pod) {
   return true;
 }
 
-void AddPodAddresses(const api::Object& pod, const ControllerUrl& model,
+void AddPodAddresses(const api::Object& pod,
+                     const ControllerUrl& model,
                      std::vector<ControllerUrl>& urls) {
   const Json* addresses = api::FindPath(pod.raw(), {"status", "podIPs"});
   if (addresses == nullptr || !addresses->is_array()) {
@@ -216,7 +217,8 @@ Result<std::vector<ControllerUrl>, Error> ParseControllerUrls(std::string_view t
 }
 
 Result<std::vector<ControllerUrl>, Error> ResolveService(
-    std::string_view cluster, ServiceResolution resolution,
+    std::string_view cluster,
+    ServiceResolution resolution,
     const std::vector<api::ObjectPtr>& services,
     const std::vector<api::ObjectPtr>& pods) {
   std::vector<api::ObjectPtr> matches;
@@ -235,9 +237,8 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
     return Missing("Service " + service.key().ToString() + " has no port 'api' or 'secure-api'");
   }
   const std::string name = service.name() + "." + service.ns() + ".svc";
-  ControllerUrl url{.scheme = port->name == "secure-api" ? "https" : "http",
-                    .host = name,
-                    .port = port->number};
+  ControllerUrl url{
+      .scheme = port->name == "secure-api" ? "https" : "http", .host = name, .port = port->number};
   if (resolution == ServiceResolution::kDns) {
     return std::vector{url};
   }
@@ -251,7 +252,8 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
     }
   }
   if (urls.empty()) {
-    // The API server refuses loopback addresses in EndpointSlices, which Pods of test clusters have.
+    // The API server refuses loopback addresses in EndpointSlices, which Pods of test clusters
+    // have.
     for (const api::ObjectPtr& pod : pods) {
       const Json* ip = api::FindPath(pod->raw(), {"status", "podIP"});
       if (IsControllerOf(*pod, cluster) && IsReadyPod(*pod) && ip != nullptr && ip->is_string()) {

@@ -24,7 +24,7 @@ struct ControllerUrl {
   std::string scheme = "http";  ///< "http" or "https"
   std::string host{};           ///< IPv6 addresses without brackets
   int port = 0;
-  std::string path{};           ///< without a slash at its end
+  std::string path{};  ///< without a slash at its end
   /// Name in the controller's certificate when it is not `host` (endpoints are reached by address).
   std::string server_name{};
 
@@ -32,16 +32,18 @@ struct ControllerUrl {
   bool operator==(const ControllerUrl&) const = default;
 };
 
-/// Reads one URL or several separated by commas. Schemes and default ports are those of LINSTOR's Go
-/// client: http and linstor (3370), https and linstor+ssl (3371); no scheme means http.
+/// Reads one URL or several separated by commas. Schemes and default ports are those of LINSTOR's
+/// Go client: http and linstor (3370), https and linstor+ssl (3371); no scheme means http.
 Result<std::vector<ControllerUrl>, Error> ParseControllerUrls(std::string_view text);
 
-/// The addresses of the controller that runs in this cluster. `services`: of the operator's namespace;
-/// exactly one must carry the labels instance=`cluster` and component=linstor-controller. Its port
-/// "secure-api" is preferred to "api". Without EndpointSlices with a ready address the ready `pods` are
-/// used. Errors say what is missing: kTransient, because it may appear.
+/// The addresses of the controller that runs in this cluster. `services`: of the operator's
+/// namespace; exactly one must carry the labels instance=`cluster` and
+/// component=linstor-controller. Its port "secure-api" is preferred to "api". Without
+/// EndpointSlices with a ready address the ready `pods` are used. Errors say what is missing:
+/// kTransient, because it may appear.
 Result<std::vector<ControllerUrl>, Error> ResolveService(
-    std::string_view cluster, ServiceResolution resolution,
+    std::string_view cluster,
+    ServiceResolution resolution,
     const std::vector<api::ObjectPtr>& services,
     const std::vector<api::ObjectPtr>& pods);
 

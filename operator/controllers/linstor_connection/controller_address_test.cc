@@ -58,7 +58,8 @@ const char* const kForeign = R"({"metadata":{"name":"z","namespace":"ns","labels
 const char* const kReady = R"({"metadata":{"name":"y","namespace":"ns","labels":{"app":"c"}},
   "status":{"podIPs":[{"ip":"10.0.0.2"}],"conditions":[{"type":"Ready","status":"True"}]}})";
 
-std::string Resolve(ServiceResolution resolution, std::vector<api::ObjectPtr> services,
+std::string Resolve(ServiceResolution resolution,
+                    std::vector<api::ObjectPtr> services,
                     std::vector<api::ObjectPtr> pods) {
   const auto urls = ResolveService("c", resolution, services, pods);
   return urls ? urls->front().ToString() + " " + urls->front().server_name

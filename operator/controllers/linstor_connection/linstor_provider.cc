@@ -32,8 +32,7 @@ Result<std::vector<ControllerUrl>, Error> StoreLinstorProvider::Resolve(
   if (spec.external_controller_url) {
     return ParseControllerUrls(*spec.external_controller_url);
   }
-  return ResolveService(cluster, options_.resolution, stores_.services.List(),
-                        stores_.pods.List());
+  return ResolveService(cluster, options_.resolution, stores_.services.List(), stores_.pods.List());
 }
 
 Result<std::unique_ptr<LinstorTls>, Error> StoreLinstorProvider::ReadTls(
@@ -64,9 +63,9 @@ Result<std::unique_ptr<LinstorTls>, Error> StoreLinstorProvider::ReadTls(
       ca = DataOf(*source, tls.ca_reference->key, from_secret);
     }
     if ((!source || !ca) && !tls.ca_reference->optional.value_or(false)) {
-      return Fail(ErrorClass::kTransient,
-                  tls.ca_reference->kind + " " + ca_key.ToString() + " has no entry " +
-                      tls.ca_reference->key + " (spec.apiTLS.caReference)");
+      return Fail(ErrorClass::kTransient, tls.ca_reference->kind + " " + ca_key.ToString() +
+                                              " has no entry " + tls.ca_reference->key +
+                                              " (spec.apiTLS.caReference)");
     }
   }
   if (!ca) {

@@ -28,8 +28,7 @@ class LinstorProvider {
   /// kNotFound: there is no such LinstorCluster (any more);
   /// kTransient: the Service, a ready Pod or a Secret is missing, the message names it;
   /// kInvalid: the URL or the Secret cannot be used.
-  virtual Result<std::shared_ptr<linstor::Client>, Error> ClientFor(
-      const std::string& cluster) = 0;
+  virtual Result<std::shared_ptr<linstor::Client>, Error> ClientFor(const std::string& cluster) = 0;
 };
 
 /// Client certificate and trusted authorities for LINSTOR's HTTPS, PEM.
@@ -39,8 +38,8 @@ struct LinstorTls {
   Secret<std::string> key{};
 };
 
-/// Makes the transport to one address; `tls` is null for http. Given by the composition root, so that
-/// nothing here depends on an HTTP library.
+/// Makes the transport to one address; `tls` is null for http. Given by the composition root, so
+/// that nothing here depends on an HTTP library.
 using LinstorTransportFactory = std::function<Result<std::shared_ptr<net::HttpTransport>, Error>(
     const ControllerUrl& url, const LinstorTls* tls)>;
 
@@ -63,7 +62,8 @@ struct LinstorProviderStores {
 /// The real provider. One client per cluster; a new one when address or certificates changed.
 class StoreLinstorProvider final : public LinstorProvider {
  public:
-  StoreLinstorProvider(LinstorProviderStores stores, LinstorProviderOptions options,
+  StoreLinstorProvider(LinstorProviderStores stores,
+                       LinstorProviderOptions options,
                        LinstorTransportFactory transport);
 
   Result<std::shared_ptr<linstor::Client>, Error> ClientFor(const std::string& cluster) override;

@@ -8,8 +8,8 @@
 namespace breakwater::controllers {
 namespace {
 
-using ::testing::HasSubstr;
 using api::Json;
+using ::testing::HasSubstr;
 
 class NoTransport final : public net::HttpTransport {
  public:
@@ -17,8 +17,10 @@ class NoTransport final : public net::HttpTransport {
                                                   const net::Request& /*request*/) override {
     return Unexpected{net::TransportError{}};
   }
+
   Result<net::StreamResponse, net::TransportError> Open(
-      const Context& /*ctx*/, const net::Request& /*request*/,
+      const Context& /*ctx*/,
+      const net::Request& /*request*/,
       std::chrono::milliseconds /*idle_timeout*/) override {
     return Unexpected{net::TransportError{}};
   }
@@ -27,15 +29,20 @@ class NoTransport final : public net::HttpTransport {
 class LinstorProviderTest : public ::testing::Test {
  protected:
   void SetCluster(const char* spec) {
-    clusters_.Replace({{{"metadata", {{"name", "c"}, {"uid", "1"}}}, {"spec", Json::parse(spec)}}}, "1");
+    clusters_.Replace({{{"metadata", {{"name", "c"}, {"uid", "1"}}}, {"spec", Json::parse(spec)}}},
+                      "1");
   }
+
   void SetSecret(const char* version, const char* data) {
     secrets_.Replace({{{"metadata",
-                        {{"name", "linstor-client-tls"}, {"namespace", "ns"}, {"uid", "2"},
+                        {{"name", "linstor-client-tls"},
+                         {"namespace", "ns"},
+                         {"uid", "2"},
                          {"resourceVersion", version}}},
                        {"data", Json::parse(data)}}},
                      version);
   }
+
   std::string Failure() {
     const auto client = provider_.ClientFor("c");
     return client ? "none" : client.error().message;
@@ -51,8 +58,8 @@ class LinstorProviderTest : public ::testing::Test {
   StoreLinstorProvider provider_{
       {clusters_, services_, pods_, secrets_, config_maps_},
       {.operator_namespace = "ns"},
-      [this](const ControllerUrl&, const LinstorTls* tls)
-          -> Result<std::shared_ptr<net::HttpTransport>, Error> {
+      [this](const ControllerUrl&,
+             const LinstorTls* tls) -> Result<std::shared_ptr<net::HttpTransport>, Error> {
         ++made_;
         last_ca_ = tls == nullptr ? "" : tls->ca;
         return std::shared_ptr<net::HttpTransport>(std::make_shared<NoTransport>());

@@ -70,7 +70,8 @@ Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Contex
 }
 
 std::vector<std::string> NodeConnectionReconciler::SyncCluster(
-    const Context& ctx, const api::Object& cluster,
+    const Context& ctx,
+    const api::Object& cluster,
     const std::vector<api::LinstorNodeConnectionSpec>& specs) const {
   std::vector<api::ObjectPtr> nodes;
   for (const api::ObjectPtr& satellite : deps_.satellites.ListByController(cluster.uid())) {
@@ -127,7 +128,8 @@ std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
 }
 
 Result<void, Error> NodeConnectionReconciler::WriteStatus(
-    const Context& ctx, const api::Object& connection,
+    const Context& ctx,
+    const api::Object& connection,
     const std::vector<std::string>& errors) const {
   const std::vector<std::string_view> types{api::kConditionConfigured};
   core::ConditionSet conditions(types);

@@ -41,19 +41,21 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
                            NodeConnectionReconcilerOptions options)
       : deps_(deps), options_(options) {}
 
-  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
-                                            const api::ObjectKey& key) override;
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
  private:
   using Desired = std::map<core::NodePair, std::map<std::string, std::string>>;
 
   /// Nothing, or what went wrong in this cluster.
   std::vector<std::string> SyncCluster(
-      const Context& ctx, const api::Object& cluster,
+      const Context& ctx,
+      const api::Object& cluster,
       const std::vector<api::LinstorNodeConnectionSpec>& specs) const;
-  std::vector<std::string> SyncPairs(const Context& ctx, linstor::Client& client,
+  std::vector<std::string> SyncPairs(const Context& ctx,
+                                     linstor::Client& client,
                                      const Desired& desired) const;
-  Result<void, Error> WriteStatus(const Context& ctx, const api::Object& connection,
+  Result<void, Error> WriteStatus(const Context& ctx,
+                                  const api::Object& connection,
                                   const std::vector<std::string>& errors) const;
 
   const NodeConnectionReconcilerDeps deps_;

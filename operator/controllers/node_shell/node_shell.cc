@@ -7,11 +7,13 @@
 
 namespace breakwater::controllers {
 
-PodNodeShell::PodNodeShell(kube::PodExec& exec, const runtime::Store& pods,
+PodNodeShell::PodNodeShell(kube::PodExec& exec,
+                           const runtime::Store& pods,
                            PodNodeShellOptions options)
     : exec_(exec), pods_(pods), options_(std::move(options)) {}
 
-Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx, const std::string& node,
+Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
+                                                  const std::string& node,
                                                   const std::string& container,
                                                   const std::vector<std::string>& argv) {
   if (!tls_migration::IsSafeName(node)) {
@@ -36,7 +38,8 @@ Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx, const std:
   return std::move(*result);
 }
 
-api::ObjectPtr FindSatellitePod(const runtime::Store& pods, const std::string& ns,
+api::ObjectPtr FindSatellitePod(const runtime::Store& pods,
+                                const std::string& ns,
                                 const std::string& node) {
   api::ObjectPtr best;
   for (const api::ObjectPtr& pod :

@@ -1,7 +1,7 @@
 #pragma once
 
-/// NodeShell: runs a program in the satellite pod of a node. The one way in which the operator reaches
-/// DRBD; small, so that an agent in the sidecar can take the place of exec one day.
+/// NodeShell: runs a program in the satellite pod of a node. The one way in which the operator
+/// reaches DRBD; small, so that an agent in the sidecar can take the place of exec one day.
 /// Adapters: PodNodeShell (real), and a simulated one in the tests of replication_tls.
 
 #include <chrono>
@@ -24,19 +24,20 @@ class NodeShell {
  public:
   virtual ~NodeShell() = default;
 
-  /// Runs `argv` (no shell unless argv says so) in a container of the node's satellite pod. A non-zero
-  /// exit code is a value. Errors: kNotFound: the node has no running satellite pod; kInvalid: a name that
-  /// is no node name; others from the exec. Returns at the deadline of `ctx`; the program may then still
-  /// run, so callers must be able to run it again.
-  virtual Result<kube::ExecResult, Error> Run(const Context& ctx, const std::string& node,
+  /// Runs `argv` (no shell unless argv says so) in a container of the node's satellite pod. A
+  /// non-zero exit code is a value. Errors: kNotFound: the node has no running satellite pod;
+  /// kInvalid: a name that is no node name; others from the exec. Returns at the deadline of `ctx`;
+  /// the program may then still run, so callers must be able to run it again.
+  virtual Result<kube::ExecResult, Error> Run(const Context& ctx,
+                                              const std::string& node,
                                               const std::string& container,
                                               const std::vector<std::string>& argv) = 0;
 };
 
 struct PodNodeShellOptions {
-  std::string ns{};                              ///< namespace of the satellite pods
-  std::chrono::milliseconds timeout{20000};      ///< for one call, in addition to the caller's deadline
-  std::size_t max_output_bytes = 32U << 20U;     ///< 1000 resources print about 10 MB
+  std::string ns{};                          ///< namespace of the satellite pods
+  std::chrono::milliseconds timeout{20000};  ///< for one call, in addition to the caller's deadline
+  std::size_t max_output_bytes = 32U << 20U;  ///< 1000 resources print about 10 MB
 };
 
 /// The real one, over the API server's exec.
@@ -45,7 +46,8 @@ class PodNodeShell final : public NodeShell {
   /// `exec` and `pods` must outlive the shell. `pods` holds at least the satellite pods.
   PodNodeShell(kube::PodExec& exec, const runtime::Store& pods, PodNodeShellOptions options);
 
-  Result<kube::ExecResult, Error> Run(const Context& ctx, const std::string& node,
+  Result<kube::ExecResult, Error> Run(const Context& ctx,
+                                      const std::string& node,
                                       const std::string& container,
                                       const std::vector<std::string>& argv) override;
 
@@ -55,9 +57,10 @@ class PodNodeShell final : public NodeShell {
   const PodNodeShellOptions options_;
 };
 
-/// The satellite pod of a node that is not being deleted; the youngest one when a rollout shows two.
-/// Null when there is none.
-api::ObjectPtr FindSatellitePod(const runtime::Store& pods, const std::string& ns,
+/// The satellite pod of a node that is not being deleted; the youngest one when a rollout shows
+/// two. Null when there is none.
+api::ObjectPtr FindSatellitePod(const runtime::Store& pods,
+                                const std::string& ns,
                                 const std::string& node);
 
 enum class ContainerState { kAbsent, kNotReady, kReady };

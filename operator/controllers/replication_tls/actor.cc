@@ -15,14 +15,17 @@ namespace breakwater::controllers {
 
 using tls_migration::NodeOp;
 
-Actor::Actor(NodeShell& shell, LinstorView& linstor, const Logger& log,
+Actor::Actor(NodeShell& shell,
+             LinstorView& linstor,
+             const Logger& log,
              std::string satellite_container)
     : shell_(shell),
       linstor_(linstor),
       log_(log.Named("actor")),
       satellite_container_(std::move(satellite_container)) {}
 
-Result<void, Error> Actor::Run(const Context& ctx, const tls_migration::ResourceObservation& seen,
+Result<void, Error> Actor::Run(const Context& ctx,
+                               const tls_migration::ResourceObservation& seen,
                                const tls_migration::RunOnNodes& action) {
   if (!tls_migration::IsSafeName(seen.resource)) {
     return Unexpected{Error{ErrorClass::kInvalid, "not a resource name"}};
@@ -38,7 +41,8 @@ Result<void, Error> Actor::Run(const Context& ctx, const tls_migration::Resource
   return {};
 }
 
-Result<void, Error> Actor::RunStage(const Context& ctx, const std::string& resource,
+Result<void, Error> Actor::RunStage(const Context& ctx,
+                                    const std::string& resource,
                                     const std::vector<NodeOp>& stage) {
   std::map<std::string, std::vector<std::string>> per_node;
   for (const NodeOp& op : stage) {
@@ -66,10 +70,10 @@ Result<void, Error> Actor::RunStage(const Context& ctx, const std::string& resou
     if (result && result->exit_code == 0) {
       return;
     }
-    const std::string why =
-        !result ? result.error().message
-                : "exit code " + std::to_string(result->exit_code) + ": " +
-                      std::string(tls_migration::Trim(result->err)).substr(0, 500);
+    const std::string why = !result
+                                ? result.error().message
+                                : "exit code " + std::to_string(result->exit_code) + ": " +
+                                      std::string(tls_migration::Trim(result->err)).substr(0, 500);
     const std::lock_guard lock(mutex);
     failed += (failed.empty() ? "" : "; ") + node + ": " + why;
   });
@@ -79,7 +83,8 @@ Result<void, Error> Actor::RunStage(const Context& ctx, const std::string& resou
   return {};
 }
 
-Result<void, Error> Actor::Change(const Context& ctx, const std::string& resource,
+Result<void, Error> Actor::Change(const Context& ctx,
+                                  const std::string& resource,
                                   const tls_migration::ChangeLinstor& action) {
   for (const tls_migration::LinstorOp& op : action.ops) {
     log_.Info("LINSTOR change", {{"resource", resource}, {"action", Describe(op)}});

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Actor: does what the planner decided, on nodes and in LINSTOR. Knows no rules of its own, except that
-/// it refuses what violates an invariant: the last guard before a volume.
+/// Actor: does what the planner decided, on nodes and in LINSTOR. Knows no rules of its own, except
+/// that it refuses what violates an invariant: the last guard before a volume.
 
 #include <string>
 
@@ -22,17 +22,20 @@ class Actor {
   /// References must outlive the actor.
   Actor(NodeShell& shell, LinstorView& linstor, const Logger& log, std::string satellite_container);
 
-  /// Stages in order, nodes of a stage in parallel. An error names the first operation that failed; what
-  /// was done stays done, and the next observation tells.
-  Result<void, Error> Run(const Context& ctx, const tls_migration::ResourceObservation& seen,
+  /// Stages in order, nodes of a stage in parallel. An error names the first operation that failed;
+  /// what was done stays done, and the next observation tells.
+  Result<void, Error> Run(const Context& ctx,
+                          const tls_migration::ResourceObservation& seen,
                           const tls_migration::RunOnNodes& action);
 
   /// In order, ends at the first that LINSTOR refuses.
-  Result<void, Error> Change(const Context& ctx, const std::string& resource,
+  Result<void, Error> Change(const Context& ctx,
+                             const std::string& resource,
                              const tls_migration::ChangeLinstor& action);
 
  private:
-  Result<void, Error> RunStage(const Context& ctx, const std::string& resource,
+  Result<void, Error> RunStage(const Context& ctx,
+                               const std::string& resource,
                                const std::vector<tls_migration::NodeOp>& stage);
 
   NodeShell& shell_;

@@ -11,7 +11,8 @@
 
 namespace breakwater::controllers {
 
-/// Annotation on the LinstorCluster: resources that may migrate under policy Manual, "res1,res2" or "*".
+/// Annotation on the LinstorCluster: resources that may migrate under policy Manual, "res1,res2" or
+/// "*".
 inline constexpr std::string_view kMigrateAnnotation = "breakwater.io/migrate";
 
 struct ClusterSettings {

@@ -51,12 +51,15 @@ tls_migration::StrategyChoice ToChoice(api::MigrationStrategy strategy) {
 Engine::Engine(EngineDeps deps)
     : deps_(std::move(deps)),
       log_(deps_.services.log.Named("replication-tls")),
-      observer_(deps_.shell, log_,
+      observer_(deps_.shell,
+                log_,
                 {.satellite_container = deps_.options.satellite_container,
                  .tlshd_container = deps_.options.tlshd_container}),
       reporter_(deps_.services, deps_.client, deps_.clusters, deps_.satellites, deps_.events) {}
 
-Engine::~Engine() { Stop(); }
+Engine::~Engine() {
+  Stop();
+}
 
 void Engine::Start() {
   driver_stop_ = std::stop_source();
@@ -71,7 +74,9 @@ void Engine::Stop() {
   JoinDrivers();
 }
 
-void Engine::Wake() { wakeup_.NotifyAll(); }
+void Engine::Wake() {
+  wakeup_.NotifyAll();
+}
 
 void Engine::Loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
@@ -187,9 +192,11 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   }
   Apply(ctx, plan);
   StartDrivers(resources, plan, linstor.known);
-  Report(ctx, *object, {resources, plan, settings, preflight, ActiveNames(), ShownFailures(resources),
-                        linstor.known, linstor.error});
-  const bool busy = !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
+  Report(ctx, *object,
+         {resources, plan, settings, preflight, ActiveNames(), ShownFailures(resources),
+          linstor.known, linstor.error});
+  const bool busy =
+      !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
   const bool pending = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
   return busy ? kBusyInterval
               : std::min(deps_.options.observe_interval,
@@ -197,7 +204,8 @@ milliseconds Engine::Round(const std::stop_token& stop) {
 }
 
 ClusterPlan Engine::Plan(
-    const ClusterSettings& settings, const LinstorSnapshot& linstor,
+    const ClusterSettings& settings,
+    const LinstorSnapshot& linstor,
     const std::vector<ResourceObservation>& resources,
     const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
   ClusterInput input;
@@ -264,19 +272,23 @@ void Engine::Apply(const Context& ctx, const ClusterPlan& plan) {
   if (!plan.push) {
     return;
   }
-  const std::string text = plan.push->value ? std::string(tls_migration::TlsValue(*plan.push->value)) : "unset";
+  const std::string text =
+      plan.push->value ? std::string(tls_migration::TlsValue(*plan.push->value)) : "unset";
   if (const auto done = cluster_->linstor->SetClusterValue(ctx, plan.push->value); !done) {
     log_.Warn("the cluster's value could not be set", {{"error", done.error().message}});
     return;
   }
   reporter_.Event(cluster_->name, false, "ReplicationTLSValueSet",
-                  "DrbdOptions/Net/tls is " + text + " for new volumes; existing ones keep what they run "
-                  "until they are migrated");
+                  "DrbdOptions/Net/tls is " + text +
+                      " for new volumes; existing ones keep what they run "
+                      "until they are migrated");
 }
 
 std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Preflight(
-    const Context& ctx, const std::set<std::string>& nodes,
-    const std::map<std::string, NodeReport>& reports, bool wanted) {
+    const Context& ctx,
+    const std::set<std::string>& nodes,
+    const std::map<std::string, NodeReport>& reports,
+    bool wanted) {
   std::map<std::string, tls_migration::NodeFacts> facts;
   std::set<std::string> with_daemon;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {

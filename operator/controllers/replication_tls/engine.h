@@ -1,7 +1,8 @@
 #pragma once
 
-/// Engine: the loop of the replication-TLS controller. Observes all satellites, plans for the cluster
-/// (hold back, pin, push, start), keeps one RunDriver per resource that needs work, and reports.
+/// Engine: the loop of the replication-TLS controller. Observes all satellites, plans for the
+/// cluster (hold back, pin, push, start), keeps one RunDriver per resource that needs work, and
+/// reports.
 ///
 /// Idle = one exec per node and interval and a handful of LINSTOR reads; no API writes.
 
@@ -53,19 +54,22 @@ class Engine {
 
   /// Starts the loop; returns at once.
   void Start();
-  /// Asks all threads to stop and waits for them: at once, except for a volume whose I/O is frozen at
-  /// that moment, which is brought to an end (at most 15 s, then the watchdog on its node does it).
+  /// Asks all threads to stop and waits for them: at once, except for a volume whose I/O is frozen
+  /// at that moment, which is brought to an end (at most 15 s, then the watchdog on its node does
+  /// it).
   void Stop();
   /// Look now: something relevant changed.
   void Wake();
 
-  /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come back.
+  /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come
+  /// back.
   std::chrono::milliseconds Round(const std::stop_token& stop);
   /// Waits until no driver runs, for tests.
   void JoinDrivers();
 
  private:
-  /// Everything that belongs to the one LinstorCluster that is served; made anew when it is another.
+  /// Everything that belongs to the one LinstorCluster that is served; made anew when it is
+  /// another.
   struct Cluster {
     std::string name{};
     std::unique_ptr<LinstorView> linstor{};
@@ -92,18 +96,23 @@ class Engine {
   bool OpenCluster(const Context& ctx, const api::Object& object);
   std::set<std::string> SatelliteNodes() const;
   std::vector<tls_migration::ResourceObservation> Assemble(
-      const std::map<std::string, tls_migration::NodeReport>& reports, const LinstorSnapshot& linstor);
+      const std::map<std::string, tls_migration::NodeReport>& reports,
+      const LinstorSnapshot& linstor);
   std::map<std::string, std::vector<tls_migration::PreflightFailure>> Preflight(
-      const Context& ctx, const std::set<std::string>& nodes,
-      const std::map<std::string, tls_migration::NodeReport>& reports, bool wanted);
+      const Context& ctx,
+      const std::set<std::string>& nodes,
+      const std::map<std::string, tls_migration::NodeReport>& reports,
+      bool wanted);
   void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
   tls_migration::ClusterPlan Plan(
-      const ClusterSettings& settings, const LinstorSnapshot& linstor,
+      const ClusterSettings& settings,
+      const LinstorSnapshot& linstor,
       const std::vector<tls_migration::ResourceObservation>& resources,
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   std::map<std::string, std::map<tls_migration::Pair, bool>> WantedNow() const;
   void StartDrivers(const std::vector<tls_migration::ResourceObservation>& resources,
-                    const tls_migration::ClusterPlan& plan, bool linstor_known);
+                    const tls_migration::ClusterPlan& plan,
+                    bool linstor_known);
   void StartDriver(const tls_migration::ResourceObservation& seen, tls_migration::RunState state);
   void ReapDrivers(const Context& ctx);
   void NoteResult(const std::string& resource, const RunResult& result);
@@ -119,7 +128,7 @@ class Engine {
   NodeObserver observer_;
   Reporter reporter_;
   runtime::Wakeup wakeup_;
-  std::unique_ptr<Cluster> cluster_;  // only touched by the loop
+  std::unique_ptr<Cluster> cluster_;                       // only touched by the loop
   std::map<std::string, tls_migration::RunState> resume_;  // journal of a former leader; loop only
   std::map<std::string, Failure> failures_;                // loop only
   std::map<std::string, SteadyTime> care_since_;           // loop only
@@ -129,10 +138,10 @@ class Engine {
   std::optional<SteadyTime> certificates_read_;            // loop only
 
   mutable std::mutex mutex_;
-  std::map<std::string, Active> active_;                  // guarded by mutex_
-  ClusterSettings settings_{};                            // guarded by mutex_
+  std::map<std::string, Active> active_;                                 // guarded by mutex_
+  ClusterSettings settings_{};                                           // guarded by mutex_
   std::map<std::string, std::map<tls_migration::Pair, bool>> wanted_{};  // guarded by mutex_
-  std::map<std::string, std::string> unfit_{};            // guarded by mutex_
+  std::map<std::string, std::string> unfit_{};                           // guarded by mutex_
 
   Thread loop_;
   std::stop_source driver_stop_;

@@ -46,7 +46,8 @@ bool Engine::NeedsCare(const ResourceObservation& seen) {
   return stale || now - since >= (suspended ? kLeftoverAfter : seconds(5));
 }
 
-void Engine::StartDrivers(const std::vector<ResourceObservation>& resources, const ClusterPlan& plan,
+void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
+                          const ClusterPlan& plan,
                           bool linstor_known) {
   const std::set<std::string> active = ActiveNames();
   for (const ResourceObservation& seen : resources) {
@@ -54,8 +55,8 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources, con
       continue;
     }
     const auto resumed = resume_.find(seen.resource);
-    const bool start = std::find(plan.start.begin(), plan.start.end(), seen.resource) !=
-                       plan.start.end();
+    const bool start =
+        std::find(plan.start.begin(), plan.start.end(), seen.resource) != plan.start.end();
     const bool care = NeedsCare(seen);
     if (resumed == resume_.end() && !start && !care) {
       continue;
@@ -81,12 +82,11 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources, con
   }
   // A journal entry of a resource that is gone everywhere has nothing to go on with.
   for (auto it = resume_.begin(); it != resume_.end();) {
-    const bool there = std::any_of(resources.begin(), resources.end(), [&](const auto& seen) {
-      return seen.resource == it->first;
-    });
+    const bool there = std::any_of(resources.begin(), resources.end(),
+                                   [&](const auto& seen) { return seen.resource == it->first; });
     if (!there && linstor_known) {
-      const Context ctx = Context(driver_stop_.get_token(), deps_.services.clock)
-                              .WithTimeout(milliseconds(10000));
+      const Context ctx =
+          Context(driver_stop_.get_token(), deps_.services.clock).WithTimeout(milliseconds(10000));
       (void)cluster_->status->SetJournal(ctx, it->first, std::nullopt);
       it = resume_.erase(it);
     } else {
@@ -105,10 +105,11 @@ void Engine::StartDriver(const ResourceObservation& seen, tls_migration::RunStat
   const std::lock_guard lock(mutex_);
   Active& active = active_[resource];
   active.thread = std::make_unique<Thread>(
-      "rtls-run", [this, driver, resource, nodes, state = std::move(state)](const std::stop_token&) {
+      "rtls-run",
+      [this, driver, resource, nodes, state = std::move(state)](const std::stop_token&) {
         RunResult result = driver->Run(
-            driver_stop_.get_token(), resource, nodes, [this, resource] { return GoalFor(resource); },
-            state);
+            driver_stop_.get_token(), resource, nodes,
+            [this, resource] { return GoalFor(resource); }, state);
         {
           const std::lock_guard guard(mutex_);
           active_[resource].result = std::move(result);
@@ -151,7 +152,8 @@ void Engine::NoteResult(const std::string& resource, const RunResult& result) {
     failures_.erase(resource);
     care_since_.erase(resource);
     if (result.strategy != tls_migration::Strategy::kNone) {
-      reporter_.Event(cluster_->name, false, "MigrationDone", "Volume " + resource + ": " + result.why);
+      reporter_.Event(cluster_->name, false, "MigrationDone",
+                      "Volume " + resource + ": " + result.why);
     }
     return;
   }
@@ -188,7 +190,8 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
     if (seen.SuspendedUser() && !ActiveNames().contains(seen.resource)) {
       const std::string since = danger_since_.emplace(seen.resource, now).first->second;
       dangers.insert(seen.resource);
-      shown.push_back({seen.resource, "", "Suspended", "I/O is suspended and nobody is responsible", since});
+      shown.push_back(
+          {seen.resource, "", "Suspended", "I/O is suspended and nobody is responsible", since});
     }
   }
   std::erase_if(danger_since_, [&](const auto& item) { return !dangers.contains(item.first); });

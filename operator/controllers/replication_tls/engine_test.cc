@@ -1,4 +1,5 @@
-// The whole controller against fakes: API server, LINSTOR, and DRBD in a simulator with virtual time.
+// The whole controller against fakes: API server, LINSTOR, and DRBD in a simulator with virtual
+// time.
 
 #include "operator/controllers/replication_tls/engine.h"
 
@@ -15,10 +16,12 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 std::string Dump(SimBed& bed) {
-  return bed.Status().dump() + "\n" + bed.ConditionOf("ReplicationEncrypted").dump() + "\n" + bed.log();
+  return bed.Status().dump() + "\n" + bed.ConditionOf("ReplicationEncrypted").dump() + "\n" +
+         bed.log();
 }
 
-// The day on which an admin sets one property: every volume becomes encrypted while pods keep writing.
+// The day on which an admin sets one property: every volume becomes encrypted while pods keep
+// writing.
 TEST(ReplicationTlsTest, MovesAllVolumesToTls) {
   SimBed bed({"r0", "r1"});
   bed.SetClusterTls("yes");
@@ -75,13 +78,13 @@ TEST(ReplicationTlsTest, ContinuesTheRunOfAFormerLeader) {
 TEST(ReplicationTlsTest, DoesNotCutWithoutAJournal) {
   SimBed bed({"r0"});
   bed.SetClusterTls("yes");
-  bed.kube().on_call([](const testing::FakeKube::Call& call)
-                         -> std::optional<testing::FakeKube::Fault> {
-    if (call.verb == "apply" && call.resource.kind == "LinstorCluster") {
-      return testing::FakeKube::Fault{kube::Status{503, "ServiceUnavailable", "down", {}}};
-    }
-    return std::nullopt;
-  });
+  bed.kube().on_call(
+      [](const testing::FakeKube::Call& call) -> std::optional<testing::FakeKube::Fault> {
+        if (call.verb == "apply" && call.resource.kind == "LinstorCluster") {
+          return testing::FakeKube::Fault{kube::Status{503, "ServiceUnavailable", "down", {}}};
+        }
+        return std::nullopt;
+      });
   bed.RoundsWithoutWaiting(4);
   EXPECT_EQ(bed.operations(), 0);
   bed.kube().on_call({});
@@ -125,7 +128,8 @@ TEST(ReplicationTlsTest, HoldsBackANodeThatFailsPreflight) {
   }
   EXPECT_EQ(bed.Status().value("phase", ""), "Preflight") << Dump(bed);
   EXPECT_EQ(bed.SatelliteCondition("node2").value("reason", ""), "CertificateMissing");
-  EXPECT_EQ(bed.SatelliteCondition("node1").value("status", ""), "True") << bed.SatelliteCondition("node1");
+  EXPECT_EQ(bed.SatelliteCondition("node1").value("status", ""), "True")
+      << bed.SatelliteCondition("node1");
   EXPECT_EQ(bed.operations(), 0);
   bed.linstor().With([](auto& state) {
     EXPECT_FALSE(state.controller_props.contains("DrbdOptions/Net/tls"));

@@ -114,7 +114,8 @@ LinstorSnapshot LinstorView::ReadAll(const Context& ctx,
     LinstorResource& resource = snapshot.resources[definition.name];
     resource.levels.controller = snapshot.controller;
     resource.levels.group = group_values[definition.resource_group];
-    resource.levels.definition = tls_migration::ReadLevel(definition.props, tls_migration::kPinMarker);
+    resource.levels.definition =
+        tls_migration::ReadLevel(definition.props, tls_migration::kPinMarker);
     resource.levels.node_connections = node_values;
   }
   for (const linstor::Resource& replica : *resources) {
@@ -194,7 +195,8 @@ ResourceLevels LinstorView::Remembered(const std::string& resource) const {
   return it == last_.resources.end() ? ResourceLevels{} : it->second.levels;
 }
 
-Result<void, Error> LinstorView::Change(const Context& ctx, const std::string& resource,
+Result<void, Error> LinstorView::Change(const Context& ctx,
+                                        const std::string& resource,
                                         const LinstorOp& op) {
   Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
   if (!client) {

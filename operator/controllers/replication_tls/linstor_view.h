@@ -25,8 +25,8 @@ struct LinstorResource {
 };
 
 struct LinstorSnapshot {
-  bool known = false;             ///< the last reading was complete
-  std::string error{};            ///< why not
+  bool known = false;   ///< the last reading was complete
+  std::string error{};  ///< why not
   std::optional<bool> controller{};
   bool controller_ours = false;
   std::map<std::string, LinstorResource> resources{};
@@ -38,19 +38,20 @@ class LinstorView {
   /// `provider` must outlive the view.
   LinstorView(LinstorProvider& provider, std::string cluster);
 
-  /// Reads everything: five requests, and one more for every resource whose definition is new, changed,
-  /// or in `with_connections`.
+  /// Reads everything: five requests, and one more for every resource whose definition is new,
+  /// changed, or in `with_connections`.
   LinstorSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);
 
-  /// Reads the levels of one resource again (three requests). When LINSTOR cannot be reached the last
-  /// known ones come back with `known == false`.
+  /// Reads the levels of one resource again (three requests). When LINSTOR cannot be reached the
+  /// last known ones come back with `known == false`.
   tls_migration::ResourceLevels ReadLevels(const Context& ctx, const std::string& resource);
 
   /// The last known levels, without a request.
   tls_migration::ResourceLevels Remembered(const std::string& resource) const;
 
   /// One change. The reply may be an error although it was made (L20): read the levels again.
-  Result<void, Error> Change(const Context& ctx, const std::string& resource,
+  Result<void, Error> Change(const Context& ctx,
+                             const std::string& resource,
                              const tls_migration::LinstorOp& op);
 
   /// The cluster-wide value with our marker; nothing = delete both.
@@ -68,8 +69,8 @@ class LinstorView {
   const std::string cluster_;
 
   mutable std::mutex mutex_;
-  LinstorSnapshot last_{};                               // guarded by mutex_
-  std::map<std::string, Definition> definitions_{};      // guarded by mutex_
+  LinstorSnapshot last_{};                           // guarded by mutex_
+  std::map<std::string, Definition> definitions_{};  // guarded by mutex_
 };
 
 }  // namespace breakwater::controllers

@@ -21,20 +21,19 @@ std::map<std::string, NodeReport> NodeObserver::Observe(const Context& ctx,
   std::mutex mutex;
   std::map<std::string, NodeReport> reports;
   const std::vector<std::string> argv = {"sh", "-c", std::string(tls_migration::kObserveScript)};
-  ForEachParallel(std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
-                  [&](const std::string& node) {
-                    Result<kube::ExecResult, Error> result =
-                        shell_.Run(ctx, node, options_.satellite_container, argv);
-                    if (!result) {
-                      log_.Debug("node does not answer",
-                                 {{"node", node}, {"error", result.error().message}});
-                      return;
-                    }
-                    NodeReport report =
-                        tls_migration::ParseReport(node, result->out, result->truncated);
-                    const std::lock_guard lock(mutex);
-                    reports.emplace(node, std::move(report));
-                  });
+  ForEachParallel(
+      std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
+      [&](const std::string& node) {
+        Result<kube::ExecResult, Error> result =
+            shell_.Run(ctx, node, options_.satellite_container, argv);
+        if (!result) {
+          log_.Debug("node does not answer", {{"node", node}, {"error", result.error().message}});
+          return;
+        }
+        NodeReport report = tls_migration::ParseReport(node, result->out, result->truncated);
+        const std::lock_guard lock(mutex);
+        reports.emplace(node, std::move(report));
+      });
   return reports;
 }
 
@@ -43,7 +42,8 @@ std::map<std::string, NodeCertificate> NodeObserver::ReadCertificates(
   std::mutex mutex;
   std::map<std::string, NodeCertificate> certificates;
   const SystemTime now = ctx.clock().SystemNow();
-  const std::vector<std::string> argv = {"sh", "-c", std::string(tls_migration::kCertificateScript)};
+  const std::vector<std::string> argv = {"sh", "-c",
+                                         std::string(tls_migration::kCertificateScript)};
   ForEachParallel(std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
                   [&](const std::string& node) {
                     Result<kube::ExecResult, Error> result =
@@ -74,7 +74,9 @@ std::string Section(const std::string& text, const std::string& name) {
 
 }  // namespace
 
-NodeCertificate ParseCertificates(const std::string& node, const std::string& text, SystemTime now) {
+NodeCertificate ParseCertificates(const std::string& node,
+                                  const std::string& text,
+                                  SystemTime now) {
   NodeCertificate result;
   tls_migration::CertificateFacts& facts = result.facts;
   const std::string chain = Section(text, "crt");

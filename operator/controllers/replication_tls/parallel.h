@@ -11,7 +11,8 @@
 
 namespace breakwater::controllers {
 
-/// `fn(item)` must be safe to call from several threads and must not throw. Returns when all are done.
+/// `fn(item)` must be safe to call from several threads and must not throw. Returns when all are
+/// done.
 template <typename T, typename Fn>
 void ForEachParallel(const std::vector<T>& items, int threads, Fn fn) {
   if (items.size() <= 1) {

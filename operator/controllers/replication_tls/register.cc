@@ -17,8 +17,8 @@ class Handle final : public ReplicationTlsHandle {
 
  private:
   EngineDeps WithShell(EngineDeps deps) {
-    return EngineDeps{deps.services, deps.client,     shell_,    deps.linstor, deps.clusters,
-                      deps.satellites, deps.pods, deps.events, deps.options};
+    return EngineDeps{deps.services,   deps.client, shell_,      deps.linstor, deps.clusters,
+                      deps.satellites, deps.pods,   deps.events, deps.options};
   }
 
   PodNodeShell shell_;
@@ -28,7 +28,9 @@ class Handle final : public ReplicationTlsHandle {
 // Stands in until Handle puts its own shell in place.
 class NoShell final : public NodeShell {
  public:
-  Result<kube::ExecResult, Error> Run(const Context&, const std::string&, const std::string&,
+  Result<kube::ExecResult, Error> Run(const Context&,
+                                      const std::string&,
+                                      const std::string&,
                                       const std::vector<std::string>&) override {
     return Unexpected{Error{ErrorClass::kTerminal, "no shell"}};
   }
@@ -36,9 +38,13 @@ class NoShell final : public NodeShell {
 
 }  // namespace
 
-std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(
-    runtime::Manager& manager, runtime::Services services, kube::KubeClient& client,
-    kube::PodExec& exec, LinstorProvider& linstor, EventSink events, ReplicationTlsOptions options) {
+std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& manager,
+                                                             runtime::Services services,
+                                                             kube::KubeClient& client,
+                                                             kube::PodExec& exec,
+                                                             LinstorProvider& linstor,
+                                                             EventSink events,
+                                                             ReplicationTlsOptions options) {
   static NoShell no_shell;
   runtime::Store& clusters = manager.AddStore(api::kLinstorCluster);
   runtime::Store& satellites = manager.AddStore(api::kLinstorSatellite);
@@ -48,10 +54,10 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(
   PodNodeShellOptions shell;
   shell.ns = options.operator_namespace;
   shell.timeout = options.exec_timeout;
-  auto handle = std::make_unique<Handle>(
-      std::move(shell), exec,
-      EngineDeps{services, client, no_shell, linstor, clusters, satellites, pods, std::move(events),
-                 std::move(options)});
+  auto handle =
+      std::make_unique<Handle>(std::move(shell), exec,
+                               EngineDeps{services, client, no_shell, linstor, clusters, satellites,
+                                          pods, std::move(events), std::move(options)});
   Engine* engine = &handle->engine();
   clusters.Subscribe([engine](const runtime::ChangeEvent& change) {
     if (runtime::SpecOrMetadataChanged(change)) {

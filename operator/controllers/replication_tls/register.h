@@ -25,8 +25,10 @@ namespace breakwater::controllers {
 
 /// Tells people about a transition: `type` is "Normal" or "Warning", `reason` is CamelCase. Usually
 /// bound to the event recorder. May be called from any thread; must not block.
-using EventSink = std::function<void(const api::Object& regarding, const std::string& type,
-                                     const std::string& reason, const std::string& action,
+using EventSink = std::function<void(const api::Object& regarding,
+                                     const std::string& type,
+                                     const std::string& reason,
+                                     const std::string& action,
                                      const std::string& note)>;
 
 struct ReplicationTlsOptions {
@@ -47,12 +49,17 @@ class ReplicationTlsHandle {
   virtual ~ReplicationTlsHandle() = default;
 };
 
-/// Adds the stores that the controller reads (LinstorCluster, LinstorSatellite, Pod of the operator's
-/// namespace) and one leader-only runnable, "replication-tls". Call once, before Manager::Run.
-/// All references must outlive the handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller
-/// level: the LinstorCluster controller must leave it (and Aux/breakwater.io/*) alone.
-std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(
-    runtime::Manager& manager, runtime::Services services, kube::KubeClient& client,
-    kube::PodExec& exec, LinstorProvider& linstor, EventSink events, ReplicationTlsOptions options);
+/// Adds the stores that the controller reads (LinstorCluster, LinstorSatellite, Pod of the
+/// operator's namespace) and one leader-only runnable, "replication-tls". Call once, before
+/// Manager::Run. All references must outlive the handle. Owns the LINSTOR property
+/// DrbdOptions/Net/tls at controller level: the LinstorCluster controller must leave it (and
+/// Aux/breakwater.io/*) alone.
+std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& manager,
+                                                             runtime::Services services,
+                                                             kube::KubeClient& client,
+                                                             kube::PodExec& exec,
+                                                             LinstorProvider& linstor,
+                                                             EventSink events,
+                                                             ReplicationTlsOptions options);
 
 }  // namespace breakwater::controllers

@@ -41,7 +41,8 @@ bool AnyTlsWanted(const Picture& picture) {
     return true;
   }
   return std::any_of(picture.plan.wanted.begin(), picture.plan.wanted.end(), [](const auto& item) {
-    return std::any_of(item.second.begin(), item.second.end(), [](const auto& p) { return p.second; });
+    return std::any_of(item.second.begin(), item.second.end(),
+                       [](const auto& p) { return p.second; });
   });
 }
 
@@ -130,7 +131,8 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.message = share() + ", the rest could not be proven";
   } else {
     condition.status = "False";
-    condition.reason = picture.settings.enforce && counts.plaintext > 0 ? "PlaintextForbidden" : status.phase;
+    condition.reason =
+        picture.settings.enforce && counts.plaintext > 0 ? "PlaintextForbidden" : status.phase;
     condition.message = share();
   }
   if (!picture.plan.push_held.empty()) {
@@ -156,7 +158,8 @@ api::Condition NodeCondition(const std::vector<PreflightFailure>& failures) {
   condition.status = first ? "False" : "True";
   condition.reason = first ? first->reason : "Ready";
   for (const PreflightFailure& failure : failures) {
-    condition.message += (condition.message.empty() ? "" : "; ") + failure.reason + ": " + failure.message;
+    condition.message +=
+        (condition.message.empty() ? "" : "; ") + failure.reason + ": " + failure.message;
   }
   if (condition.message.empty()) {
     condition.message = "the node can replicate with TLS";
@@ -164,8 +167,10 @@ api::Condition NodeCondition(const std::vector<PreflightFailure>& failures) {
   return condition;
 }
 
-Reporter::Reporter(runtime::Services services, kube::KubeClient& client,
-                   const runtime::Store& clusters, const runtime::Store& satellites,
+Reporter::Reporter(runtime::Services services,
+                   kube::KubeClient& client,
+                   const runtime::Store& clusters,
+                   const runtime::Store& satellites,
                    EventSink events)
     : services_(services),
       client_(client),
@@ -200,8 +205,9 @@ void Reporter::ReportNodes(const Context& ctx,
     const auto reply =
         client_.Apply(ctx, api::kLinstorSatellite, {.ns = "", .name = node}, object, options);
     if (!reply) {
-      services_.log.Warn("condition could not be written",
-                         {{"kind", "LinstorSatellite"}, {"name", node}, {"error", reply.error().message()}});
+      services_.log.Warn(
+          "condition could not be written",
+          {{"kind", "LinstorSatellite"}, {"name", node}, {"error", reply.error().message()}});
     } else if (!same_status && events_) {
       events_(*satellite, condition.status == "True" ? "Normal" : "Warning",
               condition.status == "True" ? "ReplicationTLSReady" : condition.reason, "Preflight",
@@ -210,26 +216,32 @@ void Reporter::ReportNodes(const Context& ctx,
   }
 }
 
-void Reporter::SetMetrics(const api::ReplicationTlsStatus& status, std::size_t stale,
+void Reporter::SetMetrics(const api::ReplicationTlsStatus& status,
+                          std::size_t stale,
                           std::size_t suspended) {
   runtime::Metrics& metrics = services_.metrics;
   const auto connections = [&](const char* state, std::int64_t value) {
-    metrics.Gauge("breakwater_tls_connections", "DRBD connections by what their sockets prove",
-                  {{"state", state}}).Set(static_cast<double>(value));
+    metrics
+        .Gauge("breakwater_tls_connections", "DRBD connections by what their sockets prove",
+               {{"state", state}})
+        .Set(static_cast<double>(value));
   };
   connections("encrypted", status.connections.encrypted);
   connections("plaintext", status.connections.plaintext);
   connections("unknown", status.connections.unknown);
   const auto resources = [&](const char* state, std::int64_t value) {
-    metrics.Gauge("breakwater_tls_resources", "DRBD resources by state of their migration",
-                  {{"state", state}}).Set(static_cast<double>(value));
+    metrics
+        .Gauge("breakwater_tls_resources", "DRBD resources by state of their migration",
+               {{"state", state}})
+        .Set(static_cast<double>(value));
   };
   resources("migrated", status.resources.migrated);
   resources("migrating", status.resources.migrating);
   resources("pending", status.resources.pending);
   resources("failed", status.resources.failed);
-  metrics.Gauge("breakwater_drbd_stale_peers",
-                "Peers that look connected but do not get all writes (silent divergence ahead)")
+  metrics
+      .Gauge("breakwater_drbd_stale_peers",
+             "Peers that look connected but do not get all writes (silent divergence ahead)")
       .Set(static_cast<double>(stale));
   metrics.Gauge("breakwater_drbd_suspended_resources", "Resources with user-suspended I/O")
       .Set(static_cast<double>(suspended));
@@ -241,8 +253,9 @@ void Reporter::CountRun(const RunResult& result) {
                      : result.end == RunResult::End::kBlocked    ? "blocked"
                                                                  : "stopped";
   services_.metrics
-      .Counter("breakwater_tls_runs_total", "Runs of the migration by strategy and result",
-               {{"strategy", std::string(tls_migration::ToString(result.strategy))}, {"result", name}})
+      .Counter(
+          "breakwater_tls_runs_total", "Runs of the migration by strategy and result",
+          {{"strategy", std::string(tls_migration::ToString(result.strategy))}, {"result", name}})
       .Increment();
   if (result.longest_suspension.count() > 0) {
     services_.metrics
@@ -251,7 +264,9 @@ void Reporter::CountRun(const RunResult& result) {
   }
 }
 
-void Reporter::Event(const std::string& cluster, bool warning, const std::string& reason,
+void Reporter::Event(const std::string& cluster,
+                     bool warning,
+                     const std::string& reason,
                      const std::string& note) {
   const api::ObjectPtr object = clusters_.Get({.ns = "", .name = cluster});
   if (object != nullptr && events_) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Reporter: turns what was seen into status, conditions, metrics and events. Never claims encryption
-/// without evidence on both ends (I6).
+/// Reporter: turns what was seen into status, conditions, metrics and events. Never claims
+/// encryption without evidence on both ends (I6).
 
 #include <map>
 #include <mutex>
@@ -49,15 +49,23 @@ api::Condition NodeCondition(const std::vector<tls_migration::PreflightFailure>&
 /// Thread safety: all methods may be called from any thread.
 class Reporter {
  public:
-  Reporter(runtime::Services services, kube::KubeClient& client, const runtime::Store& clusters,
-           const runtime::Store& satellites, EventSink events);
+  Reporter(runtime::Services services,
+           kube::KubeClient& client,
+           const runtime::Store& clusters,
+           const runtime::Store& satellites,
+           EventSink events);
 
   /// Condition ReplicationTLSReady of every LinstorSatellite; writes only what changed.
-  void ReportNodes(const Context& ctx,
-                   const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& nodes);
-  void SetMetrics(const api::ReplicationTlsStatus& status, std::size_t stale, std::size_t suspended);
+  void ReportNodes(
+      const Context& ctx,
+      const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& nodes);
+  void SetMetrics(const api::ReplicationTlsStatus& status,
+                  std::size_t stale,
+                  std::size_t suspended);
   void CountRun(const RunResult& result);
-  void Event(const std::string& cluster, bool warning, const std::string& reason,
+  void Event(const std::string& cluster,
+             bool warning,
+             const std::string& reason,
              const std::string& note);
 
  private:

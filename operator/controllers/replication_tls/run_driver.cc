@@ -22,7 +22,8 @@ constexpr milliseconds kObserveTimeout{15000};
 constexpr milliseconds kLinstorTimeout{60000};
 constexpr milliseconds kOperationTimeout{60000};
 constexpr milliseconds kLevelsAge{5000};
-// After a stop request a frozen volume is brought to an end; beyond this the node's watchdog does it.
+// After a stop request a frozen volume is brought to an end; beyond this the node's watchdog does
+// it.
 constexpr milliseconds kStopGrace{15000};
 // A driver that only waits without a run gives its place back.
 constexpr milliseconds kIdlePatience{20000};
@@ -51,8 +52,8 @@ RunDriver::RunDriver(RunServices services, RunEvent event)
 ResourceObservation RunDriver::Observe(Context_& run) {
   // Not cancelled by the stop token: a frozen volume is brought to an end first.
   const Context ctx = Context(std::stop_token{}, services_.clock).WithTimeout(kObserveTimeout);
-  const bool suspended = run.state.journal.step == Step::kSuspend ||
-                         run.state.journal.step == Step::kResume;
+  const bool suspended =
+      run.state.journal.step == Step::kSuspend || run.state.journal.step == Step::kResume;
   const SteadyTime now = services_.clock.SteadyNow();
   if (!run.levels_read || (!suspended && now - *run.levels_read > kLevelsAge)) {
     run.levels = services_.linstor.ReadLevels(ctx, run.resource);
@@ -108,18 +109,19 @@ void RunDriver::Report(Context_& run, const ResourceObservation& seen, const Dec
   if (!decision.stale.empty() && !run.stale_reported) {
     const tls_migration::StalePeer& stale = decision.stale.front();
     event_(run.resource, true, "StalePeer",
-           "Volume " + run.resource + ": " + stale.primary + " does not send writes to " + stale.peer +
-               " although they are connected; " + decision.why);
+           "Volume " + run.resource + ": " + stale.primary + " does not send writes to " +
+               stale.peer + " although they are connected; " + decision.why);
     run.stale_reported = true;
   } else if (decision.stale.empty() && run.stale_reported) {
     event_(run.resource, false, "StalePeerHealed", "Volume " + run.resource + " is in sync again");
     run.stale_reported = false;
   }
   if (decision.why != run.last_why) {
-    services_.log.Info("step", {{"resource", run.resource},
-                                {"action", decision.why},
-                                {"step", tls_migration::StepName(decision.run.journal.step,
-                                                                 decision.run.journal.rolling_back)}});
+    services_.log.Info("step",
+                       {{"resource", run.resource},
+                        {"action", decision.why},
+                        {"step", tls_migration::StepName(decision.run.journal.step,
+                                                         decision.run.journal.rolling_back)}});
     run.last_why = decision.why;
   }
 }
@@ -131,8 +133,11 @@ bool RunDriver::MustStop(const Context_& run, bool suspended) const {
   return !suspended || !run.stop_seen || services_.clock.SteadyNow() - *run.stop_seen > kStopGrace;
 }
 
-RunResult RunDriver::Run(std::stop_token stop, const std::string& resource,
-                         std::set<std::string> nodes, std::function<Goal()> goal, RunState state) {
+RunResult RunDriver::Run(std::stop_token stop,
+                         const std::string& resource,
+                         std::set<std::string> nodes,
+                         std::function<Goal()> goal,
+                         RunState state) {
   Context_ run;
   run.stop = std::move(stop);
   run.resource = resource;
@@ -150,8 +155,7 @@ RunResult RunDriver::Run(std::stop_token stop, const std::string& resource,
       run.result.end = RunResult::End::kStopped;
       return run.result;
     }
-    const Decision decision =
-        Next(seen, goal(), run.state, services_.clock.SystemNow());
+    const Decision decision = Next(seen, goal(), run.state, services_.clock.SystemNow());
     Report(run, seen, decision);
     const bool began = !run.state.running() && decision.run.running();
     if (decision.run.journal.strategy != tls_migration::Strategy::kNone) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// RunDriver: drives one resource: observe its nodes, ask the planner, write the journal, act; until the
-/// run is finished or it is told to stop. Blocking; one thread per driver.
+/// RunDriver: drives one resource: observe its nodes, ask the planner, write the journal, act;
+/// until the run is finished or it is told to stop. Blocking; one thread per driver.
 
 #include <functional>
 #include <map>
@@ -46,8 +46,8 @@ struct RunResult {
 };
 
 /// Transitions that people hear about. `warning` for those that need a look.
-using RunEvent = std::function<void(const std::string& resource, bool warning,
-                                    const std::string& reason, const std::string& note)>;
+using RunEvent = std::function<void(
+    const std::string& resource, bool warning, const std::string& reason, const std::string& note)>;
 
 /// Thread safety: Run() may be called once per resource at the same time.
 class RunDriver {
@@ -55,17 +55,22 @@ class RunDriver {
   RunDriver(RunServices services, RunEvent event);
 
   /// `goal` is asked before each step, because wishes and the fitness of nodes change during a run.
-  RunResult Run(std::stop_token stop, const std::string& resource, std::set<std::string> nodes,
-                std::function<tls_migration::Goal()> goal, tls_migration::RunState state);
+  RunResult Run(std::stop_token stop,
+                const std::string& resource,
+                std::set<std::string> nodes,
+                std::function<tls_migration::Goal()> goal,
+                tls_migration::RunState state);
 
  private:
   struct Context_;
 
   tls_migration::ResourceObservation Observe(Context_& run);
   bool WriteJournal(Context_& run, const tls_migration::Journal& journal);
-  void Act(Context_& run, const tls_migration::ResourceObservation& seen,
+  void Act(Context_& run,
+           const tls_migration::ResourceObservation& seen,
            const tls_migration::Decision& decision);
-  void Report(Context_& run, const tls_migration::ResourceObservation& seen,
+  void Report(Context_& run,
+              const tls_migration::ResourceObservation& seen,
               const tls_migration::Decision& decision);
   bool MustStop(const Context_& run, bool suspended) const;
 

@@ -24,7 +24,8 @@ SteadyTime SimClock::SteadyNow() const {
 
 bool SimClock::SleepUntil(std::stop_token stop, SteadyTime time) const {
   const std::lock_guard lock(mutex_);
-  const auto target = std::chrono::duration_cast<sim::Time>(time - SteadyTime(std::chrono::hours(1)));
+  const auto target =
+      std::chrono::duration_cast<sim::Time>(time - SteadyTime(std::chrono::hours(1)));
   if (target > cluster_.now() && !stop.stop_requested()) {
     cluster_.AdvanceTo(target);
   }
@@ -42,21 +43,28 @@ const sim::testing::TestCa& Authority() {
 
 SimBed::SimBed(const std::vector<std::string>& resources)
     : clock_(cluster_, mutex_),
-      log_([this](std::string_view line) { log_text_ += std::string(line) + "\n"; }, LogLevel::kInfo),
+      log_(
+          [this](std::string_view line) {
+            const std::lock_guard lock(events_mutex_);
+            log_text_ += std::string(line) + "\n";
+          },
+          LogLevel::kInfo),
       clusters_(api::kLinstorCluster),
       satellites_(api::kLinstorSatellite),
       pods_(api::kPod) {
   for (const std::string& node : nodes_) {
     GiveCertificates(node);
     kube_.Put(api::kLinstorSatellite, {{"metadata", {{"name", node}}}, {"spec", Json::object()}});
-    kube_.Put(api::kPod,
-              {{"metadata",
-                {{"name", "satellite-" + node}, {"namespace", "ns"},
-                 {"labels", {{"app.kubernetes.io/component", "linstor-satellite"}}}}},
-               {"spec", {{"nodeName", node}}},
-               {"status",
-                {{"containerStatuses", Json::array({{{"name", "linstor-satellite"}, {"ready", true}},
-                                                    {{"name", "ktls-utils"}, {"ready", true}}})}}}});
+    kube_.Put(
+        api::kPod,
+        {{"metadata",
+          {{"name", "satellite-" + node},
+           {"namespace", "ns"},
+           {"labels", {{"app.kubernetes.io/component", "linstor-satellite"}}}}},
+         {"spec", {{"nodeName", node}}},
+         {"status",
+          {{"containerStatuses", Json::array({{{"name", "linstor-satellite"}, {"ready", true}},
+                                              {{"name", "ktls-utils"}, {"ready", true}}})}}}});
   }
   int port = 7000;
   for (const std::string& name : resources) {
@@ -65,7 +73,8 @@ SimBed::SimBed(const std::vector<std::string>& resources)
     spec.port = port;
     spec.minor = port++ - 6000;
     for (const auto& [a, b] : {std::pair{0, 1}, {0, 2}, {1, 2}}) {
-      spec.pair_tls[{nodes_[static_cast<std::size_t>(a)], nodes_[static_cast<std::size_t>(b)]}] = false;
+      spec.pair_tls[{nodes_[static_cast<std::size_t>(a)], nodes_[static_cast<std::size_t>(b)]}] =
+          false;
     }
     specs_[name] = spec;
     sim::testing::BringUp(cluster_, spec);
@@ -100,23 +109,26 @@ SimBed::SimBed(const std::vector<std::string>& resources)
   MakeEngine();
 }
 
-SimBed::~SimBed() { engine_.reset(); }
+SimBed::~SimBed() {
+  engine_.reset();
+}
 
 void SimBed::MakeEngine() {
-  engine_ = std::make_unique<Engine>(EngineDeps{
-      .services = {clock_, log_, metrics_, health_},
-      .client = kube_,
-      .shell = *this,
-      .linstor = *this,
-      .clusters = clusters_,
-      .satellites = satellites_,
-      .pods = pods_,
-      .events = [this](const api::Object&, const std::string&, const std::string& reason,
-                       const std::string&, const std::string&) {
-        const std::lock_guard lock(events_mutex_);
-        events_.push_back(reason);
-      },
-      .options = {.operator_namespace = "ns"}});
+  engine_ = std::make_unique<Engine>(
+      EngineDeps{.services = {clock_, log_, metrics_, health_},
+                 .client = kube_,
+                 .shell = *this,
+                 .linstor = *this,
+                 .clusters = clusters_,
+                 .satellites = satellites_,
+                 .pods = pods_,
+                 .events =
+                     [this](const api::Object&, const std::string&, const std::string& reason,
+                            const std::string&, const std::string&) {
+                       const std::lock_guard lock(events_mutex_);
+                       events_.push_back(reason);
+                     },
+                 .options = {.operator_namespace = "ns"}});
 }
 
 void SimBed::SetClusterTls(const std::string& value, const Json& replication_tls) {
@@ -194,7 +206,8 @@ void SimBed::GiveCertificates(const std::string& node) {
 }
 
 Json SimBed::Status() {
-  const std::optional<Json> object = kube_.Find(api::kLinstorCluster, {.ns = "", .name = "cluster"});
+  const std::optional<Json> object =
+      kube_.Find(api::kLinstorCluster, {.ns = "", .name = "cluster"});
   const Json* status = object ? api::FindPath(*object, {"status", "replicationTLS"}) : nullptr;
   return status == nullptr ? Json::object() : *status;
 }
@@ -232,9 +245,13 @@ std::vector<std::string> SimBed::EventReasons() {
   return events_;
 }
 
-std::string SimBed::log() { return log_text_; }
+std::string SimBed::log() {
+  const std::lock_guard lock(events_mutex_);
+  return log_text_;
+}
 
-// LINSTOR's satellites: new values reach the .res files and are adjusted, some time after the reply.
+// LINSTOR's satellites: new values reach the .res files and are adjusted, some time after the
+// reply.
 void SimBed::SyncRes() {
   for (auto& [name, spec] : specs_) {
     tls_migration::ResourceLevels levels;
@@ -261,7 +278,8 @@ void SimBed::SyncRes() {
   }
 }
 
-Result<kube::ExecResult, Error> SimBed::Run(const Context&, const std::string& node,
+Result<kube::ExecResult, Error> SimBed::Run(const Context&,
+                                            const std::string& node,
                                             const std::string& container,
                                             const std::vector<std::string>& argv) {
   const std::lock_guard lock(mutex_);
@@ -316,7 +334,9 @@ int SimBed::RunOp(const std::string& node, const std::string* op) {
   const std::string& kind = op[0];
   const std::string& r = op[1];
   const std::string& x = op[2];
-  const auto run = [&](const std::vector<std::string>& command) { return cluster_.Run(node, command).exit; };
+  const auto run = [&](const std::vector<std::string>& command) {
+    return cluster_.Run(node, command).exit;
+  };
   if (kind == "disconnect") {
     return run({"drbdadm", "disconnect", r + ":" + x});
   }

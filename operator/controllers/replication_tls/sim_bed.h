@@ -1,7 +1,7 @@
 #pragma once
 
-/// SimBed: the replication-TLS controller with an API server, a LINSTOR and DRBD in one process and in
-/// virtual time. For tests only.
+/// SimBed: the replication-TLS controller with an API server, a LINSTOR and DRBD in one process and
+/// in virtual time. For tests only.
 
 #include <atomic>
 #include <map>
@@ -28,6 +28,7 @@ namespace breakwater::controllers {
 class SimClock final : public Clock {
  public:
   SimClock(sim::Cluster& cluster, std::recursive_mutex& mutex) : cluster_(cluster), mutex_(mutex) {}
+
   SystemTime SystemNow() const override;
   SteadyTime SteadyNow() const override;
   bool SleepUntil(std::stop_token stop, SteadyTime time) const override;
@@ -48,8 +49,10 @@ class SimBed final : public NodeShell, public LinstorProvider {
   void Round();
   void RoundsWithoutWaiting(int count);
   bool RunUntilPhase(const std::string& phase, int rounds = 40);
+
   /// The operator dies after so many operations on nodes.
   void StopAfterOperations(int count) { operations_left_ = count; }
+
   /// Rounds until the operator has died (see StopAfterOperations).
   void RunUntilDead();
   void NewLeader();
@@ -62,14 +65,20 @@ class SimBed final : public NodeShell, public LinstorProvider {
   api::Json SatelliteCondition(const std::string& node);
   sim::ResourceReport Report(const std::string& resource);
   std::vector<std::string> EventReasons();
+
   int operations() const { return operations_; }
+
   std::string log();
+
   testing::FakeKube& kube() { return kube_; }
+
   testing::FakeLinstor& linstor() { return *linstor_; }
 
-  Result<kube::ExecResult, Error> Run(const Context& ctx, const std::string& node,
+  Result<kube::ExecResult, Error> Run(const Context& ctx,
+                                      const std::string& node,
                                       const std::string& container,
                                       const std::vector<std::string>& argv) override;
+
   Result<std::shared_ptr<linstor::Client>, Error> ClientFor(const std::string&) override {
     return std::shared_ptr<linstor::Client>(linstor_);
   }
@@ -88,6 +97,7 @@ class SimBed final : public NodeShell, public LinstorProvider {
   std::map<std::string, sim::testing::ResourceSpec> specs_;
   testing::FakeKube kube_;
   std::shared_ptr<testing::FakeLinstor> linstor_ = std::make_shared<testing::FakeLinstor>();
+  std::mutex events_mutex_;  // guards log_text_ and events_; made before the logger
   std::string log_text_;
   Logger log_;
   runtime::Metrics metrics_;
@@ -95,7 +105,6 @@ class SimBed final : public NodeShell, public LinstorProvider {
   runtime::Store clusters_;
   runtime::Store satellites_;
   runtime::Store pods_;
-  std::mutex events_mutex_;
   std::vector<std::string> events_;
   std::atomic<int> operations_{0};
   std::atomic<int> operations_left_{-1};

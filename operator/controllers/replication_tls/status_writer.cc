@@ -29,8 +29,8 @@ std::optional<Journal> FromInFlight(const api::InFlightMigration& entry) {
   }
   journal.strategy = *strategy;
   journal.pair = tls_migration::Pair::Parse(entry.pair);
-  const bool needs_pair = journal.step == tls_migration::Step::kCut ||
-                          journal.step == tls_migration::Step::kReconnect;
+  const bool needs_pair =
+      journal.step == tls_migration::Step::kCut || journal.step == tls_migration::Step::kReconnect;
   if (needs_pair && !journal.pair) {
     return std::nullopt;
   }
@@ -41,8 +41,8 @@ std::optional<Journal> FromInFlight(const api::InFlightMigration& entry) {
 StatusWriter::StatusWriter(kube::KubeClient& client, std::string cluster)
     : client_(client), cluster_(std::move(cluster)) {}
 
-Result<std::map<std::string, Journal>, Error> StatusWriter::Load(const Context& ctx,
-                                                                std::vector<std::string>* unknown) {
+Result<std::map<std::string, Journal>, Error> StatusWriter::Load(
+    const Context& ctx, std::vector<std::string>* unknown) {
   const std::lock_guard lock(mutex_);
   kube::KubeResult<api::Json> object =
       client_.Get(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_});
@@ -55,8 +55,8 @@ Result<std::map<std::string, Journal>, Error> StatusWriter::Load(const Context& 
     return runs;
   }
   status_ = api::ReplicationTlsStatusFromJson(*json);
-  if (const api::Condition* condition = api::FindCondition(
-          api::ConditionsFromJson(*object), api::kConditionReplicationEncrypted)) {
+  if (const api::Condition* condition = api::FindCondition(api::ConditionsFromJson(*object),
+                                                           api::kConditionReplicationEncrypted)) {
     condition_ = *condition;
   }
   written_ = true;
@@ -70,7 +70,8 @@ Result<std::map<std::string, Journal>, Error> StatusWriter::Load(const Context& 
   return runs;
 }
 
-Result<void, Error> StatusWriter::SetJournal(const Context& ctx, const std::string& resource,
+Result<void, Error> StatusWriter::SetJournal(const Context& ctx,
+                                             const std::string& resource,
                                              const std::optional<Journal>& journal) {
   const std::lock_guard lock(mutex_);
   api::ReplicationTlsStatus status = status_;
@@ -90,7 +91,8 @@ Result<void, Error> StatusWriter::SetJournal(const Context& ctx, const std::stri
   return Write(ctx, status, condition_);
 }
 
-Result<void, Error> StatusWriter::Update(const Context& ctx, api::ReplicationTlsStatus status,
+Result<void, Error> StatusWriter::Update(const Context& ctx,
+                                         api::ReplicationTlsStatus status,
                                          const api::Condition& condition) {
   const std::lock_guard lock(mutex_);
   status.in_flight = status_.in_flight;
@@ -104,7 +106,8 @@ Result<void, Error> StatusWriter::Update(const Context& ctx, api::ReplicationTls
   return Write(ctx, status, next);
 }
 
-Result<void, Error> StatusWriter::Write(const Context& ctx, const api::ReplicationTlsStatus& status,
+Result<void, Error> StatusWriter::Write(const Context& ctx,
+                                        const api::ReplicationTlsStatus& status,
                                         const api::Condition& condition) {
   api::Json object = {{"apiVersion", api::kLinstorCluster.ApiVersion()},
                       {"kind", api::kLinstorCluster.kind},

@@ -1,7 +1,7 @@
 #pragma once
 
-/// StatusWriter: the one writer of status.replicationTLS and of the condition ReplicationEncrypted of a
-/// LinstorCluster, with a field manager of its own. Holds the journal.
+/// StatusWriter: the one writer of status.replicationTLS and of the condition ReplicationEncrypted
+/// of a LinstorCluster, with a field manager of its own. Holds the journal.
 
 #include <map>
 #include <mutex>
@@ -22,7 +22,8 @@ namespace breakwater::controllers {
 
 inline constexpr std::string_view kReplicationTlsFieldManager = "breakwater.io/replication-tls";
 
-api::InFlightMigration ToInFlight(const std::string& resource, const tls_migration::Journal& journal);
+api::InFlightMigration ToInFlight(const std::string& resource,
+                                  const tls_migration::Journal& journal);
 /// Nothing when the entry cannot be understood (written by a newer version).
 std::optional<tls_migration::Journal> FromInFlight(const api::InFlightMigration& entry);
 
@@ -32,31 +33,34 @@ class StatusWriter {
   /// `client` must outlive the writer.
   StatusWriter(kube::KubeClient& client, std::string cluster);
 
-  /// Reads the journal from the API server, not from a cache that may be old. Call before anything else.
-  /// An entry that is not understood is kept in the status and reported in `unknown`.
-  Result<std::map<std::string, tls_migration::Journal>, Error> Load(const Context& ctx,
-                                                                   std::vector<std::string>* unknown);
+  /// Reads the journal from the API server, not from a cache that may be old. Call before anything
+  /// else. An entry that is not understood is kept in the status and reported in `unknown`.
+  Result<std::map<std::string, tls_migration::Journal>, Error> Load(
+      const Context& ctx, std::vector<std::string>* unknown);
 
-  /// Writes the entry of one resource (nothing: removes it). Returns when the API server has it: act
-  /// only then. No request when it is there already.
-  Result<void, Error> SetJournal(const Context& ctx, const std::string& resource,
+  /// Writes the entry of one resource (nothing: removes it). Returns when the API server has it:
+  /// act only then. No request when it is there already.
+  Result<void, Error> SetJournal(const Context& ctx,
+                                 const std::string& resource,
                                  const std::optional<tls_migration::Journal>& journal);
 
   /// Everything but the journal. No request when nothing changed.
-  Result<void, Error> Update(const Context& ctx, api::ReplicationTlsStatus status,
+  Result<void, Error> Update(const Context& ctx,
+                             api::ReplicationTlsStatus status,
                              const api::Condition& condition);
 
   /// Entries as last written.
   std::vector<api::InFlightMigration> in_flight() const;
 
  private:
-  Result<void, Error> Write(const Context& ctx, const api::ReplicationTlsStatus& status,
+  Result<void, Error> Write(const Context& ctx,
+                            const api::ReplicationTlsStatus& status,
                             const api::Condition& condition);
 
   kube::KubeClient& client_;
   const std::string cluster_;
 
-  mutable std::mutex mutex_;  // held during the write: one writer, in order
+  mutable std::mutex mutex_;            // held during the write: one writer, in order
   api::ReplicationTlsStatus status_{};  // guarded by mutex_; as last written
   api::Condition condition_{};          // guarded by mutex_; as last written
   bool written_ = false;                // guarded by mutex_

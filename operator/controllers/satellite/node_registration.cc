@@ -39,7 +39,8 @@ Result<void, Error> Checked(const linstor::LinstorResult<T>& result, const std::
   return {};
 }
 
-Result<linstor::Node, Error> FindOrCreate(const Context& ctx, linstor::Client& client,
+Result<linstor::Node, Error> FindOrCreate(const Context& ctx,
+                                          linstor::Client& client,
                                           const WantedNode& wanted) {
   linstor::LinstorResult<linstor::Node> found = client.GetNode(ctx, wanted.name);
   if (!found && found.error().IsNotFound()) {
@@ -51,8 +52,10 @@ Result<linstor::Node, Error> FindOrCreate(const Context& ctx, linstor::Client& c
   return std::move(*found);
 }
 
-Result<bool, Error> SyncInterfaces(const Context& ctx, linstor::Client& client,
-                                   const WantedNode& wanted, const linstor::Node& node) {
+Result<bool, Error> SyncInterfaces(const Context& ctx,
+                                   linstor::Client& client,
+                                   const WantedNode& wanted,
+                                   const linstor::Node& node) {
   bool changed = false;
   std::set<std::string> obsolete = core::ManagedInterfaces(node.props);
   for (const core::SatelliteInterface& netif : wanted.interfaces) {
@@ -84,7 +87,8 @@ Result<bool, Error> SyncInterfaces(const Context& ctx, linstor::Client& client,
 
 }  // namespace
 
-Result<WantedNode, Error> DescribeNode(const api::Object& node, const api::Object& pod,
+Result<WantedNode, Error> DescribeNode(const api::Object& node,
+                                       const api::Object& pod,
                                        const api::LinstorSatelliteSpec& spec) {
   WantedNode wanted{.name = node.name(), .interfaces = core::DesiredInterfaces(pod, spec)};
   if (wanted.interfaces.empty()) {
@@ -98,7 +102,8 @@ Result<WantedNode, Error> DescribeNode(const api::Object& node, const api::Objec
   return wanted;
 }
 
-Result<linstor::Node, Error> SyncNode(const Context& ctx, linstor::Client& client,
+Result<linstor::Node, Error> SyncNode(const Context& ctx,
+                                      linstor::Client& client,
                                       const WantedNode& wanted) {
   BREAKWATER_ASSIGN_OR_RETURN(linstor::Node node, FindOrCreate(ctx, client, wanted));
   bool changed = false;

@@ -22,8 +22,7 @@ bool RolloutGate::Changing(const SatelliteState& state) const {
          (!IsSettled(*state.daemon_set) || !state.linstor_online);
 }
 
-std::string RolloutGate::Begin(const std::string& node,
-                               const std::vector<SatelliteState>& others) {
+std::string RolloutGate::Begin(const std::string& node, const std::vector<SatelliteState>& others) {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> changing;
   for (const SatelliteState& other : others) {

@@ -2,11 +2,11 @@
 
 /// RolloutGate: lets satellites change one after the other.
 ///
-/// Each satellite has its own DaemonSet, so a setting that concerns all of them would restart all at
-/// once, and with them the tools that DRBD's handlers and LINSTOR need. A change of a running satellite
-/// therefore waits until no other satellite of the cluster is changing or has failed to come back:
-/// trouble stops the rollout. A satellite that is down anyway may always change, because that is how a
-/// repair reaches it; a new one may always start.
+/// Each satellite has its own DaemonSet, so a setting that concerns all of them would restart all
+/// at once, and with them the tools that DRBD's handlers and LINSTOR need. A change of a running
+/// satellite therefore waits until no other satellite of the cluster is changing or has failed to
+/// come back: trouble stops the rollout. A satellite that is down anyway may always change, because
+/// that is how a repair reaches it; a new one may always start.
 
 #include <map>
 #include <mutex>
@@ -40,7 +40,8 @@ class RolloutGate {
 
   const int max_unavailable_;
   std::mutex mutex_;
-  /// What this process changed, because the store may not show it yet. -1: the change is being made.
+  /// What this process changed, because the store may not show it yet. -1: the change is being
+  /// made.
   std::map<std::string, std::int64_t> changed_;  // guarded by mutex_
 };
 

@@ -30,8 +30,8 @@ void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
   }
   const api::ObjectPtr pod = FindPod(pass);
   if (!pod) {
-    pass.conditions.AddError(api::kConditionAvailable, "Missing Pod: no ready Pod on node " +
-                                                           pass.satellite.name());
+    pass.conditions.AddError(api::kConditionAvailable,
+                             "Missing Pod: no ready Pod on node " + pass.satellite.name());
     pass.conditions.AddUnknown(api::kConditionConfigured, "Missing Pod");
     return;
   }
@@ -39,8 +39,8 @@ void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
 }
 
 api::ObjectPtr SatelliteReconciler::FindPod(const Pass& pass) const {
-  for (const api::ObjectPtr& pod : deps_.pods.ListByLabel(std::string(api::kLabelSatellite),
-                                                          pass.satellite.uid())) {
+  for (const api::ObjectPtr& pod :
+       deps_.pods.ListByLabel(std::string(api::kLabelSatellite), pass.satellite.uid())) {
     if (!pod->deleting() && IsReady(*pod)) {
       return pod;
     }
@@ -48,7 +48,8 @@ api::ObjectPtr SatelliteReconciler::FindPod(const Pass& pass) const {
   return nullptr;
 }
 
-void SatelliteReconciler::RegisterNode(const Context& ctx, Pass& pass,
+void SatelliteReconciler::RegisterNode(const Context& ctx,
+                                       Pass& pass,
                                        const api::Object& pod) const {
   const Result<WantedNode, Error> wanted = DescribeNode(*pass.node, pod, pass.spec);
   if (!wanted) {

@@ -16,8 +16,8 @@ namespace breakwater::controllers {
 namespace {
 
 const std::vector<api::ResourceInfo>& PruneKinds() {
-  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap,
-                                                     api::kSecret, api::kCertificate};
+  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap, api::kSecret,
+                                                     api::kCertificate};
   return kKinds;
 }
 
@@ -30,8 +30,9 @@ const api::Json* FindDaemonSet(const std::vector<api::Json>& objects) {
   return nullptr;
 }
 
-/// Whether applying `desired` restarts the pod: the template as rendered is not what runs. The template
-/// that was applied last is not kept, so a removed field alone is only seen by the hash of the whole.
+/// Whether applying `desired` restarts the pod: the template as rendered is not what runs. The
+/// template that was applied last is not kept, so a removed field alone is only seen by the hash of
+/// the whole.
 bool ChangesRunning(api::Json desired, const api::Object& owner, const api::ObjectPtr& live) {
   if (!live || !core::SetControllerOwner(&desired, owner)) {
     return false;  // nothing runs, or the apply will fail and say why
@@ -79,7 +80,8 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
   if (pass.error) {
     return Unexpected{*pass.error};
   }
-  return runtime::Requeue{pass.settled && !pass.waiting ? options_.requeue_interval : options_.retry_interval};
+  return runtime::Requeue{pass.settled && !pass.waiting ? options_.requeue_interval
+                                                        : options_.retry_interval};
 }
 
 void SatelliteReconciler::Keep(const Context& ctx, Pass& pass) {
@@ -137,7 +139,8 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   ApplyReport report =
       ApplyObjects(ctx, deps_.writers, pass.satellite, std::move(rendering.objects));
   PruneObjects(ctx, deps_.writers, pass.satellite, PruneKinds(), report);
-  const runtime::ObjectId id{"apps", "DaemonSet",
+  const runtime::ObjectId id{"apps",
+                             "DaemonSet",
                              {deps_.writers.operator_namespace,
                               core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)}};
   const auto made = report.generations.find(id);
@@ -153,14 +156,14 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   }
 }
 
-std::string SatelliteReconciler::AwaitTurn(const Context& ctx, Pass& pass,
+std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
+                                           Pass& pass,
                                            const std::vector<api::Json>& objects) {
   const api::Json* desired = FindDaemonSet(objects);
   const api::ObjectPtr live =
       deps_.daemon_sets.Get({deps_.writers.operator_namespace,
                              core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)});
-  if (desired == nullptr || !ChangesRunning(*desired, pass.satellite, live) ||
-      !IsSettled(*live)) {
+  if (desired == nullptr || !ChangesRunning(*desired, pass.satellite, live) || !IsSettled(*live)) {
     return "";
   }
   std::set<std::string> offline;
@@ -177,8 +180,8 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx, Pass& pass,
   std::vector<SatelliteState> others;
   for (const api::ObjectPtr& other : deps_.satellites.List()) {
     const auto sets = deps_.daemon_sets.ListByController(other->uid());
-    others.push_back({other->name(), sets.empty() ? nullptr : sets.front(),
-                      !offline.contains(other->name())});
+    others.push_back(
+        {other->name(), sets.empty() ? nullptr : sets.front(), !offline.contains(other->name())});
   }
   return gate_.Begin(pass.satellite.name(), others);
 }

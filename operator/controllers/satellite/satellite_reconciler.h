@@ -2,9 +2,9 @@
 
 /// SatelliteReconciler: one LinstorSatellite, that is one node of the storage cluster.
 ///
-/// Kubernetes half: DaemonSet, ConfigMaps and Certificate of the node, changed in waves (RolloutGate).
-/// LINSTOR half: node, properties, interfaces and pools once the pod is ready. Deletion follows the
-/// deletion policy. The finalizer makes sure of that.
+/// Kubernetes half: DaemonSet, ConfigMaps and Certificate of the node, changed in waves
+/// (RolloutGate). LINSTOR half: node, properties, interfaces and pools once the pod is ready.
+/// Deletion follows the deletion policy. The finalizer makes sure of that.
 
 #include <chrono>
 #include <memory>
@@ -51,8 +51,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
   SatelliteReconciler(SatelliteReconcilerDeps deps, SatelliteReconcilerOptions options)
       : deps_(deps), options_(options), gate_(options.max_unavailable) {}
 
-  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
-                                            const api::ObjectKey& key) override;
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
  private:
   /// Findings of one reconcile.
@@ -64,8 +63,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
     api::LinstorSatelliteStatus status{};
     std::optional<Error> error{};
     std::shared_ptr<linstor::Client> client{};  ///< null when LINSTOR has no address
-    bool settled = false;  ///< LINSTOR has what it should
-    bool waiting = false;  ///< a change waits for its turn in the rollout
+    bool settled = false;                       ///< LINSTOR has what it should
+    bool waiting = false;                       ///< a change waits for its turn in the rollout
   };
 
   // satellite_reconciler.cc
@@ -91,7 +90,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
 
   const SatelliteReconcilerDeps deps_;
   const SatelliteReconcilerOptions options_;
-  RolloutGate gate_;                // own locking
+  RolloutGate gate_;             // own locking
   std::mutex evacuation_mutex_;  // held from counting the running evacuations to starting one
 };
 

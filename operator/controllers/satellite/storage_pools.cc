@@ -13,8 +13,7 @@ namespace {
 constexpr const char* kStorPoolName = "StorDriver/StorPoolName";
 
 Result<linstor::Props, Error> WantedProps(const api::Object& node, const api::StoragePool& pool) {
-  BREAKWATER_ASSIGN_OR_RETURN(linstor::Props props,
-                              core::ResolveProperties(node, pool.properties));
+  BREAKWATER_ASSIGN_OR_RETURN(linstor::Props props, core::ResolveProperties(node, pool.properties));
   props[std::string(api::kPropertyManagedBy)] = api::kPropertyManagedByValue;
   props[kStorPoolName] = pool.BackingName();
   return props;
@@ -32,8 +31,10 @@ linstor::PhysicalStorage AsPhysical(const api::StoragePool& pool, linstor::Props
           .zpool_create_arguments = pool.zpool_create_arguments};
 }
 
-Result<void, std::string> Create(const Context& ctx, linstor::Client& client,
-                                 const std::string& node, const api::StoragePool& pool,
+Result<void, std::string> Create(const Context& ctx,
+                                 linstor::Client& client,
+                                 const std::string& node,
+                                 const api::StoragePool& pool,
                                  linstor::Props props) {
   props = linstor::WithBookkeeping(std::move(props));
   std::string first_error;
@@ -60,9 +61,12 @@ Result<void, std::string> Create(const Context& ctx, linstor::Client& client,
                     registered.error().message()};
 }
 
-Result<void, std::string> SyncOne(const Context& ctx, linstor::Client& client,
-                                  const api::Object& node, const api::StoragePool& pool,
-                                  const std::vector<linstor::StoragePool>& pools, bool& changed) {
+Result<void, std::string> SyncOne(const Context& ctx,
+                                  linstor::Client& client,
+                                  const api::Object& node,
+                                  const api::StoragePool& pool,
+                                  const std::vector<linstor::StoragePool>& pools,
+                                  bool& changed) {
   Result<linstor::Props, Error> props = WantedProps(node, pool);
   if (!props) {
     return Unexpected{props.error().message};
@@ -101,7 +105,8 @@ bool IsManaged(const linstor::StoragePool& pool) {
 
 }  // namespace
 
-std::vector<std::string> SyncPools(const Context& ctx, linstor::Client& client,
+std::vector<std::string> SyncPools(const Context& ctx,
+                                   linstor::Client& client,
                                    const api::Object& node,
                                    const std::vector<api::StoragePool>& wanted,
                                    std::vector<linstor::StoragePool>& pools) {

@@ -35,8 +35,7 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
   const api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
       api::DecodeLinstorSatelliteConfiguration(object->raw());
   api::FieldErrors errors = decoded.errors;
-  const core::ValidationResult valid =
-      core::ValidateSatelliteConfiguration(decoded.value, nullptr);
+  const core::ValidationResult valid = core::ValidateSatelliteConfiguration(decoded.value, nullptr);
   errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
 
   api::LinstorSatelliteConfigurationStatus status;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// ConfigurationReconciler: the status of a LinstorSatelliteConfiguration, i.e. which satellites have it.
-/// Its content is applied by the controllers of LinstorCluster and LinstorSatellite.
+/// ConfigurationReconciler: the status of a LinstorSatelliteConfiguration, i.e. which satellites
+/// have it. Its content is applied by the controllers of LinstorCluster and LinstorSatellite.
 
 #include "operator/runtime/apply.h"
 #include "operator/runtime/controller.h"
@@ -21,8 +21,7 @@ class ConfigurationReconciler final : public runtime::Reconciler {
  public:
   explicit ConfigurationReconciler(ConfigurationReconcilerDeps deps) : deps_(deps) {}
 
-  Result<runtime::Requeue, Error> Reconcile(const Context& ctx,
-                                            const api::ObjectKey& key) override;
+  Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
  private:
   const ConfigurationReconcilerDeps deps_;

@@ -44,8 +44,7 @@ TEST(ReconcileTest, InstallsAndRegistersEverything) {
   const Json cluster = *world.kube.Find(api::kLinstorCluster, {"", "cluster"});
   EXPECT_EQ(cluster["status"]["satellites"], "3/3");
   EXPECT_EQ(cluster["status"]["version"], "1.34.0");
-  const Json configuration =
-      *world.kube.Find(api::kLinstorSatelliteConfiguration, {"", "pools"});
+  const Json configuration = *world.kube.Find(api::kLinstorSatelliteConfiguration, {"", "pools"});
   EXPECT_EQ(configuration["status"]["matched"], 3);
 }
 
@@ -62,8 +61,8 @@ TEST(ReconcileTest, SteadyStateMakesNoCall) {
   EXPECT_THAT(world.linstor->writes(), IsEmpty());
 }
 
-// Whatever call of the API server fails, the next rounds must end in the same state, or one lost packet
-// at installation leaves a cluster half made for ever.
+// Whatever call of the API server fails, the next rounds must end in the same state, or one lost
+// packet at installation leaves a cluster half made for ever.
 TEST(ReconcileTest, ConvergesWhenAnyKubernetesCallFailsOnce) {
   World good({"node-a"});
   Install(good);
@@ -102,8 +101,8 @@ TEST(ReconcileTest, ConvergesWhenAnyLinstorCallFailsOnce) {
   }
 }
 
-// Rendering never waits for LINSTOR, whose controller may be what the change is to repair. While it is
-// down the API server is left in peace.
+// Rendering never waits for LINSTOR, whose controller may be what the change is to repair. While it
+// is down the API server is left in peace.
 TEST(ReconcileTest, LinstorDownStopsNothingInKubernetes) {
   World world;
   world.linstor->SetDown(true);
@@ -148,8 +147,9 @@ TEST(ReconcileTest, BadPatchOfOneNodeStopsOnlyThatNode) {
   ASSERT_TRUE(world.Settle());
   EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-b", api::kConditionApplied),
               StartsWith("False/Error"));
-  EXPECT_EQ(before["spec"],
-            (*world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-b"}))["spec"]);
+  EXPECT_EQ(
+      before["spec"],
+      (*world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-b"}))["spec"]);
   const Json other =
       *world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"});
   EXPECT_EQ(other["spec"]["template"]["metadata"]["annotations"]["new"], "1");
@@ -177,21 +177,23 @@ TEST(ReconcileTest, NeverTouchesTheTlsProperty) {
   });
 }
 
-// Two controllers write one status. Taking over the other's condition would make them fight for ever.
+// Two controllers write one status. Taking over the other's condition would make them fight for
+// ever.
 TEST(ReconcileTest, LeavesTheStatusOfOtherControllersAlone) {
   World world;
   Install(world);
   ASSERT_TRUE(world.Settle());
-  const Json foreign{{"apiVersion", "piraeus.io/v1"},
-                     {"kind", "LinstorCluster"},
-                     {"metadata", {{"name", "cluster"}}},
-                     {"status",
-                      {{"replicationTLS", {{"phase", "Idle"}}},
-                       {"conditions", Json::array({{{"type", "ReplicationEncrypted"},
-                                                    {"status", "True"},
-                                                    {"reason", "Complete"},
-                                                    {"message", ""},
-                                                    {"lastTransitionTime", "2026-01-01T00:00:00Z"}}})}}}};
+  const Json foreign{
+      {"apiVersion", "piraeus.io/v1"},
+      {"kind", "LinstorCluster"},
+      {"metadata", {{"name", "cluster"}}},
+      {"status",
+       {{"replicationTLS", {{"phase", "Idle"}}},
+        {"conditions", Json::array({{{"type", "ReplicationEncrypted"},
+                                     {"status", "True"},
+                                     {"reason", "Complete"},
+                                     {"message", ""},
+                                     {"lastTransitionTime", "2026-01-01T00:00:00Z"}}})}}}};
   const std::stop_source stop;
   ASSERT_TRUE(world.kube.Apply(Context(stop.get_token()), api::kLinstorCluster, {"", "cluster"},
                                foreign, {.field_manager = "other", .subresource = "status"}));

@@ -29,8 +29,7 @@ int NodesWith(World& world, const std::string& value) {
 
 void Delete(World& world, const std::string& name) {
   const std::stop_source stop;
-  ASSERT_TRUE(
-      world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", name}, {}));
+  ASSERT_TRUE(world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", name}, {}));
 }
 
 void Start(World& world, const std::string& configuration = "{}") {

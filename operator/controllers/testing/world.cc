@@ -24,18 +24,28 @@ components:
 )yaml";
 
 const std::vector<const api::ResourceInfo*>& Kinds() {
-  static const std::vector<const api::ResourceInfo*> kKinds{
-      &api::kLinstorCluster, &api::kLinstorSatelliteConfiguration, &api::kLinstorSatellite,
-      &api::kLinstorNodeConnection, &api::kNode, &api::kPod, &api::kConfigMap, &api::kSecret,
-      &api::kService, &api::kDaemonSet, &api::kServiceAccount, &api::kDeployment, &api::kRole,
-      &api::kRoleBinding, &api::kClusterRole, &api::kClusterRoleBinding};
+  static const std::vector<const api::ResourceInfo*> kKinds{&api::kLinstorCluster,
+                                                            &api::kLinstorSatelliteConfiguration,
+                                                            &api::kLinstorSatellite,
+                                                            &api::kLinstorNodeConnection,
+                                                            &api::kNode,
+                                                            &api::kPod,
+                                                            &api::kConfigMap,
+                                                            &api::kSecret,
+                                                            &api::kService,
+                                                            &api::kDaemonSet,
+                                                            &api::kServiceAccount,
+                                                            &api::kDeployment,
+                                                            &api::kRole,
+                                                            &api::kRoleBinding,
+                                                            &api::kClusterRole,
+                                                            &api::kClusterRoleBinding};
   return kKinds;
 }
 
 Json MakePod(const api::Object& daemon_set, const std::string& node, int address) {
   Json pod{{"apiVersion", "v1"}, {"kind", "Pod"}};
-  const Json* labels =
-      api::FindPath(daemon_set.raw(), {"spec", "template", "metadata", "labels"});
+  const Json* labels = api::FindPath(daemon_set.raw(), {"spec", "template", "metadata", "labels"});
   const std::string ip = "10.0.0." + std::to_string(address);
   pod["metadata"] = {{"name", "pod-" + node}, {"namespace", kWorldNamespace}};
   pod["metadata"]["labels"] = labels == nullptr ? Json::object() : *labels;
@@ -55,7 +65,9 @@ Result<std::shared_ptr<linstor::Client>, Error> FakeLinstorProvider::ClientFor(
   return std::shared_ptr<linstor::Client>(fake_);
 }
 
-const api::ResourceInfo& World::api_cluster() { return api::kLinstorCluster; }
+const api::ResourceInfo& World::api_cluster() {
+  return api::kLinstorCluster;
+}
 
 World::World(std::vector<std::string> nodes) {
   std::map<std::string, runtime::Store*> by_kind;
@@ -65,25 +77,25 @@ World::World(std::vector<std::string> nodes) {
     written_.Add(*stores_.back());
   }
   for (const std::string& node : nodes) {
-    kube.Put(api::kNode, {{"metadata", {{"name", node}, {"labels", {{"kubernetes.io/hostname", node}}}}},
-                          {"status", {{"nodeInfo", {{"osImage", "Debian GNU/Linux 12"}}}}}});
+    kube.Put(api::kNode,
+             {{"metadata", {{"name", node}, {"labels", {{"kubernetes.io/hostname", node}}}}},
+              {"status", {{"nodeInfo", {{"osImage", "Debian GNU/Linux 12"}}}}}});
   }
-  kube.Put(api::kConfigMap,
-           {{"metadata", {{"name", "images"}, {"namespace", kWorldNamespace}}},
-            {"data", {{"images.yaml", kImages}}}});
+  kube.Put(api::kConfigMap, {{"metadata", {{"name", "images"}, {"namespace", kWorldNamespace}}},
+                             {"data", {{"images.yaml", kImages}}}});
   const auto store = [&](const api::ResourceInfo& kind) -> runtime::Store& {
     return *by_kind.at(kind.kind);
   };
   writers_ = std::make_unique<controllers::Writers>(
       controllers::Writers{kube, applier_, written_, kWorldNamespace});
-  images_ = std::make_unique<controllers::ImageSource>(
-      store(api::kConfigMap), ObjectKey{kWorldNamespace, "images"},
-      std::map<std::string, std::string>());
+  images_ = std::make_unique<controllers::ImageSource>(store(api::kConfigMap),
+                                                       ObjectKey{kWorldNamespace, "images"},
+                                                       std::map<std::string, std::string>());
   cluster_ = std::make_unique<controllers::ClusterReconciler>(
-      controllers::ClusterReconcilerDeps{
-          store(api::kLinstorCluster), store(api::kLinstorSatelliteConfiguration),
-          store(api::kLinstorSatellite), store(api::kNode), store(api::kPod), *writers_, *images_,
-          provider, log_},
+      controllers::ClusterReconcilerDeps{store(api::kLinstorCluster),
+                                         store(api::kLinstorSatelliteConfiguration),
+                                         store(api::kLinstorSatellite), store(api::kNode),
+                                         store(api::kPod), *writers_, *images_, provider, log_},
       controllers::ClusterReconcilerOptions{});
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{
@@ -200,7 +212,8 @@ bool World::Settle(int rounds) {
   return false;
 }
 
-std::string World::Condition(const api::ResourceInfo& kind, const std::string& name,
+std::string World::Condition(const api::ResourceInfo& kind,
+                             const std::string& name,
                              std::string_view type) const {
   const std::optional<Json> object = kube.Find(kind, {"", name});
   if (!object) {
@@ -219,7 +232,8 @@ std::string World::Summary() {
       Json& entry = summary[kind->kind][object.key().ToString()];
       const Json* spec = api::FindPath(raw, {"spec"});
       const Json* data = api::FindPath(raw, {"data"});
-      entry = {{"spec", spec == nullptr ? Json() : *spec}, {"data", data == nullptr ? Json() : *data}};
+      entry = {{"spec", spec == nullptr ? Json() : *spec},
+               {"data", data == nullptr ? Json() : *data}};
       for (const api::Condition& condition : api::ConditionsFromJson(raw)) {
         entry["conditions"][condition.type] = condition.status + " " + condition.message;
       }

@@ -1,9 +1,10 @@
 #pragma once
 
-/// World: a Kubernetes cluster and a LINSTOR in memory with the four reconcilers, driven step by step.
+/// World: a Kubernetes cluster and a LINSTOR in memory with the four reconcilers, driven step by
+/// step.
 ///
-/// No threads and no watches: each step first makes the stores equal to the API server, so a test says
-/// exactly what was seen when. Nodes run their pods when RunNodes() is called.
+/// No threads and no watches: each step first makes the stores equal to the API server, so a test
+/// says exactly what was seen when. Nodes run their pods when RunNodes() is called.
 
 #include <memory>
 #include <string>
@@ -47,30 +48,35 @@ class World {
 
   /// Creates or replaces a custom resource from JSON text.
   void Put(const api::ResourceInfo& kind, const std::string& name, const std::string& spec);
-  /// Every DaemonSet gets a ready pod with an address and reports it; pods whose DaemonSet is gone end.
-  /// `ready`: nodes whose pods become ready; empty = all.
+  /// Every DaemonSet gets a ready pod with an address and reports it; pods whose DaemonSet is gone
+  /// end. `ready`: nodes whose pods become ready; empty = all.
   void RunNodes(const std::vector<std::string>& ready = {});
   /// Reconciles every object once; returns the errors.
   std::vector<std::string> ReconcileAll();
-  /// RunNodes and ReconcileAll until a round writes nothing (neither to Kubernetes nor to LINSTOR) and has
-  /// no error. False when that takes more than `rounds`. Deleted objects' dependents are collected.
+  /// RunNodes and ReconcileAll until a round writes nothing (neither to Kubernetes nor to LINSTOR)
+  /// and has no error. False when that takes more than `rounds`. Deleted objects' dependents are
+  /// collected.
   bool Settle(int rounds = 12);
   /// Reconciles one satellite on fresh stores.
   Result<runtime::Requeue, Error> ReconcileSatellite(const std::string& name);
   Result<runtime::Requeue, Error> ReconcileCluster();
 
   /// A condition of an object as "status/reason: message"; "" when it is not there.
-  std::string Condition(const api::ResourceInfo& kind, const std::string& name,
+  std::string Condition(const api::ResourceInfo& kind,
+                        const std::string& name,
                         std::string_view type) const;
+
   std::string ClusterCondition(std::string_view type) const {
     return Condition(api_cluster(), "cluster", type);
   }
+
   /// Everything in Kubernetes and LINSTOR that should be equal after two runs, as text.
   std::string Summary();
 
  private:
   static const api::ResourceInfo& api_cluster();
   void Refresh();
+
   Context ctx() const { return Context(stop_.get_token(), clock); }
 
   std::stop_source stop_;

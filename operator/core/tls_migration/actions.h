@@ -49,7 +49,8 @@ struct RunOnNodes {
   bool operator==(const RunOnNodes&) const = default;
 };
 
-/// Changes in LINSTOR, in order. Judge the result by the next observation, never by the reply (L20).
+/// Changes in LINSTOR, in order. Judge the result by the next observation, never by the reply
+/// (L20).
 struct ChangeLinstor {
   std::vector<LinstorOp> ops{};
 

@@ -81,8 +81,7 @@ bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_v
   if (!seen.levels.definition.ours || seen.connections.empty()) {
     return false;
   }
-  const ResourceLevels without =
-      WithCluster(After(seen.levels, RemovePin{}), linstor_value);
+  const ResourceLevels without = WithCluster(After(seen.levels, RemovePin{}), linstor_value);
   return std::all_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
     return Effective(without, item.first.ToString()) == Runs(seen, item.second);
   });
@@ -100,7 +99,8 @@ class Starter {
   }
 
   /// Why it cannot start now, or nothing; takes a place when it can.
-  std::optional<std::string> Start(const ResourceObservation& seen, const std::map<Pair, bool>& wanted) {
+  std::optional<std::string> Start(const ResourceObservation& seen,
+                                   const std::map<Pair, bool>& wanted) {
     if (const auto why = Obstacle(seen, wanted)) {
       return why;
     }
@@ -179,7 +179,8 @@ void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
     }
   }
   if (cluster.value_or(false) && !input.unfit.empty()) {
-    plan->push_held = "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
+    plan->push_held =
+        "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
     return;
   }
   plan->push = ClusterPush{cluster};

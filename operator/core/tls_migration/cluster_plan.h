@@ -1,15 +1,22 @@
 #pragma once
 
-/// PlanCluster: hold back, then pin, then start (DESIGN 4.3), as one pure function over everything seen.
+/// PlanCluster: hold back, then pin, then start (DESIGN 4.3), as one pure function over everything
+/// seen.
 ///
-/// 1. Hold back. The cluster's value stays with us while an existing connection would be changed by it.
-/// 2. Pin. Every resource definition without a value of its own is pinned to what it runs; a resource
-///    with a user's own value that it does not run yet gets the values of its pairs pinned instead, so
-///    that LINSTOR's .res files always say what the kernel does (a reboot in between is harmless).
-/// 3. Push. The cluster's value goes to LINSTOR when no connection would change by it and every node that
-///    answers is fit for TLS: the pins protect what exists, and a new volume must not be born on a node
-///    where it cannot connect. Nodes that do not answer do not count: LINSTOR places nothing on them.
-/// 4. Start runs, within the limits. A bad node holds back the resources that touch it and nothing else.
+/// 1. Hold back. The cluster's value stays with us while an existing connection would be changed by
+/// it.
+/// 2. Pin. Every resource definition without a value of its own is pinned to what it runs; a
+/// resource
+///    with a user's own value that it does not run yet gets the values of its pairs pinned instead,
+///    so that LINSTOR's .res files always say what the kernel does (a reboot in between is
+///    harmless).
+/// 3. Push. The cluster's value goes to LINSTOR when no connection would change by it and every
+/// node that
+///    answers is fit for TLS: the pins protect what exists, and a new volume must not be born on a
+///    node where it cannot connect. Nodes that do not answer do not count: LINSTOR places nothing
+///    on them.
+/// 4. Start runs, within the limits. A bad node holds back the resources that touch it and nothing
+/// else.
 ///    Resources in flight are never pinned or started here.
 
 #include <map>
@@ -40,7 +47,8 @@ struct ClusterInput {
   std::optional<bool> linstor_value{};
   bool linstor_value_ours = false;
   std::vector<ResourceObservation> resources{};
-  /// Why a node is not fit for TLS; nodes that do not answer are not in here but unknown in `resources`.
+  /// Why a node is not fit for TLS; nodes that do not answer are not in here but unknown in
+  /// `resources`.
   std::map<std::string, std::string> unfit{};
   std::set<std::string> in_flight{};
   /// Resources that failed lately and wait for their next try, with the reason.
@@ -75,8 +83,8 @@ struct ClusterPlan {
 
 ClusterPlan PlanCluster(const ClusterInput& input);
 
-/// The cluster's value as far as anybody set it: the LinstorCluster's, else one that a person set in
-/// LINSTOR; a leftover of ours counts as "not set".
+/// The cluster's value as far as anybody set it: the LinstorCluster's, else one that a person set
+/// in LINSTOR; a leftover of ours counts as "not set".
 std::optional<bool> ClusterValue(const ClusterInput& input);
 
 }  // namespace breakwater::tls_migration

@@ -1,7 +1,7 @@
 #pragma once
 
-/// What DRBD's tools report on one node, as typed values. States stay strings: DRBD adds states, and an
-/// unknown one must be shown and treated as "not good", not be lost.
+/// What DRBD's tools report on one node, as typed values. States stay strings: DRBD adds states,
+/// and an unknown one must be shown and treated as "not good", not be lost.
 
 #include <cstdint>
 #include <map>
@@ -36,8 +36,8 @@ struct PeerDevice {
 /// One end of a connection, from `drbdsetup status --json`.
 struct DrbdConnection {
   int peer_node_id = -1;
-  std::string peer{};       ///< DRBD's connection name = LINSTOR node name of the peer
-  std::string state{};      ///< "Connected", "Connecting", "StandAlone", ...
+  std::string peer{};   ///< DRBD's connection name = LINSTOR node name of the peer
+  std::string state{};  ///< "Connected", "Connecting", "StandAlone", ...
   std::string peer_role{};
   std::optional<bool> tls{};  ///< the *configured* value (F1.4); absent before drbd-utils 9.28
   std::vector<DrbdPath> paths{};
@@ -85,9 +85,10 @@ struct ShownConnection {
 /// Configuration of a resource in the kernel.
 struct DrbdShow {
   std::string name{};
-  std::string quorum = "off";                 ///< "majority", "all", "off" or a number
-  std::string on_no_quorum = "suspend-io";    ///< DRBD's default (`show` prints it only when it differs)
-  std::string on_no_data = "suspend-io";      ///< on-no-data-accessible
+  std::string quorum = "off";  ///< "majority", "all", "off" or a number
+  std::string on_no_quorum =
+      "suspend-io";  ///< DRBD's default (`show` prints it only when it differs)
+  std::string on_no_data = "suspend-io";  ///< on-no-data-accessible
   std::vector<ShownConnection> connections{};
 
   bool operator==(const DrbdShow&) const = default;

@@ -29,7 +29,8 @@ bool Belongs(const Socket& socket, const DrbdPath& path) {
 
 }  // namespace
 
-SocketProof ProofOf(const DrbdConnection& connection, const SocketTable& table,
+SocketProof ProofOf(const DrbdConnection& connection,
+                    const SocketTable& table,
                     const std::optional<TlsStat>& tls_stat) {
   int established = 0;
   int encrypted = 0;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Evidence: what proves that a connection is encrypted. The configured flag is a wish (F1.4), `adjust`'s
-/// exit code says nothing (F6.0); only the sockets are proof (F8, F24). Pure functions.
+/// Evidence: what proves that a connection is encrypted. The configured flag is a wish (F1.4),
+/// `adjust`'s exit code says nothing (F6.0); only the sockets are proof (F8, F24). Pure functions.
 
 #include <optional>
 #include <string_view>
@@ -12,7 +12,8 @@ namespace breakwater::tls_migration {
 
 /// What the sockets of one node say about one of its connections. A socket belongs to it when the
 /// addresses match and the resource's port is its local or remote port (F24.1).
-SocketProof ProofOf(const DrbdConnection& connection, const SocketTable& table,
+SocketProof ProofOf(const DrbdConnection& connection,
+                    const SocketTable& table,
                     const std::optional<TlsStat>& tls_stat);
 
 /// Encrypted: proof on both ends. Plaintext: proof on one end and none of encryption on the other.

@@ -6,7 +6,8 @@ namespace breakwater::tls_migration::internal {
 
 using std::chrono::milliseconds;
 
-// The nodes run the target; now LINSTOR's values follow so that every effective value stays as it is.
+// The nodes run the target; now LINSTOR's values follow so that every effective value stays as it
+// is.
 Decision Planner::PlanFinish() {
   if (seen_.SuspendedUser()) {
     Enter(Step::kResume);

@@ -10,12 +10,16 @@ namespace {
 
 using Kind = GateResult::Kind;
 
-GateResult Fail(Kind kind, std::string reason, std::optional<Pair> pair = std::nullopt,
+GateResult Fail(Kind kind,
+                std::string reason,
+                std::optional<Pair> pair = std::nullopt,
                 std::string node = {}) {
   return {kind, std::move(reason), std::move(pair), std::move(node)};
 }
 
-std::string Shown(const std::string& state) { return state.empty() ? "unknown" : state; }
+std::string Shown(const std::string& state) {
+  return state.empty() ? "unknown" : state;
+}
 
 GateResult CheckNodes(const ResourceObservation& seen, const GateCheck& check) {
   for (const auto& [name, node] : seen.nodes) {
@@ -47,11 +51,12 @@ GateResult CheckConnection(const ConnectionView& connection, const GateCheck& ch
     const EndView& end = connection.End(node);
     const std::string where = connection.pair.ToString() + " seen from " + node;
     if (!end.known) {
-      return Fail(Kind::kUnknown, "connection " + where + " could not be observed", connection.pair, node);
+      return Fail(Kind::kUnknown, "connection " + where + " could not be observed", connection.pair,
+                  node);
     }
     if (end.state != "Connected") {
-      return Fail(Kind::kNotConnected, "connection " + where + " is " + Shown(end.state), connection.pair,
-                  node);
+      return Fail(Kind::kNotConnected, "connection " + where + " is " + Shown(end.state),
+                  connection.pair, node);
     }
   }
   if (check.policy == GatePolicy::kAllConnected) {
@@ -60,17 +65,18 @@ GateResult CheckConnection(const ConnectionView& connection, const GateCheck& ch
   const auto wanted = check.wanted.find(connection.pair);
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     const std::optional<bool> configured = connection.End(node).tls;
-    if (!configured ||
-        (wanted == check.wanted.end() ? connection.a.tls != connection.b.tls
-                                      : *configured != wanted->second)) {
-      return Fail(Kind::kNotConfigured,
-                  "connection " + connection.pair.ToString() + " is not configured as wanted on " + node,
-                  connection.pair, node);
+    if (!configured || (wanted == check.wanted.end() ? connection.a.tls != connection.b.tls
+                                                     : *configured != wanted->second)) {
+      return Fail(
+          Kind::kNotConfigured,
+          "connection " + connection.pair.ToString() + " is not configured as wanted on " + node,
+          connection.pair, node);
     }
   }
   if (*connection.a.tls && EvidenceOf(connection) != Evidence::kEncrypted) {
-    return Fail(Kind::kNoProof, "the sockets of connection " + connection.pair.ToString() +
-                                    " do not prove that it is encrypted",
+    return Fail(Kind::kNoProof,
+                "the sockets of connection " + connection.pair.ToString() +
+                    " do not prove that it is encrypted",
                 connection.pair);
   }
   return {};
@@ -82,7 +88,8 @@ GateResult CheckFromPrimary(const ConnectionView& connection, const std::string&
     const std::string where = connection.pair.ToString() + " volume " +
                               std::to_string(device.volume) + " seen from the Primary " + primary;
     if (device.replication != "Established") {
-      return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair, primary);
+      return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair,
+                  primary);
     }
     if (device.peer_disk == "Diskless" || device.peer_client) {
       continue;
@@ -92,19 +99,20 @@ GateResult CheckFromPrimary(const ConnectionView& connection, const std::string&
                   connection.pair, primary);
     }
     if (device.peer_disk != "UpToDate") {
-      return Fail(Kind::kDisk, where + ": the peer disk is " + Shown(device.peer_disk), connection.pair,
-                  primary);
+      return Fail(Kind::kDisk, where + ": the peer disk is " + Shown(device.peer_disk),
+                  connection.pair, primary);
     }
     if (device.out_of_sync_kib != 0) {
-      return Fail(Kind::kOutOfSync, where + " is out of sync by " +
-                                        std::to_string(device.out_of_sync_kib) + " KiB",
+      return Fail(Kind::kOutOfSync,
+                  where + " is out of sync by " + std::to_string(device.out_of_sync_kib) + " KiB",
                   connection.pair, primary);
     }
   }
   return {};
 }
 
-// Between Secondaries: disks and replication states only; out-of-sync there is no usable gate (F4.8).
+// Between Secondaries: disks and replication states only; out-of-sync there is no usable gate
+// (F4.8).
 GateResult CheckBetweenSecondaries(const ConnectionView& connection, bool has_primary) {
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     for (const PeerDevice& device : connection.End(node).devices) {
@@ -114,7 +122,8 @@ GateResult CheckBetweenSecondaries(const ConnectionView& connection, bool has_pr
         return Fail(Kind::kStuck, where + " is " + device.replication, connection.pair, node);
       }
       if (device.replication != "Established") {
-        return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair, node);
+        return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair,
+                    node);
       }
       const bool outdated = device.peer_disk == "Outdated" && !device.peer_client;
       if (!has_primary && outdated) {
@@ -161,7 +170,8 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
       }
     }
     if (!from_primary) {
-      if (GateResult result = CheckBetweenSecondaries(connection, !primaries.empty()); !result.ok()) {
+      if (GateResult result = CheckBetweenSecondaries(connection, !primaries.empty());
+          !result.ok()) {
         return result;
       }
     }
@@ -180,8 +190,9 @@ std::vector<StalePeer> FindStale(const ResourceObservation& seen) {
         continue;
       }
       for (const PeerDevice& device : end.devices) {
-        const auto own = std::find_if(peer_node->devices.begin(), peer_node->devices.end(),
-                                      [&](const DrbdDevice& d) { return d.volume == device.volume; });
+        const auto own =
+            std::find_if(peer_node->devices.begin(), peer_node->devices.end(),
+                         [&](const DrbdDevice& d) { return d.volume == device.volume; });
         // An unobserved peer counts as stale too: the Primary's view alone is the danger.
         const bool peer_says_good =
             !peer_node->known || (own != peer_node->devices.end() && own->disk == "UpToDate");
@@ -190,8 +201,8 @@ std::vector<StalePeer> FindStale(const ResourceObservation& seen) {
         }
         const bool behind = device.out_of_sync_kib > 0 && device.peer_disk == "UpToDate";
         if (device.peer_disk == "Outdated" || behind) {
-          found.push_back({connection->pair, primary, peer, device.volume, behind,
-                           device.out_of_sync_kib});
+          found.push_back(
+              {connection->pair, primary, peer, device.volume, behind, device.out_of_sync_kib});
         }
       }
     }

@@ -1,8 +1,8 @@
 #pragma once
 
-/// The gate (DESIGN 4.4): may a connection of this resource be cut, may I/O be resumed, is a reconnected
-/// connection good again? "All Connected" is not enough (F12): the Primary may believe a peer Outdated,
-/// send it nothing, and forget that at the next reconnect. Pure functions.
+/// The gate (DESIGN 4.4): may a connection of this resource be cut, may I/O be resumed, is a
+/// reconnected connection good again? "All Connected" is not enough (F12): the Primary may believe
+/// a peer Outdated, send it nothing, and forget that at the next reconnect. Pure functions.
 
 #include <map>
 #include <optional>
@@ -13,15 +13,15 @@
 
 namespace breakwater::tls_migration {
 
-/// Production always enforces. kAllConnected is what the documented manual procedure looks at; a test
-/// of the simulator uses it to show that blocks diverge without the gate.
+/// Production always enforces. kAllConnected is what the documented manual procedure looks at; a
+/// test of the simulator uses it to show that blocks diverge without the gate.
 enum class GatePolicy { kEnforce, kAllConnected };
 
 struct GateResult {
   enum class Kind {
     kOk,
-    kUnknown,        ///< a node or an end could not be observed
-    kSuspended,      ///< suspended-user where it must not be
+    kUnknown,    ///< a node or an end could not be observed
+    kSuspended,  ///< suspended-user where it must not be
     kNotConnected,
     kNotConfigured,  ///< an end is not configured as wanted
     kNoProof,        ///< TLS wanted, but not proven by the sockets
@@ -34,9 +34,9 @@ struct GateResult {
   };
 
   Kind kind = Kind::kOk;
-  std::string reason{};          ///< for people: which pair, which end, what
+  std::string reason{};  ///< for people: which pair, which end, what
   std::optional<Pair> pair{};
-  std::string node{};            ///< whose view it is
+  std::string node{};  ///< whose view it is
 
   bool ok() const { return kind == Kind::kOk; }
 };
@@ -56,21 +56,23 @@ struct StalePeer {
   std::string primary{};
   std::string peer{};
   int volume = 0;
-  bool out_of_sync = false;  ///< false: peer disk Outdated (F12); true: UpToDate with blocks out of sync
-  std::uint64_t kib = 0;     ///< recorded as out of sync
+  bool out_of_sync =
+      false;  ///< false: peer disk Outdated (F12); true: UpToDate with blocks out of sync
+  std::uint64_t kib = 0;  ///< recorded as out of sync
 
   auto operator<=>(const StalePeer&) const = default;
 };
 
-/// Candidates at this moment. F12's state must last more than kStaleAfter to count: an Outdated peer is
-/// normal for a moment after every reconnect.
+/// Candidates at this moment. F12's state must last more than kStaleAfter to count: an Outdated
+/// peer is normal for a moment after every reconnect.
 std::vector<StalePeer> FindStale(const ResourceObservation& seen);
 
-inline constexpr std::chrono::milliseconds kStaleAfter{2000};       // F14.1
-inline constexpr std::chrono::milliseconds kOutOfSyncAfter{5000};   // no fact; above any write latency
+inline constexpr std::chrono::milliseconds kStaleAfter{2000};  // F14.1
+inline constexpr std::chrono::milliseconds kOutOfSyncAfter{
+    5000};  // no fact; above any write latency
 
-/// May it be healed now (F14.2)? Another good copy and quorum must be there without the peer, because
-/// it is Inconsistent while it heals. Returns why not, or nothing.
+/// May it be healed now (F14.2)? Another good copy and quorum must be there without the peer,
+/// because it is Inconsistent while it heals. Returns why not, or nothing.
 std::optional<std::string> HealObstacle(const ResourceObservation& seen, const StalePeer& stale);
 
 /// May this connection be cut without losing quorum or the last up-to-date copy of a Primary (I2)?

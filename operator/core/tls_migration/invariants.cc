@@ -51,7 +51,8 @@ std::optional<std::string> CheckSingleCut(const ResourceObservation& seen, const
 
 }  // namespace
 
-std::optional<std::string> CheckOperations(const ResourceObservation& seen, const RunOnNodes& action) {
+std::optional<std::string> CheckOperations(const ResourceObservation& seen,
+                                           const RunOnNodes& action) {
   bool armed = false;
   bool suspends = seen.SuspendedUser();
   for (const std::vector<NodeOp>& stage : action.stages) {

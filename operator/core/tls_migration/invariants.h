@@ -18,7 +18,8 @@ std::optional<std::string> CheckSuspension(std::chrono::nanoseconds suspended_fo
                                            std::chrono::nanoseconds timeout);
 
 /// I2, I3, I4, I5 for operations that are about to be done in this situation.
-std::optional<std::string> CheckOperations(const ResourceObservation& seen, const RunOnNodes& action);
+std::optional<std::string> CheckOperations(const ResourceObservation& seen,
+                                           const RunOnNodes& action);
 
 /// I5 for a situation: a stale peer or blocks out of sync that the Primary does not resync.
 std::optional<std::string> CheckNoStale(const ResourceObservation& seen);

@@ -1,6 +1,6 @@
-// The planner against a simulated cluster: thousands of seeded runs with crashes and faults. What would
-// break for a user without this: acknowledged writes that are missing on a replica, volumes that stay
-// frozen, connections that stay down after a restart of the operator.
+// The planner against a simulated cluster: thousands of seeded runs with crashes and faults. What
+// would break for a user without this: acknowledged writes that are missing on a replica, volumes
+// that stay frozen, connections that stay down after a restart of the operator.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,9 +13,9 @@
 namespace breakwater::tls_migration {
 namespace {
 
-using ::testing::IsEmpty;
 using sim::Millis;
 using std::chrono::minutes;
+using ::testing::IsEmpty;
 
 // Kinds of the simulator's violations that a correct run never causes.
 std::string Violations(ModelWorld& world) {
@@ -59,7 +59,9 @@ WorldOptions ThreeNodes(std::uint64_t seed) {
 }
 
 // Ends the writer and lets DRBD settle, so that every block can be compared.
-void Settle(ModelWorld& world) { world.cluster().Advance(Millis(3000)); }
+void Settle(ModelWorld& world) {
+  world.cluster().Advance(Millis(3000));
+}
 
 void ExpectSafe(ModelWorld& world, const std::string& name) {
   Settle(world);
@@ -185,8 +187,9 @@ struct Chaos {
   bool two_nodes = false;
 };
 
-// I7 with everything that can go wrong at once: kills at random operations, failed operations, lying
-// LINSTOR replies, foreign adjusts, stale races at the observed rates, tlshd that comes and goes.
+// I7 with everything that can go wrong at once: kills at random operations, failed operations,
+// lying LINSTOR replies, foreign adjusts, stale races at the observed rates, tlshd that comes and
+// goes.
 void RunChaos(const Chaos& chaos, int runs, std::uint64_t first_seed) {
   int done = 0;
   int kills = 0;
@@ -242,18 +245,25 @@ TEST(PlannerChaosTest, OneSeed) {
            std::strtoull(seed, nullptr, 10));
 }
 
-TEST(PlannerChaosTest, PairByPair) { RunChaos({}, Runs(40), 1000); }
+TEST(PlannerChaosTest, PairByPair) {
+  RunChaos({}, Runs(40), 1000);
+}
 
-TEST(PlannerChaosTest, TieBreaker) { RunChaos({.tie_breaker = true}, Runs(25), 2000); }
+TEST(PlannerChaosTest, TieBreaker) {
+  RunChaos({.tie_breaker = true}, Runs(25), 2000);
+}
 
 TEST(PlannerChaosTest, SuspendIo) {
   RunChaos({.strategy = StrategyChoice::kSuspendIo}, Runs(60), 3000);
 }
 
-TEST(PlannerChaosTest, TwoNodes) { RunChaos({.two_nodes = true}, Runs(40), 4000); }
+TEST(PlannerChaosTest, TwoNodes) {
+  RunChaos({.two_nodes = true}, Runs(40), 4000);
+}
 
-// The same machine with a gate that only looks at "Connected", as the documented procedure does: blocks
-// differ in the end. If this test fails, the simulator lost the danger and the tests above prove nothing.
+// The same machine with a gate that only looks at "Connected", as the documented procedure does:
+// blocks differ in the end. If this test fails, the simulator lost the danger and the tests above
+// prove nothing.
 TEST(PlannerModelTest, WithoutTheGateBlocksDiverge) {
   std::uint64_t diverged = 0;
   for (std::uint64_t seed = 1; seed <= 40 && diverged == 0; ++seed) {
@@ -268,7 +278,8 @@ TEST(PlannerModelTest, WithoutTheGateBlocksDiverge) {
       (void)world.Drive(world.GoalFor(tls), GatePolicy::kAllConnected, minutes(2));
     }
     Settle(world);
-    diverged += world.cluster().Report("r0").diverged_blocks + world.cluster().Report("r0").lost_writes;
+    diverged +=
+        world.cluster().Report("r0").diverged_blocks + world.cluster().Report("r0").lost_writes;
   }
   EXPECT_GT(diverged, 0U);
 }

@@ -51,8 +51,9 @@ ExecResult ModelWorld::Run(const std::string& node, const std::vector<std::strin
 }
 
 NodeReport ModelWorld::Report(const std::string& node, const std::vector<ExecResult>& parts) {
-  const std::string text = "@@ status\n" + parts[0].out + "\n@@ show\n" + parts[1].out + "\n@@ ss\n" +
-                           parts[2].out + "\n@@ tls_stat\n" + parts[3].out + "\n@@ end\n";
+  const std::string text = "@@ status\n" + parts[0].out + "\n@@ show\n" + parts[1].out +
+                           "\n@@ ss\n" + parts[2].out + "\n@@ tls_stat\n" + parts[3].out +
+                           "\n@@ end\n";
   return ParseReport(node, text, false);
 }
 
@@ -62,9 +63,10 @@ ResourceObservation ModelWorld::Observe() {
     WriteRes({node});
     (void)Run(node, {"drbdadm", "adjust", spec_.name});
   }
-  const std::vector<std::vector<std::string>> commands = {
-      {"drbdsetup", "status", "--json"}, {"drbdsetup", "show", "--json"}, {"ss", "-tni"},
-      {"cat", "/proc/net/tls_stat"}};
+  const std::vector<std::vector<std::string>> commands = {{"drbdsetup", "status", "--json"},
+                                                          {"drbdsetup", "show", "--json"},
+                                                          {"ss", "-tni"},
+                                                          {"cat", "/proc/net/tls_stat"}};
   std::vector<std::string> nodes;
   for (const std::string& node : spec_.nodes) {
     if (!unreachable.contains(node)) {
@@ -82,7 +84,8 @@ ResourceObservation ModelWorld::Observe() {
   for (const auto& [node, outputs] : parts) {
     reports[node] = Report(node, outputs);
   }
-  return BuildObservation(spec_.name, {spec_.nodes.begin(), spec_.nodes.end()}, reports, levels_, now());
+  return BuildObservation(spec_.name, {spec_.nodes.begin(), spec_.nodes.end()}, reports, levels_,
+                          now());
 }
 
 void ModelWorld::Operation() {
@@ -121,12 +124,13 @@ bool ModelWorld::RunOp(const NodeOp& op) {
     case Kind::kArm: {
       const int generation = next_watchdog_++;
       watchdogs_[op.node] = generation;
-      cluster_.world().events.After(std::chrono::seconds(op.seconds), [this, node = op.node, generation] {
-        if (watchdogs_[node] == generation) {
-          cluster_.Start(node, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
-                         [](const ExecResult&) {});
-        }
-      });
+      cluster_.world().events.After(
+          std::chrono::seconds(op.seconds), [this, node = op.node, generation] {
+            if (watchdogs_[node] == generation) {
+              cluster_.Start(node, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
+                             [](const ExecResult&) {});
+            }
+          });
       return true;
     }
     case Kind::kDisarm:
@@ -137,7 +141,8 @@ bool ModelWorld::RunOp(const NodeOp& op) {
     case Kind::kResume:
       return Run(op.node, {"drbdadm", "resume-io", r}).exit == 0;
     case Kind::kInvalidateRemote:
-      return Run(op.node, {"drbdadm", "invalidate-remote", r + ":" + op.peer, "--reset-bitmap=no"}).exit == 0;
+      return Run(op.node, {"drbdadm", "invalidate-remote", r + ":" + op.peer, "--reset-bitmap=no"})
+                 .exit == 0;
     case Kind::kInvalidate:
       return Run(op.node, {"drbdadm", "invalidate", r, "--reset-bitmap=no"}).exit == 0;
   }
@@ -199,7 +204,9 @@ Goal ModelWorld::GoalFor(bool tls) const {
   return goal;
 }
 
-std::optional<Finished::Result> ModelWorld::Drive(const Goal& goal, GatePolicy policy, sim::Time limit) {
+std::optional<Finished::Result> ModelWorld::Drive(const Goal& goal,
+                                                  GatePolicy policy,
+                                                  sim::Time limit) {
   const sim::Time end = cluster_.now() + limit;
   RunState state;
   if (journal_) {

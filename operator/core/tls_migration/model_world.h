@@ -1,8 +1,8 @@
 #pragma once
 
-/// ModelWorld: everything around the planner for the model tests, in virtual time and in process: the DRBD
-/// simulator, a LINSTOR that rewrites .res files and adjusts without coordination (facts L16, L20, L22),
-/// and an executor that can be killed before any single operation.
+/// ModelWorld: everything around the planner for the model tests, in virtual time and in process:
+/// the DRBD simulator, a LINSTOR that rewrites .res files and adjusts without coordination (facts
+/// L16, L20, L22), and an executor that can be killed before any single operation.
 
 #include <map>
 #include <optional>
@@ -36,8 +36,8 @@ class ModelWorld {
   void Do(const Action& action, const ResourceObservation& seen);
   SystemTime now() const;
 
-  /// Drives Next() until it says Finished, at most `limit` of virtual time. Restarts after a kill as a
-  /// new leader would: with the journal only.
+  /// Drives Next() until it says Finished, at most `limit` of virtual time. Restarts after a kill
+  /// as a new leader would: with the journal only.
   std::optional<Finished::Result> Drive(const Goal& goal, GatePolicy policy, sim::Time limit);
 
   /// All connections wanted with this value.
@@ -46,18 +46,23 @@ class ModelWorld {
   // --- faults
   /// The operator dies before the n-th operation from now.
   void KillAfter(int operations) { kill_after_ = operations; }
+
   /// Chance that an operation fails without an effect.
   double op_failure = 0;
   /// Chance per LINSTOR change that the reply is an error although it was made.
   double linstor_failure = 0;
-  /// Chance per observation that a satellite reconnects: all its .res files written again, adjust (L27).
+  /// Chance per observation that a satellite reconnects: all its .res files written again, adjust
+  /// (L27).
   double foreign_adjust = 0;
   std::set<std::string> unreachable{};  ///< nodes whose exec fails
   std::mt19937_64 random{1};
 
   sim::Cluster& cluster() { return cluster_; }
+
   ResourceLevels& levels() { return levels_; }
+
   const std::string& last_why() const { return last_why_; }
+
   std::vector<std::string> broken{};  ///< violated invariants
   int kills = 0;
   int acts = 0;
@@ -76,7 +81,8 @@ class ModelWorld {
   sim::testing::ResourceSpec spec_;
   ResourceLevels levels_{};
   std::optional<RunState> journal_{};  // what the API server has
-  std::map<std::string, int> watchdogs_{};  // node -> generation of the armed watchdog; 0 = disarmed
+  std::map<std::string, int>
+      watchdogs_{};  // node -> generation of the armed watchdog; 0 = disarmed
   int next_watchdog_ = 1;
   int kill_after_ = -1;
   std::string last_why_;

@@ -1,14 +1,15 @@
 #pragma once
 
-/// The shell scripts that run in a satellite's container: constants. Names and numbers reach them as
-/// arguments only, so nothing that a user wrote is ever part of a script's text.
+/// The shell scripts that run in a satellite's container: constants. Names and numbers reach them
+/// as arguments only, so nothing that a user wrote is ever part of a script's text.
 
 #include <string_view>
 
 namespace breakwater::tls_migration {
 
-/// Prints everything an observation needs, in sections: a line "@@ <name>", then the output of one tool.
-/// A tool that fails leaves its section empty; the last line says that the script came to its end.
+/// Prints everything an observation needs, in sections: a line "@@ <name>", then the output of one
+/// tool. A tool that fails leaves its section empty; the last line says that the script came to its
+/// end.
 inline constexpr std::string_view kObserveScript = R"sh(
 echo '@@ status'; drbdsetup status --json 2>/dev/null
 echo; echo '@@ show'; drbdsetup show --json 2>/dev/null
@@ -25,13 +26,13 @@ echo; echo '@@ end'
 /// "@@ <index> <exit code>" after each. Operations (see NodeOp):
 ///   disconnect R P        drbdadm disconnect R:P (the cluster may refuse)
 ///   force-disconnect R    drbdadm disconnect --force R (all own connections)
-///   net-options R ID yes  drbdsetup net-options R ID --tls=yes, tried for about 1 s: it is refused while
+///   net-options R ID yes  drbdsetup net-options R ID --tls=yes, tried for about 1 s: it is refused
+///   while
 ///                         a handshake runs (F19.3); the planner tries again later
-///   connect R ID          drbdsetup connect R ID: the kernel's settings, whatever the .res file says
-///   adjust R P            drbdadm adjust R:P
-///   arm R SECONDS         watchdog that resumes I/O after that time even if nobody is left (F23)
-///   disarm R              ends the watchdogs of R, recognised by their command line
-///   suspend R, resume R   drbdadm suspend-io / resume-io
+///   connect R ID          drbdsetup connect R ID: the kernel's settings, whatever the .res file
+///   says adjust R P            drbdadm adjust R:P arm R SECONDS         watchdog that resumes I/O
+///   after that time even if nobody is left (F23) disarm R              ends the watchdogs of R,
+///   recognised by their command line suspend R, resume R   drbdadm suspend-io / resume-io
 ///   invalidate-remote R P drbdadm invalidate-remote R:P --reset-bitmap=no
 ///   invalidate R          drbdadm invalidate R --reset-bitmap=no
 inline constexpr std::string_view kActScript = R"sh(

@@ -20,9 +20,8 @@ bool NodeView::Diskless() const {
 }
 
 bool NodeView::AllUpToDate() const {
-  return !devices.empty() && std::all_of(devices.begin(), devices.end(), [](const DrbdDevice& d) {
-    return d.disk == "UpToDate";
-  });
+  return !devices.empty() && std::all_of(devices.begin(), devices.end(),
+                                         [](const DrbdDevice& d) { return d.disk == "UpToDate"; });
 }
 
 bool NodeView::HasQuorum() const {
@@ -96,7 +95,8 @@ NodeView ReadNode(const std::string& name, const NodeReport* report, const std::
   return view;
 }
 
-EndView ReadEnd(const NodeReport& report, const std::string& resource,
+EndView ReadEnd(const NodeReport& report,
+                const std::string& resource,
                 const DrbdConnection& connection) {
   EndView end;
   end.known = true;
@@ -139,7 +139,8 @@ void AddUnseenConnections(ResourceObservation* seen) {
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeReport>& reports,
-                                     const ResourceLevels& levels, SystemTime now) {
+                                     const ResourceLevels& levels,
+                                     SystemTime now) {
   ResourceObservation seen;
   seen.resource = resource;
   seen.observed_at = now;

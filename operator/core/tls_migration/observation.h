@@ -1,8 +1,8 @@
 #pragma once
 
-/// ResourceObservation: all that is known of one DRBD resource at one time, put together from the reports
-/// of its nodes. A node that could not be asked is there with `known == false`: silence is never health.
-/// Values; immutable once built; safe to share between threads.
+/// ResourceObservation: all that is known of one DRBD resource at one time, put together from the
+/// reports of its nodes. A node that could not be asked is there with `known == false`: silence is
+/// never health. Values; immutable once built; safe to share between threads.
 
 #include <cstdint>
 #include <map>
@@ -27,10 +27,14 @@ struct Pair {
   static Pair Of(std::string x, std::string y) {
     return x < y ? Pair{std::move(x), std::move(y)} : Pair{std::move(y), std::move(x)};
   }
+
   bool Has(std::string_view node) const { return a == node || b == node; }
+
   const std::string& Other(std::string_view node) const { return a == node ? b : a; }
+
   /// "nodeA/nodeB": as the journal shows it.
   std::string ToString() const { return a + "/" + b; }
+
   static std::optional<Pair> Parse(std::string_view text);
 
   auto operator<=>(const Pair&) const = default;
@@ -59,6 +63,7 @@ struct EndView {
   SocketProof sockets = SocketProof::kUnknown;
 
   bool connected() const { return known && state == "Connected"; }
+
   bool stand_alone() const { return known && state == "StandAlone"; }
 };
 
@@ -68,8 +73,11 @@ struct ConnectionView {
   EndView b{};
 
   const EndView& End(std::string_view node) const { return node == pair.a ? a : b; }
+
   bool BothKnown() const { return a.known && b.known; }
+
   bool BothConnected() const { return a.connected() && b.connected(); }
+
   bool BothConfigured(bool tls) const { return a.tls == tls && b.tls == tls && BothKnown(); }
 };
 
@@ -96,7 +104,8 @@ struct ResourceObservation {
   SystemTime observed_at{};
   std::map<std::string, NodeView> nodes{};
   std::map<Pair, ConnectionView> connections{};
-  ResourceLevels levels{};  ///< LINSTOR's properties; `known == false` when LINSTOR was not reachable
+  ResourceLevels
+      levels{};  ///< LINSTOR's properties; `known == false` when LINSTOR was not reachable
 
   std::vector<std::string> Primaries() const;
   bool AllKnown() const;
@@ -107,13 +116,14 @@ struct ResourceObservation {
   std::vector<const ConnectionView*> ConnectionsOf(std::string_view node) const;
 };
 
-/// Puts together one resource. `members` are the nodes that should have it (LINSTOR's list; may be empty
-/// when LINSTOR is unreachable: then the nodes that report it and the peers that they name).
+/// Puts together one resource. `members` are the nodes that should have it (LINSTOR's list; may be
+/// empty when LINSTOR is unreachable: then the nodes that report it and the peers that they name).
 /// A report that is missing or not complete makes its node unknown.
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeReport>& reports,
-                                     const ResourceLevels& levels, SystemTime now);
+                                     const ResourceLevels& levels,
+                                     SystemTime now);
 
 /// Names of all resources in the reports.
 std::set<std::string> ResourcesIn(const std::map<std::string, NodeReport>& reports);

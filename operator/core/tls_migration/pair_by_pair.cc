@@ -4,11 +4,13 @@
 
 namespace breakwater::tls_migration {
 
-std::vector<Pair> PairsToSwitch(const ResourceObservation& seen, const std::map<Pair, bool>& wanted) {
+std::vector<Pair> PairsToSwitch(const ResourceObservation& seen,
+                                const std::map<Pair, bool>& wanted) {
   struct Candidate {
     int rank = 0;
     Pair pair{};
   };
+
   std::vector<Candidate> candidates;
   for (const auto& [pair, connection] : seen.connections) {
     const auto want = wanted.find(pair);
@@ -21,8 +23,8 @@ std::vector<Pair> PairsToSwitch(const ResourceObservation& seen, const std::map<
     const NodeView* a = seen.Node(pair.a);
     const NodeView* b = seen.Node(pair.b);
     const bool primary = (a != nullptr && a->primary) || (b != nullptr && b->primary);
-    const bool diskless = (a != nullptr && a->known && a->Diskless()) ||
-                          (b != nullptr && b->known && b->Diskless());
+    const bool diskless =
+        (a != nullptr && a->known && a->Diskless()) || (b != nullptr && b->known && b->Diskless());
     candidates.push_back({(primary ? 0 : 2) + (diskless ? 1 : 0), pair});
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -70,7 +72,8 @@ Decision Planner::PlanCut() {
     return PlanNextPair();  // the replica was removed meanwhile
   }
   if (!connection->BothKnown()) {
-    return WaitFor("connection " + connection->pair.ToString() + " cannot be observed on both ends");
+    return WaitFor("connection " + connection->pair.ToString() +
+                   " cannot be observed on both ends");
   }
   if (!connection->BothConnected()) {
     Enter(Step::kReconnect, connection->pair);
@@ -136,12 +139,12 @@ Decision Planner::CutNow(const ConnectionView& connection) {
   run.stages.push_back({{.kind = Kind::kNetOptions, .node = near, .peer_id = near_id, .tls = want},
                         {.kind = Kind::kNetOptions, .node = far, .peer_id = far_id, .tls = want}});
   run.stages.push_back({{.kind = Kind::kConnect, .node = near, .peer_id = near_id}});
-  return Act(std::move(run), "switch connection " + pair.ToString() + " to tls=" +
-                                 std::string(TlsValue(want)));
+  return Act(std::move(run),
+             "switch connection " + pair.ToString() + " to tls=" + std::string(TlsValue(want)));
 }
 
-// Another connection is down: a foreign adjust, a fault, or an older step of ours. It comes first, and
-// being down it can take its new setting without a cut.
+// Another connection is down: a foreign adjust, a fault, or an older step of ours. It comes first,
+// and being down it can take its new setting without a cut.
 Decision Planner::PlanOther(const Pair& pair) {
   const std::vector<Pair> down = DownPairs();
   if (down.empty()) {
@@ -166,7 +169,8 @@ Decision Planner::PlanReconnect() {
   if (connection->BothConnected()) {
     return PlanConnected(*connection, want);
   }
-  if (const Pair first = DownPairs().front(); first != connection->pair &&
+  if (const Pair first = DownPairs().front();
+      first != connection->pair &&
       (seen_.nodes.at(first.a).primary || seen_.nodes.at(first.b).primary) &&
       !seen_.nodes.at(connection->pair.a).primary && !seen_.nodes.at(connection->pair.b).primary) {
     return PlanOther(first);  // the Primary's connections come first
@@ -188,8 +192,9 @@ Decision Planner::PlanReconnect() {
 // Not connected, and an end is configured otherwise: net-options is accepted now (F1.2, F19.3).
 Decision Planner::PlanReconfigure(const ConnectionView& connection, bool want) {
   if (TooEarly()) {
-    return WaitFor("waiting before the setting of " + connection.pair.ToString() + " is tried again",
-                   milliseconds(300));
+    return WaitFor(
+        "waiting before the setting of " + connection.pair.ToString() + " is tried again",
+        milliseconds(300));
   }
   std::vector<NodeOp> options;
   std::vector<NodeOp> connects;
@@ -202,7 +207,8 @@ Decision Planner::PlanReconfigure(const ConnectionView& connection, bool want) {
                          .tls = want});
     }
     if (end.stand_alone()) {
-      connects.push_back({.kind = NodeOp::Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
+      connects.push_back(
+          {.kind = NodeOp::Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
     }
   }
   RunOnNodes run;
@@ -240,7 +246,8 @@ Decision Planner::PlanNotConnected(const ConnectionView& connection) {
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     const EndView& end = connection.End(node);
     if (end.stand_alone()) {
-      connects.push_back({.kind = NodeOp::Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
+      connects.push_back(
+          {.kind = NodeOp::Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
     }
   }
   if (connects.empty() || TooEarly()) {
@@ -281,8 +288,8 @@ Decision Planner::PlanConnected(const ConnectionView& connection, bool want) {
   return PlanNextPair();
 }
 
-// F4.9: two Secondaries that do not find to each other. The only case in which a reconnect is the cure,
-// and only while the Primary sees both as good.
+// F4.9: two Secondaries that do not find to each other. The only case in which a reconnect is the
+// cure, and only while the Primary sees both as good.
 Decision Planner::PlanStuck(const GateResult& gate) {
   if (!run_.stuck_since) {
     run_.stuck_since = now_;
@@ -308,9 +315,10 @@ Decision Planner::PlanStuck(const GateResult& gate) {
   const std::string& side = a.AllUpToDate() ? pair.b : pair.a;  // the Outdated one
   run_.stuck_since = now_;
   RunOnNodes run;
-  run.stages.push_back(
-      {{.kind = NodeOp::Kind::kDisconnect, .node = side, .peer = pair.Other(side)},
-       {.kind = NodeOp::Kind::kConnect, .node = side, .peer_id = connection.End(side).peer_node_id}});
+  run.stages.push_back({{.kind = NodeOp::Kind::kDisconnect, .node = side, .peer = pair.Other(side)},
+                        {.kind = NodeOp::Kind::kConnect,
+                         .node = side,
+                         .peer_id = connection.End(side).peer_node_id}});
   return Act(std::move(run), "reconnect the stuck Secondaries " + pair.ToString() + " (F4.9)");
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
-/// Parsers of what DRBD's tools and the kernel print on a node. Input is untrusted: no parser throws,
-/// recurses or keeps more than a bounded amount; what cannot be read is left out.
-/// Thread safety: pure functions. Samples of every format are in testdata/.
+/// Parsers of what DRBD's tools and the kernel print on a node. Input is untrusted: no parser
+/// throws, recurses or keeps more than a bounded amount; what cannot be read is left out. Thread
+/// safety: pure functions. Samples of every format are in testdata/.
 
 #include <map>
 #include <optional>

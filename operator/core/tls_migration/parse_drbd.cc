@@ -101,8 +101,8 @@ DrbdConnection ReadConnection(const Json& json) {
   ForEach(json, "paths", [&](const Json& path) {
     const Json& here = Member(path, "this_host");
     const Json& there = Member(path, "remote_host");
-    connection.paths.push_back({Text(here, "address"), Int(here, "port"), Text(there, "address"),
-                                Int(there, "port")});
+    connection.paths.push_back(
+        {Text(here, "address"), Int(here, "port"), Text(there, "address"), Int(there, "port")});
   });
   ForEach(json, "peer_devices",
           [&](const Json& item) { connection.devices.push_back(ReadPeerDevice(item)); });

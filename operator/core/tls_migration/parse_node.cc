@@ -7,8 +7,8 @@
 namespace breakwater::tls_migration {
 namespace {
 
-// Words that only the kernel's diag interface makes `ss` print. procfs gives rto, ato, cwnd too (sample
-// q12-mixed), so those prove nothing.
+// Words that only the kernel's diag interface makes `ss` print. procfs gives rto, ato, cwnd too
+// (sample q12-mixed), so those prove nothing.
 bool IsDiagWord(std::string_view word) {
   static constexpr std::array<std::string_view, 10> kCongestion = {
       "cubic", "reno", "bbr", "dctcp", "vegas", "westwood", "htcp", "bic", "illinois", "yeah"};

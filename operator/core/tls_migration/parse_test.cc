@@ -1,5 +1,5 @@
-// Parsers against recorded output of real tools, and against garbage. What would break for a user: a state
-// that is misread becomes a wrong decision about a volume.
+// Parsers against recorded output of real tools, and against garbage. What would break for a user:
+// a state that is misread becomes a wrong decision about a volume.
 
 #include "operator/core/tls_migration/parse.h"
 
@@ -18,7 +18,8 @@
 namespace breakwater::tls_migration {
 namespace {
 
-const std::string kData = std::string(BREAKWATER_SOURCE_DIR) + "/operator/core/tls_migration/testdata/";
+const std::string kData =
+    std::string(BREAKWATER_SOURCE_DIR) + "/operator/core/tls_migration/testdata/";
 
 std::string Read(const std::string& name) {
   std::ifstream file(kData + name, std::ios::binary);
@@ -38,9 +39,11 @@ std::vector<std::string> SampleFolders() {
   return folders;
 }
 
-NodeReport ReportOf(const std::string& node, const std::string& folder, const std::string& ss = "") {
-  std::string text = "@@ status\n" + Read(folder + "/status.json") + "\n@@ show\n" +
-                     Read(folder + "/show.json");
+NodeReport ReportOf(const std::string& node,
+                    const std::string& folder,
+                    const std::string& ss = "") {
+  std::string text =
+      "@@ status\n" + Read(folder + "/status.json") + "\n@@ show\n" + Read(folder + "/show.json");
   if (!ss.empty()) {
     text += "\n@@ ss\n" + Read(folder + "/" + ss) + "\n@@ tls_stat\n" + Read(folder + "/tls_stat");
   }
@@ -90,7 +93,8 @@ TEST(ParseTest, SocketsWithoutDiagInfoProveNothing) {
   }
 }
 
-// F8.2, F24: two sockets per connection, both with the ULP, on one or two lines; orphans do not count.
+// F8.2, F24: two sockets per connection, both with the ULP, on one or two lines; orphans do not
+// count.
 TEST(ParseTest, ProvesEncryptionOfEveryConnectedPair) {
   for (const char* file : {"ss-tnieH", "ss-tniOH"}) {
     const NodeReport report = ReportOf("node1", "q12-tls21-diag.node1", file);
@@ -110,8 +114,10 @@ TEST(ParseTest, ProvesEncryptionOfEveryConnectedPair) {
 TEST(ParseTest, ReadsPlaintextAsSuchOnlyWithInfo) {
   const std::string both =
       "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n"
-      "ESTAB 0      0      10.77.0.1:7000  10.77.0.2:45147\n\t cubic wscale:7,7 rto:208 rtt:4/2 mss:1448\n"
-      "ESTAB 0      0      10.77.0.1:39997 10.77.0.2:7000\n\t cubic wscale:7,7 rto:208 rtt:4/2 mss:1448\n";
+      "ESTAB 0      0      10.77.0.1:7000  10.77.0.2:45147\n\t cubic wscale:7,7 rto:208 rtt:4/2 "
+      "mss:1448\n"
+      "ESTAB 0      0      10.77.0.1:39997 10.77.0.2:7000\n\t cubic wscale:7,7 rto:208 rtt:4/2 "
+      "mss:1448\n";
   DrbdConnection connection;
   connection.paths = {{"10.77.0.1", 7000, "10.77.0.2", 7000}};
   EXPECT_EQ(ProofOf(connection, ParseSockets(both), {}), SocketProof::kPlaintext);

@@ -7,7 +7,10 @@
 
 namespace breakwater::tls_migration {
 
-Decision Next(const ResourceObservation& seen, const Goal& goal, const RunState& run, SystemTime now,
+Decision Next(const ResourceObservation& seen,
+              const Goal& goal,
+              const RunState& run,
+              SystemTime now,
               GatePolicy policy) {
   return internal::Planner(seen, goal, run, now, policy).Decide();
 }
@@ -73,8 +76,9 @@ std::optional<Decision> Planner::PlanHeal() {
   }
   const std::vector<StalePeer> due = DueStale();
   if (due.empty()) {
-    return WaitFor("a peer disk is Outdated on an established connection; waiting whether it stays so",
-                   milliseconds(500));
+    return WaitFor(
+        "a peer disk is Outdated on an established connection; waiting whether it stays so",
+        milliseconds(500));
   }
   const StalePeer& stale = due.front();
   const std::string what = "stale peer " + stale.peer + " seen from " + stale.primary;
@@ -112,8 +116,9 @@ Decision Planner::PlanHealStep() {
     return *heal;
   }
   const GateResult gate = Gate(/*may_be_suspended=*/true);
-  if (!gate.ok() && (gate.kind == GateResult::Kind::kResync || gate.kind == GateResult::Kind::kDisk ||
-                     gate.kind == GateResult::Kind::kStuck)) {
+  if (!gate.ok() &&
+      (gate.kind == GateResult::Kind::kResync || gate.kind == GateResult::Kind::kDisk ||
+       gate.kind == GateResult::Kind::kStuck)) {
     if (gate.kind == GateResult::Kind::kStuck) {
       return PlanStuck(gate);
     }
@@ -147,9 +152,9 @@ std::optional<Decision> Planner::PlanStartRepair() {
     }
     for (const std::string& node : {pair.a, pair.b}) {
       if (const auto unfit = goal_.unfit.find(node); unfit != goal_.unfit.end() && !mismatch) {
-        return End(Finished::Result::kBlocked,
-                   "connection " + pair.ToString() + " is down and node " + node + " is not ready: " +
-                       unfit->second);
+        return End(Finished::Result::kBlocked, "connection " + pair.ToString() +
+                                                   " is down and node " + node +
+                                                   " is not ready: " + unfit->second);
       }
     }
     if (TooEarly()) {
@@ -180,7 +185,8 @@ Decision Planner::PlanStart() {
     return PlanStartSwitch(pairs);
   }
   if (seen_.levels.known && seen_.AllKnown() && !goal_.wanted.empty() && LinstorNeedsCleanup()) {
-    run_.journal.strategy = Strategy::kPairByPair;  // nothing is cut: only LINSTOR's values are left
+    run_.journal.strategy =
+        Strategy::kPairByPair;  // nothing is cut: only LINSTOR's values are left
     Enter(Step::kFinish);
     return PlanFinish();
   }
@@ -206,8 +212,8 @@ Decision Planner::PlanStartSwitch(const std::vector<Pair>& pairs) {
     const ConnectionView& connection = seen_.connections.at(pair);
     if (connection.BothConnected() && connection.a.tls == connection.b.tls &&
         Effective(seen_.levels, pair.ToString()) != *connection.a.tls) {
-      return End(Finished::Result::kBlocked, "connection " + pair.ToString() +
-                                                 " is not pinned to what it runs");
+      return End(Finished::Result::kBlocked,
+                 "connection " + pair.ToString() + " is not pinned to what it runs");
     }
   }
   if (const GateResult gate = Gate(); !gate.ok() && gate.kind != GateResult::Kind::kNotConfigured) {
@@ -238,9 +244,11 @@ bool Planner::LinstorNeedsCleanup() const {
 
 bool Planner::Target(const Pair& pair) const {
   const auto wanted = goal_.wanted.find(pair);
-  const bool goal = wanted != goal_.wanted.end() ? wanted->second : Effective(seen_.levels, pair.ToString());
+  const bool goal =
+      wanted != goal_.wanted.end() ? wanted->second : Effective(seen_.levels, pair.ToString());
   if (!run_.journal.rolling_back) {
-    // A repair without a run restores what LINSTOR's configuration says, not what is wanted one day.
+    // A repair without a run restores what LINSTOR's configuration says, not what is wanted one
+    // day.
     const bool repair = run_.journal.strategy == Strategy::kNone && seen_.levels.known;
     return repair ? Effective(seen_.levels, pair.ToString()) : goal;
   }
@@ -277,8 +285,9 @@ bool Planner::AllConfigured() const {
   });
 }
 
-// Connections that are down and seen on both ends, those of a Primary first: two Secondaries that meet
-// earlier pass data on, and the Primary's record of what the second one lacks is then taken for done.
+// Connections that are down and seen on both ends, those of a Primary first: two Secondaries that
+// meet earlier pass data on, and the Primary's record of what the second one lacks is then taken
+// for done.
 std::vector<Pair> Planner::DownPairs() const {
   std::vector<Pair> first;
   std::vector<Pair> later;
@@ -292,7 +301,9 @@ std::vector<Pair> Planner::DownPairs() const {
   return first;
 }
 
-bool Planner::AnyCut() const { return !AllConnected(); }
+bool Planner::AnyCut() const {
+  return !AllConnected();
+}
 
 Decision Planner::Make(Action action, std::string why, milliseconds poll) const {
   Decision decision;
@@ -308,8 +319,8 @@ Decision Planner::WaitFor(std::string why, milliseconds poll) const {
 }
 
 Decision Planner::Act(Action action, std::string why, milliseconds poll) {
-  const milliseconds backoff =
-      std::min(goal_.timing.max_backoff, goal_.timing.first_backoff * (1 << std::min(run_.attempts, 5)));
+  const milliseconds backoff = std::min(
+      goal_.timing.max_backoff, goal_.timing.first_backoff * (1 << std::min(run_.attempts, 5)));
   ++run_.attempts;
   run_.not_before = now_ + backoff;
   return Make(std::move(action), std::move(why), poll);

@@ -2,12 +2,12 @@
 
 /// The planner of one resource: (observation, goal, run state) -> (one action, new run state, why).
 ///
-/// Pure and total: no hidden state, no time but `now`. What must survive a crash is in the journalled part
-/// of RunState; the caller writes it to the API server *before* it does an acting decision whose journal
-/// differs from the last one written. Next() continues from any observation with any journal entry, also
-/// when the entry is older than what the nodes show (killed after the act) or newer (killed before it).
-/// Rules and their sources: DESIGN 4.4 and the facts F1..F24 of DRBD, L15..L27 of LINSTOR.
-/// Thread safety: pure functions.
+/// Pure and total: no hidden state, no time but `now`. What must survive a crash is in the
+/// journalled part of RunState; the caller writes it to the API server *before* it does an acting
+/// decision whose journal differs from the last one written. Next() continues from any observation
+/// with any journal entry, also when the entry is older than what the nodes show (killed after the
+/// act) or newer (killed before it). Rules and their sources: DESIGN 4.4 and the facts F1..F24 of
+/// DRBD, L15..L27 of LINSTOR. Thread safety: pure functions.
 
 #include <chrono>
 #include <map>
@@ -46,10 +46,12 @@ bool ParseStep(std::string_view text, Step* step, bool* rolling_back);
 
 /// Limits; the defaults come from the facts named beside them.
 struct Timing {
-  std::chrono::milliseconds reconnect{30000};        ///< F18: most are back after 15 s, wait at least 30
-  std::chrono::milliseconds stuck{30000};            ///< F4.9: WFBitMapT that does not end
-  std::chrono::milliseconds suspend_timeout{10000};  ///< spec.replicationTLS.migration.suspendTimeout
-  std::chrono::milliseconds rollback_margin{4500};   ///< time kept to roll back within suspend_timeout
+  std::chrono::milliseconds reconnect{30000};  ///< F18: most are back after 15 s, wait at least 30
+  std::chrono::milliseconds stuck{30000};      ///< F4.9: WFBitMapT that does not end
+  std::chrono::milliseconds suspend_timeout{
+      10000};  ///< spec.replicationTLS.migration.suspendTimeout
+  std::chrono::milliseconds rollback_margin{
+      4500};  ///< time kept to roll back within suspend_timeout
   std::chrono::milliseconds first_backoff{1000};
   std::chrono::milliseconds max_backoff{30000};
   int cut_attempts = 12;  ///< refused cuts (F4.4) before the run gives up
@@ -82,11 +84,11 @@ struct Journal {
 /// Journal plus what may be forgotten in a crash.
 struct RunState {
   Journal journal{};
-  int attempts = 0;               ///< acts in this step
-  SystemTime not_before{};        ///< no act before (backoff)
+  int attempts = 0;         ///< acts in this step
+  SystemTime not_before{};  ///< no act before (backoff)
   std::map<StalePeer, SystemTime> stale_since{};
   std::optional<SystemTime> stuck_since{};
-  std::string failure{};          ///< why a roll-back began
+  std::string failure{};  ///< why a roll-back began
 
   bool running() const { return journal.step != Step::kIdle; }
 };
@@ -101,7 +103,10 @@ struct Decision {
 };
 
 /// The next action. `policy` is kEnforce everywhere but in one test of the simulator.
-Decision Next(const ResourceObservation& seen, const Goal& goal, const RunState& run, SystemTime now,
+Decision Next(const ResourceObservation& seen,
+              const Goal& goal,
+              const RunState& run,
+              SystemTime now,
               GatePolicy policy = GatePolicy::kEnforce);
 
 /// The strategy for this resource, or why none is possible.
@@ -109,10 +114,13 @@ struct StrategyPlan {
   Strategy strategy = Strategy::kNone;
   std::string reason{};  ///< why it was chosen, or what stands in the way
 };
+
 StrategyPlan ChooseStrategy(const ResourceObservation& seen, const Goal& goal);
 
 /// Connections whose kernel configuration is not as wanted, in the order in which they are to be
-/// switched: with a Primary first, diskless peers after diskful ones, Secondary-Secondary last (F4.3).
-std::vector<Pair> PairsToSwitch(const ResourceObservation& seen, const std::map<Pair, bool>& wanted);
+/// switched: with a Primary first, diskless peers after diskful ones, Secondary-Secondary last
+/// (F4.3).
+std::vector<Pair> PairsToSwitch(const ResourceObservation& seen,
+                                const std::map<Pair, bool>& wanted);
 
 }  // namespace breakwater::tls_migration

@@ -12,7 +12,10 @@ namespace breakwater::tls_migration::internal {
 
 class Planner {
  public:
-  Planner(const ResourceObservation& seen, const Goal& goal, RunState run, SystemTime now,
+  Planner(const ResourceObservation& seen,
+          const Goal& goal,
+          RunState run,
+          SystemTime now,
           GatePolicy policy)
       : seen_(seen), goal_(goal), run_(std::move(run)), now_(now), policy_(policy) {}
 
@@ -74,13 +77,17 @@ class Planner {
 
   // decisions
   Decision Make(Action action, std::string why, std::chrono::milliseconds poll) const;
-  Decision WaitFor(std::string why, std::chrono::milliseconds poll = std::chrono::milliseconds(1000)) const;
-  Decision Act(Action action, std::string why,
+  Decision WaitFor(std::string why,
+                   std::chrono::milliseconds poll = std::chrono::milliseconds(1000)) const;
+  Decision Act(Action action,
+               std::string why,
                std::chrono::milliseconds poll = std::chrono::milliseconds(300));
   Decision End(Finished::Result result, std::string why);
   /// Enters a step; the same step with the same pair keeps its start time and attempts.
   void Enter(Step step, std::optional<Pair> pair = std::nullopt);
+
   bool TooEarly() const { return now_ < run_.not_before; }
+
   std::chrono::milliseconds InStep() const {
     return std::chrono::duration_cast<std::chrono::milliseconds>(now_ - run_.journal.started_at);
   }

@@ -1,5 +1,5 @@
-// Table tests of gate, properties, strategy, preflight and the cluster plan. Each case is a situation that
-// a user's cluster can be in.
+// Table tests of gate, properties, strategy, preflight and the cluster plan. Each case is a
+// situation that a user's cluster can be in.
 
 #include "operator/core/tls_migration/planner.h"
 
@@ -43,7 +43,8 @@ ResourceObservation Healthy(const std::vector<std::string>& names, bool tls = fa
     node.quorum = "majority";
     node.on_no_quorum = "suspend-io";
     node.on_no_data = "suspend-io";
-    node.devices = {{.volume = 0, .minor = 1000, .disk = "UpToDate", .client = false, .quorum = true}};
+    node.devices = {
+        {.volume = 0, .minor = 1000, .disk = "UpToDate", .client = false, .quorum = true}};
     for (std::size_t k = 0; k < i; ++k) {
       const Pair pair = Pair::Of(names[i], names[k]);
       ConnectionView& view = seen.connections[pair];
@@ -73,11 +74,13 @@ EndView& End(ResourceObservation& seen, const std::string& from, const std::stri
 
 TEST(GateTest, HoldsOnlyWhenEverythingIsPerfectSeenFromThePrimary) {
   using Kind = GateResult::Kind;
+
   struct Case {
     const char* what;
     Kind kind;
     std::function<void(ResourceObservation&)> change;
   };
+
   const std::vector<Case> cases = {
       {"healthy", Kind::kOk, [](auto&) {}},
       {"peer outdated", Kind::kStale,
@@ -90,7 +93,8 @@ TEST(GateTest, HoldsOnlyWhenEverythingIsPerfectSeenFromThePrimary) {
        [](auto& s) { End(s, "n1", "n2").devices[0].replication = "SyncSource"; }},
       {"one end still connecting", Kind::kNotConnected,
        [](auto& s) { End(s, "n2", "n1").state = "Connecting"; }},
-      {"ends configured differently", Kind::kNotConfigured, [](auto& s) { End(s, "n2", "n1").tls = true; }},
+      {"ends configured differently", Kind::kNotConfigured,
+       [](auto& s) { End(s, "n2", "n1").tls = true; }},
       {"TLS without proof", Kind::kNoProof,
        [](auto& s) { End(s, "n1", "n2").tls = End(s, "n2", "n1").tls = true; }},
       {"stuck Secondaries", Kind::kStuck,
@@ -121,7 +125,8 @@ TEST(CutTest, KnowsWhichCutsCostQuorumOrTheLastCopy) {
   ResourceObservation diskless = Healthy({"n1", "n2"});
   diskless.nodes["n1"].devices[0].disk = "Diskless";
   diskless.nodes["n1"].quorum = "off";
-  EXPECT_THAT(CutObstacle(diskless, Pair::Of("n1", "n2")).value_or(""), HasSubstr("last up-to-date"));
+  EXPECT_THAT(CutObstacle(diskless, Pair::Of("n1", "n2")).value_or(""),
+              HasSubstr("last up-to-date"));
 }
 
 TEST(StrategyTest, PrefersNoSuspension) {
@@ -160,7 +165,8 @@ TEST(PlannerTest, NeverCutsWhileThePeerIsStale) {
   EXPECT_TRUE(std::holds_alternative<Wait>(decision.action));
   decision = Next(seen, Want(seen, true), decision.run, kNow + std::chrono::seconds(3));
   ASSERT_TRUE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
-  EXPECT_EQ(std::get<RunOnNodes>(decision.action).stages[0][0].kind, NodeOp::Kind::kInvalidateRemote);
+  EXPECT_EQ(std::get<RunOnNodes>(decision.action).stages[0][0].kind,
+            NodeOp::Kind::kInvalidateRemote);
   Goal off = Want(seen, true);
   off.heal_stale = false;
   RunState state;
@@ -230,7 +236,8 @@ ResourceObservation Unpinned(const std::string& name) {
   return seen;
 }
 
-// Without this order LINSTOR's adjust fails on every connected volume and is repeated for ever (F1, L22).
+// Without this order LINSTOR's adjust fails on every connected volume and is repeated for ever (F1,
+// L22).
 TEST(ClusterPlanTest, PinsBeforeItPushesAndPushesBeforeItStarts) {
   ClusterInput input = Input({Unpinned("r0"), Unpinned("r1")});
   ClusterPlan plan = PlanCluster(input);
@@ -325,6 +332,7 @@ TEST(PreflightTest, NamesEachReason) {
     const char* reason;
     std::function<void(NodeFacts&)> change;
   };
+
   const std::vector<Case> cases = {
       {"DRBDTooOld", [](NodeFacts& f) { f.versions.module = "9.2.5"; }},
       {"DRBDDefective", [](NodeFacts& f) { f.versions.module = "9.3.2"; }},
@@ -363,15 +371,18 @@ TEST(InvariantTest, RefusesDangerousOperations) {
   EXPECT_THAT(check(seen, {{.kind = Kind::kForceDisconnect, .node = "n1"}}), HasSubstr("I2"));
   ResourceObservation cut = seen;
   cut.connections.at(Pair::Of("n1", "n3")).a.state = "StandAlone";
-  EXPECT_THAT(check(cut, {{.kind = Kind::kDisconnect, .node = "n1", .peer = "n2"}}), HasSubstr("I2"));
+  EXPECT_THAT(check(cut, {{.kind = Kind::kDisconnect, .node = "n1", .peer = "n2"}}),
+              HasSubstr("I2"));
   EXPECT_THAT(check(cut, {{.kind = Kind::kResume, .node = "n1"}}), HasSubstr("I3"));
   ResourceObservation error = seen;
   error.nodes["n1"].on_no_quorum = "io-error";
   EXPECT_THAT(check(error, {{.kind = Kind::kArm, .node = "n1", .seconds = 9},
-                            {.kind = Kind::kSuspend, .node = "n1"}}), HasSubstr("I4"));
+                            {.kind = Kind::kSuspend, .node = "n1"}}),
+              HasSubstr("I4"));
   ResourceObservation stale = seen;
   End(stale, "n1", "n2").devices[0].peer_disk = "Outdated";
-  EXPECT_THAT(check(stale, {{.kind = Kind::kDisconnect, .node = "n1", .peer = "n2"}}), HasSubstr("I5"));
+  EXPECT_THAT(check(stale, {{.kind = Kind::kDisconnect, .node = "n1", .peer = "n2"}}),
+              HasSubstr("I5"));
 }
 
 TEST(TextTest, OnlySafeNamesReachANode) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Preflight: what a node needs before a connection of it may become TLS, one reason per failure, each
-/// with the next step for a person. Pure functions. Sources: DESIGN 4.2, F6, F7, F10, L29.
+/// Preflight: what a node needs before a connection of it may become TLS, one reason per failure,
+/// each with the next step for a person. Pure functions. Sources: DESIGN 4.2, F6, F7, F10, L29.
 
 #include <optional>
 #include <string>
@@ -14,30 +14,30 @@ namespace breakwater::tls_migration {
 
 /// What was found in the certificate files that tlshd uses.
 struct CertificateFacts {
-  bool present = false;             ///< all files were there and readable
-  bool parsed = false;              ///< certificate and CA bundle are valid PEM
-  std::string error{};              ///< why not
+  bool present = false;              ///< all files were there and readable
+  bool parsed = false;               ///< certificate and CA bundle are valid PEM
+  std::string error{};               ///< why not
   std::vector<std::string> names{};  ///< DNS SANs
-  bool name_matches = false;        ///< as tlshd's client checks it: SAN, or CN without any SAN (F7.1)
+  bool name_matches = false;  ///< as tlshd's client checks it: SAN, or CN without any SAN (F7.1)
   bool server_auth = false;
   bool client_auth = false;
   SystemTime not_before{};
   SystemTime not_after{};
-  bool trusted_here = false;        ///< the chain ends in the node's own CA bundle
+  bool trusted_here = false;  ///< the chain ends in the node's own CA bundle
   /// Peers whose CA bundle does not trust this node's certificate.
   std::vector<std::string> untrusted_by{};
-  std::string key_mode{};           ///< octal, e.g. "600"; "" when not known
+  std::string key_mode{};  ///< octal, e.g. "600"; "" when not known
 };
 
 struct NodeFacts {
   std::string name{};
-  bool observed = false;            ///< the satellite container answered completely
+  bool observed = false;  ///< the satellite container answered completely
   DrbdVersions versions{};
   bool tls_module = false;
   std::optional<bool> handshake{};  ///< the genl family; not observable everywhere
   bool satellite_ready = false;
-  bool tlshd_container = false;     ///< the pod has the container
-  bool tlshd_ready = false;         ///< it runs and is ready
+  bool tlshd_container = false;               ///< the pod has the container
+  bool tlshd_ready = false;                   ///< it runs and is ready
   std::vector<std::string> bad_transports{};  ///< transports in use that hold no TLS code (F8.5)
   /// Nothing when the files could not be looked at (then that is a failure of its own).
   std::optional<CertificateFacts> certificate{};

@@ -18,7 +18,9 @@ std::optional<bool> ParseTlsValue(std::string_view text) {
   return std::nullopt;
 }
 
-std::string_view TlsValue(bool tls) { return tls ? "yes" : "no"; }
+std::string_view TlsValue(bool tls) {
+  return tls ? "yes" : "no";
+}
 
 Level PairLevel(const ResourceLevels& levels, const PairKey& pair) {
   const auto it = levels.pairs.find(pair);
@@ -39,7 +41,9 @@ Level ReadLevel(const std::map<std::string, std::string>& props, std::string_vie
 
 namespace {
 
-bool Resolve(const ResourceLevels& levels, const PairKey& pair, bool with_ours,
+bool Resolve(const ResourceLevels& levels,
+             const PairKey& pair,
+             bool with_ours,
              std::optional<bool> controller) {
   const Level own = PairLevel(levels, pair);
   if (own.value && (with_ours || !own.ours)) {

@@ -1,8 +1,8 @@
 #pragma once
 
-/// Properties: which value of DrbdOptions/Net/tls LINSTOR applies to a connection (rule L15), and which
-/// of the values are ours: pins on resource definitions and values on pairs that are being switched.
-/// Pure functions over values.
+/// Properties: which value of DrbdOptions/Net/tls LINSTOR applies to a connection (rule L15), and
+/// which of the values are ours: pins on resource definitions and values on pairs that are being
+/// switched. Pure functions over values.
 
 #include <map>
 #include <optional>
@@ -16,8 +16,8 @@ namespace breakwater::tls_migration {
 struct Pair;
 
 inline constexpr std::string_view kTlsProperty = "DrbdOptions/Net/tls";
-/// On a resource definition: the value beside it is ours. Its own value is what the resource ran when it
-/// was pinned, hence what a roll-back goes to.
+/// On a resource definition: the value beside it is ours. Its own value is what the resource ran
+/// when it was pinned, hence what a roll-back goes to.
 inline constexpr std::string_view kPinMarker = "Aux/breakwater.io/tls-pin";
 /// The same on a resource connection.
 inline constexpr std::string_view kPairMarker = "Aux/breakwater.io/tls-pair";
@@ -58,15 +58,15 @@ Level PairLevel(const ResourceLevels& levels, const PairKey& pair);
 /// Reads the level from properties; `marker` is kPinMarker or kPairMarker.
 Level ReadLevel(const std::map<std::string, std::string>& props, std::string_view marker);
 
-/// What LINSTOR writes into the .res file for this connection: resource connection > resource definition
-/// > node connection > resource group > controller > "no" (L15).
+/// What LINSTOR writes into the .res file for this connection: resource connection > resource
+/// definition > node connection > resource group > controller > "no" (L15).
 bool Effective(const ResourceLevels& levels, const PairKey& pair);
 
 /// The same as if nothing of ours were there.
 bool EffectiveWithoutOurs(const ResourceLevels& levels, const PairKey& pair);
 
-/// What the user wants for this connection: as EffectiveWithoutOurs, with the cluster's value taken from
-/// the LinstorCluster (`cluster`) and not from LINSTOR, where it may be held back.
+/// What the user wants for this connection: as EffectiveWithoutOurs, with the cluster's value taken
+/// from the LinstorCluster (`cluster`) and not from LINSTOR, where it may be held back.
 bool Desired(const ResourceLevels& levels, const PairKey& pair, std::optional<bool> cluster);
 
 /// One change of LINSTOR's properties of one resource.
@@ -77,21 +77,25 @@ struct SetPair {
 
   bool operator==(const SetPair&) const = default;
 };
+
 /// Removes our value (never a user's) from a pair.
 struct RemovePair {
   PairKey pair{};
 
   bool operator==(const RemovePair&) const = default;
 };
+
 struct SetPin {
   bool value = false;
   bool previous = false;
 
   bool operator==(const SetPin&) const = default;
 };
+
 struct RemovePin {
   bool operator==(const RemovePin&) const = default;
 };
+
 using LinstorOp = std::variant<SetPair, RemovePair, SetPin, RemovePin>;
 
 /// The levels after the change; used to prove that a change keeps every effective value.

@@ -22,8 +22,8 @@ std::optional<std::string> SuspendObstacle(const ResourceObservation& seen) {
   }
   for (const auto& [name, node] : seen.nodes) {
     if (node.on_no_quorum != "suspend-io") {  // I4; unknown counts as dangerous
-      return "on-no-quorum is " + (node.on_no_quorum.empty() ? "unknown" : node.on_no_quorum) + " on " +
-             name + ", so the application could get I/O errors or lose writes";
+      return "on-no-quorum is " + (node.on_no_quorum.empty() ? "unknown" : node.on_no_quorum) +
+             " on " + name + ", so the application could get I/O errors or lose writes";
     }
   }
   for (const std::string& name : primaries) {
@@ -55,7 +55,8 @@ StrategyPlan ChooseStrategy(const ResourceObservation& seen, const Goal& goal) {
                                  "; SuspendIO is not allowed"};
   }
   if (const std::optional<std::string> obstacle = SuspendObstacle(seen)) {
-    const std::string first = pair_obstacle ? "PairByPair is not possible: " + *pair_obstacle + "; " : "";
+    const std::string first =
+        pair_obstacle ? "PairByPair is not possible: " + *pair_obstacle + "; " : "";
     return {Strategy::kNone, first + "SuspendIO is not possible: " + *obstacle};
   }
   return {Strategy::kSuspendIo, pair_obstacle.value_or("chosen by the user")};

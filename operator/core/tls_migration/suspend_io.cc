@@ -7,8 +7,8 @@ namespace breakwater::tls_migration::internal {
 using std::chrono::milliseconds;
 using Kind = NodeOp::Kind;
 
-// The step lasts from arming the watchdog until every connection is back; what to do follows from what
-// the nodes show, so a new leader goes on in the middle of it.
+// The step lasts from arming the watchdog until every connection is back; what to do follows from
+// what the nodes show, so a new leader goes on in the middle of it.
 Decision Planner::PlanSuspend() {
   const std::vector<std::string> primaries = seen_.Primaries();
   if (seen_.SuspendedUser()) {
@@ -32,7 +32,8 @@ Decision Planner::PlanSuspend() {
   }
   if (run_.journal.rolling_back || run_.attempts > 0) {
     // Resumed by the watchdog, or it could not be suspended: nothing is cut, so this is a safe end.
-    return End(Finished::Result::kBlocked, run_.failure.empty() ? "I/O could not be suspended" : run_.failure);
+    return End(Finished::Result::kBlocked,
+               run_.failure.empty() ? "I/O could not be suspended" : run_.failure);
   }
   if (goal_.paused) {
     return End(Finished::Result::kBlocked, "paused");
@@ -41,22 +42,27 @@ Decision Planner::PlanSuspend() {
     return End(Finished::Result::kBlocked, "SuspendIO needs exactly one Primary");
   }
   const StrategyPlan plan = ChooseStrategy(seen_, goal_);
-  if (plan.strategy != Strategy::kSuspendIo) {  // the topology or the options changed since the start
+  if (plan.strategy !=
+      Strategy::kSuspendIo) {  // the topology or the options changed since the start
     return End(Finished::Result::kBlocked, "SuspendIO is not the way any more: " + plan.reason);
   }
   if (const GateResult gate = Gate(); !gate.ok()) {
-    return InStep() > goal_.timing.reconnect ? End(Finished::Result::kBlocked, gate.reason)
-                                             : WaitFor("gate before the suspension: " + gate.reason);
+    return InStep() > goal_.timing.reconnect
+               ? End(Finished::Result::kBlocked, gate.reason)
+               : WaitFor("gate before the suspension: " + gate.reason);
   }
   return BeginSuspension(primaries.front());
 }
 
-// Everything up to the reconnect in one go; a stage that fails ends it, and the next observation decides.
+// Everything up to the reconnect in one go; a stage that fails ends it, and the next observation
+// decides.
 Decision Planner::BeginSuspension(const std::string& primary) {
   RunOnNodes run;
   const int seconds = std::max<int>(
-      2, static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(goal_.timing.suspend_timeout)
-                              .count()) - 1);  // resuming takes time too (I1)
+      2,
+      static_cast<int>(
+          std::chrono::duration_cast<std::chrono::seconds>(goal_.timing.suspend_timeout).count()) -
+          1);  // resuming takes time too (I1)
   run.stages.push_back({{.kind = Kind::kDisarm, .node = primary},
                         {.kind = Kind::kArm, .node = primary, .seconds = seconds},
                         {.kind = Kind::kSuspend, .node = primary}});
@@ -106,8 +112,8 @@ Decision Planner::PlanSwitchSuspended(const std::string& primary, bool over_budg
     return WaitFor("suspended; waiting for the connections", milliseconds(200));
   }
   RunOnNodes run;
-  const bool primary_wrong_but_up = std::any_of(
-      seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
+  const bool primary_wrong_but_up =
+      std::any_of(seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
         return item.first.Has(primary) && item.second.BothConnected() &&
                !item.second.BothConfigured(Target(item.first));
       });
@@ -127,15 +133,17 @@ Decision Planner::PlanSwitchSuspended(const std::string& primary, bool over_budg
   if (run.stages.empty()) {
     return WaitFor("suspended; waiting for the connections", milliseconds(200));
   }
-  Decision decision = Act(std::move(run),
-                          run_.journal.rolling_back ? "roll back while suspended" : "go on while suspended",
-                          milliseconds(150));
+  Decision decision =
+      Act(std::move(run),
+          run_.journal.rolling_back ? "roll back while suspended" : "go on while suspended",
+          milliseconds(150));
   decision.run.not_before = now_ + milliseconds(700);  // time is short here: no growing backoff
   return decision;
 }
 
 // The watchdog or somebody else resumed I/O while connections were cut. Quorum protects the data
-// (on-no-quorum is suspend-io, or there is none to lose); bring the connections back, cut nothing more.
+// (on-no-quorum is suspend-io, or there is none to lose); bring the connections back, cut nothing
+// more.
 Decision Planner::PlanAfterWatchdog() {
   if (!run_.journal.rolling_back && !AllConfigured()) {
     run_.failure = "I/O was resumed before the connections were switched";
@@ -177,7 +185,8 @@ Decision Planner::PlanResume() {
   }
   const GateResult gate = Gate(/*may_be_suspended=*/true);
   if (!gate.ok()) {
-    if (run_.journal.strategy == Strategy::kSuspendIo && gate.kind == GateResult::Kind::kNotConnected) {
+    if (run_.journal.strategy == Strategy::kSuspendIo &&
+        gate.kind == GateResult::Kind::kNotConnected) {
       const SystemTime started = run_.journal.started_at;
       Enter(Step::kSuspend);
       run_.journal.started_at = started;
@@ -187,9 +196,9 @@ Decision Planner::PlanResume() {
       run_.journal = Journal{};  // resumed by somebody else
       return WaitFor("resumed by somebody else");
     }
-    return WaitFor((resumes.empty() ? "gate after resume: " : "suspended; gate before resume: ") +
-                       gate.reason,
-                   milliseconds(300));
+    return WaitFor(
+        (resumes.empty() ? "gate after resume: " : "suspended; gate before resume: ") + gate.reason,
+        milliseconds(300));
   }
   if (!resumes.empty()) {
     if (TooEarly()) {
@@ -211,7 +220,8 @@ Decision Planner::PlanResume() {
 Planner::Ops Planner::CutSecondaries(const std::string& primary) const {
   Ops ops;
   for (const auto& [pair, connection] : seen_.connections) {
-    if (!pair.Has(primary) && connection.BothConnected() && !connection.BothConfigured(Target(pair))) {
+    if (!pair.Has(primary) && connection.BothConnected() &&
+        !connection.BothConfigured(Target(pair))) {
       ops.push_back({.kind = Kind::kDisconnect, .node = pair.a, .peer = pair.b});
     }
   }
@@ -233,9 +243,9 @@ Planner::Ops Planner::NetOptionsWhereWrong(bool also_connected) const {
   return ops;
 }
 
-// The Primary's connections first. `fast`: the Secondaries' right behind, while nothing can be written;
-// else only when the Primary's are up: if I/O is resumed in between, a Secondary that got its data from
-// another one would look complete to the Primary although it lacks the last writes.
+// The Primary's connections first. `fast`: the Secondaries' right behind, while nothing can be
+// written; else only when the Primary's are up: if I/O is resumed in between, a Secondary that got
+// its data from another one would look complete to the Primary although it lacks the last writes.
 void Planner::AddConnects(RunOnNodes* run, bool expect_all, bool fast) const {
   Ops of_primary = ConnectWhereStandAlone(Which::kOfPrimary, expect_all);
   Ops secondaries = ConnectWhereStandAlone(Which::kSecondaries, expect_all);
@@ -252,8 +262,8 @@ void Planner::AddConnects(RunOnNodes* run, bool expect_all, bool fast) const {
   }
 }
 
-// `expect_all`: before the cuts, for the ends that will be StandAlone after them; connecting an end that
-// is not StandAlone changes nothing.
+// `expect_all`: before the cuts, for the ends that will be StandAlone after them; connecting an end
+// that is not StandAlone changes nothing.
 Planner::Ops Planner::ConnectWhereStandAlone(Which which, bool expect_all) const {
   Ops ops;
   for (const auto& [pair, connection] : seen_.connections) {

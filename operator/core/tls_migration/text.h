@@ -19,11 +19,13 @@ std::string_view Trim(std::string_view text);
 /// A whole decimal number, or nothing.
 std::optional<std::int64_t> ToInteger(std::string_view text);
 
-/// -1, 0 or 1 for versions like "9.3.3"; missing parts count as 0, nothing when either has no number.
+/// -1, 0 or 1 for versions like "9.3.3"; missing parts count as 0, nothing when either has no
+/// number.
 std::optional<int> CompareVersions(std::string_view a, std::string_view b);
 
-/// Names of nodes and resources as LINSTOR allows them, strict enough to be an argument of any program:
-/// letters, digits, '.', '_', '-', starting with a letter, digit or '_', at most 253 characters.
+/// Names of nodes and resources as LINSTOR allows them, strict enough to be an argument of any
+/// program: letters, digits, '.', '_', '-', starting with a letter, digit or '_', at most 253
+/// characters.
 bool IsSafeName(std::string_view name);
 
 }  // namespace breakwater::tls_migration

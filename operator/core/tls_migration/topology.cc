@@ -9,9 +9,9 @@ namespace {
 // What a node can reach when the connection of `lost` is gone.
 struct Reach {
   int diskful_total = 0;
-  int diskful = 0;        // reachable, the node itself included
+  int diskful = 0;         // reachable, the node itself included
   bool tie_break = false;  // a diskless node takes part
-  bool copy = false;      // an up-to-date copy: its own or that of a connected peer
+  bool copy = false;       // an up-to-date copy: its own or that of a connected peer
 };
 
 Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pair& lost) {
@@ -22,8 +22,8 @@ Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pa
     const Pair pair = Pair::Of(from, name);
     const ConnectionView* connection = seen.Connection(pair);
     const bool self = name == from;
-    const bool connected = !self && pair != lost && connection != nullptr &&
-                           connection->End(from).connected();
+    const bool connected =
+        !self && pair != lost && connection != nullptr && connection->End(from).connected();
     if (!self && !connected) {
       continue;
     }
@@ -44,8 +44,8 @@ Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pa
   return reach;
 }
 
-// DRBD's rule for the voters of a majority; a diskless node breaks a tie. That a peer which was cut in
-// an orderly way counts as Outdated and leaves the vote (F4.7) is not relied on.
+// DRBD's rule for the voters of a majority; a diskless node breaks a tie. That a peer which was cut
+// in an orderly way counts as Outdated and leaves the vote (F4.7) is not relied on.
 bool HasQuorum(const std::string& quorum, const Reach& reach) {
   if (quorum == "off") {
     return true;

@@ -1,4 +1,5 @@
-// The bytes of a watch, cut at a place that the input chooses: both halves must give what the whole gives.
+// The bytes of a watch, cut at a place that the input chooses: both halves must give what the whole
+// gives.
 
 #include <cstddef>
 #include <cstdint>

@@ -81,10 +81,9 @@ TEST(F14Test, HealResyncsJustTheRecordedBlocksUnderAWriter) {
     EXPECT_GT(cluster.Report("r0").diverged_blocks, 50U);
     EXPECT_EQ(cluster.Report("r0").stale_peers, 1U);
     const ExecResult healed =
-        from_primary
-            ? cluster.Run("node1",
-                          {"drbdadm", "invalidate-remote", "r0:node2", "--reset-bitmap=no"})
-            : cluster.Run("node2", {"drbdadm", "invalidate", "r0", "--reset-bitmap=no"});
+        from_primary ? cluster.Run("node1", {"drbdadm", "invalidate-remote", "r0:node2",
+                                             "--reset-bitmap=no"})
+                     : cluster.Run("node2", {"drbdadm", "invalidate", "r0", "--reset-bitmap=no"});
     EXPECT_EQ(healed.exit, 0) << healed.err;
     cluster.Advance(Millis(50));
     EXPECT_EQ(cluster.kernel().Find("node2", "r0")->devices.at(0).disk, DiskState::kInconsistent);
@@ -204,8 +203,7 @@ TEST(F19Test, NetOptionsIsRefusedWhileAHandshakeRuns) {
         cluster.Run("node2", {"drbdsetup", "net-options", "r0", "0", "--tls=no", "--set-defaults"});
     EXPECT_EQ(result.exit, 0) << "unchanged: never refused";
     const End end = cluster.kernel().FindEnd("node2", "r0", 0);
-    const bool busy = end.connection->attempt != 0 &&
-                      cluster.now() >= end.connection->refuse_from;
+    const bool busy = end.connection->attempt != 0 && cluster.now() >= end.connection->refuse_from;
     ++(busy ? refused : accepted);
   }
   EXPECT_GT(refused, 5);

@@ -16,7 +16,9 @@ struct Bitmap {
   std::uint64_t phantom = 0;
 
   [[nodiscard]] bool empty() const { return bits.empty() && phantom == 0; }
+
   [[nodiscard]] std::uint64_t blocks() const { return bits.size() + phantom; }
+
   [[nodiscard]] std::uint64_t kib() const { return blocks() * kBlockKib; }
 
   void Clear() {

@@ -79,7 +79,9 @@ void Cluster::CrashNode(const std::string& node) {
   found.satellite.running = false;
 }
 
-void Cluster::BootNode(const std::string& node) { world_.GetNode(node).up = true; }
+void Cluster::BootNode(const std::string& node) {
+  world_.GetNode(node).up = true;
+}
 
 void Cluster::CutLink(const std::string& a, const std::string& b, bool cut) {
   const auto link = a < b ? std::pair(a, b) : std::pair(b, a);

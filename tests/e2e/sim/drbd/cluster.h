@@ -49,9 +49,13 @@ class Cluster {
 
   // --- time
   [[nodiscard]] Time now() const { return world_.events.now(); }
+
   [[nodiscard]] std::optional<Time> next_event() const { return world_.events.next(); }
+
   void AdvanceTo(Time time) { world_.events.AdvanceTo(time); }
+
   void Advance(Time duration) { AdvanceTo(now() + duration); }
+
   // Advances until the condition holds; false when it does not within `limit`.
   bool WaitFor(const std::function<bool()>& condition, Time limit);
 
@@ -89,8 +93,11 @@ class Cluster {
   [[nodiscard]] std::vector<Violation> Check();
 
   [[nodiscard]] World& world() { return world_; }
+
   [[nodiscard]] Kernel& kernel() { return kernel_; }
+
   [[nodiscard]] Shell& shell() { return shell_; }
+
   [[nodiscard]] Writers& writers() { return writers_; }
 
  private:

@@ -102,8 +102,7 @@ void Shell::PlanNew(std::vector<Action>& plan, Node& node, const ResFile& file) 
   const Resource* live = kernel_.Find(node.name, file.name);
   const int id = file.hosts.at(node.name).node_id;
   if (live == nullptr) {
-    plan.push_back({kPrepare,
-                    file.name,
+    plan.push_back({kPrepare, file.name,
                     "drbdsetup new-resource " + file.name + " " + std::to_string(id) +
                         OptionText(file.options),
                     [this, &node, name = file.name, id, options = file.options]() -> KernelResult {
@@ -111,16 +110,15 @@ void Shell::PlanNew(std::vector<Action>& plan, Node& node, const ResFile& file) 
                       return std::nullopt;
                     }});
   } else if (Normal(live->options) != Normal(file.options)) {
-    plan.push_back({kOptions,
-                    file.name,
-                    "drbdsetup resource-options " + file.name + " --set-defaults" +
-                        OptionText(file.options),
-                    [this, &node, name = file.name, options = file.options]() -> KernelResult {
-                      if (Resource* resource = kernel_.Find(node.name, name)) {
-                        kernel_.ResourceOptions(node, *resource, options);
-                      }
-                      return std::nullopt;
-                    }});
+    plan.push_back(
+        {kOptions, file.name,
+         "drbdsetup resource-options " + file.name + " --set-defaults" + OptionText(file.options),
+         [this, &node, name = file.name, options = file.options]() -> KernelResult {
+           if (Resource* resource = kernel_.Find(node.name, name)) {
+             kernel_.ResourceOptions(node, *resource, options);
+           }
+           return std::nullopt;
+         }});
   }
 }
 
@@ -131,11 +129,10 @@ void Shell::PlanRemovals(std::vector<Action>& plan, Node& node, const ResFile& f
   }
   const std::vector<Wanted> wanted = WantedPeers(file, node.name);
   for (const auto& [id, connection] : live->connections) {
-    const bool keep = std::any_of(
-        wanted.begin(), wanted.end(), [peer = id](const Wanted& w) { return w.peer_id == peer; });
+    const bool keep = std::any_of(wanted.begin(), wanted.end(),
+                                  [peer = id](const Wanted& w) { return w.peer_id == peer; });
     if (!keep) {
-      plan.push_back({kPrepare,
-                      file.name,
+      plan.push_back({kPrepare, file.name,
                       "drbdsetup del-peer " + file.name + " " + std::to_string(id),
                       [this, n = node.name, name = file.name, peer = id]() -> KernelResult {
                         const End end = kernel_.FindEnd(n, name, peer);
@@ -157,39 +154,37 @@ void Shell::PlanDisks(std::vector<Action>& plan, Node& node, const ResFile& file
     }
     const std::string minor = std::to_string(definition.minor);
     if (device == nullptr) {
-      plan.push_back({kPrepare,
-                      file.name,
-                      "drbdsetup new-minor " + file.name + " " + minor + " " +
-                          std::to_string(volume),
-                      [this, n = node.name, name = file.name, v = volume,
-                       d = definition]() -> KernelResult {
-                        Resource* resource = kernel_.Find(n, name);
-                        if (resource != nullptr) {
-                          Device& made = resource->devices[v];
-                          made.minor = d.minor;
-                          made.backing = d.disk;
-                          made.meta_disk = d.meta_disk;
-                          made.disk_options = d.disk_options;
-                        }
-                        return std::nullopt;
-                      }});
+      plan.push_back(
+          {kPrepare, file.name,
+           "drbdsetup new-minor " + file.name + " " + minor + " " + std::to_string(volume),
+           [this, n = node.name, name = file.name, v = volume, d = definition]() -> KernelResult {
+             Resource* resource = kernel_.Find(n, name);
+             if (resource != nullptr) {
+               Device& made = resource->devices[v];
+               made.minor = d.minor;
+               made.backing = d.disk;
+               made.meta_disk = d.meta_disk;
+               made.disk_options = d.disk_options;
+             }
+             return std::nullopt;
+           }});
     }
     const bool attach =
         definition.disk != "none" &&
         (device == nullptr || device->disk == DiskState::kDiskless || device->client());
     if (attach) {
-      plan.push_back({kDisk,
-                      file.name,
-                      "drbdsetup attach " + minor + " " + definition.disk + " " + definition.disk +
-                          " " + definition.meta_disk,
-                      [this, &node, name = file.name, v = volume, d = definition]() -> KernelResult {
-                        Resource* resource = kernel_.Find(node.name, name);
-                        if (resource != nullptr) {
-                          resource->devices.at(v).backing = d.disk;
-                          kernel_.Attach(node, *resource, v);
-                        }
-                        return std::nullopt;
-                      }});
+      plan.push_back(
+          {kDisk, file.name,
+           "drbdsetup attach " + minor + " " + definition.disk + " " + definition.disk + " " +
+               definition.meta_disk,
+           [this, &node, name = file.name, v = volume, d = definition]() -> KernelResult {
+             Resource* resource = kernel_.Find(node.name, name);
+             if (resource != nullptr) {
+               resource->devices.at(v).backing = d.disk;
+               kernel_.Attach(node, *resource, v);
+             }
+             return std::nullopt;
+           }});
     } else if (device != nullptr && definition.disk == "none" && !device->client()) {
       plan.push_back({kDisk, file.name, "drbdsetup detach " + minor,
                       [this, &node, name = file.name, v = volume]() -> KernelResult {
@@ -214,41 +209,36 @@ void Shell::PlanPeers(std::vector<Action>& plan,
     const std::string where = file.name + " " + std::to_string(wanted.peer_id);
     const End end = kernel_.FindEnd(node.name, file.name, wanted.peer_id);
     if (end.connection == nullptr) {
-      plan.push_back({kPrepare,
-                      file.name,
-                      "drbdsetup new-peer " + where + " --_name=" + wanted.peer +
-                          OptionText(wanted.net),
-                      [this, n = node.name, name = file.name, w = wanted, f = file]() -> KernelResult {
-                        if (Resource* resource = kernel_.Find(n, name)) {
-                          Connection& made = resource->connections[w.peer_id];
-                          made.peer_id = w.peer_id;
-                          made.peer = w.peer;
-                          made.local = w.local;
-                          made.remote = w.remote;
-                          made.net = w.net;
-                          FillPeerVolumes(made, f, n);
-                        }
-                        return std::nullopt;
-                      }});
+      plan.push_back(
+          {kPrepare, file.name,
+           "drbdsetup new-peer " + where + " --_name=" + wanted.peer + OptionText(wanted.net),
+           [this, n = node.name, name = file.name, w = wanted, f = file]() -> KernelResult {
+             if (Resource* resource = kernel_.Find(n, name)) {
+               Connection& made = resource->connections[w.peer_id];
+               made.peer_id = w.peer_id;
+               made.peer = w.peer;
+               made.local = w.local;
+               made.remote = w.remote;
+               made.net = w.net;
+               FillPeerVolumes(made, f, n);
+             }
+             return std::nullopt;
+           }});
     } else {
       FillPeerVolumes(*end.connection, file, node.name);
       if (Normal(end.connection->net) != Normal(wanted.net)) {
-        plan.push_back({kOptions,
-                        file.name,
-                        "drbdsetup net-options " + where + " --set-defaults" +
-                            OptionText(wanted.net),
-                        [this, n = node.name, name = file.name, w = wanted]() -> KernelResult {
-                          const End now = kernel_.FindEnd(n, name, w.peer_id);
-                          return now.connection == nullptr
-                                     ? std::nullopt
-                                     : kernel_.NetOptions(now, w.net, true);
-                        }});
+        plan.push_back(
+            {kOptions, file.name,
+             "drbdsetup net-options " + where + " --set-defaults" + OptionText(wanted.net),
+             [this, n = node.name, name = file.name, w = wanted]() -> KernelResult {
+               const End now = kernel_.FindEnd(n, name, w.peer_id);
+               return now.connection == nullptr ? std::nullopt
+                                                : kernel_.NetOptions(now, w.net, true);
+             }});
       }
     }
     if (end.connection == nullptr || end.connection->state == ConnState::kStandAlone) {
-      plan.push_back({kConnect,
-                      file.name,
-                      "drbdsetup connect " + where,
+      plan.push_back({kConnect, file.name, "drbdsetup connect " + where,
                       [this, n = node.name, name = file.name, w = wanted]() -> KernelResult {
                         const End now = kernel_.FindEnd(n, name, w.peer_id);
                         if (now.connection != nullptr) {
@@ -267,9 +257,8 @@ void Shell::AdmAdjust(Job& job, const Config& config, const std::vector<Target>&
         PlanAdjust(job.node, config.resources.at(target.resource), target.peer);
     actions.insert(actions.end(), plan.begin(), plan.end());
   }
-  std::stable_sort(actions.begin(), actions.end(), [](const Action& a, const Action& b) {
-    return a.stage < b.stage;
-  });
+  std::stable_sort(actions.begin(), actions.end(),
+                   [](const Action& a, const Action& b) { return a.stage < b.stage; });
   if (job.Has("-d") || job.Has("--dry-run")) {
     for (const Action& action : actions) {
       job.result.out += action.text + "\n";
@@ -280,14 +269,13 @@ void Shell::AdmAdjust(Job& job, const Config& config, const std::vector<Target>&
 }
 
 void Shell::QueueActions(Job& job, std::vector<Action> actions, bool stop_at_error) {
-  const bool verbose = std::any_of(job.options.begin(), job.options.end(), [](const auto& option) {
-    return option.starts_with("-v");
-  });
+  const bool verbose = std::any_of(job.options.begin(), job.options.end(),
+                                   [](const auto& option) { return option.starts_with("-v"); });
   // The stage in which something failed; later ones are not run.
   const auto failed = std::make_shared<int>(kConnect + 1);
   for (Action& action : actions) {
-    job.steps.push_back({world_.config.drbdsetup_start,
-                         [this, action = std::move(action), failed, verbose, stop_at_error](Job& j) {
+    job.steps.push_back({world_.config.drbdsetup_start, [this, action = std::move(action), failed,
+                                                         verbose, stop_at_error](Job& j) {
                            if (stop_at_error && action.stage > *failed) {
                              return Flow::kNext;
                            }
@@ -330,9 +318,8 @@ void Shell::AdmDump(Job& job, const Config& config, const std::vector<Target>& t
       out += "    on " + name + " {\n        node-id " + std::to_string(host.node_id) + ";\n";
       for (const auto& [volume, definition] : host.volumes) {
         out += "        volume " + std::to_string(volume) + " {\n            device       minor " +
-               std::to_string(definition.minor) + ";\n            disk         " +
-               definition.disk + ";\n            meta-disk    " + definition.meta_disk +
-               ";\n        }\n";
+               std::to_string(definition.minor) + ";\n            disk         " + definition.disk +
+               ";\n            meta-disk    " + definition.meta_disk + ";\n        }\n";
       }
       out += "    }\n";
     }

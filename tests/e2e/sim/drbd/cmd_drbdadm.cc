@@ -37,9 +37,8 @@ std::string VersionText(const Node& node) {
 
 bool MentionsTls(const ResFile& file) {
   return file.net.contains("tls") ||
-         std::any_of(file.connections.begin(), file.connections.end(), [](const auto& connection) {
-           return connection.net.contains("tls");
-         });
+         std::any_of(file.connections.begin(), file.connections.end(),
+                     [](const auto& connection) { return connection.net.contains("tls"); });
 }
 
 }  // namespace
@@ -47,8 +46,9 @@ bool MentionsTls(const ResFile& file) {
 Shell::Config Shell::LoadConfig(const Node& node) const {
   Config config;
   for (const auto& [path, text] : node.files) {
-    const bool ours = (path.starts_with("/var/lib/linstor.d/") || path.starts_with("/etc/drbd.d/")) &&
-                      path.ends_with(".res");
+    const bool ours =
+        (path.starts_with("/var/lib/linstor.d/") || path.starts_with("/etc/drbd.d/")) &&
+        path.ends_with(".res");
     if (!ours) {
       continue;
     }
@@ -176,10 +176,11 @@ void Shell::AdmMetadata(Job& job,
       Resource* live = kernel_.Find(job.node, target.resource);
       if (live != nullptr && live->devices.contains(volume) &&
           live->devices.at(volume).disk != DiskState::kDiskless) {
-        Fail(job, 20, "Device '" + std::to_string(definition.minor) + "' is configured!\n" +
-                          Ended("drbdmeta " + std::to_string(definition.minor) + " v09 " +
-                                    definition.disk + " internal " + command,
-                                20));
+        Fail(job, 20,
+             "Device '" + std::to_string(definition.minor) + "' is configured!\n" +
+                 Ended("drbdmeta " + std::to_string(definition.minor) + " v09 " + definition.disk +
+                           " internal " + command,
+                       20));
         return;
       }
       node.disks.erase({target.resource, volume});
@@ -257,16 +258,16 @@ void Shell::AdmSimple(Job& job,
     if (command == "connect") {
       for (auto& [id, connection] : resource->connections) {
         if (target.peer.empty() || connection.peer == target.peer) {
-          job.steps.push_back(
-              {world_.config.drbdsetup_start, [this, name, peer = id](Job& j) {
-                 j.words = {"connect", name, std::to_string(peer)};
-                 SetupChange(j, "connect");
-                 return Flow::kNext;
-               }});
+          job.steps.push_back({world_.config.drbdsetup_start, [this, name, peer = id](Job& j) {
+                                 j.words = {"connect", name, std::to_string(peer)};
+                                 SetupChange(j, "connect");
+                                 return Flow::kNext;
+                               }});
         }
       }
     } else if (command == "down") {
-      act("drbdsetup down " + name, [this, &node, name] { return kernel_.DeleteResource(node, name); });
+      act("drbdsetup down " + name,
+          [this, &node, name] { return kernel_.DeleteResource(node, name); });
     } else if (command == "primary") {
       act("drbdsetup primary " + name,
           [this, &node, name, force = job.Has("--force")]() -> KernelResult {
@@ -325,10 +326,7 @@ void Shell::AdmPerVolume(Job& job, const std::string& command, const Target& tar
   }
 }
 
-void Shell::AdmInvalidate(Job& job,
-                          const std::string& command,
-                          const Target& target,
-                          int volume) {
+void Shell::AdmInvalidate(Job& job, const std::string& command, const Target& target, int volume) {
   Resource& resource = *kernel_.Find(job.node, target.resource);
   const bool reset = !job.Has("--reset-bitmap=no");
   const std::string option = reset ? "" : " --reset-bitmap=no";
@@ -354,9 +352,8 @@ void Shell::AdmInvalidate(Job& job,
                 std::to_string(volume) + option,
             [this, &node, name, peer = id, volume, reset]() -> KernelResult {
               const End end = kernel_.FindEnd(node.name, name, peer);
-              return end.connection == nullptr
-                         ? std::nullopt
-                         : kernel_.InvalidateRemote(end, volume, reset);
+              return end.connection == nullptr ? std::nullopt
+                                               : kernel_.InvalidateRemote(end, volume, reset);
             });
     }
   }
@@ -366,23 +363,25 @@ void Shell::AdmInvalidate(Job& job,
 // gives up, the kernel does not.
 void Shell::QueueSuspend(Job& job, const std::string& resource, int minor) {
   const bool freeze = !job.Has("--bdev-freeze=no");
-  job.steps.push_back({world_.config.drbdsetup_start, [this, resource, minor, freeze](Job& j) {
-    Resource* r = kernel_.Find(j.node, resource);
-    if (r == nullptr) {
-      return Flow::kNext;
-    }
-    if (!freeze || !kernel_.SuspendedQuorum(*r) || !writers_.Running(resource, j.node)) {
-      kernel_.SuspendIo(NodeOf(j), *r);
-      return Flow::kNext;
-    }
-    r->suspend_pending = true;
-    j.steps.push_front({Millis(5000), [minor](Job& late) {
-                          Fail(late, 20, "Command 'drbdsetup suspend-io " + std::to_string(minor) +
-                                             "' did not terminate within 5 seconds\n");
-                          return Flow::kNext;
-                        }});
-    return Flow::kNext;
-  }});
+  job.steps.push_back(
+      {world_.config.drbdsetup_start, [this, resource, minor, freeze](Job& j) {
+         Resource* r = kernel_.Find(j.node, resource);
+         if (r == nullptr) {
+           return Flow::kNext;
+         }
+         if (!freeze || !kernel_.SuspendedQuorum(*r) || !writers_.Running(resource, j.node)) {
+           kernel_.SuspendIo(NodeOf(j), *r);
+           return Flow::kNext;
+         }
+         r->suspend_pending = true;
+         j.steps.push_front({Millis(5000), [minor](Job& late) {
+                               Fail(late, 20,
+                                    "Command 'drbdsetup suspend-io " + std::to_string(minor) +
+                                        "' did not terminate within 5 seconds\n");
+                               return Flow::kNext;
+                             }});
+         return Flow::kNext;
+       }});
 }
 
 void Shell::RunAction(Job& job, const Action& action) {

@@ -8,7 +8,9 @@
 namespace breakwater::sim {
 namespace {
 
-bool WantsJson(const Shell::Job& job) { return job.Has("--json") || job.Has("-j"); }
+bool WantsJson(const Shell::Job& job) {
+  return job.Has("--json") || job.Has("-j");
+}
 
 // "--tls=yes" -> {"tls", "yes"}; "--force" -> {"force", "yes"}.
 Options ParseOptions(const Shell::Job& job) {
@@ -42,8 +44,9 @@ void Shell::Drbdsetup(Job& job) {
   } else if (command == "suspend-io" || command == "resume-io" || command == "invalidate") {
     SetupMinor(job, command);
   } else if (command.empty()) {
-    Fail(job, 20, "drbdsetup - Configure the DRBD kernel module.\n\nUSAGE: drbdsetup command "
-                  "{arguments} [options]\n\ninvalid command\n");
+    Fail(job, 20,
+         "drbdsetup - Configure the DRBD kernel module.\n\nUSAGE: drbdsetup command "
+         "{arguments} [options]\n\ninvalid command\n");
   } else {
     SetupChange(job, command);
   }
@@ -128,8 +131,8 @@ void Shell::SetupMinor(Job& job, const std::string& command) {
         QueueSuspend(job, name, minor);
       } else if (command == "resume-io") {
         kernel_.ResumeIo(NodeOf(job), resource);
-      } else if (KernelResult error = kernel_.Invalidate(
-                     NodeOf(job), resource, volume, !job.Has("--reset-bitmap=no"))) {
+      } else if (KernelResult error = kernel_.Invalidate(NodeOf(job), resource, volume,
+                                                         !job.Has("--reset-bitmap=no"))) {
         Fail(job, error->exit, error->text);
       }
       return;

@@ -34,8 +34,9 @@ std::string TlsStat(const Node& node) {
 std::string Modules(const Node& node) {
   std::string out;
   if (node.tcp_diag) {
-    out += "tcp_diag 12288 0 - Live 0x0000000000000000\n"
-           "inet_diag 28672 1 tcp_diag, Live 0x0000000000000000\n";
+    out +=
+        "tcp_diag 12288 0 - Live 0x0000000000000000\n"
+        "inet_diag 28672 1 tcp_diag, Live 0x0000000000000000\n";
   }
   out += "drbd_transport_" + std::string(node.transport == "tcp" ? "tcp" : node.transport) +
          " 32768 2 - Live 0x0000000000000000 (OE)\n"
@@ -121,8 +122,9 @@ void Shell::CatOrHead(Job& job) {
     if (ReadFile(job, path, text)) {
       job.result.out += head ? FirstLines(text, lines) : text;
     } else if (Ours(path)) {
-      Fail(job, 1, head ? "head: cannot open '" + path + "' for reading: No such file or directory\n"
-                        : "cat: " + path + ": No such file or directory\n");
+      Fail(job, 1,
+           head ? "head: cannot open '" + path + "' for reading: No such file or directory\n"
+                : "cat: " + path + ": No such file or directory\n");
     } else {
       job.result.passthrough = true;
       return;
@@ -148,8 +150,8 @@ void Shell::Stat(Job& job) {
   }
   for (const std::string& path : paths) {
     std::string text;
-    const bool directory = (path == "/sys/module/tls" && NodeOf(job).kernel_tls) ||
-                           path == "/sys/module/drbd";
+    const bool directory =
+        (path == "/sys/module/tls" && NodeOf(job).kernel_tls) || path == "/sys/module/drbd";
     if (!directory && !ReadFile(job, path, text)) {
       if (!Ours(path)) {
         job.result.passthrough = true;
@@ -168,9 +170,9 @@ void Shell::Stat(Job& job) {
         continue;
       }
       const char what = format[++i];
-      job.result.out += what == 'a'   ? bits
-                        : what == 's' ? std::to_string(text.size())
-                        : what == 'n' ? path
+      job.result.out += what == 'a'                  ? bits
+                        : what == 's'                ? std::to_string(text.size())
+                        : what == 'n'                ? path
                         : what == 'U' || what == 'G' ? "root"
                                                      : "0";
     }

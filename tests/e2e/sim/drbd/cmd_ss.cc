@@ -34,7 +34,9 @@ SsOptions Parse(const std::vector<std::string>& options) {
   return parsed;
 }
 
-std::string Endpoint(const std::string& ip, int port) { return ip + ":" + std::to_string(port); }
+std::string Endpoint(const std::string& ip, int port) {
+  return ip + ":" + std::to_string(port);
+}
 
 // Numbers of a quiet connection, as in the recorded samples.
 std::string Info(bool extended, bool encrypted) {
@@ -64,7 +66,8 @@ void Shell::Ss(Job& job) {
                                "Process\n";
   }
   if (options.listening) {
-    out += node.tcp_diag ? "LISTEN 0      50     0.0.0.0:22 0.0.0.0:*" : "LISTEN 0      0      0.0.0.0:22 0.0.0.0:*";
+    out += node.tcp_diag ? "LISTEN 0      50     0.0.0.0:22 0.0.0.0:*"
+                         : "LISTEN 0      0      0.0.0.0:22 0.0.0.0:*";
     out += options.extended ? " ino:515 sk:81 cgroup:unreachable:1 <->\n" : "\n";
     return;
   }

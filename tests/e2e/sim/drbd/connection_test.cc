@@ -132,8 +132,8 @@ TEST(F4Test, GracefulPairCutNeitherStallsNorFails) {
   bool inconsistent = false;
   EXPECT_TRUE(cluster.WaitFor(
       [&] {
-        inconsistent = inconsistent ||
-                       Peer(cluster, "r0", "node1", "node2").disk == DiskState::kInconsistent;
+        inconsistent =
+            inconsistent || Peer(cluster, "r0", "node1", "node2").disk == DiskState::kInconsistent;
         return inconsistent && Healthy(cluster, "r0", "node1");
       },
       Millis(10000)));
@@ -296,8 +296,8 @@ TEST(SecretTest, PeersWithDifferentSecretsEndStandAlone) {
   ResourceSpec spec;
   BringUp(cluster, spec);
   cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"});
-  cluster.Run("node1", {"drbdsetup", "net-options", "r0", "1", "--cram-hmac-alg=sha1",
-                        "--shared-secret=x"});
+  cluster.Run("node1",
+              {"drbdsetup", "net-options", "r0", "1", "--cram-hmac-alg=sha1", "--shared-secret=x"});
   cluster.Run("node1", {"drbdadm", "connect", "r0:node2"});
   cluster.Advance(Millis(2000));
   EXPECT_EQ(Conn(cluster, "r0", "node1", "node2").state, ConnState::kStandAlone);

@@ -27,8 +27,9 @@
 namespace breakwater::sim {
 namespace {
 
-constexpr const char* kPrograms[] = {
-    "drbdadm", "drbdsetup", "drbdmeta", "ss", "cat", "head", "stat", "dmesg", "tlshd-log", "satellite-log"};
+constexpr const char* kPrograms[] = {"drbdadm",   "drbdsetup",    "drbdmeta", "ss",
+                                     "cat",       "head",         "stat",     "dmesg",
+                                     "tlshd-log", "satellite-log"};
 
 // Longest time between two looks at the stop flag.
 constexpr int kIdleMs = 500;
@@ -211,7 +212,9 @@ int Main(int argc, char** argv) {
   if (!shim_dir.empty()) {
     LinkShims(shim_dir);
   }
+
   struct sigaction action {};
+
   action.sa_handler = [](int) { g_stop = 1; };
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);

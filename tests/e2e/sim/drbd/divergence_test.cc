@@ -26,7 +26,8 @@ TEST(F3Test, LatePeerIsSilentlyDivergedUnderIoErrorOnly) {
     cluster.Advance(Millis(1000));
     cluster.Run("node1", {"drbdadm", "resume-io", "r0"});
     cluster.Advance(Millis(5000));
-    cluster.Run("node1", {"drbdadm", "connect", "r0:node3"});  // the late peer meets the Primary first
+    cluster.Run("node1",
+                {"drbdadm", "connect", "r0:node3"});  // the late peer meets the Primary first
     cluster.Advance(Millis(5000));
     cluster.Run("node2", {"drbdadm", "connect", "r0:node3"});
     EXPECT_TRUE(cluster.WaitFor([&] { return Healthy(cluster, "r0", "node1"); }, Millis(10000)));

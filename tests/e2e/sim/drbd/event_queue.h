@@ -19,6 +19,7 @@ class EventQueue {
   using Action = std::function<void()>;
 
   [[nodiscard]] Time now() const { return now_; }
+
   [[nodiscard]] std::optional<Time> next() const;
 
   void After(Time delay, Action action);

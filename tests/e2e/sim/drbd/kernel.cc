@@ -75,17 +75,13 @@ End Kernel::EndOf(const Key& key) {
 }
 
 void Kernel::AfterSame(const End& end, Time delay, std::function<void(const End&)> action) {
-  world_.events.After(delay,
-                      [this,
-                       key = KeyOf(end),
-                       generation = end.connection->generation,
-                       action = std::move(action)] {
-                        const End now = EndOf(key);
-                        if (now.connection != nullptr &&
-                            now.connection->generation == generation) {
-                          action(now);
-                        }
-                      });
+  world_.events.After(delay, [this, key = KeyOf(end), generation = end.connection->generation,
+                              action = std::move(action)] {
+    const End now = EndOf(key);
+    if (now.connection != nullptr && now.connection->generation == generation) {
+      action(now);
+    }
+  });
 }
 
 void Kernel::LogConn(const End& end, std::string_view text) {
@@ -95,10 +91,9 @@ void Kernel::LogConn(const End& end, std::string_view text) {
 
 void Kernel::LogDisk(const End& end, int volume, std::string_view text) {
   const Device& device = end.resource->devices.at(volume);
-  world_.Log(*end.node,
-             "drbd " + end.resource->name + "/" + std::to_string(volume) + " drbd" +
-                 std::to_string(device.minor) + " " + end.connection->peer + ": " +
-                 std::string(text));
+  world_.Log(*end.node, "drbd " + end.resource->name + "/" + std::to_string(volume) + " drbd" +
+                            std::to_string(device.minor) + " " + end.connection->peer + ": " +
+                            std::string(text));
 }
 
 Resource& Kernel::NewResource(Node& node, const std::string& name, int node_id) {
@@ -154,9 +149,9 @@ KernelResult Kernel::NetOptions(const End& end, const Options& changes, bool set
     const bool in_handshake =
         connection.attempt != 0 && world_.events.now() >= connection.refuse_from;
     if (connected || in_handshake) {
-      world_.Log(*end.node,
-                 "drbd " + end.resource->name + " tcp:" + connection.peer + ": cannot switch tls (" +
-                     TlsOf(connection.net) + " -> " + TlsOf(wanted) + ") while connected");
+      world_.Log(*end.node, "drbd " + end.resource->name + " tcp:" + connection.peer +
+                                ": cannot switch tls (" + TlsOf(connection.net) + " -> " +
+                                TlsOf(wanted) + ") while connected");
       return KernelError{10, TransportRefusal(end.resource->name)};
     }
   }

@@ -152,8 +152,8 @@ class Kernel {
   void ResyncFromPeers(Node& node, Resource& resource, int volume);
   [[nodiscard]] bool CalcQuorum(const Resource& resource, int volume) const;
   [[nodiscard]] bool SomebodyMissing(const Resource& resource, int volume) const;
-  void ApplyLocally(Node& node, Resource& resource, int volume, std::uint64_t block,
-                    std::uint64_t number);
+  void ApplyLocally(
+      Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number);
   void LoseQuorum(Node& node, Resource& resource, int volume);
 
   World& world_;

@@ -7,7 +7,9 @@
 namespace breakwater::sim {
 namespace {
 
-bool CanCarryData(ConnState state) { return state == ConnState::kConnected; }
+bool CanCarryData(ConnState state) {
+  return state == ConnState::kConnected;
+}
 
 bool AllowsTwoPrimaries(const Connection& connection) {
   const auto it = connection.net.find("allow-two-primaries");
@@ -39,8 +41,8 @@ void Kernel::Connect(const End& end) {
     return;
   }
   SetState(end, ConnState::kUnconnected, "connect");
-  LogConn(end,
-          "Starting receiver thread (peer-node-id " + std::to_string(end.connection->peer_id) + ")");
+  LogConn(end, "Starting receiver thread (peer-node-id " + std::to_string(end.connection->peer_id) +
+                   ")");
   AfterSame(end, Millis(3), [this](const End& e) { ToConnecting(e); });
 }
 
@@ -102,12 +104,11 @@ KernelResult Kernel::RefuseWhileResyncing(const End& end) {
       for (const auto& [volume, device] : other.volumes) {
         if (device.repl == ReplState::kSyncSource || device.repl == ReplState::kWfBitMapS) {
           return KernelError{
-              11,
-              end.resource->name +
-                  ": State change failed: (-10) State change was refused by peer node\n"
-                  "additional info from kernel:\n"
-                  "Declined by peer " +
-                  other.peer + " (id: " + std::to_string(id) + "), see the kernel log there\n"};
+              11, end.resource->name +
+                      ": State change failed: (-10) State change was refused by peer node\n"
+                      "additional info from kernel:\n"
+                      "Declined by peer " +
+                      other.peer + " (id: " + std::to_string(id) + "), see the kernel log there\n"};
         }
       }
     }
@@ -117,8 +118,7 @@ KernelResult Kernel::RefuseWhileResyncing(const End& end) {
 
 KernelResult Kernel::Disconnect(const End& end, bool force) {
   Connection& connection = *end.connection;
-  if (connection.state == ConnState::kStandAlone ||
-      connection.state == ConnState::kDisconnecting) {
+  if (connection.state == ConnState::kStandAlone || connection.state == ConnState::kDisconnecting) {
     if (force) {
       NoteForcedCut(end);
     }
@@ -171,8 +171,8 @@ void Kernel::CutConnected(const End& end, bool force) {
   SetState(end, ConnState::kDisconnecting, "disconnect");
   LeaveConnected(end, own_view, "disconnect");
   if (peer.connection != nullptr && CanCarryData(peer.connection->state)) {
-    PeerGoesConnecting(
-        peer, force ? ConnState::kNetworkFailure : ConnState::kTearDown, force ? "" : "remote");
+    PeerGoesConnecting(peer, force ? ConnState::kNetworkFailure : ConnState::kTearDown,
+                       force ? "" : "remote");
     LeaveConnected(peer, peer_view, "remote");
   }
 }
@@ -207,9 +207,7 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
                         (name == end.connection->peer && other.peer == end.node->name);
       if (!same && name < other.peer && other.ever_connected &&
           other.state != ConnState::kConnected && Find(other.peer, resource.name) != nullptr) {
-        world_.Violate("two-cut-connections",
-                       resource.name,
-                       end.node->name,
+        world_.Violate("two-cut-connections", resource.name, end.node->name,
                        pair + " cut while " + name + "-" + other.peer + " is down");
       }
     }
@@ -244,16 +242,15 @@ void Kernel::CheckLastCopy(const End& primary_end) {
                   : 0;
     }
     if (replicas > 1 && good == 0 && !device.client) {
-      world_.Violate("last-good-copy-cut",
-                     primary_end.resource->name,
-                     primary_end.node->name,
+      world_.Violate("last-good-copy-cut", primary_end.resource->name, primary_end.node->name,
                      primary_end.connection->peer);
     }
   }
 }
 
 // A forced cut told to several nodes at about the same time, one of them a suspended Primary, can
-// reach the cluster while the Primary still has quorum: one peer then stays marked outdated (F12.4).
+// reach the cluster while the Primary still has quorum: one peer then stays marked outdated
+// (F12.4).
 void Kernel::NoteForcedCut(const End& end) {
   Resource* primary = end.resource->role == Role::kPrimary ? end.resource : nullptr;
   std::string primary_node = end.node->name;
@@ -299,9 +296,7 @@ void Kernel::NoteForcedCut(const End& end) {
   victim.cut.stale_victim = true;
   if (victim.state != ConnState::kConnected) {
     for (const auto& [volume, device] : victim.volumes) {
-      SetPeerDisk({&world_.nodes.at(primary_node), primary, &victim},
-                  volume,
-                  DiskState::kOutdated,
+      SetPeerDisk({&world_.nodes.at(primary_node), primary, &victim}, volume, DiskState::kOutdated,
                   "far-away");
     }
   }
@@ -346,15 +341,13 @@ void Kernel::CrashNode(Node& node) {
     for (auto& [id, connection] : resource.connections) {
       CancelAttempt({&node, &resource, &connection});
       world_.events.After(
-          world_.config.ping_timeout,
-          [this, peer = connection.peer, resource_name = name, own_id = resource.node_id,
-           crashed = node.name] {
+          world_.config.ping_timeout, [this, peer = connection.peer, resource_name = name,
+                                       own_id = resource.node_id, crashed = node.name] {
             const End end = FindEnd(peer, resource_name, own_id);
             const End back = end.connection == nullptr ? End{} : Opposite(end);
             // A node that is back already has shaken hands anew: then nothing is left to time out.
             if (end.connection != nullptr &&
-                (back.connection == nullptr ||
-                 back.connection->state != ConnState::kConnected)) {
+                (back.connection == nullptr || back.connection->state != ConnState::kConnected)) {
               LoseConnection(end, "PingAck did not arrive in time.");
             }
           });
@@ -377,9 +370,8 @@ void Kernel::TryAllConnections() {
 
 void Kernel::MarkConnected(const End& end, const End& peer, bool encrypted) {
   Connection& connection = *end.connection;
-  LogConn(end,
-          "Handshake to peer " + std::to_string(connection.peer_id) +
-              " successful: Agreed network protocol version 124");
+  LogConn(end, "Handshake to peer " + std::to_string(connection.peer_id) +
+                   " successful: Agreed network protocol version 124");
   SetState(end, ConnState::kConnected, "connected");
   connection.peer_role = peer.resource->role;
   connection.ever_connected = true;

@@ -56,10 +56,9 @@ void Kernel::SetDisk(
   if (device.disk == state) {
     return;
   }
-  world_.Log(node,
-             "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
-                 std::to_string(device.minor) + ": disk( " + std::string(Name(device.disk)) +
-                 " -> " + std::string(Name(state)) + " ) [" + std::string(why) + "]");
+  world_.Log(node, "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
+                       std::to_string(device.minor) + ": disk( " + std::string(Name(device.disk)) +
+                       " -> " + std::string(Name(state)) + " ) [" + std::string(why) + "]");
   device.disk = state;
   Disk* disk = world_.FindDisk(node, resource.name, volume);
   if (disk != nullptr && (state == DiskState::kUpToDate || state == DiskState::kOutdated ||
@@ -85,8 +84,7 @@ void Kernel::SetPeerDisk(const End& end, int volume, DiskState state, std::strin
   if (device.disk == state) {
     return;
   }
-  LogDisk(end,
-          volume,
+  LogDisk(end, volume,
           "pdsk( " + std::string(Name(device.disk)) + " -> " + std::string(Name(state)) + " )" +
               (why.empty() ? "" : " [" + std::string(why) + "]"));
   device.disk = state;
@@ -122,10 +120,9 @@ void Kernel::UpdateQuorum(Node& node, Resource& resource) {
     if (quorum != device.quorum) {
       changed = true;
       device.quorum = quorum;
-      world_.Log(node,
-                 "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
-                     std::to_string(device.minor) + ": quorum( " +
-                     (quorum ? "no -> yes )" : "yes -> no )"));
+      world_.Log(node, "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
+                           std::to_string(device.minor) + ": quorum( " +
+                           (quorum ? "no -> yes )" : "yes -> no )"));
       if (!quorum) {
         LoseQuorum(node, resource, volume);
       }
@@ -184,8 +181,8 @@ bool Kernel::SuspendedNoData(const Resource& resource) const {
     bool data = device.disk == DiskState::kUpToDate;
     for (const auto& [id, connection] : resource.connections) {
       const auto it = connection.volumes.find(volume);
-      data = data || (connection.state == ConnState::kConnected &&
-                      it != connection.volumes.end() && it->second.disk == DiskState::kUpToDate);
+      data = data || (connection.state == ConnState::kConnected && it != connection.volumes.end() &&
+                      it->second.disk == DiskState::kUpToDate);
     }
     if (!data) {
       return true;

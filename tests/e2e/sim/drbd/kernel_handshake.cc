@@ -59,9 +59,8 @@ void Kernel::StartAttempt(const End& a, const End& b) {
     end.connection->attempt = id;
     end.connection->refuse_from = world_.events.now() + accepts;
   }
-  world_.events.After(duration, [this, ka = KeyOf(a), kb = KeyOf(b), id] {
-    FinishAttempt(ka, kb, id);
-  });
+  world_.events.After(duration,
+                      [this, ka = KeyOf(a), kb = KeyOf(b), id] { FinishAttempt(ka, kb, id); });
 }
 
 void Kernel::FinishAttempt(const Key& a, const Key& b, std::uint64_t id) {
@@ -88,9 +87,8 @@ void Kernel::FinishAttempt(const Key& a, const Key& b, std::uint64_t id) {
 void Kernel::FinishMismatch(const End& a, const End& b) {
   const End& tls = UsesTls(a) ? a : b;
   const End& plain = UsesTls(a) ? b : a;
-  world_.Log(*plain.node,
-             "drbd " + plain.resource->name + " " + plain.connection->peer +
-                 ": Wrong magic value 0x16030101 in protocol version 80");
+  world_.Log(*plain.node, "drbd " + plain.resource->name + " " + plain.connection->peer +
+                              ": Wrong magic value 0x16030101 in protocol version 80");
   FailRetry(plain, "timeout while waiting for feature packet");
   const HandshakeResult own = CheckTls(tls, plain);
   if (own.no_daemon) {
@@ -156,10 +154,9 @@ void Kernel::FinishTls(const End& a, const End& b) {
   const bool one_only = both_fatal && world_.rng.Chance(0.5);
   const auto settle = [&](const End& end, const HandshakeResult& own, bool first) {
     if (own.verdict == Verdict::kFatal && (!one_only || first)) {
-      world_.Log(*end.node,
-                 "drbd " + end.resource->name + " tcp:" + end.connection->peer + ": Error from " +
-                     (own.no_daemon ? "control socket " : "") +
-                     "tls handshake: " + std::to_string(own.error));
+      world_.Log(*end.node, "drbd " + end.resource->name + " tcp:" + end.connection->peer +
+                                ": Error from " + (own.no_daemon ? "control socket " : "") +
+                                "tls handshake: " + std::to_string(own.error));
       FailFatal(end, own.error);
     } else {
       FailRetry(end, "Error from tls handshake: -110");
@@ -171,9 +168,8 @@ void Kernel::FinishTls(const End& a, const End& b) {
 
 // Errors that the kernel retries (F6.1).
 void Kernel::FailRetry(const End& end, std::string_view message) {
-  world_.Log(*end.node,
-             "drbd " + end.resource->name + " tcp:" + end.connection->peer + ": " +
-                 std::string(message));
+  world_.Log(*end.node, "drbd " + end.resource->name + " tcp:" + end.connection->peer + ": " +
+                            std::string(message));
   SetState(end, ConnState::kNetworkFailure, "disconnected");
   AfterSame(end, world_.config.teardown, [this](const End& e) {
     LogConn(e, "Connection closed");

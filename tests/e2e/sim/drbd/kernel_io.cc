@@ -40,8 +40,7 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
     if (connection.state == ConnState::kConnected && connection.peer_role == Role::kPrimary) {
       return KernelError{
           11,
-          resource.name +
-              ": State change failed: (-1) Multiple primaries not allowed by config\n"};
+          resource.name + ": State change failed: (-1) Multiple primaries not allowed by config\n"};
     }
   }
   for (auto& [volume, device] : resource.devices) {
@@ -116,9 +115,7 @@ void Kernel::ResumeIo(Node& node, Resource& resource) {
   resource.suspended_user = false;
   const Time length = world_.events.now() - resource.suspended_since;
   if (length > world_.config.suspend_limit && resource.role == Role::kPrimary) {
-    world_.Violate("suspended-too-long",
-                   resource.name,
-                   node.name,
+    world_.Violate("suspended-too-long", resource.name, node.name,
                    std::to_string(length.count() / 1000) + " ms");
   }
   for (auto& [volume, device] : resource.devices) {
@@ -154,14 +151,14 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
   device.new_uuid_pending = false;
   const std::uint64_t uuid = world_.rng.Next() & ~std::uint64_t{1};
   std::uint64_t old = 0;
-  if (Disk* own = world_.FindDisk(node, resource.name, volume); own != nullptr && !device.client()) {
+  if (Disk* own = world_.FindDisk(node, resource.name, volume);
+      own != nullptr && !device.client()) {
     old = own->current_uuid;
     PushGeneration(*own, uuid);
   }
-  world_.Log(node,
-             "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
-                 std::to_string(device.minor) + ": new current UUID: " + Hex(uuid | 1U) +
-                 " weak: FFFFFFFFFFFFFFFA");
+  world_.Log(node, "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
+                       std::to_string(device.minor) + ": new current UUID: " + Hex(uuid | 1U) +
+                       " weak: FFFFFFFFFFFFFFFA");
   std::vector<Disk*> followers;
   std::vector<int> away;
   for (auto& [id, connection] : resource.connections) {
@@ -183,7 +180,8 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
       }
     }
   }
-  if (Disk* own = world_.FindDisk(node, resource.name, volume); own != nullptr && !device.client()) {
+  if (Disk* own = world_.FindDisk(node, resource.name, volume);
+      own != nullptr && !device.client()) {
     followers.push_back(own);
   }
   for (Disk* disk : followers) {
@@ -253,8 +251,7 @@ void Kernel::MarkMissing(const End& end, int volume, std::uint64_t block) {
     if (id == missing || it == connection.volumes.end() || !Receives(connection, it->second)) {
       continue;
     }
-    Disk* theirs =
-        DiskOf(Opposite({end.node, end.resource, &connection}), volume);
+    Disk* theirs = DiskOf(Opposite({end.node, end.resource, &connection}), volume);
     if (theirs != nullptr) {
       PeerSlot& slot = theirs->peers[missing];
       (connected ? slot.hearsay : slot.bitmap.bits).insert(block);

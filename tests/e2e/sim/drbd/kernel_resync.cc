@@ -22,9 +22,7 @@ bool Syncing(ReplState state) {
 
 std::string GenerationText(const Disk& disk, const PeerSlot& slot) {
   char text[120];
-  std::snprintf(text,
-                sizeof(text),
-                "%016llX:%016llX:%016llX:%016llX bits:%llu flags:120",
+  std::snprintf(text, sizeof(text), "%016llX:%016llX:%016llX:%016llX bits:%llu flags:120",
                 static_cast<unsigned long long>(disk.current_uuid),
                 static_cast<unsigned long long>(slot.bitmap_uuid),
                 static_cast<unsigned long long>(disk.history[0]),
@@ -78,8 +76,8 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
         world_.config.resync_base +
         Time(static_cast<std::int64_t>(
             static_cast<double>(Time(world_.config.resync_spread).count()) * world_.rng.Unit())) +
-        Millis(total * kBlockKib * 1000 / std::max<std::uint64_t>(
-                                              1, world_.config.resync_kib_per_second));
+        Millis(total * kBlockKib * 1000 /
+               std::max<std::uint64_t>(1, world_.config.resync_kib_per_second));
     const auto ticks = static_cast<std::uint64_t>(std::max<std::int64_t>(1, length / kTick));
     for (const End& end : {from_end, to_end}) {
       Resync& resync = end.connection->volumes.at(volume).resync;
@@ -92,8 +90,7 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
     SetDisk(*to_end.node, *to_end.resource, volume, DiskState::kInconsistent, "receive-bitmap");
     // Also when the disk was so already: only a peer seen as Inconsistent gets the new writes.
     SetPeerDisk(from_end, volume, DiskState::kInconsistent, "receive-bitmap");
-    LogDisk(from_end,
-            volume,
+    LogDisk(from_end, volume,
             "Began resync as SyncSource (will sync " + std::to_string(total * kBlockKib) + " KB [" +
                 std::to_string(total) + " bits set]).");
     world_.events.After(kTick, [this, s, t, volume, id] { ResyncTick(s, t, volume, id); });
@@ -115,13 +112,12 @@ void Kernel::ResyncTick(const Key& source, const Key& target, int volume, std::u
     FinishResync(from, to, volume);
     return;
   }
-  world_.events.After(kTick, [this, source, target, volume, id] {
-    ResyncTick(source, target, volume, id);
-  });
+  world_.events.After(
+      kTick, [this, source, target, volume, id] { ResyncTick(source, target, volume, id); });
 }
 
-// What a target receives by resync, its other peers may be missing: without these bits it would be a
-// bad source later on. For peers in good state they are the leftovers of F4.3.
+// What a target receives by resync, its other peers may be missing: without these bits it would be
+// a bad source later on. For peers in good state they are the leftovers of F4.3.
 void Kernel::MarkCopied(const End& target, int volume, std::uint64_t block) {
   Disk& disk = *DiskOf(target, volume);
   for (const auto& [id, connection] : target.resource->connections) {
@@ -141,9 +137,8 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
   Disk& to = *DiskOf(target, volume);
   Bitmap& left = from.peers[source.connection->peer_id].bitmap;
   // A Secondary does not overwrite what the target got from the Primary meanwhile.
-  const bool exact =
-      source.connection->volumes.at(volume).resync.exact &&
-      (source.resource->role == Role::kPrimary || !HearsPrimary(target));
+  const bool exact = source.connection->volumes.at(volume).resync.exact &&
+                     (source.resource->role == Role::kPrimary || !HearsPrimary(target));
   std::uint64_t copied = 0;
   while (copied < count && !left.bits.empty()) {
     const std::uint64_t block = *left.bits.begin();
@@ -182,7 +177,8 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
     to.history = {to.current_uuid, to.history[0]};
     to.current_uuid = from.current_uuid;
   }
-  LogDisk(source, volume, "updated UUIDs " + GenerationText(from, from.peers[target.resource->node_id]));
+  LogDisk(source, volume,
+          "updated UUIDs " + GenerationText(from, from.peers[target.resource->node_id]));
   for (const End& end : {source, target}) {
     PeerDevice& device = end.connection->volumes.at(volume);
     device.repl = ReplState::kEstablished;
@@ -190,8 +186,7 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
   }
   LogDisk(source, volume, "Resync done");
   const bool another = std::any_of(target.resource->connections.begin(),
-                                   target.resource->connections.end(),
-                                   [volume](const auto& entry) {
+                                   target.resource->connections.end(), [volume](const auto& entry) {
                                      const auto it = entry.second.volumes.find(volume);
                                      return it != entry.second.volumes.end() &&
                                             (it->second.repl == ReplState::kSyncTarget ||
@@ -226,8 +221,8 @@ void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
   };
   for (auto& [id, connection] : resource.connections) {
     const auto it = connection.volumes.find(volume);
-    if (!behind() || connection.state != ConnState::kConnected ||
-        it == connection.volumes.end() || it->second.repl != ReplState::kEstablished) {
+    if (!behind() || connection.state != ConnState::kConnected || it == connection.volumes.end() ||
+        it->second.repl != ReplState::kEstablished) {
       continue;
     }
     const End self{&node, &resource, &connection};
@@ -245,10 +240,9 @@ KernelResult Kernel::InvalidateRemote(const End& end, int volume, bool reset_bit
   if (end.connection->state != ConnState::kConnected || peer.connection == nullptr ||
       end.connection->volumes.at(volume).repl != ReplState::kEstablished ||
       DiskOf(end, volume) == nullptr || DiskOf(peer, volume) == nullptr) {
-    return KernelError{11,
-                       end.resource->name +
-                           ": State change failed: (-15) Need a connection to start verify or "
-                           "resync\n"};
+    return KernelError{11, end.resource->name +
+                               ": State change failed: (-15) Need a connection to start verify or "
+                               "resync\n"};
   }
   if (reset_bitmap) {
     MarkFullSync(end, peer, volume);

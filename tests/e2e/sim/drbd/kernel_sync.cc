@@ -59,9 +59,8 @@ void Kernel::SplitBrain(const End& a, const End& b) {
     LogConn(end, "Split-Brain detected but unresolved, dropping connection!");
     SetState(end, ConnState::kDisconnecting, "");
     LeaveConnected(end, DiskState::kUnknown, "");
-    AfterSame(end, world_.config.teardown, [this](const End& e) {
-      SetState(e, ConnState::kStandAlone, "disconnected");
-    });
+    AfterSame(end, world_.config.teardown,
+              [this](const End& e) { SetState(e, ConnState::kStandAlone, "disconnected"); });
   }
 }
 
@@ -71,8 +70,7 @@ void Kernel::NoSync(const End& a, const End& b, int volume) {
   if (ResumeUnfinished(a, b, volume) || ResumeUnfinished(b, a, volume)) {
     return;
   }
-  const bool secondaries =
-      a.resource->role != Role::kPrimary && b.resource->role != Role::kPrimary;
+  const bool secondaries = a.resource->role != Role::kPrimary && b.resource->role != Role::kPrimary;
   const PeerSlot& slot_a = DiskOf(a, volume)->peers[a.connection->peer_id];
   const PeerSlot& slot_b = DiskOf(b, volume)->peers[b.connection->peer_id];
   const bool bits = !slot_a.bitmap.empty() || !slot_b.bitmap.empty();
@@ -137,8 +135,7 @@ bool Kernel::MayFollow(const End& target, const End& source) const {
       continue;
     }
     const auto own = target.resource->connections.find(id);
-    if (own == target.resource->connections.end() ||
-        own->second.state != ConnState::kConnected) {
+    if (own == target.resource->connections.end() || own->second.state != ConnState::kConnected) {
       return false;
     }
   }
@@ -189,8 +186,7 @@ void Kernel::ShowPeerDisk(const End& viewer, const End& peer, int volume, bool s
 }
 
 bool Kernel::HearsPrimary(const End& end) {
-  return std::any_of(end.resource->connections.begin(),
-                     end.resource->connections.end(),
+  return std::any_of(end.resource->connections.begin(), end.resource->connections.end(),
                      [](const auto& entry) {
                        return entry.second.state == ConnState::kConnected &&
                               entry.second.peer_role == Role::kPrimary;
@@ -218,8 +214,7 @@ void Kernel::Reconcile(const End& a, const End& b, int volume) {
     Settle(a, b, volume);
     return;
   }
-  LogDisk(target,
-          volume,
+  LogDisk(target, volume,
           "strategy = target-use-bitmap to reconcile equal-UUID peers holding out-of-sync bits");
   StartResync(source, target, volume, false);
 }

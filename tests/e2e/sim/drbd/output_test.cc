@@ -50,7 +50,8 @@ class OutputTest : public ::testing::Test {
   void ExpectStatus(const std::string& sample) {
     EXPECT_EQ(BlotJson(Out({"drbdsetup", "status", "--json", "r0"})),
               BlotJson(Sample(sample + "/status.json")));
-    EXPECT_EQ(BlotText(Out({"drbdsetup", "status", "r0"})), BlotText(Sample(sample + "/status.txt")));
+    EXPECT_EQ(BlotText(Out({"drbdsetup", "status", "r0"})),
+              BlotText(Sample(sample + "/status.txt")));
     EXPECT_EQ(BlotText(Out({"drbdsetup", "status", "--verbose", "--statistics", "r0"})),
               BlotText(Sample(sample + "/status-verbose.txt")));
   }

@@ -23,7 +23,9 @@ std::string Needed(const json& request, const char* key) {
   return request.at(key).get<std::string>();
 }
 
-json Ok() { return {{"ok", true}}; }
+json Ok() {
+  return {{"ok", true}};
+}
 
 json SetNode(Cluster& cluster, const json& request) {
   Node& node = cluster.world().GetNode(Needed(request, "node"));
@@ -37,8 +39,7 @@ json SetNode(Cluster& cluster, const json& request) {
 }
 
 json PutFile(Cluster& cluster, const json& request) {
-  cluster.PutFile(
-      Needed(request, "node"), Needed(request, "path"), Needed(request, "content"));
+  cluster.PutFile(Needed(request, "node"), Needed(request, "path"), Needed(request, "content"));
   return Ok();
 }
 
@@ -82,8 +83,8 @@ std::string TlshdPath(const std::string& name) {
 json SetTlshd(Cluster& cluster, const json& request) {
   const std::string node = Needed(request, "node");
   Tlshd& daemon = cluster.world().GetNode(node).tlshd;
-  cluster.SetTlshd(
-      node, request.value("running", daemon.running), request.value("hung", daemon.hung));
+  cluster.SetTlshd(node, request.value("running", daemon.running),
+                   request.value("hung", daemon.hung));
   if (request.contains("files")) {
     daemon.files_given = true;
     daemon.files.clear();
@@ -156,11 +157,11 @@ json Inject(Cluster& cluster, const json& request) {
   }
   bool done = true;
   if (kind == "stale-outdated") {
-    done = cluster.InjectStale(
-        Needed(request, "resource"), Needed(request, "primary"), Needed(request, "peer"));
+    done = cluster.InjectStale(Needed(request, "resource"), Needed(request, "primary"),
+                               Needed(request, "peer"));
   } else if (kind == "stuck-wfbitmap") {
-    done = cluster.InjectStuck(
-        Needed(request, "resource"), Needed(request, "a"), Needed(request, "b"));
+    done = cluster.InjectStuck(Needed(request, "resource"), Needed(request, "a"),
+                               Needed(request, "b"));
   } else if (kind == "node-crash") {
     cluster.CrashNode(Needed(request, "node"));
   } else if (kind == "node-boot") {
@@ -220,13 +221,22 @@ json Ping(Cluster& cluster, const json& request) {
 using Handler = json (*)(Cluster&, const json&);
 
 const std::map<std::string, Handler>& Handlers() {
-  static const std::map<std::string, Handler> kHandlers = {
-      {"node", SetNode},           {"put-file", PutFile},          {"get-file", GetFile},
-      {"remove-file", RemoveFile}, {"satellite", SetSatellite},    {"satellites", ListSatellites},
-      {"tlshd", SetTlshd},         {"volume", SetVolume},          {"writer", Writer},
-      {"report", Report},          {"inject", Inject},             {"config", Config},
-      {"dump", Dump},              {"trace", Trace},               {"check", Check},
-      {"ping", Ping}};
+  static const std::map<std::string, Handler> kHandlers = {{"node", SetNode},
+                                                           {"put-file", PutFile},
+                                                           {"get-file", GetFile},
+                                                           {"remove-file", RemoveFile},
+                                                           {"satellite", SetSatellite},
+                                                           {"satellites", ListSatellites},
+                                                           {"tlshd", SetTlshd},
+                                                           {"volume", SetVolume},
+                                                           {"writer", Writer},
+                                                           {"report", Report},
+                                                           {"inject", Inject},
+                                                           {"config", Config},
+                                                           {"dump", Dump},
+                                                           {"trace", Trace},
+                                                           {"check", Check},
+                                                           {"ping", Ping}};
   return kHandlers;
 }
 
@@ -234,19 +244,18 @@ void RunCommand(Cluster& cluster, const json& request, const Protocol::Reply& re
   const auto argv = request.at("argv").get<std::vector<std::string>>();
   // Kept in each reply so that a client may have several commands under way on one connection.
   const json id = request.contains("id") ? request.at("id") : json();
-  cluster.Start(Needed(request, "node"),
-                Text(request, "container", kSatelliteContainer),
-                argv,
-                [reply, id](const ExecResult& result) {
-                  json answer{{"exit", result.exit}, {"stdout", result.out}, {"stderr", result.err}};
-                  if (result.passthrough) {
-                    answer["passthrough"] = true;
-                  }
-                  if (!id.is_null()) {
-                    answer["id"] = id;
-                  }
-                  reply(answer.dump(-1, ' ', false, json::error_handler_t::replace));
-                });
+  cluster.Start(
+      Needed(request, "node"), Text(request, "container", kSatelliteContainer), argv,
+      [reply, id](const ExecResult& result) {
+        json answer{{"exit", result.exit}, {"stdout", result.out}, {"stderr", result.err}};
+        if (result.passthrough) {
+          answer["passthrough"] = true;
+        }
+        if (!id.is_null()) {
+          answer["id"] = id;
+        }
+        reply(answer.dump(-1, ' ', false, json::error_handler_t::replace));
+      });
 }
 
 }  // namespace

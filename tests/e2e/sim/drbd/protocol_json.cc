@@ -37,12 +37,8 @@ std::map<std::string, double*> Rates(SimConfig& config) {
 
 json DumpConnection(World& world, Kernel& kernel, const End& end) {
   const Connection& c = *end.connection;
-  json result{{"peer", c.peer},
-              {"state", Name(c.state)},
-              {"net", c.net},
-              {"attempt", c.attempt},
-              {"encrypted", c.encrypted},
-              {"stuck", c.stuck},
+  json result{{"peer", c.peer},           {"state", Name(c.state)},   {"net", c.net},
+              {"attempt", c.attempt},     {"encrypted", c.encrypted}, {"stuck", c.stuck},
               {"volumes", json::object()}};
   for (const auto& [volume, device] : c.volumes) {
     const PeerSlot* slot = nullptr;
@@ -113,27 +109,26 @@ json DumpJson(Cluster& cluster) {
   for (auto& [name, node] : cluster.world().nodes) {
     json resources = json::object();
     for (auto& [resource_name, resource] : node.resources) {
-      resources[resource_name] =
-          DumpResource(cluster.world(), cluster.kernel(), node, resource);
+      resources[resource_name] = DumpResource(cluster.world(), cluster.kernel(), node, resource);
     }
     json files = json::array();
     for (const auto& [path, content] : node.files) {
       files.push_back(path);
     }
-    nodes[name] = {{"up", node.up},
-                   {"drbdVersion", node.drbd_version},
-                   {"utilsVersion", node.utils_version},
-                   {"transport", node.transport},
-                   {"kernelTls", node.kernel_tls},
-                   {"tcpDiag", node.tcp_diag},
-                   {"tlshd",
-                    {{"running", node.tlshd.running},
-                     {"hung", node.tlshd.hung},
-                     {"filesGiven", node.tlshd.files_given}}},
-                   {"satellite",
-                    {{"running", node.satellite.running}, {"address", node.satellite.address}}},
-                   {"files", files},
-                   {"resources", resources}};
+    nodes[name] = {
+        {"up", node.up},
+        {"drbdVersion", node.drbd_version},
+        {"utilsVersion", node.utils_version},
+        {"transport", node.transport},
+        {"kernelTls", node.kernel_tls},
+        {"tcpDiag", node.tcp_diag},
+        {"tlshd",
+         {{"running", node.tlshd.running},
+          {"hung", node.tlshd.hung},
+          {"filesGiven", node.tlshd.files_given}}},
+        {"satellite", {{"running", node.satellite.running}, {"address", node.satellite.address}}},
+        {"files", files},
+        {"resources", resources}};
   }
   return {{"nowMs", cluster.now().count() / 1000}, {"nodes", nodes}};
 }

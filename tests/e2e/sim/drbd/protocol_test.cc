@@ -34,7 +34,8 @@ TEST_F(ProtocolTest, RunsAVolumeFromFileToReport) {
                    {"path", "/var/lib/linstor.d/r0.res"},
                    {"content", kRes}}),
               json({{"ok", true}}));
-    EXPECT_EQ(Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "adjust", "r0"}}})["exit"], 0);
+    EXPECT_EQ(Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "adjust", "r0"}}})["exit"],
+              0);
   }
   cluster_.Advance(Millis(2000));
   EXPECT_EQ(Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"interval_ms", 10}})["ok"],
@@ -50,9 +51,9 @@ TEST_F(ProtocolTest, RunsAVolumeFromFileToReport) {
   EXPECT_EQ(Ask({{"op", "trace"}})["commands"].size(), 2U);
   EXPECT_EQ(Ask({{"op", "check"}})["violations"], json::array());
   EXPECT_EQ(Ask({{"op", "dump"}})["nodes"]["n1"]["resources"]["r0"]["role"], "Primary");
-  EXPECT_EQ(Ask({{"op", "get-file"}, {"node", "n1"}, {"path", "/var/lib/linstor.d/r0.res"}})
-                ["content"],
-            kRes);
+  EXPECT_EQ(
+      Ask({{"op", "get-file"}, {"node", "n1"}, {"path", "/var/lib/linstor.d/r0.res"}})["content"],
+      kRes);
 }
 
 TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
@@ -62,9 +63,9 @@ TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
   ASSERT_EQ(list.size(), 1U);
   EXPECT_EQ(list[0]["address"], "127.10.0.5");
   EXPECT_EQ(list[0]["running"], true);
-  EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"cat", "/sys/module/drbd/version"}}})
-                ["stdout"],
-            "9.2.5\n");
+  EXPECT_EQ(
+      Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"cat", "/sys/module/drbd/version"}}})["stdout"],
+      "9.2.5\n");
 }
 
 TEST_F(ProtocolTest, ErrorsAreAnswers) {
@@ -78,7 +79,8 @@ TEST_F(ProtocolTest, ErrorsAreAnswers) {
 }
 
 TEST_F(ProtocolTest, ConfigAndFaults) {
-  EXPECT_EQ(Ask({{"op", "config"}, {"handshake_tls_ms", 700}, {"seed", 5}})["handshake_tls_ms"], 700);
+  EXPECT_EQ(Ask({{"op", "config"}, {"handshake_tls_ms", 700}, {"seed", 5}})["handshake_tls_ms"],
+            700);
   Ask({{"op", "inject"},
        {"kind", "command-fail"},
        {"node", "n1"},

@@ -13,12 +13,15 @@ struct StatusOptions {
   bool statistics = false;
 };
 
-[[nodiscard]] std::string StatusJson(World& world, Kernel& kernel, Node& node,
+[[nodiscard]] std::string StatusJson(World& world,
+                                     Kernel& kernel,
+                                     Node& node,
                                      const std::vector<Resource*>& resources);
-[[nodiscard]] std::string StatusText(World& world, Kernel& kernel, Node& node,
-                                     Resource& resource, const StatusOptions& options);
+[[nodiscard]] std::string StatusText(
+    World& world, Kernel& kernel, Node& node, Resource& resource, const StatusOptions& options);
 [[nodiscard]] std::string Events2(World& world, Kernel& kernel, Node& node, Resource& resource);
-[[nodiscard]] std::string ShowJson(const Node& node, const std::vector<Resource*>& resources,
+[[nodiscard]] std::string ShowJson(const Node& node,
+                                   const std::vector<Resource*>& resources,
                                    bool defaults);
 [[nodiscard]] std::string ShowText(const Node& node, const Resource& resource);
 

@@ -94,14 +94,10 @@ constexpr Default kDisk[] = {
 };
 
 constexpr Default kPeerDevice[] = {
-    {"resync-rate", "250k", false},
-    {"c-plan-ahead", "20", false},
-    {"c-delay-target", "10", false},
-    {"c-fill-target", "100s", false},
-    {"c-max-rate", "102400k", false},
-    {"c-min-rate", "250k", false},
-    {"bitmap", "yes", true},
-    {"resync-without-replication", "yes", true},
+    {"resync-rate", "250k", false},   {"c-plan-ahead", "20", false},
+    {"c-delay-target", "10", false},  {"c-fill-target", "100s", false},
+    {"c-max-rate", "102400k", false}, {"c-min-rate", "250k", false},
+    {"bitmap", "yes", true},          {"resync-without-replication", "yes", true},
     {"peer-tiebreaker", "yes", true},
 };
 
@@ -267,8 +263,7 @@ std::string ConnectionText(const Connection& connection) {
                     "            _remote_host " + address(connection.remote) +
                     "        }\n        _cstate " + std::string(Name(connection.state)) +
                     ";\n        net {\n" + SettingsText(kNet, connection.net, "            ") +
-                    "            _name           \t" + Quoted(connection.peer) +
-                    ";\n        }\n";
+                    "            _name           \t" + Quoted(connection.peer) + ";\n        }\n";
   for (const auto& [volume, device] : connection.volumes) {
     if (device.client) {
       out += "        volume " + std::to_string(volume) +

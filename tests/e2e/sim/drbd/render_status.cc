@@ -16,9 +16,13 @@ namespace {
   return text;
 }
 
-const char* Bool(bool value) { return value ? "true" : "false"; }
+const char* Bool(bool value) {
+  return value ? "true" : "false";
+}
 
-const char* YesNo(bool value) { return value ? "yes" : "no"; }
+const char* YesNo(bool value) {
+  return value ? "yes" : "no";
+}
 
 using Ull = unsigned long long;
 
@@ -51,9 +55,7 @@ std::string PeerDeviceJson(const PeerView& view, int volume) {
       "          \"replication-state\": \"%s\",\n"
       "          \"peer-disk-state\": \"%s\",\n"
       "          \"peer-client\": %s,\n",
-      volume,
-      std::string(Name(view.repl)).c_str(),
-      std::string(Name(view.disk)).c_str(),
+      volume, std::string(Name(view.repl)).c_str(), std::string(Name(view.disk)).c_str(),
       Bool(view.client));
   out += Format(
       "          \"resync-suspended\": \"%s\",\n"
@@ -62,16 +64,13 @@ std::string PeerDeviceJson(const PeerView& view, int volume) {
       "          \"out-of-sync\": %llu,\n"
       "          \"pending\": 0,\n"
       "          \"unacked\": 0,\n",
-      view.resync_suspended.c_str(),
-      static_cast<Ull>(view.received),
-      static_cast<Ull>(view.sent),
+      view.resync_suspended.c_str(), static_cast<Ull>(view.received), static_cast<Ull>(view.sent),
       static_cast<Ull>(view.out_of_sync));
   out += Format(
       "          \"has-sync-details\": %s,\n"
       "          \"has-online-verify-details\": false,\n"
       "          \"percent-in-sync\": %.2f",
-      Bool(view.syncing),
-      view.in_sync_percent());
+      Bool(view.syncing), view.in_sync_percent());
   if (view.syncing) {
     const double rate = view.mib_per_second();
     const auto ms = static_cast<long long>(view.rs_ms);
@@ -112,9 +111,7 @@ std::string ConnectionJson(World& world, Kernel& kernel, const End& end) {
       "      \"connection-state\": \"%s\", \n"
       "      \"congested\": false,\n"
       "      \"peer-role\": \"%s\",\n",
-      connection.peer_id,
-      connection.peer.c_str(),
-      std::string(Name(connection.state)).c_str(),
+      connection.peer_id, connection.peer.c_str(), std::string(Name(connection.state)).c_str(),
       std::string(Name(connection.peer_role)).c_str());
   if (ShowsTls(*end.node)) {
     out += Format("      \"tls\": %s,\n", Bool(TlsSet(connection)));
@@ -153,12 +150,8 @@ std::string DeviceJson(World& world, Node& node, const Resource& resource, int v
              "      \"client\": %s,\n"
              "      \"open\": %s,\n"
              "      \"quorum\": %s,\n",
-             volume,
-             device.minor,
-             std::string(Name(device.disk)).c_str(),
-             Bool(device.client()),
-             Bool(resource.openers > 0),
-             Bool(device.quorum)) +
+             volume, device.minor, std::string(Name(device.disk)).c_str(), Bool(device.client()),
+             Bool(resource.openers > 0), Bool(device.quorum)) +
          Format(
              "      \"size\": %llu,\n"
              "      \"read\": %llu,\n"
@@ -169,10 +162,8 @@ std::string DeviceJson(World& world, Node& node, const Resource& resource, int v
              "      \"lower-pending\": 0\n"
              "    }",
              static_cast<Ull>(SizeKib(world, node, resource, volume)),
-             static_cast<Ull>(device.read_kib),
-             static_cast<Ull>(device.written_kib),
-             static_cast<Ull>(device.al_writes),
-             static_cast<Ull>(device.bm_writes));
+             static_cast<Ull>(device.read_kib), static_cast<Ull>(device.written_kib),
+             static_cast<Ull>(device.al_writes), static_cast<Ull>(device.bm_writes));
 }
 
 std::string ResourceJson(World& world, Kernel& kernel, Node& node, Resource& resource) {
@@ -191,13 +182,9 @@ std::string ResourceJson(World& world, Kernel& kernel, Node& node, Resource& res
       "  \"force-io-failures\": false,\n"
       "  \"write-ordering\": \"flush\",\n"
       "  \"devices\": [\n",
-      resource.name.c_str(),
-      resource.node_id,
-      std::string(Name(resource.role)).c_str(),
-      Bool(resource.suspended_user || quorum || no_data),
-      Bool(resource.suspended_user),
-      Bool(no_data),
-      Bool(quorum));
+      resource.name.c_str(), resource.node_id, std::string(Name(resource.role)).c_str(),
+      Bool(resource.suspended_user || quorum || no_data), Bool(resource.suspended_user),
+      Bool(no_data), Bool(quorum));
   bool first = true;
   for (const auto& [volume, device] : resource.devices) {
     out += (first ? "" : ",\n") + DeviceJson(world, node, resource, volume);
@@ -364,10 +351,8 @@ std::string ConnectionText(World& world,
   std::string out = line.Text();
   if (options.verbose || up) {
     for (const auto& [volume, device] : connection.volumes) {
-      out += PeerDeviceText(ViewPeer(world, kernel, end, volume),
-                            volume,
-                            connection.volumes.size() > 1,
-                            options);
+      out += PeerDeviceText(ViewPeer(world, kernel, end, volume), volume,
+                            connection.volumes.size() > 1, options);
     }
   }
   return out;
@@ -388,11 +373,8 @@ std::string StatusJson(World& world,
   return out + "]\n\n";
 }
 
-std::string StatusText(World& world,
-                       Kernel& kernel,
-                       Node& node,
-                       Resource& resource,
-                       const StatusOptions& options) {
+std::string StatusText(
+    World& world, Kernel& kernel, Node& node, Resource& resource, const StatusOptions& options) {
   const std::string suspended = SuspendedText(kernel, resource);
   Line line(0);
   line.Add(resource.name);

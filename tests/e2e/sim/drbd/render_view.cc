@@ -9,17 +9,17 @@ namespace {
 
 bool IsTarget(const Connection& connection, int volume) {
   const auto it = connection.volumes.find(volume);
-  return it != connection.volumes.end() && (it->second.repl == ReplState::kSyncTarget ||
-                                            it->second.repl == ReplState::kWfBitMapT);
+  return it != connection.volumes.end() &&
+         (it->second.repl == ReplState::kSyncTarget || it->second.repl == ReplState::kWfBitMapT);
 }
 
 bool AnyTarget(const Resource& resource, int volume) {
-  return std::any_of(resource.connections.begin(), resource.connections.end(), [&](const auto& e) {
-    return IsTarget(e.second, volume) && !e.second.stuck;
-  });
+  return std::any_of(resource.connections.begin(), resource.connections.end(),
+                     [&](const auto& e) { return IsTarget(e.second, volume) && !e.second.stuck; });
 }
 
-// A resync elsewhere holds this pair back: "dependency" on the node that waits, "peer" on the other.
+// A resync elsewhere holds this pair back: "dependency" on the node that waits, "peer" on the
+// other.
 std::string ResyncSuspended(Kernel& kernel, const End& end, int volume) {
   const PeerDevice& device = end.connection->volumes.at(volume);
   const End peer = kernel.Opposite(end);
@@ -49,8 +49,8 @@ double PeerView::in_sync_percent() const {
 }
 
 double PeerView::mib_per_second() const {
-  return rs_ms <= 0 ? 0.0 : static_cast<double>(rs_done) / 2048.0 * 1000.0 /
-                                static_cast<double>(rs_ms);
+  return rs_ms <= 0 ? 0.0
+                    : static_cast<double>(rs_done) / 2048.0 * 1000.0 / static_cast<double>(rs_ms);
 }
 
 std::uint64_t SizeKib(World& world, Node& node, const Resource& resource, int volume) {
@@ -71,8 +71,7 @@ PeerView ViewPeer(World& world, Kernel& kernel, const End& end, int volume) {
   view.sent = device.sent_kib;
   view.size = SizeKib(world, *end.node, *end.resource, volume);
   view.resync_suspended = ResyncSuspended(kernel, end, volume);
-  const bool target =
-      device.repl == ReplState::kSyncTarget || device.repl == ReplState::kWfBitMapT;
+  const bool target = device.repl == ReplState::kSyncTarget || device.repl == ReplState::kWfBitMapT;
   const End peer = kernel.Opposite(end);
   // The bits of a resync are kept by its source.
   const End holder = target && !end.connection->stuck && peer.connection != nullptr ? peer : end;
@@ -81,12 +80,10 @@ PeerView ViewPeer(World& world, Kernel& kernel, const End& end, int volume) {
     const Disk* disk = kernel.DiskOf(holder, volume);
     const auto slot = disk->peers.find(holder.connection->peer_id);
     if (slot != disk->peers.end() && !device.client) {
-      view.out_of_sync =
-          slot->second.bitmap.kib() + slot->second.hearsay.size() * kBlockKib;
+      view.out_of_sync = slot->second.bitmap.kib() + slot->second.hearsay.size() * kBlockKib;
     }
   }
-  view.syncing =
-      device.repl == ReplState::kSyncSource || device.repl == ReplState::kSyncTarget;
+  view.syncing = device.repl == ReplState::kSyncSource || device.repl == ReplState::kSyncTarget;
   if (view.syncing) {
     constexpr std::uint64_t kSectorsPerKib = 2;
     view.rs_total = device.resync.total_blocks * kBlockKib * kSectorsPerKib;
@@ -99,7 +96,9 @@ PeerView ViewPeer(World& world, Kernel& kernel, const End& end, int volume) {
 
 std::string SuspendedText(const Kernel& kernel, const Resource& resource) {
   std::string text;
-  const auto add = [&text](const char* word) { text += (text.empty() ? "" : ",") + std::string(word); };
+  const auto add = [&text](const char* word) {
+    text += (text.empty() ? "" : ",") + std::string(word);
+  };
   if (resource.suspended_user) {
     add("user");
   }
@@ -116,8 +115,8 @@ std::string Events2(World& world, Kernel& kernel, Node& node, Resource& resource
   const auto yes_no = [](bool value) { return std::string(value ? "yes" : "no"); };
   const auto number = [](std::uint64_t value) { return std::to_string(value); };
   const bool primary = resource.role == Role::kPrimary;
-  std::string out = "exists resource name:" + resource.name + " role:" +
-                    std::string(Name(resource.role)) +
+  std::string out = "exists resource name:" + resource.name +
+                    " role:" + std::string(Name(resource.role)) +
                     " suspended:" + SuspendedText(kernel, resource) +
                     " force-io-failures:no write-ordering:flush may_promote:" + yes_no(!primary) +
                     " promotion_score:10103\n";
@@ -139,8 +138,8 @@ std::string Events2(World& world, Kernel& kernel, Node& node, Resource& resource
            (kernel.Frozen(resource) ? "upper" : "no") + "\n";
   }
   for (auto& [id, c] : resource.connections) {
-    const std::string head = " name:" + resource.name + " peer-node-id:" + std::to_string(id) +
-                             " conn-name:" + c.peer;
+    const std::string head =
+        " name:" + resource.name + " peer-node-id:" + std::to_string(id) + " conn-name:" + c.peer;
     for (const auto& [volume, device] : c.volumes) {
       const PeerView view = ViewPeer(world, kernel, {&node, &resource, &c}, volume);
       char done[32] = "";
@@ -149,15 +148,13 @@ std::string Events2(World& world, Kernel& kernel, Node& node, Resource& resource
       }
       out += "exists peer-device" + head + " volume:" + std::to_string(volume) +
              " replication:" + std::string(Name(view.repl)) +
-             " peer-disk:" + std::string(Name(view.disk)) +
-             " peer-client:" + yes_no(view.client) + " resync-suspended:" +
-             view.resync_suspended + done + " received:" + number(view.received) +
-             " sent:" + number(view.sent) + " out-of-sync:" + number(view.out_of_sync) +
-             " pending:0 unacked:0\n";
+             " peer-disk:" + std::string(Name(view.disk)) + " peer-client:" + yes_no(view.client) +
+             " resync-suspended:" + view.resync_suspended + done +
+             " received:" + number(view.received) + " sent:" + number(view.sent) +
+             " out-of-sync:" + number(view.out_of_sync) + " pending:0 unacked:0\n";
     }
-    out += "exists path" + head + " local:ipv4:" + c.local.ip + ":" +
-           std::to_string(c.local.port) + " peer:ipv4:" + c.remote.ip + ":" +
-           std::to_string(c.remote.port) +
+    out += "exists path" + head + " local:ipv4:" + c.local.ip + ":" + std::to_string(c.local.port) +
+           " peer:ipv4:" + c.remote.ip + ":" + std::to_string(c.remote.port) +
            " established:" + yes_no(c.state == ConnState::kConnected) + "\n";
   }
   return out;

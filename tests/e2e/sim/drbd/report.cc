@@ -171,9 +171,7 @@ std::vector<Violation> Cluster::Check() {
       if (resource.suspended_user && !resource.suspension_reported &&
           resource.role == Role::kPrimary && length > world_.config.suspend_limit) {
         resource.suspension_reported = true;
-        world_.Violate("suspended-too-long",
-                       name,
-                       node_name,
+        world_.Violate("suspended-too-long", name, node_name,
                        std::to_string(length.count() / 1000) + " ms and counting");
       }
     }

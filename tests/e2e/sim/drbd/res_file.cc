@@ -79,6 +79,7 @@ class Parser {
 
  private:
   [[nodiscard]] bool ok() const { return result_.error.empty(); }
+
   [[nodiscard]] std::string Peek() const {
     return pos_ < tokens_.size() ? tokens_[pos_].text : std::string();
   }
@@ -226,8 +227,7 @@ class Parser {
     const std::string name = Take();
     const std::string rest = Statement();
     const std::size_t space = rest.find_last_of(' ');
-    connection.hosts[name] =
-        rest.empty() ? Address{} : ParseAddress(rest.substr(space + 1));
+    connection.hosts[name] = rest.empty() ? Address{} : ParseAddress(rest.substr(space + 1));
   }
 
   void Connection(ResFile& file) {

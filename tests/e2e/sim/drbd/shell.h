@@ -58,9 +58,12 @@ class Shell {
              Done done);
 
   void AddFault(const CommandFault& fault) { faults_.push_back(fault); }
+
   void ClearFaults() { faults_.clear(); }
+
   // The last commands, oldest first; the list is bounded.
   [[nodiscard]] const std::deque<TraceEntry>& trace() const { return trace_; }
+
   void ClearTrace() {
     trace_forgotten_ += trace_.size();
     trace_.clear();
@@ -115,7 +118,9 @@ class Shell {
   void Finish(const std::shared_ptr<Job>& job);
   bool ApplyFaults(const std::shared_ptr<Job>& job);
   void Dispatch(Job& job);
+
   [[nodiscard]] Node& NodeOf(const Job& job) { return world_.GetNode(job.node); }
+
   static void Fail(Job& job, int exit, const std::string& text);
 
   // drbdadm (cmd_drbdadm.cc, cmd_adjust.cc)
@@ -124,17 +129,24 @@ class Shell {
   std::vector<Target> Resolve(Job& job, const Config& config);
   void AdmAdjust(Job& job, const Config& config, const std::vector<Target>& targets);
   void AdmDump(Job& job, const Config& config, const std::vector<Target>& targets);
-  void AdmSimple(Job& job, const Config& config, const std::string& command,
+  void AdmSimple(Job& job,
+                 const Config& config,
+                 const std::string& command,
                  const std::vector<Target>& targets);
   void AdmDisconnect(Job& job, const std::vector<Target>& targets);
   void AdmInvalidate(Job& job, const std::string& command, const Target& target, int volume);
   void AdmPerVolume(Job& job, const std::string& command, const Target& target);
-  void AdmMetadata(Job& job, const Config& config, const std::string& command,
+  void AdmMetadata(Job& job,
+                   const Config& config,
+                   const std::string& command,
                    const std::vector<Target>& targets);
-  std::vector<Action> PlanAdjust(const std::string& node, const ResFile& file,
+  std::vector<Action> PlanAdjust(const std::string& node,
+                                 const ResFile& file,
                                  const std::string& only_peer);
   void PlanNew(std::vector<Action>& plan, Node& node, const ResFile& file);
-  void PlanPeers(std::vector<Action>& plan, Node& node, const ResFile& file,
+  void PlanPeers(std::vector<Action>& plan,
+                 Node& node,
+                 const ResFile& file,
                  const std::string& only_peer);
   void PlanDisks(std::vector<Action>& plan, Node& node, const ResFile& file);
   void PlanRemovals(std::vector<Action>& plan, Node& node, const ResFile& file);

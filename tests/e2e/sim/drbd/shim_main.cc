@@ -96,9 +96,8 @@ class Answer {
       }
       const char c = text_[++at];
       if (c == 'u') {
-        AppendUtf8(out,
-                   static_cast<unsigned>(
-                       std::strtoul(std::string(text_.substr(at + 1, 4)).c_str(), nullptr, 16)));
+        AppendUtf8(out, static_cast<unsigned>(std::strtoul(
+                            std::string(text_.substr(at + 1, 4)).c_str(), nullptr, 16)));
         at += 4;
       } else {
         const char* plain = "btnfr";
@@ -164,10 +163,9 @@ int main(int argc, char** argv) {
   if (reads_input) {
     return RunReal(name, argv);
   }
-  std::string request = R"({"op":"run","node":)" + Quote(Environment("NODE_NAME", "")) +
-                        R"(,"container":)" +
-                        Quote(Environment("CONTAINER_NAME", "linstor-satellite")) +
-                        R"(,"argv":[)" + Quote(name);
+  std::string request =
+      R"({"op":"run","node":)" + Quote(Environment("NODE_NAME", "")) + R"(,"container":)" +
+      Quote(Environment("CONTAINER_NAME", "linstor-satellite")) + R"(,"argv":[)" + Quote(name);
   for (int i = 1; i < argc; ++i) {
     request += "," + Quote(argv[i]);
   }

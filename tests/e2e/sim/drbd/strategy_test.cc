@@ -6,16 +6,15 @@
 namespace breakwater::sim::testing {
 namespace {
 
-int NodeId(const std::string& node) { return node.back() - '1'; }
+int NodeId(const std::string& node) {
+  return node.back() - '1';
+}
 
 void SetTls(Cluster& cluster, const std::string& node, const std::string& peer, bool tls) {
   for (int tries = 0; tries < 50; ++tries) {
-    const ExecResult result = cluster.Run(node,
-                                          {"drbdsetup",
-                                           "net-options",
-                                           "r0",
-                                           std::to_string(NodeId(peer)),
-                                           tls ? "--tls=yes" : "--tls=no"});
+    const ExecResult result =
+        cluster.Run(node, {"drbdsetup", "net-options", "r0", std::to_string(NodeId(peer)),
+                           tls ? "--tls=yes" : "--tls=no"});
     if (result.exit == 0) {
       return;
     }

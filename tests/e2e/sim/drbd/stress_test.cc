@@ -130,8 +130,8 @@ void RandomHonestStep(Cluster& cluster, Rng& rng) {
       cluster.Run("node1", {"drbdadm", rng.Chance(0.4) ? "suspend-io" : "resume-io", "r0"});
       break;
     case 7:
-      cluster.Run(node,
-                  {"drbdsetup", "net-options", "r0", peer_id, rng.Chance(0.5) ? "--tls=yes" : "--tls=no"});
+      cluster.Run(node, {"drbdsetup", "net-options", "r0", peer_id,
+                         rng.Chance(0.5) ? "--tls=yes" : "--tls=no"});
       break;
     default:
       cluster.SetTlshd(node, true);

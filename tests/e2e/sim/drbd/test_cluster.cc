@@ -12,8 +12,7 @@ namespace {
 
 std::string AddressOf(const ResourceSpec& spec, const std::string& node) {
   const auto it = std::find(spec.nodes.begin(), spec.nodes.end(), node);
-  return "10.77.0." + std::to_string(it - spec.nodes.begin() + 1) + ":" +
-         std::to_string(spec.port);
+  return "10.77.0." + std::to_string(it - spec.nodes.begin() + 1) + ":" + std::to_string(spec.port);
 }
 
 std::string HostBlock(const ResourceSpec& spec, const std::string& node, bool self) {
@@ -21,8 +20,8 @@ std::string HostBlock(const ResourceSpec& spec, const std::string& node, bool se
   const bool diskless =
       std::find(spec.diskless.begin(), spec.diskless.end(), node) != spec.diskless.end();
   const std::string disk = diskless ? "none" : (self ? "/dev/vdb" : "/dev/drbd/this/is/not/used");
-  return "    on \"" + node +
-         "\"\n    {\n        volume 0\n        {\n            disk        " + disk +
+  return "    on \"" + node + "\"\n    {\n        volume 0\n        {\n            disk        " +
+         disk +
          ";\n            # tiebreaker yes;   # DRBD utils: 9.28.0, kmod: 9.2.12\n"
          "            disk\n            {\n                discard-zeroes-if-aligned yes;\n"
          "            }\n            meta-disk   internal;\n            device      minor " +
@@ -40,7 +39,9 @@ std::string Pem(const std::function<void(BIO*)>& write) {
   return text;
 }
 
-EVP_PKEY* NewKey() { return EVP_EC_gen("P-256"); }
+EVP_PKEY* NewKey() {
+  return EVP_EC_gen("P-256");
+}
 
 }  // namespace
 
@@ -61,7 +62,8 @@ std::string ResText(const ResourceSpec& spec, const std::string& node) {
       continue;
     }
     text += "    connection\n    {\n";
-    const auto pair = spec.pair_tls.find(node < peer ? std::pair(node, peer) : std::pair(peer, node));
+    const auto pair =
+        spec.pair_tls.find(node < peer ? std::pair(node, peer) : std::pair(peer, node));
     if (pair != spec.pair_tls.end()) {
       text += "        net\n        {\n            tls " +
               std::string(pair->second ? "yes" : "no") + ";\n        }\n";
@@ -87,8 +89,7 @@ void BringUp(Cluster& cluster, const ResourceSpec& spec) {
       throw std::runtime_error("adjust failed");
     }
   }
-  if (!cluster.WaitFor([&] { return Healthy(cluster, spec.name, spec.nodes[0]); },
-                       Millis(10000))) {
+  if (!cluster.WaitFor([&] { return Healthy(cluster, spec.name, spec.nodes[0]); }, Millis(10000))) {
     throw std::runtime_error("the resource does not become healthy");
   }
 }
@@ -152,8 +153,12 @@ struct TestCa::Impl {
 
 namespace {
 
-X509* MakeCertificate(const std::string& cn, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
-                      const std::string& san, int days) {
+X509* MakeCertificate(const std::string& cn,
+                      EVP_PKEY* key,
+                      X509* issuer,
+                      EVP_PKEY* issuer_key,
+                      const std::string& san,
+                      int days) {
   static long serial = 1;
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
@@ -165,10 +170,10 @@ X509* MakeCertificate(const std::string& cn, EVP_PKEY* key, X509* issuer, EVP_PK
   X509_NAME* name = X509_get_subject_name(certificate);
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>(cn.c_str()), -1, -1, 0);
-  X509_set_issuer_name(certificate,
-                       issuer == nullptr ? name : X509_get_subject_name(issuer));
+  X509_set_issuer_name(certificate, issuer == nullptr ? name : X509_get_subject_name(issuer));
   X509V3_CTX context;
-  X509V3_set_ctx(&context, issuer == nullptr ? certificate : issuer, certificate, nullptr, nullptr, 0);
+  X509V3_set_ctx(&context, issuer == nullptr ? certificate : issuer, certificate, nullptr, nullptr,
+                 0);
   const auto extend = [&](int nid, const std::string& value) {
     X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
     X509_add_ext(certificate, extension, -1);
@@ -205,9 +210,8 @@ std::map<std::string, std::string> TestCa::Issue(const std::string& cn,
   std::map<std::string, std::string> files;
   files["/etc/tlshd.d/ca.crt"] = Pem([&](BIO* b) { PEM_write_bio_X509(b, impl_->certificate); });
   files["/etc/tlshd.d/tls.crt"] = Pem([&](BIO* b) { PEM_write_bio_X509(b, leaf); });
-  files["/etc/tlshd.d/tls.key"] = Pem([&](BIO* b) {
-    PEM_write_bio_PrivateKey(b, key, nullptr, nullptr, 0, nullptr, nullptr);
-  });
+  files["/etc/tlshd.d/tls.key"] =
+      Pem([&](BIO* b) { PEM_write_bio_PrivateKey(b, key, nullptr, nullptr, 0, nullptr, nullptr); });
   X509_free(leaf);
   EVP_PKEY_free(key);
   return files;

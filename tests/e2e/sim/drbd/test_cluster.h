@@ -17,7 +17,7 @@ struct ResourceSpec {
   int port = 7000;
   std::string quorum = "majority";
   std::string on_no_quorum = "suspend-io";
-  bool tls = false;                                         // at resource level
+  bool tls = false;                                              // at resource level
   std::map<std::pair<std::string, std::string>, bool> pair_tls;  // per connection
 };
 

@@ -17,11 +17,17 @@ constexpr char kKey[] = "/etc/tlshd.d/tls.key";
 
 struct Free {
   void operator()(BIO* p) const { BIO_free(p); }
+
   void operator()(X509* p) const { X509_free(p); }
+
   void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
+
   void operator()(X509_STORE* p) const { X509_STORE_free(p); }
+
   void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
+
   void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }
+
   void operator()(GENERAL_NAMES* p) const { GENERAL_NAMES_free(p); }
 };
 
@@ -48,8 +54,7 @@ Owned<EVP_PKEY> ReadKey(const std::string& pem) {
 }
 
 // Extended key usage is not looked at (F7.3), so no purpose is set.
-TlsFault VerifyChain(const std::vector<Owned<X509>>& roots,
-                     const std::vector<Owned<X509>>& chain) {
+TlsFault VerifyChain(const std::vector<Owned<X509>>& roots, const std::vector<Owned<X509>>& chain) {
   const Owned<X509_STORE> store(X509_STORE_new());
   for (const auto& root : roots) {
     X509_STORE_add_cert(store.get(), root.get());
@@ -112,8 +117,7 @@ TlsFault CheckServer(const TlsFiles& own,
 
 TlsFault CheckClient(const TlsFiles& own, const TlsFiles& client) {
   const auto chain = ReadCertificates(FileText(client, kCert));
-  return chain.empty() ? TlsFault::kNone
-                       : VerifyChain(ReadCertificates(FileText(own, kCa)), chain);
+  return chain.empty() ? TlsFault::kNone : VerifyChain(ReadCertificates(FileText(own, kCa)), chain);
 }
 
 }  // namespace breakwater::sim

@@ -10,9 +10,9 @@ using TlsFiles = std::map<std::string, std::string>;  // path -> PEM text
 
 enum class TlsFault {
   kNone,
-  kOwnKey,        // own certificate or key is missing, unreadable or they do not fit
+  kOwnKey,         // own certificate or key is missing, unreadable or they do not fit
   kOwnTruststore,  // own CA file is missing
-  kUntrusted,     // peer's chain does not lead to our CA
+  kUntrusted,      // peer's chain does not lead to our CA
   kExpired,
   kWrongName,
 };

@@ -94,10 +94,12 @@ TEST(F6Test, HungTlshdIsRetriedAndRecovers) {
 TEST(F6Test, BadCertificateOfNode2EndsStandAloneOnNode1) {
   const TestCa ca("labca");
   const TestCa other("otherca");
+
   struct Case {
     const char* name;
     std::map<std::string, std::string> files;
   };
+
   std::map<std::string, std::string> stranger = other.Issue("node2", "node2");
   stranger["/etc/tlshd.d/ca.crt"] = ca.Issue("x", "x").at("/etc/tlshd.d/ca.crt");
   const Case cases[] = {{"wrong CA", stranger},
@@ -226,7 +228,8 @@ TEST(F10Test, OldModuleStaysPlainSilently) {
   }
   BringUp(cluster, spec);
   EXPECT_EQ(cluster.Summary("r0").encrypted, 0);
-  EXPECT_THAT(cluster.Run("node1", {"drbdsetup", "status", "--json"}).out, Not(HasSubstr("\"tls\"")));
+  EXPECT_THAT(cluster.Run("node1", {"drbdsetup", "status", "--json"}).out,
+              Not(HasSubstr("\"tls\"")));
   EXPECT_EQ(cluster.Run("node1", {"head", "-1", "/proc/drbd"}).out,
             "version: 9.2.5 (api:2/proto:118-124)\n");
 }

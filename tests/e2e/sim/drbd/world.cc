@@ -57,9 +57,7 @@ Disk* World::FindDisk(Node& node, const std::string& resource, int volume) {
 void World::Log(Node& node, std::string_view line) {
   const auto micros = events.now().count();
   std::array<char, 40> stamp{};
-  std::snprintf(stamp.data(),
-                stamp.size(),
-                "[%5lld.%06lld] ",
+  std::snprintf(stamp.data(), stamp.size(), "[%5lld.%06lld] ",
                 static_cast<long long>(kBootSeconds + micros / 1000000),
                 static_cast<long long>(micros % 1000000));
   node.dmesg.push_back(std::string(stamp.data()) + std::string(line));
@@ -72,10 +70,7 @@ void World::Violate(std::string_view kind,
                     std::string_view resource,
                     std::string_view node,
                     std::string_view detail) {
-  violations.push_back({events.now(),
-                        std::string(kind),
-                        std::string(resource),
-                        std::string(node),
+  violations.push_back({events.now(), std::string(kind), std::string(resource), std::string(node),
                         std::string(detail)});
 }
 

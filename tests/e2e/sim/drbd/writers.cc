@@ -62,8 +62,7 @@ void Writers::NodeCrashed(const std::string& node) {
     }
     // DRBD's activity log makes a crashed Primary resync what it may have been writing.
     if (writer.pending && writer.pending->submitted) {
-      Disk* disk =
-          world_.FindDisk(world_.nodes.at(node), key.first, writer.pending->volume);
+      Disk* disk = world_.FindDisk(world_.nodes.at(node), key.first, writer.pending->volume);
       if (disk != nullptr) {
         for (auto& [id, slot] : disk->peers) {
           slot.bitmap.bits.insert(writer.pending->block);
@@ -292,8 +291,7 @@ void Writers::OnCut(const std::string& node, const std::string& resource, int pe
     kernel_.MarkMissing(end, pending.volume, pending.block);
   }
   if (pending.waiting.erase(peer_id) > 0 && pending.waiting.empty()) {
-    world_.events.After(Millis(1),
-                        [this, key, round = pending.round] { Complete(key, round); });
+    world_.events.After(Millis(1), [this, key, round = pending.round] { Complete(key, round); });
   }
 }
 
