@@ -55,8 +55,9 @@ Result<std::map<std::string, Journal>, Error> StatusWriter::Load(
     return runs;
   }
   status_ = api::ReplicationTlsStatusFromJson(*json);
-  if (const api::Condition* condition = api::FindCondition(api::ConditionsFromJson(*object),
-                                                           api::kConditionReplicationEncrypted)) {
+  const std::vector<api::Condition> conditions = api::ConditionsFromJson(*object);
+  if (const api::Condition* condition =
+          api::FindCondition(conditions, api::kConditionReplicationEncrypted)) {
     condition_ = *condition;
   }
   written_ = true;
