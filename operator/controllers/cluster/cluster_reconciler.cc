@@ -57,6 +57,24 @@ void KeepLastNumbers(const api::Object& cluster, api::LinstorClusterStatus& stat
   status.free_capacity_bytes = number("freeCapacityBytes");
 }
 
+/// After a take-over from the Piraeus Operator the cluster also owns components that are not
+/// rendered here (CSI driver, high-availability controller …): pruning them would cut pods from
+/// their volumes.
+void KeepForeignComponents(const std::vector<const runtime::Store*>& stores,
+                           const std::string& owner_uid,
+                           std::set<runtime::ObjectId>& keep) {
+  for (const runtime::Store* store : stores) {
+    if (store->resource() == api::kLinstorSatellite) {
+      continue;
+    }
+    for (const api::ObjectPtr& object : store->ListByController(owner_uid)) {
+      if (!core::MayPrune(*object)) {
+        keep.insert({store->resource().group, store->resource().kind, object->key()});
+      }
+    }
+  }
+}
+
 }  // namespace
 
 const std::vector<api::ResourceInfo>& ClusterPruneKinds() {
@@ -82,7 +100,9 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
     pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
   }
   KeepLastNumbers(*cluster, pass.status);
-  ApplyHalf(ctx, pass);
+  if (decoded.errors.empty()) {
+    ApplyHalf(ctx, pass);  // a part that could not be read would undo what it did before
+  }
   LinstorHalf(ctx, pass);
   CountSatellites(pass);
   WriteStatus(ctx, pass);
@@ -107,6 +127,8 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
   }
   ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
   if (problems.empty()) {
+    KeepForeignComponents(deps_.writers.stores.Select(ClusterPruneKinds()), pass.cluster.uid(),
+                          report.wanted);
     PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
   }
   if (report.written > 0) {

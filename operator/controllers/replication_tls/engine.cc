@@ -5,6 +5,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/base/rfc3339.h"
+#include "operator/core/render/render.h"
 #include "operator/core/tls_migration/gate.h"
 #include "operator/core/tls_migration/text.h"
 
@@ -193,8 +194,8 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   Apply(ctx, plan);
   StartDrivers(resources, plan, linstor.known);
   Report(ctx, *object,
-         {resources, plan, settings, preflight, ActiveNames(), ShownFailures(resources),
-          linstor.known, linstor.error});
+         {resources, plan, settings, preflight, ActiveNames(),
+          ShownFailures(resources, plan, preflight), linstor.known, linstor.error});
   const bool busy =
       !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
   const bool pending = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
@@ -292,7 +293,10 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
   std::map<std::string, tls_migration::NodeFacts> facts;
   std::set<std::string> with_daemon;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
-    facts[satellite->name()].name = satellite->name();
+    tls_migration::NodeFacts& fact = facts[satellite->name()];
+    fact.name = satellite->name();
+    fact.secret = core::SatelliteTlsSecretName(fact.name,
+                                               api::DecodeLinstorSatellite(satellite->raw()).value);
   }
   for (const std::string& node : nodes) {
     tls_migration::NodeFacts& fact = facts[node];
@@ -332,7 +336,9 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
   for (const auto& [node, certificate] : certificates_) {
     known.insert(node);
   }
-  if (!certificates_read_ || known != with_daemon || now - *certificates_read_ > seconds(60)) {
+  // A bad certificate is looked at more often: somebody is mending it.
+  const seconds max_age(certificate_trouble_ ? 10 : 60);
+  if (!certificates_read_ || known != with_daemon || now - *certificates_read_ > max_age) {
     certificates_ = observer_.ReadCertificates(ctx, with_daemon);
     certificates_read_ = now;
   }
@@ -343,6 +349,10 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
     }
     result[node] = CheckNode(fact, deps_.services.clock.SystemNow());
   }
+  certificate_trouble_ = std::any_of(result.begin(), result.end(), [](const auto& item) {
+    const auto blocker = tls_migration::FirstBlocker(item.second);
+    return blocker && blocker->reason.starts_with("Certificate");
+  });
   return result;
 }
 

@@ -117,7 +117,9 @@ class Engine {
   void ReapDrivers(const Context& ctx);
   void NoteResult(const std::string& resource, const RunResult& result);
   std::vector<api::MigrationFailure> ShownFailures(
-      const std::vector<tls_migration::ResourceObservation>& resources);
+      const std::vector<tls_migration::ResourceObservation>& resources,
+      const tls_migration::ClusterPlan& plan,
+      const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   void Report(const Context& ctx, const api::Object& object, const Picture& picture);
   bool NeedsCare(const tls_migration::ResourceObservation& seen);
   tls_migration::Goal GoalFor(const std::string& resource) const;
@@ -135,6 +137,7 @@ class Engine {
   std::map<std::string, std::string> danger_since_;        // loop only
   std::string last_phase_;                                 // loop only
   std::map<std::string, NodeCertificate> certificates_;    // loop only
+  bool certificate_trouble_ = false;                       // loop only
   std::optional<SteadyTime> certificates_read_;            // loop only
 
   mutable std::mutex mutex_;

@@ -174,7 +174,9 @@ void Engine::NoteResult(const std::string& resource, const RunResult& result) {
 }
 
 std::vector<api::MigrationFailure> Engine::ShownFailures(
-    const std::vector<ResourceObservation>& resources) {
+    const std::vector<ResourceObservation>& resources,
+    const ClusterPlan& plan,
+    const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
   std::vector<api::MigrationFailure> shown;
   const std::string now = FormatRfc3339(deps_.services.clock.SystemNow());
   std::set<std::string> dangers;
@@ -192,6 +194,21 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
       dangers.insert(seen.resource);
       shown.push_back(
           {seen.resource, "", "Suspended", "I/O is suspended and nobody is responsible", since});
+    }
+  }
+  for (const ResourceObservation& seen : resources) {
+    if (!plan.held.contains(seen.resource) || failures_.contains(seen.resource)) {
+      continue;
+    }
+    for (const auto& [node, failures] : preflight) {
+      const auto blocker = tls_migration::FirstBlocker(failures);
+      if (!blocker || !seen.nodes.contains(node)) {
+        continue;
+      }
+      const std::string key = seen.resource + "@" + node;
+      const std::string since = danger_since_.emplace(key, now).first->second;
+      dangers.insert(key);
+      shown.push_back({seen.resource, node, blocker->reason, blocker->message, since});
     }
   }
   std::erase_if(danger_since_, [&](const auto& item) { return !dangers.contains(item.first); });

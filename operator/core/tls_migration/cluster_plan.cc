@@ -74,17 +74,11 @@ bool Differs(const ResourceObservation& seen, const std::map<Pair, bool>& wanted
 
 // Values of ours that are left although nothing needs them: the run's last step takes them away.
 bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_value) {
-  if (std::any_of(seen.levels.pairs.begin(), seen.levels.pairs.end(),
-                  [](const auto& item) { return item.second.ours; })) {
-    return true;
+  std::map<PairKey, bool> runs;
+  for (const auto& [pair, connection] : seen.connections) {
+    runs[pair.ToString()] = Runs(seen, connection);
   }
-  if (!seen.levels.definition.ours || seen.connections.empty()) {
-    return false;
-  }
-  const ResourceLevels without = WithCluster(After(seen.levels, RemovePin{}), linstor_value);
-  return std::all_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
-    return Effective(without, item.first.ToString()) == Runs(seen, item.second);
-  });
+  return !CleanupOps(WithCluster(seen.levels, linstor_value), runs, false).empty();
 }
 
 class Starter {

@@ -50,26 +50,7 @@ std::optional<Decision> Planner::PlanLinstorCleanup() {
   if (!seen_.levels.known) {
     return WaitFor("done on the nodes; LINSTOR cannot be reached to make it permanent");
   }
-  const Level& pin = seen_.levels.definition;
-  std::vector<LinstorOp> ops;
-  bool agreed = !seen_.connections.empty();  // all connections run the same
-  bool first = false;
-  for (const auto& [pair, connection] : seen_.connections) {
-    first = Target(seen_.connections.begin()->first);
-    agreed = agreed && Target(pair) == first;
-  }
-  if (pin.ours && !run_.journal.rolling_back && KeepsEffective(RemovePin{})) {
-    ops.emplace_back(RemovePin{});
-  } else if (pin.ours && agreed && pin.value != first && KeepsEffective(SetPin{first, first})) {
-    // What the user wants is not in LINSTOR yet (held back): pinned to the new value meanwhile.
-    ops.emplace_back(SetPin{first, first});
-  } else {
-    for (const auto& [key, level] : seen_.levels.pairs) {
-      if (level.ours && KeepsEffective(RemovePair{key})) {
-        ops.emplace_back(RemovePair{key});
-      }
-    }
-  }
+  std::vector<LinstorOp> ops = CleanupOps(seen_.levels, Runs(), run_.journal.rolling_back);
   if (ops.empty()) {
     return std::nullopt;
   }
@@ -80,12 +61,12 @@ std::optional<Decision> Planner::PlanLinstorCleanup() {
   return Act(ChangeLinstor{std::move(ops)}, std::move(why));
 }
 
-bool Planner::KeepsEffective(const LinstorOp& op) const {
-  const ResourceLevels after = After(seen_.levels, op);
-  return std::all_of(seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
-    const bool runs = item.second.a.tls.value_or(item.second.b.tls.value_or(false));
-    return Effective(after, item.first.ToString()) == runs;
-  });
+std::map<PairKey, bool> Planner::Runs() const {
+  std::map<PairKey, bool> runs;
+  for (const auto& [pair, connection] : seen_.connections) {
+    runs[pair.ToString()] = connection.a.tls.value_or(connection.b.tls.value_or(false));
+  }
+  return runs;
 }
 
 }  // namespace breakwater::tls_migration::internal

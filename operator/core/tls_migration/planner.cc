@@ -233,13 +233,7 @@ Decision Planner::PlanStartSwitch(const std::vector<Pair>& pairs) {
 }
 
 bool Planner::LinstorNeedsCleanup() const {
-  if (std::any_of(seen_.levels.pairs.begin(), seen_.levels.pairs.end(),
-                  [](const auto& item) { return item.second.ours; })) {
-    return true;
-  }
-  // A pin that says what would be there without it.
-  const Level& pin = seen_.levels.definition;
-  return pin.ours && !seen_.connections.empty() && KeepsEffective(RemovePin{});
+  return !CleanupOps(seen_.levels, Runs(), false).empty();
 }
 
 bool Planner::Target(const Pair& pair) const {

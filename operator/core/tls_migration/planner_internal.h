@@ -64,7 +64,8 @@ class Planner {
   // finish.cc
   Decision PlanFinish();
   std::optional<Decision> PlanLinstorCleanup();
-  bool KeepsEffective(const LinstorOp& op) const;
+  /// What the kernel is configured to, per connection.
+  std::map<PairKey, bool> Runs() const;
 
   // what a connection shall be: the goal, or while rolling back what it ran before
   bool Target(const Pair& pair) const;

@@ -140,7 +140,14 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
   CheckVersions(facts, &failures);
   CheckKernel(facts, &failures);
   CheckTlshd(facts, &failures);
-  CheckCertificate(facts, now, &failures);
+  Failures certificate;
+  CheckCertificate(facts, now, &certificate);
+  for (PreflightFailure& failure : certificate) {
+    if (!facts.secret.empty()) {
+      failure.message += " (Secret " + facts.secret + ")";
+    }
+    failures.push_back(std::move(failure));
+  }
   std::stable_partition(failures.begin(), failures.end(),
                         [](const PreflightFailure& failure) { return !failure.warning; });
   return failures;

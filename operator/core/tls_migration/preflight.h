@@ -41,6 +41,7 @@ struct NodeFacts {
   std::vector<std::string> bad_transports{};  ///< transports in use that hold no TLS code (F8.5)
   /// Nothing when the files could not be looked at (then that is a failure of its own).
   std::optional<CertificateFacts> certificate{};
+  std::string secret{};  ///< name of the Secret with the certificate, for messages; "" = not known
 };
 
 struct PreflightFailure {

@@ -87,6 +87,44 @@ ResourceLevels After(ResourceLevels levels, const LinstorOp& op) {
   return levels;
 }
 
+std::vector<LinstorOp> CleanupOps(const ResourceLevels& levels,
+                                  const std::map<PairKey, bool>& runs,
+                                  bool rolling_back) {
+  if (runs.empty()) {
+    return {};
+  }
+  const auto all = [&](const auto& matches) {
+    return std::all_of(runs.begin(), runs.end(), [&](const auto& item) { return matches(item); });
+  };
+  const auto keeps = [&](const LinstorOp& op) {
+    const ResourceLevels after = After(levels, op);
+    return all([&](const auto& item) { return Effective(after, item.first) == item.second; });
+  };
+  const Level& pin = levels.definition;
+  const bool first = runs.begin()->second;
+  const bool agreed = all([&](const auto& item) { return item.second == first; });
+  const bool fine_without_ours = all(
+      [&](const auto& item) { return EffectiveWithoutOurs(levels, item.first) == item.second; });
+  if (pin.ours && !rolling_back && fine_without_ours && keeps(RemovePin{})) {
+    return {RemovePin{}};
+  }
+  std::vector<LinstorOp> ops;
+  for (const auto& [key, level] : levels.pairs) {
+    if (level.ours && keeps(RemovePair{key})) {
+      ops.emplace_back(RemovePair{key});
+    }
+  }
+  const bool ours = pin.ours || std::any_of(levels.pairs.begin(), levels.pairs.end(),
+                                            [](const auto& item) { return item.second.ours; });
+  const bool free = pin.ours || !pin.value;  // a user's own value on the definition is not touched
+  if (ops.empty() && ours && free && agreed && !fine_without_ours && pin.value != first &&
+      keeps(SetPin{first, first})) {
+    // What the user wants is not in LINSTOR yet (held back): one pin holds the new value meanwhile.
+    ops.emplace_back(SetPin{first, first});
+  }
+  return ops;
+}
+
 std::string Describe(const LinstorOp& op) {
   if (const auto* set = std::get_if<SetPair>(&op)) {
     return "set tls=" + std::string(TlsValue(set->value)) + " on connection " + set->pair;

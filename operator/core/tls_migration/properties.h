@@ -101,6 +101,13 @@ using LinstorOp = std::variant<SetPair, RemovePair, SetPin, RemovePin>;
 /// The levels after the change; used to prove that a change keeps every effective value.
 ResourceLevels After(ResourceLevels levels, const LinstorOp& op);
 
+/// The next values of ours that can go (or must be replaced by one pin) without changing what
+/// LINSTOR tells any connection. `runs`: what each connection is configured to in the kernel. Empty
+/// when nothing can be tidied, so that nobody starts a run for it. `rolling_back`: the pin stays.
+std::vector<LinstorOp> CleanupOps(const ResourceLevels& levels,
+                                  const std::map<PairKey, bool>& runs,
+                                  bool rolling_back);
+
 std::string Describe(const LinstorOp& op);
 
 }  // namespace breakwater::tls_migration

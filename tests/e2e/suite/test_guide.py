@@ -85,13 +85,6 @@ def test_confirm_counters_on_every_node(volumes):
         assert values["TlsCurrTxSw"] == 2 * len(volumes.volumes) * (len(volumes.bed.nodes) - 1)
 
 
-def test_new_volume_is_encrypted_from_birth(volumes):
-    # Once the property is set, nobody should have to migrate a volume made later.
-    volumes.create_volume("pvc-new", "three-copies", 3, writer=False)
-    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-new"]), 60, "the new volume to be encrypted")
-    assert not [c for c in volumes.trace() if c["argv"][:2] == ["drbdadm", "disconnect"] and "pvc-new" in " ".join(c["argv"])]
-
-
 def test_idle_writes_and_lists_nothing(volumes):
     # An idle operator must not load the API server: only its Lease, reads of nodes and open watches.
     bed = volumes.bed
@@ -114,6 +107,13 @@ def test_restart_with_nothing_changed_writes_nothing(volumes):
     bed.wait_for(lambda: any(key[0] == "watch" for key in bed.audit_counts(mark)), 60, "its watches")
     settle(volumes)
     assert writes(bed.audit_counts(mark)) == {}, bed.audit_counts(mark)
+
+
+def test_new_volume_is_encrypted_from_birth(volumes):
+    # Once the property is set, nobody should have to migrate a volume made later.
+    volumes.create_volume("pvc-new", "three-copies", 3, writer=False)
+    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-new"]), 60, "the new volume to be encrypted")
+    assert not [c for c in volumes.trace() if c["argv"][:2] == ["drbdadm", "disconnect"] and "pvc-new" in " ".join(c["argv"])]
 
 
 def test_direction_is_free(volumes):

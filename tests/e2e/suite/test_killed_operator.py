@@ -7,8 +7,10 @@ from conftest import assert_unharmed
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML
 
 
-def started_step(storage, wanted):
-    return any(entry.get("step") in wanted or not wanted for entry in storage.tls_status().get("inFlight", []))
+def moved(storage, journal):
+    """Something is in flight that was not when the last operator died: this one is at work."""
+    now = storage.tls_status().get("inFlight", [])
+    return bool(now) and now != journal
 
 
 @pytest.mark.parametrize("value,strategy", [("yes", "PairByPair"), ("no", "PairByPair"), ("yes", "SuspendIO")])
@@ -19,9 +21,11 @@ def test_kill_in_the_middle(volumes, value, strategy):
     volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p",
                 '{"spec":{"replicationTLS":{"migration":{"strategy":"%s"}}}}' % strategy)
     volumes.apply(CLUSTER_TLS_YAML.replace('"yes"', f'"{value}"'))
-    for _ in range(3):
-        bed.wait_for(lambda: volumes.tls_status().get("inFlight") or done(volumes, value), 60, "a migration in flight")
+    journal = []
+    for _ in range(2):
+        bed.wait_for(lambda: moved(volumes, journal) or done(volumes, value), 90, "a step of a migration")
         bed.kill_operator(signal.SIGKILL)
+        journal = volumes.tls_status().get("inFlight", [])
         volumes.start_operator()
     bed.wait_for(lambda: done(volumes, value), 150, f"every connection to have tls {value}")
     bed.wait_for(volumes.all_connected, 60, "all volumes connected")
