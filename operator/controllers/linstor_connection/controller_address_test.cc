@@ -80,16 +80,6 @@ TEST(ResolveServiceTest, UsesReadyPodsOutside) {
             "https://10.0.0.2:13371 linstor-controller.ns.svc");
 }
 
-// EndpointSlices cannot hold every address that Pods can have.
-TEST(ResolveServiceTest, FallsBackToReadyPods) {
-  const auto pod = Make(R"({"metadata":{"name":"p","namespace":"ns",
-    "labels":{"app.kubernetes.io/instance":"c","app.kubernetes.io/component":"linstor-controller"}},
-    "status":{"podIP":"127.1.0.1","conditions":[{"type":"Ready","status":"True"}]}})");
-  const auto urls = ResolveService("c", ServiceResolution::kEndpoints, {Make(kService)}, {}, {pod});
-  ASSERT_TRUE(urls);
-  EXPECT_EQ(urls->front().ToString(), "http://127.1.0.1:3370");
-}
-
 TEST(ResolveServiceTest, SaysWhatIsMissing) {
   EXPECT_THAT(Resolve(ServiceResolution::kDns, {}, {}), HasSubstr("found 0"));
   EXPECT_THAT(Resolve(ServiceResolution::kDns, {Make(kService), Make(kService)}, {}),

@@ -159,9 +159,11 @@ void Engine::NoteResult(const std::string& resource, const RunResult& result) {
   }
   const bool rolled_back = result.end == RunResult::End::kRolledBack;
   Failure& failure = failures_[resource];
-  const seconds first = rolled_back ? seconds(300) : seconds(15);
+  // A run that the death of a former leader interrupted is rolled back too: the first retry is
+  // soon.
+  const seconds first = rolled_back ? seconds(30) : seconds(15);
   const seconds most = rolled_back ? seconds(3600) : seconds(300);
-  const seconds wait = std::min(most, first * (1 << std::min(failure.count, 6)));
+  const seconds wait = std::min(most, first * (1 << std::min(failure.count, 8)));
   ++failure.count;
   failure.retry_at = deps_.services.clock.SteadyNow() + wait;
   const std::string reason = rolled_back ? "RolledBack" : "Blocked";

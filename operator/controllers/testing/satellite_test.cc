@@ -149,8 +149,8 @@ TEST(DeletionTest, LimitsConcurrentEvacuations) {
   });
   Delete(world, "node-b");
   Delete(world, "node-c");
-  world.ReconcileSatellite("node-b");
-  world.ReconcileSatellite("node-c");
+  EXPECT_TRUE(world.ReconcileSatellite("node-b"));
+  EXPECT_TRUE(world.ReconcileSatellite("node-c"));
   EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
               HasSubstr("Waiting"));
 }

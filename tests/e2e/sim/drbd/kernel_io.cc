@@ -196,7 +196,7 @@ void Kernel::ApplyLocally(
     Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number) {
   Device& device = resource.devices.at(volume);
   device.written_kib += kBlockKib;
-  device.al_writes += device.written_kib % 4096 == 0 ? 1 : 0;
+  device.al_writes += device.written_kib % 4096 == 0 ? 1U : 0U;
   if (device.disk != DiskState::kDiskless) {
     Disk* disk = world_.FindDisk(node, resource.name, volume);
     disk->blocks[block] = number;
