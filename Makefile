@@ -5,7 +5,7 @@ STRATEGY ?= Auto
 NODES ?= 3
 PYTHON := /usr/bin/python3
 
-.PHONY: help demo test tools build deps testbed fmt lint unit e2e clean
+.PHONY: help demo test tools build deps testbed fmt lint tidy unit e2e clean
 
 help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO]  a local cluster moves six volumes to TLS under load"
@@ -15,7 +15,8 @@ help:
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"
-	@echo "make fmt lint  formats the sources; checks formatting, layers and clang-tidy"
+	@echo "make fmt lint  formats the sources; checks formatting and layers"
+	@echo "make tidy      clang-tidy over what changed"
 
 deps:
 	@scripts/deps.sh
@@ -47,6 +48,9 @@ fmt:
 
 lint: deps
 	@scripts/lint.sh
+
+tidy: deps
+	@scripts/tidy.sh
 
 clean:
 	@rm -rf build

@@ -41,7 +41,8 @@ def check_file(path):
     layer = path.relative_to(ROOT / "operator").parts[0]
     if layer in {"cmd", "testing", "cmake"}:
         return
-    is_test = path.name.endswith("_test.cc")
+    is_test = (path.name.endswith("_test.cc") or "test_support" in path.name or "testing" in path.parts
+               or path.name.startswith("sim_bed"))
     for number, line in enumerate(path.read_text().splitlines(), 1):
         match = INCLUDE.match(line)
         if not match:

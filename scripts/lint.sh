@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, layers, shell and Python syntax, clang-tidy. `FIX=1` formats instead of checking.
+# Formatting, layers, shell and Python syntax. `FIX=1` formats instead of checking.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 sources=$(git ls-files '*.h' '*.cc')
@@ -14,13 +14,3 @@ echo "lint: layers"
 echo "lint: shell and Python syntax"
 git ls-files '*.sh' .ci/run | xargs -r -n 1 bash -n
 git ls-files '*.py' | xargs -r /usr/bin/python3 -m py_compile
-echo "lint: clang-tidy"
-export CCACHE_DIR="${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/breakwater/ccache}"
-[ -f build/tidy/compile_commands.json ] && [ build/tidy/compile_commands.json -nt CMakeLists.txt ] ||
-  cmake --preset tidy >/dev/null
-cmake --preset tidy >/dev/null
-# Generated sources must exist before clang-tidy can read the files that include them.
-if ninja -C build/tidy -t targets all | grep -q '^breakwater_generated:'; then
-  cmake --build build/tidy --target breakwater_generated >/dev/null
-fi
-/usr/bin/python3 scripts/tidy.py

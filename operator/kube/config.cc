@@ -1,10 +1,12 @@
 #include "operator/kube/config.h"
 
 #include <cstdlib>
+#include <optional>
+#include <utility>
 
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
+#include "operator/base/base64.h"
 #include "operator/base/file.h"
 
 namespace breakwater::kube {
@@ -14,27 +16,12 @@ Unexpected<Error> Invalid(std::string message) {
   return Unexpected{Error{ErrorClass::kInvalid, "kubeconfig: " + std::move(message)}};
 }
 
-Result<std::string, Error> DecodeBase64(const std::string& field, const std::string& text) {
-  std::string clean;
-  for (const char c : text) {
-    if (c != '\n' && c != '\r' && c != ' ') {
-      clean += c;
-    }
-  }
-  std::string bytes(clean.size() / 4 * 3 + 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                   reinterpret_cast<const unsigned char*>(clean.data()),
-                                   static_cast<int>(clean.size()));
-  if (size < 0) {
+Result<std::string, Error> DecodeField(const std::string& field, const std::string& text) {
+  std::optional<std::string> bytes = DecodeBase64(text);
+  if (!bytes) {
     return Invalid(field + " is not base64");
   }
-  // EVP_DecodeBlock counts the padding as bytes.
-  auto length = static_cast<std::size_t>(size);
-  for (std::size_t i = clean.size(); i > 0 && clean[i - 1] == '=' && length > 0; --i) {
-    --length;
-  }
-  bytes.resize(length);
-  return bytes;
+  return std::move(*bytes);
 }
 
 std::string Text(const YAML::Node& map, const char* key) {
@@ -67,7 +54,7 @@ Result<PemSource, Error> Pem(const YAML::Node& map,
                              const std::string& directory) {
   PemSource source;
   const std::string data_key = key + "-data";
-  BREAKWATER_ASSIGN_OR_RETURN(source.data, DecodeBase64(data_key, Text(map, data_key.c_str())));
+  BREAKWATER_ASSIGN_OR_RETURN(source.data, DecodeField(data_key, Text(map, data_key.c_str())));
   if (source.data.empty()) {  // the data form wins, as in client-go
     source.file = Absolute(Text(map, key.c_str()), directory);
   }

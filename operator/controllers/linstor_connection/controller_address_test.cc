@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator/controllers/linstor_connection/base64.h"
-
 namespace breakwater::controllers {
 namespace {
 
@@ -86,14 +84,6 @@ TEST(ResolveServiceTest, SaysWhatIsMissing) {
               HasSubstr("found 2"));
   EXPECT_THAT(Resolve(ServiceResolution::kEndpoints, {Make(kService)}, {}),
               HasSubstr("no Pod of Service"));
-}
-
-TEST(Base64Test, DecodesAndRefuses) {
-  EXPECT_EQ(DecodeBase64("aGVsbG8="), "hello");
-  EXPECT_EQ(DecodeBase64("aGVs\nbG8h"), "hello!");
-  EXPECT_EQ(DecodeBase64(""), "");
-  EXPECT_FALSE(DecodeBase64("aGVsbG8"));
-  EXPECT_FALSE(DecodeBase64("a*=="));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 
 #include "operator/api/resources.h"
-#include "operator/controllers/linstor_connection/base64.h"
+#include "operator/base/base64.h"
 
 namespace breakwater::controllers {
 namespace {

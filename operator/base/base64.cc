@@ -1,6 +1,6 @@
-#include "operator/controllers/linstor_connection/base64.h"
+#include "operator/base/base64.h"
 
-namespace breakwater::controllers {
+namespace breakwater {
 
 std::optional<std::string> DecodeBase64(std::string_view text) {
   static constexpr std::string_view kAlphabet =
@@ -36,4 +36,4 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
   return decoded;
 }
 
-}  // namespace breakwater::controllers
+}  // namespace breakwater
