@@ -127,9 +127,11 @@ class Storage:
     def create_group(self, name, place_count, props=None):
         """A resource group, as the CSI driver makes one for a StorageClass."""
         self.linstor("POST", "/v1/resource-groups", {
-            "name": name, "props": props or {},
+            "name": name,
             "select_filter": {"place_count": place_count, "storage_pool_list": ["pool1"]}})
         self.linstor("POST", f"/v1/resource-groups/{name}/volume-groups", {})
+        if props:  # LINSTOR drops properties that are given at creation
+            self.linstor("PUT", f"/v1/resource-groups/{name}", {"override_props": props})
 
     def create_volume(self, name, group, replicas, primary=None, writer=True, nodes=None):
         """A volume of `group`; a writer opens it on `primary` (default: one node after the other)."""

@@ -6,8 +6,11 @@ import re
 import signal
 import time
 
+import pytest
+
 from conftest import assert_unharmed
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, STORAGE_CLASS_YAML
+from scenario.storage import LinstorError
 
 TLS_STAT_LINES = ["TlsCurrTxSw", "TlsCurrRxSw", "TlsCurrTxDevice", "TlsCurrRxDevice", "TlsTxSw", "TlsRxSw",
                   "TlsTxDevice", "TlsRxDevice", "TlsDecryptError", "TlsRxDeviceResync", "TlsDecryptRetry",
@@ -143,7 +146,9 @@ def test_storage_class_encrypts_only_its_volumes(volumes):
 
 def test_storage_class_changed_later_migrates_its_volumes(volumes):
     # Setting the property on an existing resource group is the StorageClass way to encrypt old volumes.
-    volumes.linstor("PUT", "/v1/resource-groups/two-copies", {"override_props": {"DrbdOptions/Net/tls": "yes"}})
+    # LINSTOR's own adjust fails on connected volumes (500) and the value stays: the operator must cope.
+    with pytest.raises(LinstorError):
+        volumes.linstor("PUT", "/v1/resource-groups/two-copies", {"override_props": {"DrbdOptions/Net/tls": "yes"}})
     volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-c"]), 150, "the group's volume to be encrypted")
     assert volumes.report()["pvc-a"]["encryptedConnections"] == 0
     assert_unharmed(volumes)
@@ -156,13 +161,16 @@ def writes(counts):
 
 
 def settle(storage):
-    """Waits until ten seconds passed without a write: what was started before the measurement is done."""
+    """Waits until 35 s passed without a write: what was started before the measurement is done.
+
+    The last note of a series of events is written up to 30 s after its first.
+    """
     bed = storage.bed
     mark = {"at": time.time(), "since": time.monotonic()}
 
     def quiet():
         if writes(bed.audit_counts(mark["at"])):
             mark["at"], mark["since"] = time.time(), time.monotonic()
-        return time.monotonic() - mark["since"] > 10
+        return time.monotonic() - mark["since"] > 35
 
-    bed.wait_for(quiet, 90, "ten seconds without a write")
+    bed.wait_for(quiet, 150, "35 seconds without a write")
