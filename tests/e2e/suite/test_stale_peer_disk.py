@@ -23,7 +23,6 @@ def test_seen_and_healed_on_a_volume_that_nobody_migrates(volumes):
     volumes.bed.wait_for(lambda: volumes.connected(volume.name), 40, "the peer disk to be UpToDate again")
     commands = [c["argv"] for c in volumes.trace()]
     assert [c for c in commands if "invalidate-remote" in c and "--reset-bitmap=no" in c], commands[-20:]
-    assert "stale" in volumes.operator_metrics()
     assert_unharmed(volumes)
 
 
@@ -32,15 +31,25 @@ def test_held_when_healing_is_switched_off(volumes):
     volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
         {"spec": {"replicationTLS": {"migration": {"healStale": False}}}}))
     volume = volumes.volumes[1]
+    assert stale_peers(volumes) == 0
     inject(volumes, volume)
     volumes.bed.wait_for(lambda: [f for f in volumes.tls_status().get("failures", [])
                                   if f["resource"] == volume.name], 40, "the volume in status.failures")
+    volumes.bed.wait_for(lambda: stale_peers(volumes) == 1, 20, "the metric that alerts are made of")
+    condition = volumes.condition(volumes.cluster(), "ReplicationEncrypted")
+    assert (condition["status"], condition["reason"]) == ("False", "StalePeer"), condition
     commands = [c["argv"] for c in volumes.trace()]
     assert not [c for c in commands if "disconnect" in c and volume.name in " ".join(c)], commands[-20:]
     volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
         {"spec": {"replicationTLS": {"migration": {"healStale": True}}}}))
     volumes.bed.wait_for(lambda: volumes.connected(volume.name), 60, "the peer disk to be UpToDate again")
     assert_unharmed(volumes)
+
+
+def stale_peers(storage):
+    (value,) = [line.split()[-1] for line in storage.operator_metrics().splitlines()
+                if line.startswith("breakwater_drbd_stale_peers")]
+    return float(value)
 
 
 def event(storage, name):
