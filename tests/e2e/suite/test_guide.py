@@ -3,14 +3,9 @@
 The tests of this module run in order and build on each other, as a person follows the guide.
 """
 import re
-import signal
-import time
-
-import pytest
 
 from conftest import assert_unharmed
-from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, STORAGE_CLASS_YAML
-from scenario.storage import LinstorError
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
 
 TLS_STAT_LINES = ["TlsCurrTxSw", "TlsCurrRxSw", "TlsCurrTxDevice", "TlsCurrRxDevice", "TlsTxSw", "TlsRxSw",
                   "TlsTxDevice", "TlsRxDevice", "TlsDecryptError", "TlsRxDeviceResync", "TlsDecryptRetry",
@@ -88,30 +83,6 @@ def test_confirm_counters_on_every_node(volumes):
         assert values["TlsCurrTxSw"] == 2 * len(volumes.volumes) * (len(volumes.bed.nodes) - 1)
 
 
-def test_idle_writes_and_lists_nothing(volumes):
-    # An idle operator must not load the API server: only its Lease, reads of nodes and open watches.
-    bed = volumes.bed
-    bed.wait_for(volumes.migration_complete, 60, "nothing to do")
-    settle(volumes)
-    mark = time.time()
-    time.sleep(60)  # the measured period itself, not a wait for something
-    counts = bed.audit_counts(mark)
-    assert writes(counts) == {}, counts
-    assert {key: n for key, n in counts.items() if key[0] == "list"} == {}, counts
-
-
-def test_restart_with_nothing_changed_writes_nothing(volumes):
-    # An upgrade or eviction of the operator must not touch a running storage cluster.
-    bed = volumes.bed
-    mark = time.time()
-    bed.kill_operator(signal.SIGTERM)
-    volumes.start_operator()
-    bed.wait_for(volumes.operator_ready, 60, "the operator to be ready again")
-    bed.wait_for(lambda: any(key[0] == "watch" for key in bed.audit_counts(mark)), 60, "its watches")
-    settle(volumes)
-    assert writes(bed.audit_counts(mark)) == {}, bed.audit_counts(mark)
-
-
 def test_new_volume_is_encrypted_from_birth(volumes):
     # Once the property is set, nobody should have to migrate a volume made later.
     volumes.create_volume("pvc-new", "three-copies", 3, writer=False)
@@ -126,51 +97,3 @@ def test_direction_is_free(volumes):
                          volumes.tls_status().get("phase") in ("Idle", "Complete"), 120, "plaintext everywhere")
     volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
     assert_unharmed(volumes)
-
-
-def test_storage_class_encrypts_only_its_volumes(volumes):
-    # Encryption per workload: the property of one class must not spill over to volumes of another.
-    volumes.apply(STORAGE_CLASS_YAML)
-    parameters = volumes.get("storageclass", "example")["parameters"]
-    prefix = "property.linstor.csi.linbit.com/"
-    props = {key[len(prefix):]: value for key, value in parameters.items() if key.startswith(prefix)}
-    assert props == {"DrbdOptions/Net/tls": "yes"}
-    volumes.create_group("class-example", 3, props)  # what the CSI driver makes of the StorageClass
-    volumes.create_volume("pvc-secret", "class-example", 3)
-    volumes.create_volume("pvc-plain", "three-copies", 3)
-    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-secret"]), 60, "the volume of the class to be encrypted")
-    volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
-    assert volumes.report()["pvc-plain"]["encryptedConnections"] == 0
-    assert_unharmed(volumes)
-
-
-def test_storage_class_changed_later_migrates_its_volumes(volumes):
-    # Setting the property on an existing resource group is the StorageClass way to encrypt old volumes.
-    # LINSTOR's own adjust fails on connected volumes (500) and the value stays: the operator must cope.
-    with pytest.raises(LinstorError):
-        volumes.linstor("PUT", "/v1/resource-groups/two-copies", {"override_props": {"DrbdOptions/Net/tls": "yes"}})
-    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-c"]), 150, "the group's volume to be encrypted")
-    assert volumes.report()["pvc-a"]["encryptedConnections"] == 0
-    assert_unharmed(volumes)
-
-
-def writes(counts):
-    """Creates, updates, patches and deletes other than those of the leader's Lease and of events."""
-    return {key: n for key, n in counts.items()
-            if key[0] in ("create", "update", "patch", "delete", "deletecollection") and key[1] != "leases"}
-
-
-def settle(storage):
-    """Waits until 35 s passed without a write: what was started before the measurement is done.
-
-    The last note of a series of events is written up to 30 s after its first.
-    """
-    bed = storage.bed
-    mark = {"at": time.time(), "since": time.monotonic()}
-
-    def quiet():
-        if writes(bed.audit_counts(mark["at"])):
-            mark["at"], mark["since"] = time.time(), time.monotonic()
-        return time.monotonic() - mark["since"] > 35
-
-    bed.wait_for(quiet, 150, "35 seconds without a write")

@@ -31,7 +31,7 @@ def test_held_when_healing_is_switched_off(volumes):
     volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
         {"spec": {"replicationTLS": {"migration": {"healStale": False}}}}))
     volume = volumes.volumes[1]
-    assert stale_peers(volumes) == 0
+    volumes.bed.wait_for(lambda: stale_peers(volumes) == 0, 30, "the metric to forget the healed volume")
     inject(volumes, volume)
     volumes.bed.wait_for(lambda: [f for f in volumes.tls_status().get("failures", [])
                                   if f["resource"] == volume.name], 40, "the volume in status.failures")
