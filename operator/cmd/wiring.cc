@@ -17,6 +17,7 @@
 #include "operator/kube/ws_pod_exec.h"
 #include "operator/net/beast_websocket.h"
 #include "operator/net/cpprest_transport.h"
+#include "operator/net/write_fence.h"
 #include "operator/runtime/health.h"
 #include "operator/runtime/manager.h"
 #include "operator/runtime/metrics.h"
@@ -32,7 +33,9 @@ std::string HostName() {
   return gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "unknown";
 }
 
-runtime::ManagerOptions ManagerOptionsFor(const Options& options) {
+runtime::ManagerOptions ManagerOptionsFor(const Options& options,
+                                          kube::KubeClient& lease_client,
+                                          net::WriteFence& fence) {
   runtime::ManagerOptions manager;
   manager.reflector.watch_timeout =
       std::chrono::duration_cast<std::chrono::seconds>(options.watch_timeout);
@@ -42,7 +45,9 @@ runtime::ManagerOptions ManagerOptionsFor(const Options& options) {
     manager.leader_election = runtime::LeaderElectorOptions{
         .ns = options.ns,
         .name = kLeaseName,
-        .identity = host + "_" + std::to_string(getpid()) + "_" + std::to_string(random)};
+        .identity = host + "_" + std::to_string(getpid()) + "_" + std::to_string(random),
+        .fence = &fence};
+    manager.lease_client = &lease_client;
   }
   return manager;
 }
@@ -91,17 +96,24 @@ Result<std::shared_ptr<net::HttpTransport>, Error> LinstorTransport(
 }
 
 controllers::StoreLinstorProvider MakeLinstorProvider(const Options& options,
-                                                      const OperatorStores& stores) {
-  return {{.clusters = stores.clusters,
-           .services = stores.services,
-           .pods = stores.pods,
-           .secrets = stores.secrets,
-           .config_maps = stores.config_maps},
-          {.operator_namespace = options.ns,
-           .resolution = options.service_resolution,
-           .client = {.user_agent = "breakwater/" BREAKWATER_VERSION,
-                      .max_requests_per_second = options.linstor_api_qps}},
-          LinstorTransport};
+                                                      const OperatorStores& stores,
+                                                      const net::WriteFence& fence) {
+  return {
+      {.clusters = stores.clusters,
+       .services = stores.services,
+       .pods = stores.pods,
+       .secrets = stores.secrets,
+       .config_maps = stores.config_maps},
+      {.operator_namespace = options.ns,
+       .resolution = options.service_resolution,
+       .client = {.user_agent = "breakwater/" BREAKWATER_VERSION,
+                  .max_requests_per_second = options.linstor_api_qps}},
+      [&fence](const controllers::ControllerUrl& url, const controllers::LinstorTls* tls)
+          -> Result<std::shared_ptr<net::HttpTransport>, Error> {
+        BREAKWATER_ASSIGN_OR_RETURN(std::shared_ptr<net::HttpTransport> transport,
+                                    LinstorTransport(url, tls));
+        return std::shared_ptr<net::HttpTransport>(net::FenceWrites(std::move(transport), fence));
+      }};
 }
 
 kube::HttpClientOptions KubeOptions(runtime::Metrics& metrics) {
@@ -132,11 +144,12 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
   Logger runtime_log = log.Named("runtime");
   const runtime::Services services{clock, runtime_log, metrics, health};
 
+  net::WriteFence fence(clock);
   BREAKWATER_ASSIGN_OR_RETURN(const kube::KubeConfig config,
                               kube::LoadConfig({.kubeconfig = options.kubeconfig}));
   BREAKWATER_ASSIGN_OR_RETURN(
       const kube::KubeConnection connection,
-      kube::ConnectKube(config, clock, log.Named("kube"), KubeOptions(metrics)));
+      kube::ConnectKube(config, clock, log.Named("kube"), KubeOptions(metrics), &fence));
   kube::KubeClient& client = *connection.client;
 
   Endpoints endpoints;
@@ -146,19 +159,22 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
 
   // Destroyed after the manager, whose threads use them.
   OperatorControllers reconcilers;
-  runtime::Manager manager(services, client, ManagerOptionsFor(options));
+  runtime::Manager manager(services, client,
+                           ManagerOptionsFor(options, *connection.lease_client, fence));
   OperatorStores stores = AddStores(manager, options.ns, certificates);
   const runtime::Applier applier(client, {.field_manager = std::string(api::kFieldManager)});
   const controllers::Writers writers{client, applier, stores.written, options.ns};
   const controllers::ImageSource images(
       stores.config_maps, {options.ns, options.image_config_map_name}, options.related_images);
-  controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores);
+  controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores, fence);
   AddControllers(reconcilers, manager, stores, writers, images, linstor, options, log);
 
-  BREAKWATER_ASSIGN_OR_RETURN(const std::unique_ptr<net::WebSocketConnector> websockets,
+  BREAKWATER_ASSIGN_OR_RETURN(std::unique_ptr<net::WebSocketConnector> connector,
                               net::MakeBeastConnector({.base_url = config.server,
                                                        .tls_server_name = config.tls_server_name,
                                                        .tls = connection.credentials->tls()}));
+  const std::unique_ptr<net::WebSocketConnector> websockets =
+      net::FenceWrites(std::move(connector), fence);
   const std::unique_ptr<kube::PodExec> exec =
       kube::MakeWsPodExec(*websockets, connection.credentials.get(), clock, KubeOptions(metrics));
   kube::KubeEventRecorder events(

@@ -91,7 +91,7 @@ Result<PrivateKey, Error> WrapKey(evp_pkey_st* owned) {
 }
 
 Result<PrivateKey, Error> PrivateKey::Generate() {
-  return WrapKey(EVP_EC_gen("P-256"));
+  return WrapKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 
 Result<PrivateKey, Error> PrivateKey::Parse(const Secret<>& pem) {

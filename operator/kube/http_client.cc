@@ -315,16 +315,27 @@ std::unique_ptr<KubeClient> MakeHttpKubeClient(net::HttpTransport& transport,
 Result<KubeConnection, Error> ConnectKube(const KubeConfig& config,
                                           const Clock& clock,
                                           Logger log,
-                                          HttpClientOptions options) {
+                                          HttpClientOptions options,
+                                          const net::WriteFence* fence) {
   KubeConnection connection;
   BREAKWATER_ASSIGN_OR_RETURN(connection.credentials,
                               Credentials::Create(config, clock, std::move(log)));
-  BREAKWATER_ASSIGN_OR_RETURN(connection.transport,
-                              net::MakeCpprestTransport({.base_url = config.server,
-                                                         .tls_server_name = config.tls_server_name,
-                                                         .tls = connection.credentials->tls()}));
+  // The API server begins to answer once it has read its store, so a long silence is a dead
+  // connection also for a list.
+  const net::TransportOptions transport{.base_url = config.server,
+                                        .tls_server_name = config.tls_server_name,
+                                        .tls = connection.credentials->tls(),
+                                        .idle_timeout = options.request_timeout};
+  BREAKWATER_ASSIGN_OR_RETURN(connection.transport, net::MakeCpprestTransport(transport));
+  if (fence != nullptr) {
+    connection.transport = net::FenceWrites(std::move(connection.transport), *fence);
+  }
+  BREAKWATER_ASSIGN_OR_RETURN(connection.lease_transport, net::MakeCpprestTransport(transport));
   connection.client = MakeHttpKubeClient(*connection.transport, connection.credentials.get(), clock,
-                                         RealRandom(), std::move(options));
+                                         RealRandom(), options);
+  connection.lease_client =
+      MakeHttpKubeClient(*connection.lease_transport, connection.credentials.get(), clock,
+                         RealRandom(), std::move(options));
   return connection;
 }
 

@@ -19,6 +19,7 @@
 #include "operator/kube/client.h"
 #include "operator/kube/config.h"
 #include "operator/kube/credentials.h"
+#include "operator/net/write_fence.h"
 
 namespace breakwater::kube {
 
@@ -54,16 +55,23 @@ std::unique_ptr<KubeClient> MakeHttpKubeClient(net::HttpTransport& transport,
                                                RandomSource random,
                                                HttpClientOptions options = {});
 
-/// A transport, its credentials and the client on top, made from a configuration.
+/// Credentials, transports and the clients on top, made from a configuration.
 struct KubeConnection {
   std::unique_ptr<Credentials> credentials;
   std::unique_ptr<net::HttpTransport> transport;
+  std::unique_ptr<net::HttpTransport> lease_transport;
   std::unique_ptr<KubeClient> client;
+  /// For the leader election alone: connections and a retry budget of its own, so that nothing
+  /// delays a renewal, and no fence.
+  std::unique_ptr<KubeClient> lease_client;
 };
 
+/// `clock` and `fence` (null = none) must outlive the connection. Errors: those of the credentials
+/// and of MakeCpprestTransport.
 Result<KubeConnection, Error> ConnectKube(const KubeConfig& config,
                                           const Clock& clock,
                                           Logger log,
-                                          HttpClientOptions options = {});
+                                          HttpClientOptions options = {},
+                                          const net::WriteFence* fence = nullptr);
 
 }  // namespace breakwater::kube

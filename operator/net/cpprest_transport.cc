@@ -93,6 +93,22 @@ std::chrono::nanoseconds Limit(const Context& ctx, std::chrono::nanoseconds fall
   return ctx.deadline() ? ctx.Remaining(std::chrono::hours(24)) : fallback;
 }
 
+/// The client whose kept connections everybody shares.
+struct Pool {
+  std::mutex mutex;
+  std::shared_ptr<http_client> client;                 // guarded by mutex
+  std::shared_ptr<const TlsMaterial> client_material;  // guarded by mutex
+
+  /// After a timeout of `used`: its other connections go through the same network, which may have
+  /// forgotten them all. What still runs on them goes on; nothing new starts there.
+  void Abandon(const std::shared_ptr<http_client>& used) {
+    const std::lock_guard lock(mutex);
+    if (client == used) {
+      client = nullptr;
+    }
+  }
+};
+
 /// Reads the body out of the library's buffer. Dropping the response object would not stop the
 /// transfer, cancelling the token does.
 class BodyStream final : public ByteStream {
@@ -100,11 +116,13 @@ class BodyStream final : public ByteStream {
   BodyStream(Buffer buffer,
              pplx::cancellation_token_source cancel,
              std::shared_ptr<http_client> client,
+             std::shared_ptr<Pool> pool,
              std::chrono::nanoseconds idle_timeout,
              std::size_t max_buffered_bytes)
       : buffer_(std::move(buffer)),
         cancel_(std::move(cancel)),
         client_(std::move(client)),
+        pool_(std::move(pool)),
         idle_timeout_(idle_timeout),
         max_buffered_bytes_(max_buffered_bytes) {}
 
@@ -120,10 +138,15 @@ class BodyStream final : public ByteStream {
   Result<std::string, TransportError> Read(const Context& ctx) override {
     try {
       // getc() looks at the next byte without taking it; getn() would wait for a full block.
-      BREAKWATER_ASSIGN_OR_RETURN(
-          const Buffer::int_type next,
-          Await(buffer_.getc(), ctx, ctx.Remaining(idle_timeout_), "data", cancel_, nullptr));
-      if (next == Buffer::traits::eof()) {
+      const auto next =
+          Await(buffer_.getc(), ctx, ctx.Remaining(idle_timeout_), "data", cancel_, nullptr);
+      if (!next) {
+        if (next.error().kind == Kind::kTimeout) {
+          pool_->Abandon(client_);
+        }
+        return Unexpected{next.error()};
+      }
+      if (*next == Buffer::traits::eof()) {
         ended_ = true;
         return std::string();
       }
@@ -147,7 +170,8 @@ class BodyStream final : public ByteStream {
  private:
   Buffer buffer_;
   pplx::cancellation_token_source cancel_;
-  std::shared_ptr<http_client> client_;
+  const std::shared_ptr<http_client> client_;
+  const std::shared_ptr<Pool> pool_;
   const std::chrono::nanoseconds idle_timeout_;
   const std::size_t max_buffered_bytes_;
   bool ended_ = false;
@@ -163,10 +187,12 @@ class CpprestTransport final : public HttpTransport {
 
   Result<Response, TransportError> Send(const Context& ctx, const Request& request) override {
     const Context bounded = ctx.WithTimeout(Limit(ctx, options_.default_timeout));
-    BREAKWATER_ASSIGN_OR_RETURN(StreamResponse stream,
-                                Open(bounded, request,
-                                     std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         bounded.Remaining(std::chrono::hours(24)))));
+    const auto limit =
+        std::chrono::ceil<std::chrono::milliseconds>(bounded.Remaining(std::chrono::hours(24)));
+    BREAKWATER_ASSIGN_OR_RETURN(
+        StreamResponse stream,
+        Open(bounded, request,
+             options_.idle_timeout.count() > 0 ? std::min(limit, options_.idle_timeout) : limit));
     Response response{stream.status, std::move(stream.headers), {}};
     const auto length = FindHeader(response.headers, "Content-Length");
     if (length && std::strtoull(length->c_str(), nullptr, 10) > options_.max_body_bytes) {
@@ -215,17 +241,22 @@ class CpprestTransport final : public HttpTransport {
                                                   std::chrono::milliseconds idle_timeout) {
     pplx::cancellation_token_source cancel;
     const std::shared_ptr<http_client> client = request.fresh_connection ? NewClient() : Client();
-    BREAKWATER_ASSIGN_OR_RETURN(
-        const web::http::http_response reply,
+    const auto reply =
         Await(client->request(ToLibrary(request), cancel.get_token()), ctx,
               std::min(Limit(ctx, options_.default_timeout), LongestHead(idle_timeout)), "reply",
-              cancel, tls_failure_));
+              cancel, tls_failure_);
+    if (!reply) {
+      if (reply.error().kind == Kind::kTimeout) {
+        pool_->Abandon(client);
+      }
+      return Unexpected{reply.error()};
+    }
     StreamResponse response;
-    response.status = reply.status_code();
-    for (const auto& [name, value] : reply.headers()) {
+    response.status = reply->status_code();
+    for (const auto& [name, value] : reply->headers()) {
       response.headers.emplace_back(name, value);
     }
-    response.body = std::make_unique<BodyStream>(reply.body().streambuf(), cancel, client,
+    response.body = std::make_unique<BodyStream>(reply->body().streambuf(), cancel, client, pool_,
                                                  idle_timeout, options_.max_body_bytes);
     if (response.status >= 300 && response.status < 400) {
       // Following it would carry our token to another host.
@@ -261,13 +292,13 @@ class CpprestTransport final : public HttpTransport {
   /// The shared client, made anew when the TLS material changed: its pooled connections still use
   /// the old certificate.
   std::shared_ptr<http_client> Client() {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(pool_->mutex);
     const auto material = options_.tls == nullptr ? nullptr : options_.tls->Get();
-    if (client_ == nullptr || material != client_material_) {
-      client_ = NewClient();
-      client_material_ = material;
+    if (pool_->client == nullptr || material != pool_->client_material) {
+      pool_->client = NewClient();
+      pool_->client_material = material;
     }
-    return client_;
+    return pool_->client;
   }
 
   std::shared_ptr<http_client> NewClient() const {
@@ -294,9 +325,7 @@ class CpprestTransport final : public HttpTransport {
   const bool secure_;
   const std::string server_name_;
   const std::shared_ptr<TlsFailure> tls_failure_ = std::make_shared<TlsFailure>();
-  std::mutex mutex_;
-  std::shared_ptr<http_client> client_;                 // guarded by mutex_
-  std::shared_ptr<const TlsMaterial> client_material_;  // guarded by mutex_
+  const std::shared_ptr<Pool> pool_ = std::make_shared<Pool>();
 };
 
 }  // namespace

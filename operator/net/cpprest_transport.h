@@ -33,6 +33,9 @@ struct TransportOptions {
   /// For contexts without a deadline: no call may hang for ever. 60 s: the API server's own limit
   /// for requests that are not watches (--request-timeout).
   std::chrono::milliseconds default_timeout{60000};
+  /// The longest silence within Send, before the reply or inside its body; 0 = only the deadline
+  /// counts. For servers that begin to answer at once: it tells a dead connection from a long list.
+  std::chrono::milliseconds idle_timeout{0};
 };
 
 /// Sets the size of cpprestsdk's thread pool. Call once, after signals are blocked and before any

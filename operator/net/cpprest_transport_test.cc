@@ -109,6 +109,52 @@ TEST(CpprestTransportTest, DeadlineEndsASilentServer) {
   EXPECT_LT(took, 1s);
 }
 
+// A firewall that lost its table forgets all connections at once: after the first timeout the next
+// calls must not try the other dead ones, one timeout each.
+TEST(CpprestTransportTest, ATimeoutAbandonsTheKeptConnections) {
+  std::atomic<bool> dead{false};
+  std::latch both(2);
+  LoopbackServer server([&](LoopbackPeer& peer) {
+    const bool old = peer.index() < 2;
+    for (int request = 0; !peer.ReadRequest().empty(); ++request) {
+      if (old && request == 0) {
+        both.arrive_and_wait();  // two requests at once: two kept connections
+      }
+      if (old && dead) {
+        peer.WaitClosed();
+        return;
+      }
+      peer.Reply(200, "{}");
+    }
+  });
+  const auto transport = Plain(server);
+  {
+    std::jthread other([&] { EXPECT_TRUE(transport->Send(Within(5s), {})); });
+    EXPECT_TRUE(transport->Send(Within(5s), {}));
+  }
+  dead = true;
+  EXPECT_FALSE(transport->Send(Within(200ms), {}));
+  EXPECT_TRUE(transport->Send(Within(5s), {}));
+}
+
+// A list may take a minute, but through a dead connection nothing ever comes.
+TEST(CpprestTransportTest, SilenceEndsACallBeforeItsDeadline) {
+  LoopbackServer server([](LoopbackPeer& peer) {
+    peer.ReadRequest();
+    peer.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
+    peer.WaitClosed();
+  });
+  StartHttpThreads();
+  const auto transport =
+      MakeCpprestTransport({.base_url = server.url(), .idle_timeout = 200ms}).value();
+  const auto took = Timed([&] {
+    const auto response = transport->Send(Within(60s), {});
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().kind, Kind::kTimeout);
+  });
+  EXPECT_LT(took, 30s);
+}
+
 // The library's timeout starts again with each byte: a server that drips would never time out.
 TEST(CpprestTransportTest, DeadlineEndsASlowDrip) {
   LoopbackServer server([](LoopbackPeer& peer) {

@@ -1,73 +1,34 @@
 #include "operator/runtime/leader_elector.h"
 
-#include <cstdint>
 #include <exception>
 #include <utility>
 
-#include "operator/base/rfc3339.h"
 #include "operator/runtime/metrics.h"
 
 namespace breakwater::runtime {
-namespace {
-
-using api::Json;
-
-const api::ResourceInfo& Leases() {
-  static const api::ResourceInfo leases{
-      .group = "coordination.k8s.io", .version = "v1", .kind = "Lease", .plural = "leases"};
-  return leases;
-}
-
-std::string Holder(const Json& lease) {
-  const Json* spec = api::FindMember(lease, "spec");
-  return spec == nullptr ? std::string() : api::StringAt(*spec, "holderIdentity");
-}
-
-/// How long the holder asked others to wait; `fallback` when the lease does not say.
-std::chrono::seconds Duration(const Json& lease, std::chrono::seconds fallback) {
-  const Json* value = api::FindPath(lease, {"spec", "leaseDurationSeconds"});
-  const bool usable = value != nullptr && value->is_number_integer() && value->get<int>() > 0;
-  return usable ? std::chrono::seconds{value->get<int>()} : fallback;
-}
-
-}  // namespace
-
-Json HeldLease(const LeaderElectorOptions& options, const Json& current, SystemTime now) {
-  const std::string time = FormatRfc3339Micros(now);
-  Json lease = current.is_object() ? current : Json::object();
-  lease["apiVersion"] = Leases().ApiVersion();
-  lease["kind"] = Leases().kind;
-  lease["metadata"]["name"] = options.name;
-  lease["metadata"]["namespace"] = options.ns;
-  const std::string before = Holder(lease);
-  Json& spec = lease["spec"];
-  if (before != options.identity) {
-    const Json* count = api::FindMember(spec, "leaseTransitions");
-    const bool known = count != nullptr && count->is_number_integer();
-    spec["leaseTransitions"] =
-        current.is_object() ? (known ? count->get<std::int64_t>() : 0) + 1 : 0;
-    spec["acquireTime"] = time;
+kube::Lease HeldLease(const LeaderElectorOptions& options,
+                      const std::optional<kube::Lease>& current,
+                      SystemTime now) {
+  kube::Lease lease = current.value_or(kube::Lease{});
+  if (lease.holder != options.identity) {
+    lease.holder = options.identity;
+    lease.transitions = current ? lease.transitions + 1 : 0;
+    lease.acquire_time = now;
   }
-  spec["holderIdentity"] = options.identity;
-  spec["leaseDurationSeconds"] = options.lease_duration.count();
-  spec["renewTime"] = time;
+  lease.duration = options.lease_duration;
+  lease.renew_time = now;
   return lease;
-}
-
-Json ReleasedLease(Json current, SystemTime now) {
-  current["spec"]["holderIdentity"] = "";
-  current["spec"]["leaseDurationSeconds"] = 1;  // the API demands a value above zero
-  current["spec"]["renewTime"] = FormatRfc3339Micros(now);
-  return current;
 }
 
 LeaderElector::LeaderElector(Services services,
                              kube::KubeClient& client,
                              LeaderElectorOptions options)
     : services_(services),
-      client_(client),
+      lease_(client, {options.ns, options.name}),
       options_(std::move(options)),
-      log_(services.log.Named("leader", {{"identity", options_.identity}})) {}
+      log_(services.log.Named("leader", {{"identity", options_.identity}})) {
+  CloseFence();
+}
 
 LeaderElector::~LeaderElector() {
   Stop(false);
@@ -122,6 +83,7 @@ void LeaderElector::Stop(bool release) {
     was_leader = std::exchange(leader_, false);
     leading = leading_;
   }
+  CloseFence();
   leading.request_stop();
   changed_.NotifyAll();
   if (was_leader && release) {
@@ -189,22 +151,21 @@ LeaderElector::Attempt LeaderElector::Guarded(const Context& ctx) {
 }
 
 LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
-  const api::ObjectKey key{options_.ns, options_.name};
-  kube::KubeResult<Json> current = client_.Get(ctx, Leases(), key);
-  if (!current && !current.error().IsNotFound()) {
+  const kube::KubeResult<kube::Lease> read = lease_.Get(ctx);
+  if (!read && !read.error().IsNotFound()) {
     if (!ctx.canceled()) {
-      log_.Warn("lease cannot be read", {{"error", current.error().message()}});
+      log_.Warn("lease cannot be read", {{"error", read.error().message()}});
     }
     return Attempt::kFailed;
   }
-  if (current && !MayTake(api::Object(*current))) {
+  if (read && !MayTake(*read)) {
     return Attempt::kOther;
   }
-  const Json wanted = HeldLease(options_, current ? *current : Json(), services_.clock.SystemNow());
-  // The resourceVersion in the object makes the write fail when anybody else was faster.
-  const kube::KubeResult<Json> written = current
-                                             ? client_.Replace(ctx, Leases(), key, wanted, "")
-                                             : client_.Create(ctx, Leases(), options_.ns, wanted);
+  const std::optional<kube::Lease> current = read ? std::optional(*read) : std::nullopt;
+  const kube::Lease wanted = HeldLease(options_, current, services_.clock.SystemNow());
+  // The version that was read makes the write fail when anybody else was faster.
+  const kube::KubeResult<kube::Lease> written =
+      current ? lease_.Update(ctx, wanted) : lease_.Create(ctx, wanted);
   if (!written) {
     if (!written.error().IsConflict() && !ctx.canceled()) {
       log_.Warn("lease cannot be written", {{"error", written.error().message()}});
@@ -215,18 +176,18 @@ LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
 }
 
 /// Whether the lease is ours, free, or has been seen unchanged for as long as its holder asked for.
-bool LeaderElector::MayTake(const api::Object& lease) {
+bool LeaderElector::MayTake(const kube::Lease& lease) {
   // After the request: the holder renewed before that, so this errs on the late side.
   const SteadyTime now = services_.clock.SteadyNow();
-  if (lease.resource_version() != observed_version_) {
-    observed_version_ = lease.resource_version();
+  if (lease.resource_version != observed_version_) {
+    observed_version_ = lease.resource_version;
     observed_at_ = now;
   }
-  const std::string holder = Holder(lease.raw());
-  if (holder.empty() || holder == options_.identity) {
+  if (lease.holder.empty() || lease.holder == options_.identity) {
     return true;
   }
-  return now - observed_at_ >= Duration(lease.raw(), options_.lease_duration);
+  const auto wait = lease.duration.count() > 0 ? lease.duration : options_.lease_duration;
+  return now - observed_at_ >= wait;
 }
 
 void LeaderElector::Held(SteadyTime started) {
@@ -240,6 +201,9 @@ void LeaderElector::Held(SteadyTime started) {
     }
     renewed_at_ = started;
     elected = !std::exchange(leader_, true);
+    if (options_.fence != nullptr) {
+      options_.fence->OpenUntil(started + options_.renew_deadline);
+    }
   }
   if (elected) {
     log_.Info("this replica leads now");
@@ -258,6 +222,7 @@ void LeaderElector::Lose(std::string_view why) {
     ended_ = true;
     leading = leading_;
   }
+  CloseFence();
   leading.request_stop();
   changed_.NotifyAll();
   log_.Error("leadership lost", {{"why", why}});
@@ -266,17 +231,25 @@ void LeaderElector::Lose(std::string_view why) {
   }
 }
 
+void LeaderElector::CloseFence() {
+  if (options_.fence != nullptr) {
+    options_.fence->Close();
+  }
+}
+
 void LeaderElector::Release() {
   // Not cancelled by the stop that got us here, but short: the process wants to end.
   const Context ctx =
       Context(std::stop_token(), services_.clock).WithTimeout(options_.renew_deadline / 2);
-  const api::ObjectKey key{options_.ns, options_.name};
-  const kube::KubeResult<Json> current = client_.Get(ctx, Leases(), key);
-  if (!current || Holder(*current) != options_.identity) {
+  const kube::KubeResult<kube::Lease> current = lease_.Get(ctx);
+  if (!current || current->holder != options_.identity) {
     return;
   }
-  const kube::KubeResult<Json> released =
-      client_.Replace(ctx, Leases(), key, ReleasedLease(*current, services_.clock.SystemNow()), "");
+  kube::Lease free = *current;
+  free.holder.clear();
+  free.duration = std::chrono::seconds(1);  // the API demands a value above zero
+  free.renew_time = services_.clock.SystemNow();
+  const kube::KubeResult<kube::Lease> released = lease_.Update(ctx, free);
   if (released) {
     log_.Info("lease released");
   } else {

@@ -18,12 +18,13 @@
 #include <string>
 #include <string_view>
 
-#include "operator/api/object.h"
 #include "operator/base/context.h"
 #include "operator/base/log.h"
 #include "operator/base/thread.h"
 #include "operator/base/thread_annotations.h"
 #include "operator/kube/client.h"
+#include "operator/kube/lease.h"
+#include "operator/net/write_fence.h"
 #include "operator/runtime/services.h"
 #include "operator/runtime/wakeup.h"
 
@@ -39,11 +40,14 @@ struct LeaderElectorOptions {
   std::chrono::seconds lease_duration{15};
   std::chrono::seconds renew_deadline{10};
   std::chrono::seconds retry_period{2};
+  /// Open only while this process leads; null = none. Must outlive the elector.
+  net::WriteFence* fence = nullptr;
 };
 
 /// Thread safety: all methods may be called from any thread. Two threads (renewal, watchdog).
 class LeaderElector {
  public:
+  /// `client` must outlive it, and its writes must not be behind the fence.
   LeaderElector(Services services, kube::KubeClient& client, LeaderElectorOptions options);
   /// Stops without releasing.
   ~LeaderElector();
@@ -72,14 +76,15 @@ class LeaderElector {
   void Watch(const std::stop_token& stop);
   Attempt Guarded(const Context& ctx);
   Attempt TryOnce(const Context& ctx);
-  bool MayTake(const api::Object& lease);
+  bool MayTake(const kube::Lease& lease);
   void Held(SteadyTime started);
   bool WasElected() const;
   void Lose(std::string_view why);
+  void CloseFence();
   void Release();
 
   const Services services_;  // constant after construction
-  kube::KubeClient& client_;
+  kube::LeaseClient lease_;
   const LeaderElectorOptions options_;  // constant after construction
   const Logger log_;                    // constant after construction
   std::function<void()> on_lost_;       // constant after Start
@@ -100,9 +105,10 @@ class LeaderElector {
   Thread thread_;  // last member: joined first
 };
 
-/// The Lease that `identity` writes over `current` (null = none yet) at wall time `now`. Pure.
-api::Json HeldLease(const LeaderElectorOptions& options, const api::Json& current, SystemTime now);
-/// The Lease after a clean stop: without holder, so that nobody has to wait. Pure.
-api::Json ReleasedLease(api::Json current, SystemTime now);
+/// The Lease with which `options.identity` follows `current` (nothing = there is none yet) at wall
+/// time `now`. Pure.
+kube::Lease HeldLease(const LeaderElectorOptions& options,
+                      const std::optional<kube::Lease>& current,
+                      SystemTime now);
 
 }  // namespace breakwater::runtime

@@ -33,7 +33,9 @@ Manager::Manager(Services services, kube::KubeClient& client, ManagerOptions opt
       options_(std::move(options)),
       log_(services.log.Named("manager")) {
   if (options_.leader_election) {
-    elector_ = std::make_unique<LeaderElector>(services_, client_, *options_.leader_election);
+    elector_ = std::make_unique<LeaderElector>(
+        services_, options_.lease_client != nullptr ? *options_.lease_client : client_,
+        *options_.leader_election);
   }
 }
 

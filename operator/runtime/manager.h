@@ -48,6 +48,8 @@ struct Runnable {
 struct ManagerOptions {
   /// Nothing = leader election off: this is the only replica and always leads.
   std::optional<LeaderElectorOptions> leader_election{};
+  /// For the lease alone; null = the manager's client. Must outlive the manager.
+  kube::KubeClient* lease_client = nullptr;
   /// How long running reconciles may go on at stop. Source: controller-runtime, 30 s.
   std::chrono::seconds grace{30};
   /// How long a start may wait for the stores before it says which one is missing (and goes on

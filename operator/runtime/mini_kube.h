@@ -201,10 +201,13 @@ class MiniKubeClient final : public kube::KubeClient {
   kube::KubeResult<api::Json> Patch(const Context& ctx,
                                     const api::ResourceInfo& resource,
                                     const api::ObjectKey& key,
-                                    kube::PatchType,
+                                    kube::PatchType type,
                                     const api::Json& patch,
                                     const std::string&) override {
     return Call(ctx, "patch", resource, key, patch, [&]() -> kube::KubeResult<api::Json> {
+      if (type == kube::PatchType::kMerge) {
+        return MergePatch({resource.kind, key.ns, key.name}, patch);
+      }
       const auto present = server_.Find({resource.kind, key.ns, key.name});
       if (!present) {
         return Unexpected{kube::KubeError(kube::Status{.code = 404})};
@@ -242,6 +245,24 @@ class MiniKubeClient final : public kube::KubeClient {
   }
 
  private:
+  kube::KubeResult<api::Json> MergePatch(const MiniKube::Id& id, const api::Json& patch) {
+    return server_.Write(
+        id,
+        [&](const api::Json* present) -> std::optional<kube::Status> {
+          if (present == nullptr) {
+            return kube::Status{.code = 404};
+          }
+          const std::string wanted = api::Object(patch).resource_version();
+          const bool stale = !wanted.empty() && wanted != api::Object(*present).resource_version();
+          return stale ? std::optional(kube::Status{.code = 409}) : std::nullopt;
+        },
+        [&](const api::Json* present) {
+          api::Json merged = *present;
+          merged.merge_patch(patch);
+          return merged;
+        });
+  }
+
   template <typename Fn>
   kube::KubeResult<api::Json> Call(const Context& ctx,
                                    const std::string& verb,

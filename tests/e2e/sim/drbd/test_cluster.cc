@@ -40,7 +40,7 @@ std::string Pem(const std::function<void(BIO*)>& write) {
 }
 
 EVP_PKEY* NewKey() {
-  return EVP_EC_gen("P-256");
+  return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
 }
 
 }  // namespace

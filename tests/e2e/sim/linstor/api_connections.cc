@@ -158,7 +158,7 @@ HttpReply ListNodeConnections(Call& call) {
   const auto b = call.QueryOne("node_b");
   auto list = nlohmann::json::array();
   for (const auto& [key, connection] : call.sim.database.state.node_conns) {
-    const auto has = [&](const std::string& node) {
+    const auto has = [&connection = connection](const std::string& node) {
       return node.empty() || Key(connection.a) == Key(node) || Key(connection.b) == Key(node);
     };
     if (!connection.props.empty() && has(a) && has(b)) {

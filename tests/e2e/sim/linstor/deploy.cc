@@ -339,8 +339,9 @@ void RemoveReplicas(Simulator& sim,
       return;
     }
     for (auto& [key, resource] : it->second.resources) {
-      const bool goes = std::any_of(nodes.begin(), nodes.end(),
-                                    [&](const std::string& node) { return Key(node) == key; });
+      const bool goes =
+          std::any_of(nodes.begin(), nodes.end(),
+                      [&key = key](const std::string& node) { return Key(node) == key; });
       if (goes && !HasFlag(resource.flags, "DELETE")) {
         resource.flags.emplace_back("DELETE");
       }

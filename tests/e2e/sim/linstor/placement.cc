@@ -66,8 +66,8 @@ std::vector<std::pair<std::string, std::string>> Choose(const State& state,
   std::sort(candidates.begin(), candidates.end());
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& [free, node, pool] : candidates) {
-    const bool used =
-        std::any_of(out.begin(), out.end(), [&](const auto& p) { return p.first == node; });
+    const bool used = std::any_of(out.begin(), out.end(),
+                                  [&node = node](const auto& p) { return p.first == node; });
     if (have + static_cast<int>(out.size()) < question.wanted && !used) {
       out.emplace_back(node, pool);
     }

@@ -72,9 +72,10 @@ void Satellites::Poll() {
   std::vector<std::pair<std::string, bool>> wanted;
   {
     const std::lock_guard lock(database_.mutex);
-    for (auto& [key, node] : database_.state.nodes) {
+    for (auto& entry : database_.state.nodes) {
+      Node& node = entry.second;
       const bool there = std::any_of(pods.begin(), pods.end(), [&](const SatelliteInfo& pod) {
-        return pod.running && Key(pod.node) == key &&
+        return pod.running && Key(pod.node) == entry.first &&
                std::any_of(node.nets.begin(), node.nets.end(), [&](const NetIf& net) {
                  return net.address == pod.address && net.port != 0;
                });

@@ -1,0 +1,74 @@
+#include "operator/net/write_fence.h"
+
+#include <utility>
+
+namespace breakwater::net {
+namespace {
+
+TransportError Refused() {
+  return {.kind = TransportError::Kind::kCanceled,
+          .message = "not sent: this replica does not hold the lease any more",
+          .not_sent = true};
+}
+
+class FencedTransport final : public HttpTransport {
+ public:
+  FencedTransport(std::shared_ptr<HttpTransport> inner, const WriteFence& fence)
+      : inner_(std::move(inner)), fence_(fence) {}
+
+  Result<Response, TransportError> Send(const Context& ctx, const Request& request) override {
+    if (!MaySend(request)) {
+      return Unexpected{Refused()};
+    }
+    return inner_->Send(ctx, request);
+  }
+
+  Result<StreamResponse, TransportError> Open(const Context& ctx,
+                                              const Request& request,
+                                              std::chrono::milliseconds idle_timeout) override {
+    if (!MaySend(request)) {
+      return Unexpected{Refused()};
+    }
+    return inner_->Open(ctx, request, idle_timeout);
+  }
+
+ private:
+  bool MaySend(const Request& request) const {
+    return request.method == "GET" || request.method == "HEAD" || fence_.IsOpen();
+  }
+
+  const std::shared_ptr<HttpTransport> inner_;
+  const WriteFence& fence_;
+};
+
+class FencedConnector final : public WebSocketConnector {
+ public:
+  FencedConnector(std::unique_ptr<WebSocketConnector> inner, const WriteFence& fence)
+      : inner_(std::move(inner)), fence_(fence) {}
+
+  Result<std::unique_ptr<WebSocket>, UpgradeError> Connect(const Context& ctx,
+                                                           const UpgradeRequest& request) override {
+    if (!fence_.IsOpen()) {
+      return Unexpected{UpgradeError(Refused())};
+    }
+    return inner_->Connect(ctx, request);
+  }
+
+ private:
+  const std::unique_ptr<WebSocketConnector> inner_;
+  const WriteFence& fence_;
+};
+
+}  // namespace
+
+std::unique_ptr<HttpTransport> FenceWrites(std::shared_ptr<HttpTransport> inner,
+                                           const WriteFence& fence) {
+  return std::make_unique<FencedTransport>(std::move(inner), fence);
+}
+
+std::unique_ptr<WebSocketConnector> FenceWrites(std::unique_ptr<WebSocketConnector> inner,
+                                                const WriteFence& fence) {
+  return std::make_unique<FencedConnector>(std::move(inner), fence);
+}
+
+}  // namespace breakwater::net

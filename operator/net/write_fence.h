@@ -1,0 +1,47 @@
+#pragma once
+
+/// WriteFence: refuses what changes the world once this process may no longer do so.
+///
+/// A leader that was frozen (SIGSTOP, a paused virtual machine) wakes up in the middle of anything,
+/// while another replica already works. Its threads may run before the one that notices that the
+/// lease is old. So every request that is not a read looks at the time itself, just before it is
+/// sent; the rest of the window is the time that a request is on its way, which the difference
+/// between renew deadline and lease duration covers.
+
+#include <atomic>
+#include <memory>
+
+#include "operator/base/clock.h"
+#include "operator/net/http.h"
+#include "operator/net/websocket.h"
+
+namespace breakwater::net {
+
+/// Thread safety: all methods may be called from any thread.
+class WriteFence {
+ public:
+  /// Open, without an end: for a process that is not one of several. `clock` must outlive it.
+  explicit WriteFence(const Clock& clock) : clock_(clock) {}
+
+  /// Open until `deadline` on the steady clock.
+  void OpenUntil(SteadyTime deadline) { deadline_.store(deadline); }
+
+  void Close() { deadline_.store(SteadyTime::min()); }
+
+  bool IsOpen() const { return clock_.SteadyNow() < deadline_.load(); }
+
+ private:
+  const Clock& clock_;
+  std::atomic<SteadyTime> deadline_{SteadyTime::max()};
+};
+
+/// Passes GET and HEAD through; every other request only while the fence is open, else kCanceled
+/// with not_sent. Thread safety: as `inner`. Both must outlive it.
+std::unique_ptr<HttpTransport> FenceWrites(std::shared_ptr<HttpTransport> inner,
+                                           const WriteFence& fence);
+
+/// The same for websockets: each of them runs a program somewhere, so none is a read.
+std::unique_ptr<WebSocketConnector> FenceWrites(std::unique_ptr<WebSocketConnector> inner,
+                                                const WriteFence& fence);
+
+}  // namespace breakwater::net

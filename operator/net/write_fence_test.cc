@@ -1,0 +1,68 @@
+#include "operator/net/write_fence.h"
+
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "operator/testing/fake_clock.h"
+#include "operator/testing/scripted_transport.h"
+
+namespace breakwater::net {
+namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
+
+class Connector final : public WebSocketConnector {
+ public:
+  explicit Connector(int& calls) : calls_(calls) {}
+
+  Result<std::unique_ptr<WebSocket>, UpgradeError> Connect(const Context&,
+                                                           const UpgradeRequest&) override {
+    ++calls_;
+    return std::unique_ptr<WebSocket>();
+  }
+
+ private:
+  int& calls_;
+};
+
+// Breaks: two operators change the same volume at once after one of them was frozen.
+TEST(WriteFenceTest, OnlyReadsPassAClosedFence) {
+  testing::FakeClock clock;
+  WriteFence fence(clock);
+  const auto inner = std::make_shared<testing::ScriptedTransport>();
+  const auto transport = FenceWrites(inner, fence);
+  const Context ctx{std::stop_token(), clock};
+  fence.OpenUntil(clock.SteadyNow() + 10s);
+  inner->Expect("POST", "/a").Reply(201);
+  EXPECT_TRUE(transport->Send(ctx, {.method = "POST", .target = "/a"}));
+  clock.Advance(10s);
+  for (const char* method : {"POST", "PUT", "PATCH", "DELETE"}) {
+    const auto refused = transport->Send(ctx, {.method = method, .target = "/a"});
+    ASSERT_FALSE(refused) << method;
+    EXPECT_EQ(refused.error().kind, TransportError::Kind::kCanceled);
+    EXPECT_TRUE(refused.error().not_sent);
+    EXPECT_FALSE(transport->Open(ctx, {.method = method, .target = "/a"}, 1s)) << method;
+  }
+  inner->Expect("GET", "/a").Reply(200);
+  EXPECT_TRUE(transport->Send(ctx, {.method = "GET", .target = "/a"}));
+}
+
+// Breaks: a command (drbdadm) runs on a node for a replica that does not lead.
+TEST(WriteFenceTest, NoProgramIsStartedBehindAClosedFence) {
+  testing::FakeClock clock;
+  WriteFence fence(clock);
+  int calls = 0;
+  const auto connector = FenceWrites(std::make_unique<Connector>(calls), fence);
+  const Context ctx{std::stop_token(), clock};
+  EXPECT_TRUE(connector->Connect(ctx, {}));
+  fence.Close();
+  const auto refused = connector->Connect(ctx, {});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(std::get<TransportError>(refused.error()).message.find("lease"), std::string::npos);
+  EXPECT_EQ(calls, 1);
+}
+
+}  // namespace
+}  // namespace breakwater::net
