@@ -131,6 +131,7 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
     if (page->continue_token.empty()) {
       const std::size_t count = items.size();
       store_.Replace(std::move(items), page->resource_version);
+      listed_ = services_.clock.SteadyNow();
       log_.Debug("listed", {{"count", count}, {"resource_version", page->resource_version}});
       return Listed{page->resource_version};
     }
@@ -190,7 +191,10 @@ bool Reflector::ShouldPause(const ReflectorInput& input) const {
   if (std::holds_alternative<StreamEnded>(input)) {
     return !stream_had_event_ && services_.clock.SteadyNow() - stream_opened_ < kShortStream;
   }
-  return std::holds_alternative<Gone>(input) || std::holds_alternative<Failed>(input);
+  if (std::holds_alternative<Gone>(input)) {
+    return !listed_ || services_.clock.SteadyNow() - *listed_ < options_.fresh_list;
+  }
+  return std::holds_alternative<Failed>(input);
 }
 
 void Reflector::Report(const ReflectorInput& input) {

@@ -45,10 +45,13 @@ struct ReflectorOptions {
   /// What the client waits longer than the server before it calls the peer dead. Source: kube-rs, 5
   /// s.
   std::chrono::seconds idle_margin{5};
-  /// After failures: client-go's reflector, but at most 4 s (8 s with jitter) instead of 30 s. Its
+  /// After failures: client-go's reflector, but at most 2 s (4 s with jitter) instead of 30 s. Its
   /// limit protects an API server from thousands of kubelets; ours have a storage cluster that
   /// waits: after a fault of any length the operator must know the state within 10 s.
-  Backoff::Options backoff{.max = std::chrono::seconds{4}};
+  Backoff::Options backoff{.max = std::chrono::seconds{2}};
+  /// A 410 so long after the last list is normal (etcd was compacted, the server restarted): list
+  /// at once. Earlier, the server refuses what it just gave: pause first.
+  std::chrono::seconds fresh_list{10};
   /// Shortest time between two logs about a missing right.
   std::chrono::seconds forbidden_log_interval{60};
   /// For jitter; empty = RealRandom().
@@ -95,6 +98,7 @@ class Reflector {
   std::shared_ptr<Health::Heartbeat> heartbeat_{};
   std::unique_ptr<kube::WatchStream> stream_{};
   std::optional<Context> stream_ctx_{};
+  std::optional<SteadyTime> listed_{};
   SteadyTime stream_opened_{};
   bool stream_had_event_ = false;
   std::optional<SteadyTime> forbidden_logged_{};

@@ -88,6 +88,25 @@ TEST_F(ReflectorTest, ListsAgainAfter410InStream) {
   EXPECT_EQ(Restarts("gone"), 1);
 }
 
+// Breaks: after a restart of the API server the operator works with old knowledge for seconds more.
+TEST_F(ReflectorTest, ListsAtOnceAfterA410OfAnOldListButPausesAfterAFreshOne) {
+  const kube::KubeError gone(kube::Status{.code = 410});
+  Run({Page{{}, "10", ""}, Stream{{Event(Type::kAdded, "a", "11"), Block{}}}, gone,
+       Page{{}, "20", ""}, gone, Page{{}, "30", ""}});
+  ASSERT_TRUE(Eventually([&] { return store_.size() == 1; }));
+  services_.clock.WaitForSleepers(1);
+  services_.clock.Advance(seconds(295));  // the watch is given up: one pause
+  ASSERT_TRUE(Eventually([&] { return Restarts("idle") == 1; }));
+  services_.clock.WaitForSleepers(1);
+  services_.clock.Advance(milliseconds(800));
+  EXPECT_TRUE(Eventually([&] { return reader_->calls().size() == 5; })) << "no second pause";
+  services_.clock.WaitForSleepers(1);
+  EXPECT_EQ(reader_->calls().size(), 5U) << "a pause: the list was fresh";
+  EXPECT_TRUE(WaitForCalls(7));
+  EXPECT_EQ(reader_->calls(), (Calls{"list /", "watch 10", "watch 11", "list /", "watch 20",
+                                     "list /", "watch 30"}));
+}
+
 TEST_F(ReflectorTest, ListsAgainAfter410OfTheWatchRequest) {
   Run({Page{{}, "10", ""}, kube::KubeError(kube::Status{.code = 410}), Page{{}, "20", ""}});
   EXPECT_TRUE(WaitForCalls(4));
