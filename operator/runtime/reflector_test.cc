@@ -103,8 +103,8 @@ TEST_F(ReflectorTest, ListsAtOnceAfterA410OfAnOldListButPausesAfterAFreshOne) {
   services_.clock.WaitForSleepers(1);
   EXPECT_EQ(reader_->calls().size(), 5U) << "a pause: the list was fresh";
   EXPECT_TRUE(WaitForCalls(7));
-  EXPECT_EQ(reader_->calls(), (Calls{"list /", "watch 10", "watch 11", "list /", "watch 20",
-                                     "list /", "watch 30"}));
+  EXPECT_EQ(reader_->calls(),
+            (Calls{"list /", "watch 10", "watch 11", "list /", "watch 20", "list /", "watch 30"}));
 }
 
 TEST_F(ReflectorTest, ListsAgainAfter410OfTheWatchRequest) {
