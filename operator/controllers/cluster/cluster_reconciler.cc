@@ -78,10 +78,17 @@ void KeepForeignComponents(const std::vector<const runtime::Store*>& stores,
 }  // namespace
 
 const std::vector<api::ResourceInfo>& ClusterPruneKinds() {
-  static const std::vector<api::ResourceInfo> kKinds{
-      api::kLinstorSatellite, api::kService,     api::kServiceAccount,     api::kConfigMap,
-      api::kSecret,           api::kDaemonSet,   api::kDeployment,         api::kRole,
-      api::kClusterRole,      api::kRoleBinding, api::kClusterRoleBinding, api::kCertificate};
+  static const std::vector<api::ResourceInfo> kKinds{api::kLinstorSatellite,
+                                                     api::kService,
+                                                     api::kServiceAccount,
+                                                     api::kConfigMap,
+                                                     api::kDaemonSet,
+                                                     api::kDeployment,
+                                                     api::kRole,
+                                                     api::kClusterRole,
+                                                     api::kRoleBinding,
+                                                     api::kClusterRoleBinding,
+                                                     api::kCertificate};
   return kKinds;
 }
 

@@ -16,7 +16,7 @@ namespace breakwater::controllers {
 namespace {
 
 const std::vector<api::ResourceInfo>& PruneKinds() {
-  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap, api::kSecret,
+  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap,
                                                      api::kCertificate};
   return kKinds;
 }
