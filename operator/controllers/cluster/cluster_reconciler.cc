@@ -1,5 +1,7 @@
 #include "operator/controllers/cluster/cluster_reconciler.h"
 
+#include <algorithm>
+
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
@@ -112,6 +114,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   }
   LinstorHalf(ctx, pass);
   CountSatellites(pass);
+  CheckInternalTls(pass);
   WriteStatus(ctx, pass);
   if (pass.error) {
     return Unexpected{*pass.error};
@@ -247,6 +250,27 @@ void ClusterReconciler::CountSatellites(Pass& pass) const {
   }
   pass.status.scheduled_satellites = scheduled;
   pass.status.running_satellites = running;
+}
+
+void ClusterReconciler::CheckInternalTls(Pass& pass) const {
+  if (pass.spec.internal_tls || pass.spec.external_controller_url) {
+    return;
+  }
+  std::vector<std::string> names;
+  for (const api::ObjectPtr& satellite : deps_.satellites.ListByController(pass.cluster.uid())) {
+    const api::Json* tls = api::FindPath(satellite->raw(), {"spec", "internalTLS"});
+    if (tls != nullptr && !tls->is_null()) {
+      names.push_back(satellite->name());
+    }
+  }
+  if (!names.empty()) {
+    std::sort(names.begin(), names.end());
+    pass.conditions.AddError(
+        api::kConditionConfigured,
+        "LINSTOR cannot connect to satellites with internalTLS (" + JoinBounded(names) +
+            "): set spec.internalTLS of the LinstorCluster, {} is enough, and make the Secret "
+            "linstor-controller-internal-tls");
+  }
 }
 
 void ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {

@@ -64,6 +64,9 @@ class ClusterReconciler final : public runtime::Reconciler {
   void SyncProperties(const Context& ctx, linstor::Client& client, Pass& pass) const;
   void ReadUsage(const Context& ctx, linstor::Client& client, Pass& pass) const;
   void CountSatellites(Pass& pass) const;
+  /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
+  /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
+  void CheckInternalTls(Pass& pass) const;
   void WriteStatus(const Context& ctx, Pass& pass) const;
 
   const ClusterReconcilerDeps deps_;

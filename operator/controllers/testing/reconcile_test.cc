@@ -9,6 +9,7 @@
 namespace breakwater::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -175,6 +176,21 @@ TEST(ReconcileTest, NeverTouchesTheTlsProperty) {
     EXPECT_THAT(state.controller_props.at("Aux/piraeus.io/last-applied"), Not(HasSubstr("tls")));
     return 0;
   });
+}
+
+// internalTLS on the satellites alone disconnects all of them, and what LINSTOR says about it names
+// neither the cause nor the cure.
+TEST(ReconcileTest, SatelliteTlsWithoutControllerTlsIsReported) {
+  World world;
+  Install(world);
+  world.Put(api::kLinstorSatelliteConfiguration, "tls", R"({"internalTLS":{}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionConfigured),
+              AllOf(StartsWith("False/Error"), HasSubstr("node-a; node-b; node-c"),
+                    HasSubstr("set spec.internalTLS")));
+  world.Put(api::kLinstorCluster, "cluster", R"({"internalTLS":{}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionConfigured), StartsWith("True"));
 }
 
 // Two controllers write one status. Taking over the other's condition would make them fight for

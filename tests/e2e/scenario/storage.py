@@ -12,12 +12,13 @@ SERVICE_ACCOUNT = "piraeus-operator-controller-manager"
 TLS = "DrbdOptions/Net/tls"
 
 # The cluster as it is before anybody thinks of replication TLS. It is created, not applied: a later
-# `kubectl apply` of the guide's document then adds its property and removes nothing.
+# `kubectl apply` of the guide's document then adds its property and removes nothing. It has internalTLS, as the
+# guide presupposes: without it the controller cannot reach satellites that have it.
 CLUSTER = {
     "apiVersion": "piraeus.io/v1",
     "kind": "LinstorCluster",
     "metadata": {"name": "linstorcluster"},
-    "spec": {},
+    "spec": {"internalTLS": {}},
 }
 
 POOL_CONFIGURATION = {
