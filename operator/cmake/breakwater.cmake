@@ -98,9 +98,7 @@ function(breakwater_library)
   if(BREAKWATER_TESTS AND arg_TESTS)
     add_executable(${target}_test ${arg_TESTS})
     target_link_libraries(${target}_test PRIVATE ${target} ${arg_TEST_DEPS} ${arg_TEST_LIBS}
-      GTest::gmock GTest::gtest_main)
-    target_compile_definitions(${target}_test PRIVATE
-      BREAKWATER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+      breakwater_testing_source_dir GTest::gmock GTest::gtest_main)
     if(NOT arg_LABELS)
       set(arg_LABELS unit)
     endif()

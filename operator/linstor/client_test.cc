@@ -9,6 +9,7 @@
 #include "operator/linstor/http_client.h"
 #include "operator/testing/fake_clock.h"
 #include "operator/testing/scripted_transport.h"
+#include "operator/testing/source_dir.h"
 
 namespace breakwater::linstor {
 namespace {
@@ -17,7 +18,7 @@ using breakwater::testing::ScriptedTransport;
 using net::TransportError;
 
 std::string Sample(const std::string& name) {
-  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) + "/operator/linstor/testdata/" + name);
+  std::ifstream file(testing::SourceDir() + "/operator/linstor/testdata/" + name);
   EXPECT_TRUE(file.good()) << name;
   std::ostringstream text;
   text << file.rdbuf();

@@ -15,6 +15,7 @@
 
 #include "operator/core/render/render.h"
 #include "operator/core/render/yaml.h"
+#include "operator/testing/source_dir.h"
 
 namespace breakwater::core {
 
@@ -24,7 +25,7 @@ using api::Json;
 /// diff.
 inline void ExpectGolden(const std::string& name, const std::vector<Json>& objects) {
   const std::string path =
-      std::string(BREAKWATER_SOURCE_DIR) + "/operator/core/render/testdata/" + name + ".json";
+      testing::SourceDir() + "/operator/core/render/testdata/" + name + ".json";
   const std::string actual = Json(objects).dump(2) + "\n";
   if (std::getenv("BREAKWATER_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path) << actual;

@@ -14,12 +14,12 @@
 #include "operator/core/tls_migration/evidence.h"
 #include "operator/core/tls_migration/gate.h"
 #include "operator/core/tls_migration/node_scripts.h"
+#include "operator/testing/source_dir.h"
 
 namespace breakwater::tls_migration {
 namespace {
 
-const std::string kData =
-    std::string(BREAKWATER_SOURCE_DIR) + "/operator/core/tls_migration/testdata/";
+const std::string kData = testing::SourceDir() + "/operator/core/tls_migration/testdata/";
 
 std::string Read(const std::string& name) {
   std::ifstream file(kData + name, std::ios::binary);

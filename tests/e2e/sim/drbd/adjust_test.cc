@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "operator/testing/source_dir.h"
 #include "tests/e2e/sim/drbd/res_file.h"
 #include "tests/e2e/sim/drbd/test_cluster.h"
 
@@ -32,7 +33,7 @@ TEST(ResFileTest, ReadsWhatLinstorWrites) {
 }
 
 TEST(ResFileTest, ReadsARecordedFile) {
-  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) +
+  std::ifstream file(breakwater::testing::SourceDir() +
                      "/tests/e2e/sim/drbd/testdata/linstor-r1.res");
   std::ostringstream text;
   text << file.rdbuf();

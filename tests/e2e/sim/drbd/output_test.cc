@@ -6,13 +6,14 @@
 #include <regex>
 #include <sstream>
 
+#include "operator/testing/source_dir.h"
 #include "tests/e2e/sim/drbd/test_cluster.h"
 
 namespace breakwater::sim::testing {
 namespace {
 
 std::string Sample(const std::string& name) {
-  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) + "/tests/e2e/sim/drbd/testdata/" + name);
+  std::ifstream file(breakwater::testing::SourceDir() + "/tests/e2e/sim/drbd/testdata/" + name);
   EXPECT_TRUE(file.is_open()) << name;
   std::ostringstream text;
   text << file.rdbuf();

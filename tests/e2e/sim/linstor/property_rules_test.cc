@@ -1,4 +1,5 @@
 #include "tests/e2e/sim/linstor/property_rules.h"
+#include "operator/testing/source_dir.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -74,7 +75,7 @@ std::string CataloguePath() {
   const char* named = std::getenv("BREAKWATER_LINSTOR_PROPERTIES");
   return named != nullptr
              ? named
-             : std::string(BREAKWATER_SOURCE_DIR) + "/../shared/facts/linstor-properties.json";
+             : breakwater::testing::SourceDir() + "/../shared/facts/linstor-properties.json";
 }
 
 TEST(PropertyRulesTest, AgreesWithLinstorsCatalogue) {

@@ -10,13 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "operator/testing/source_dir.h"
 #include "tests/e2e/sim/linstor/drbd_port.h"
 
 /// Helpers of the unit tests.
 namespace breakwater::sim {
 
 inline std::string ReadSample(const std::string& name) {
-  const auto path = std::filesystem::path(BREAKWATER_SOURCE_DIR) /
+  const auto path = std::filesystem::path(breakwater::testing::SourceDir()) /
                     "tests/e2e/sim/linstor/testdata/samples" / name;
   std::ifstream in(path);
   std::ostringstream text;
