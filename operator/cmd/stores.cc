@@ -6,6 +6,8 @@ namespace breakwater::cmd {
 
 OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates) {
   const runtime::StoreFilter here{.ns = ns};
+  // Helm keeps whole releases in Secrets, up to 1 MB each.
+  const runtime::StoreFilter no_releases{.ns = ns, .field_selector = "type!=helm.sh/release.v1"};
   const runtime::StoreFilter ours{.label_selector =
                                       std::string(api::kLabelName) + "=piraeus-datastore"};
   OperatorStores stores{.clusters = manager.AddStore(api::kLinstorCluster),
@@ -15,7 +17,7 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
                         .nodes = manager.AddStore(api::kNode),
                         .pods = manager.AddStore(api::kPod, here),
                         .config_maps = manager.AddStore(api::kConfigMap, here),
-                        .secrets = manager.AddStore(api::kSecret, here),
+                        .secrets = manager.AddStore(api::kSecret, no_releases),
                         .services = manager.AddStore(api::kService, here),
                         .daemon_sets = manager.AddStore(api::kDaemonSet, here)};
   for (const api::ResourceInfo* kind :

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -125,9 +124,19 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
     kube::KubeResult<kube::ListPage> page =
         client_.List(ctx.WithTimeout(options_.list_timeout), store_.resource(), options);
     if (!page) {
+      const net::TransportError* error = page.error().transport();
+      const bool too_large =
+          error != nullptr && error->kind == net::TransportError::Kind::kTooLarge;
+      if (too_large && options.limit > 1) {
+        options.limit = std::max(1, options.limit / 4);
+        continue;
+      }
       return FromError(page.error(), "list");
     }
-    std::move(page->items.begin(), page->items.end(), std::back_inserter(items));
+    for (api::Json& item : page->items) {
+      store_.Trim(item);  // untrimmed, a list of Nodes would not fit into a small container
+      items.push_back(std::move(item));
+    }
     if (page->continue_token.empty()) {
       const std::size_t count = items.size();
       store_.Replace(std::move(items), page->resource_version);

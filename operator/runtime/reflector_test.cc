@@ -122,6 +122,16 @@ TEST_F(ReflectorTest, StartsTheListAnewAfter410InIt) {
   EXPECT_EQ(store_.size(), 1U) << "pages of the broken list must not count";
 }
 
+// Breaks: one namespace with huge Secrets keeps the operator from ever becoming ready.
+TEST_F(ReflectorTest, APageThatIsTooLargeIsAskedForInSmallerOnes) {
+  Run({Page{{Item("a", "1")}, "", "more"},
+       kube::KubeError(net::TransportError{.kind = net::TransportError::Kind::kTooLarge}),
+       Page{{Item("b", "2")}, "20", ""}});
+  EXPECT_TRUE(WaitForCalls(4));
+  EXPECT_EQ(reader_->calls(), (Calls{"list /", "list /more", "list /more", "watch 20"}));
+  EXPECT_EQ(store_.size(), 2U);
+}
+
 // Breaks: a list that failed looks like "everything was deleted".
 TEST_F(ReflectorTest, KeepsTheOldObjectsUntilANewListIsComplete) {
   Run({Page{{Item("a", "1")}, "10", ""}, kube::KubeError(kube::Status{.code = 410}),

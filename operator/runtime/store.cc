@@ -243,20 +243,27 @@ void Store::SetResourceVersion(const std::string& resource_version) {
   state_.resource_version = resource_version;
 }
 
-ObjectPtr Store::Admit(Json object) const {
+void Store::Trim(Json& object) const {
   if (!object.is_object()) {
-    object = Json::object();
+    return;
   }
   const auto metadata = object.find("metadata");
   if (metadata != object.end() && metadata->is_object()) {
     metadata->erase("managedFields");
   }
-  // Items of a list come without apiVersion and kind; whoever makes an owner reference needs them.
-  object.emplace("apiVersion", resource_.ApiVersion());
-  object.emplace("kind", resource_.kind);
   if (options_.transform) {
     options_.transform(object);
   }
+}
+
+ObjectPtr Store::Admit(Json object) const {
+  if (!object.is_object()) {
+    object = Json::object();
+  }
+  // Items of a list come without apiVersion and kind; whoever makes an owner reference needs them.
+  object.emplace("apiVersion", resource_.ApiVersion());
+  object.emplace("kind", resource_.kind);
+  Trim(object);
   return std::make_shared<const api::Object>(std::move(object));
 }
 

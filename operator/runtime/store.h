@@ -113,6 +113,9 @@ class Store {
   /// Waits for Synced(); false when `ctx` ended first.
   bool WaitSynced(const Context& ctx) const;
 
+  /// Drops from `object` what the store would not keep. For those who collect many before they hand
+  /// them over; idempotent.
+  void Trim(api::Json& object) const;
   /// Makes the store equal to a complete list in one step; objects that are gone get a kDeleted
   /// event.
   void Replace(std::vector<api::Json> list, const std::string& resource_version);

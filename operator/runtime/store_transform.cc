@@ -80,6 +80,8 @@ void TrimPod(Json& pod) {
   result["status"]["conditions"] = ReadyCondition(status);
   result["status"]["containerStatuses"] =
       PickEach(Member(status, "containerStatuses"), {"name", "ready", "restartCount"});
+  result["status"]["initContainerStatuses"] =  // sidecars are init containers that go on
+      PickEach(Member(status, "initContainerStatuses"), {"name", "ready", "restartCount"});
   pod = std::move(result);
 }
 
