@@ -51,7 +51,12 @@ struct Endpoints::Impl {
     if (text == "0" || !bind) {
       return {};
     }
-    net::HttpServerOptions options{.port = static_cast<std::uint16_t>(bind->port)};
+    // Anybody in the cluster may connect: what they can make the process hold stays small, and no
+    // idle connection takes the place of a probe for long.
+    net::HttpServerOptions options{.port = static_cast<std::uint16_t>(bind->port),
+                                   .max_header_bytes = 8U << 10U,
+                                   .max_body_bytes = 1U << 10U,
+                                   .idle_timeout = std::chrono::seconds(10)};
     if (!bind->host.empty()) {
       options.address = bind->host == "localhost" ? "127.0.0.1" : bind->host;
     }

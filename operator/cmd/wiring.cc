@@ -37,6 +37,8 @@ runtime::ManagerOptions ManagerOptionsFor(const Options& options,
                                           kube::KubeClient& lease_client,
                                           net::WriteFence& fence) {
   runtime::ManagerOptions manager;
+  // Half of what the kubelet leaves us after SIGTERM is for the migration engine and the lease.
+  manager.grace = std::chrono::seconds(15);
   manager.reflector.watch_timeout =
       std::chrono::duration_cast<std::chrono::seconds>(options.watch_timeout);
   if (options.leader_elect) {
@@ -62,8 +64,13 @@ Result<bool, Error> HasCertManager(const Context& ctx,
   while (true) {
     const auto page = client.List(ctx.WithTimeout(std::chrono::seconds(10)), api::kCertificate,
                                   {.ns = ns, .limit = 1});
-    if (page || page.error().IsNotFound() || page.error().IsForbidden()) {
+    if (page || page.error().IsNotFound()) {
       return page.has_value();
+    }
+    if (page.error().IsForbidden()) {
+      log.Warn("the operator may not list Certificates: cert-manager is not used",
+               {{"error", page.error().message()}});
+      return false;
     }
     log.Warn("API server does not answer, will retry", {{"error", page.error().message()}});
     if (!ctx.SleepFor(backoff.Next())) {
@@ -179,7 +186,16 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
       kube::MakeWsPodExec(*websockets, connection.credentials.get(), clock, KubeOptions(metrics));
   kube::KubeEventRecorder events(
       client, clock, log.Named("events"),
-      {.instance = options.pod_name.empty() ? HostName() : options.pod_name});
+      {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
+       .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
+  manager.AddRunnable(
+      {.name = "events",
+       .start = [](const Context&) { return Result<void, Error>(); },
+       .stop =
+           [&events, &clock] {
+             // The last words of a replica are the ones that somebody looks for.
+             events.Flush(Context(std::stop_token(), clock).WithTimeout(std::chrono::seconds(2)));
+           }});
   const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
       controllers::RegisterReplicationTls(
           manager, services, client, *exec, linstor, EventsTo(events),

@@ -55,7 +55,11 @@ class KubeError {
 
   bool IsGone() const { return code() == 410; }
 
-  bool IsForbidden() const { return code() == 403 || code() == 401; }
+  bool IsForbidden() const { return code() == 403; }
+
+  /// The credentials are not accepted, perhaps not yet: an API server that lags behind in a
+  /// rotation of keys refuses a token that the next one takes.
+  bool IsUnauthorized() const { return code() == 401; }
 
   bool IsInvalid() const { return code() == 422 || code() == 400; }
 

@@ -158,6 +158,17 @@ TEST_F(CredentialsTest, KeepsTheLastGoodValueWhenAFileIsBroken) {
   EXPECT_EQ(lines.size(), 1U);
 }
 
+// A CA file full of rubbish must not cost the token as well: after an hour every request would
+// fail.
+TEST_F(CredentialsTest, RenewsTheTokenBesideABrokenCa) {
+  const auto credentials = Make();
+  Write("ca.crt", "rubbish");
+  Write("token", "second");
+  clock_.Advance(60s);
+  EXPECT_EQ(credentials->Token().Expose(), "second");
+  EXPECT_NE(credentials->tls()->Get(), nullptr);
+}
+
 // A rotated cluster CA must be trusted without a restart.
 TEST_F(CredentialsTest, ReloadsTheCa) {
   const auto credentials = Make();

@@ -33,6 +33,13 @@ Result<std::unique_ptr<Credentials>, Error> Credentials::Create(KubeConfig confi
 
 Result<void, Error> Credentials::Read() {
   read_at_ = clock_.SteadyNow();
+  // Independent of each other: a broken CA file must not keep us from a renewed token.
+  const Result<void, Error> tls = ReadTls();
+  const Result<void, Error> token = ReadToken();
+  return tls ? token : tls;
+}
+
+Result<void, Error> Credentials::ReadTls() {
   if (tls_ != nullptr) {
     net::TlsPem pem;
     BREAKWATER_ASSIGN_OR_RETURN(pem.ca, Text(config_.ca.data, config_.ca.file));
@@ -49,6 +56,10 @@ Result<void, Error> Credentials::Read() {
       tls_->Set(std::move(fresh));
     }
   }
+  return {};
+}
+
+Result<void, Error> Credentials::ReadToken() {
   if (config_.token_file.empty()) {
     token_ = config_.token;
     return {};

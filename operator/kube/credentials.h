@@ -48,6 +48,8 @@ class Credentials {
       : config_(std::move(config)), clock_(clock), log_(std::move(log)) {}
 
   Result<void, Error> Read();
+  Result<void, Error> ReadTls();
+  Result<void, Error> ReadToken();
   void ReadIfOld();
 
   const KubeConfig config_;

@@ -44,29 +44,29 @@ EventRef RefOf(const api::Object& object) {
           .uid = object.uid()};
 }
 
-std::optional<EventWrite> EventAggregator::Add(const Event& event, SystemTime now) {
-  Forget(now);
+std::optional<EventWrite> EventAggregator::Add(const Event& event, EventTime now) {
+  Forget(now.steady);
   const SeriesKey key(event.regarding.kind + "/" + event.regarding.ns + "/" + event.regarding.name +
                           "/" + event.regarding.uid,
                       event.action, event.reason, event.warning);
   const auto found = series_.find(key);
-  const bool due = found == series_.end() || now - found->second.written >= kWriteAgainAfter;
+  const bool due = found == series_.end() || now.steady - found->second.written >= kWriteAgainAfter;
   // The note of a written event cannot be changed. One that says something new is worth an event of
   // its own, but not more often than any other write.
   if (found == series_.end() || (due && found->second.event.note != event.note)) {
-    Series fresh{.event = event, .first = now, .last = now, .written = now};
+    Series fresh{.event = event, .first = now.wall, .last = now, .written = now.steady};
     fresh.key = {event.regarding.ns.empty() ? "default" : event.regarding.ns,
-                 NameOf(event.regarding, now)};
+                 NameOf(event.regarding, now.wall)};
     Series& series = series_[key] = std::move(fresh);
     return EventWrite{.key = series.key, .object = ToJson(series)};
   }
   Series& series = found->second;
   ++series.count;
   series.last = now;
-  return due ? std::optional<EventWrite>(Update(series, now)) : std::nullopt;
+  return due ? std::optional<EventWrite>(Update(series, now.steady)) : std::nullopt;
 }
 
-std::vector<EventWrite> EventAggregator::Due(SystemTime now) {
+std::vector<EventWrite> EventAggregator::Due(SteadyTime now) {
   std::vector<EventWrite> writes;
   for (auto& [key, series] : series_) {
     if (series.count > series.written_count && now - series.written >= kWriteAgainAfter) {
@@ -76,18 +76,18 @@ std::vector<EventWrite> EventAggregator::Due(SystemTime now) {
   return writes;
 }
 
-std::optional<SystemTime> EventAggregator::NextDue() const {
-  std::optional<SystemTime> next;
+std::optional<SteadyTime> EventAggregator::NextDue() const {
+  std::optional<SteadyTime> next;
   for (const auto& [key, series] : series_) {
     if (series.count > series.written_count) {
-      const SystemTime due = series.written + kWriteAgainAfter;
+      const SteadyTime due = series.written + kWriteAgainAfter;
       next = next ? std::min(*next, due) : due;
     }
   }
   return next;
 }
 
-EventWrite EventAggregator::Update(Series& series, SystemTime now) const {
+EventWrite EventAggregator::Update(Series& series, SteadyTime now) const {
   series.written = now;
   series.written_count = series.count;
   EventWrite write{.key = series.key, .update = true};
@@ -96,15 +96,15 @@ EventWrite EventAggregator::Update(Series& series, SystemTime now) const {
   return write;
 }
 
-void EventAggregator::Forget(SystemTime now) {
+void EventAggregator::Forget(SteadyTime now) {
   std::erase_if(series_, [&](const auto& entry) {
     const Series& series = entry.second;
-    return series.count == series.written_count && now - series.last >= kSeriesEnds;
+    return series.count == series.written_count && now - series.last.steady >= kSeriesEnds;
   });
   if (series_.size() >= kMaxSeries) {
     series_.erase(std::min_element(
         series_.begin(), series_.end(),
-        [](const auto& a, const auto& b) { return a.second.last < b.second.last; }));
+        [](const auto& a, const auto& b) { return a.second.last.steady < b.second.last.steady; }));
   }
 }
 
@@ -128,7 +128,7 @@ nlohmann::json EventAggregator::ToJson(const Series& series) const {
                            {"uid", event.regarding.uid}}}};
   if (series.count > 1) {
     json["series"] = {{"count", series.count},
-                      {"lastObservedTime", FormatRfc3339Micros(series.last)}};
+                      {"lastObservedTime", FormatRfc3339Micros(series.last.wall)}};
   }
   return json;
 }

@@ -45,6 +45,12 @@ struct EventWrite {
   nlohmann::json recreate;  ///< update: what to create when the event has expired (404)
 };
 
+/// One moment on both clocks: windows are counted on the steady one, stamps come from the wall.
+struct EventTime {
+  SteadyTime steady{};
+  SystemTime wall{};
+};
+
 /// Thread safety: one owner.
 class EventAggregator {
  public:
@@ -60,13 +66,13 @@ class EventAggregator {
       : controller_(std::move(controller)), instance_(std::move(instance)) {}
 
   /// What to write now for `event`; nothing when it was only counted.
-  std::optional<EventWrite> Add(const Event& event, SystemTime now);
+  std::optional<EventWrite> Add(const Event& event, EventTime now);
 
   /// Series with counts that were not written yet and may be now.
-  std::vector<EventWrite> Due(SystemTime now);
+  std::vector<EventWrite> Due(SteadyTime now);
 
   /// When Due() has something to say next; nothing when there is nothing to wait for.
-  std::optional<SystemTime> NextDue() const;
+  std::optional<SteadyTime> NextDue() const;
 
  private:
   using SeriesKey = std::tuple<std::string, std::string, std::string, bool>;
@@ -77,13 +83,13 @@ class EventAggregator {
     int count = 1;
     int written_count = 1;
     SystemTime first{};
-    SystemTime last{};
-    SystemTime written{};
+    EventTime last{};
+    SteadyTime written{};
   };
 
   nlohmann::json ToJson(const Series& series) const;
-  EventWrite Update(Series& series, SystemTime now) const;
-  void Forget(SystemTime now);
+  EventWrite Update(Series& series, SteadyTime now) const;
+  void Forget(SteadyTime now);
 
   const std::string controller_;
   const std::string instance_;

@@ -32,7 +32,7 @@ void KubeEventRecorder::Record(Event event) {
   {
     const std::lock_guard lock(mutex_);
     if (queue_.size() >= options_.max_queued) {
-      ++dropped_;
+      Dropped();
       return;
     }
     queue_.push_back(std::move(event));
@@ -54,9 +54,9 @@ void KubeEventRecorder::Run(const std::stop_token& stop) {
       std::unique_lock lock(mutex_);
       writing_ = false;
       changed_.notify_all();
-      const std::optional<SystemTime> due = aggregator_.NextDue();
+      const std::optional<SteadyTime> due = aggregator_.NextDue();
       const std::chrono::nanoseconds wait =
-          due ? std::max<std::chrono::nanoseconds>(*due - clock_.SystemNow(), {}) : kIdle;
+          due ? std::max<std::chrono::nanoseconds>(*due - clock_.SteadyNow(), {}) : kIdle;
       changed_.wait_for(lock, stop, wait, [this] { return !queue_.empty(); });
       if (!queue_.empty()) {
         event = std::move(queue_.front());
@@ -64,15 +64,22 @@ void KubeEventRecorder::Run(const std::stop_token& stop) {
       }
       writing_ = true;
     }
-    const SystemTime now = clock_.SystemNow();
+    const EventTime now{clock_.SteadyNow(), clock_.SystemNow()};
     if (event) {
       if (const auto write = aggregator_.Add(*event, now)) {
         Write(ctx, *write);
       }
     }
-    for (const EventWrite& write : aggregator_.Due(now)) {
+    for (const EventWrite& write : aggregator_.Due(now.steady)) {
       Write(ctx, write);
     }
+  }
+}
+
+void KubeEventRecorder::Dropped() {
+  ++dropped_;
+  if (options_.on_dropped) {
+    options_.on_dropped();
   }
 }
 
@@ -86,7 +93,7 @@ void KubeEventRecorder::Write(const Context& ctx, const EventWrite& write) {
     result = client_.Create(limited, Events(), write.key.ns, write.recreate);
   }
   if (!result && !result.error().IsCanceled()) {
-    ++dropped_;
+    Dropped();
     log_.Debug("event not written", {{"name", write.key.name},
                                      {"namespace", write.key.ns},
                                      {"error", result.error().message()}});

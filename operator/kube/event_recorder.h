@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -62,6 +63,8 @@ class KubeEventRecorder final : public EventRecorder {
     std::size_t max_queued = 1000;
     /// For one write; the API server may be away.
     std::chrono::seconds write_timeout{10};
+    /// Called for each event that is dropped, from any thread; must not block.
+    std::function<void()> on_dropped{};
   };
 
   /// `client` and `clock` must outlive it.
@@ -79,6 +82,7 @@ class KubeEventRecorder final : public EventRecorder {
  private:
   void Run(const std::stop_token& stop);
   void Write(const Context& ctx, const EventWrite& write);
+  void Dropped();
 
   KubeWriter& client_;
   const Clock& clock_;

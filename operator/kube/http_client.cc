@@ -289,8 +289,9 @@ KubeResult<std::unique_ptr<WatchStream>> HttpKubeClient::Watch(const Context& ct
       Attempts<net::StreamResponse>(
           ctx, info, WatchRequest(resource, options),
           [&](const net::Request& prepared) -> KubeResult<net::StreamResponse> {
-            BREAKWATER_ASSIGN_OR_RETURN(net::StreamResponse response,
-                                        transport_.Open(ctx, prepared, idle));
+            BREAKWATER_ASSIGN_OR_RETURN(
+                net::StreamResponse response,
+                transport_.Open(ctx.WithTimeout(options_.request_timeout), prepared, idle));
             if (response.status == 200) {
               return response;
             }

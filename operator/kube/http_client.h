@@ -38,9 +38,10 @@ struct HttpClientOptions {
   int max_attempts = 4;
   std::chrono::milliseconds first_retry{100};  ///< doubled per attempt, with jitter
   /// For one exchange that is not a list or a watch. Through a dead connection nothing ever comes,
-  /// and a reconcile's own deadline (2 min) is too long to find that out. 15 s: the API server
-  /// answers single objects in milliseconds, its slowest admission webhooks in 10 s.
-  std::chrono::seconds request_timeout{15};
+  /// and a reconcile's own deadline (2 min) is too long to find that out. 20 s: the API server
+  /// answers single objects in milliseconds, its slowest admission webhooks in 10 s, and priority
+  /// and fairness lets a request wait up to 15 s (a quarter of --request-timeout) before its 429.
+  std::chrono::seconds request_timeout{20};
   /// A retry takes one token, a success gives back a tenth: gRPC's retry throttling
   /// (github.com/grpc/proposal A6). 0 = no retries.
   int retry_budget = 10;

@@ -33,7 +33,12 @@ std::optional<std::chrono::milliseconds> RetryAfterHeader(const net::Headers& he
 }
 
 std::string Printable(std::string_view text) {
-  std::string result(text.substr(0, kMaxForeignText));
+  std::size_t length = std::min(text.size(), kMaxForeignText);
+  while (length < text.size() && length > 0 &&
+         (static_cast<unsigned char>(text[length]) & 0xc0U) == 0x80U) {
+    --length;  // not inside a character
+  }
+  std::string result(text.substr(0, length));
   for (char& c : result) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {

@@ -227,7 +227,8 @@ class BeastHttpServer final : public HttpServer {
                 .handler = std::move(handler),
                 .log = std::move(log)},
         io_(shared_.options.threads),
-        acceptor_(io_) {}
+        acceptor_(io_),
+        pause_(io_) {}
 
   ~BeastHttpServer() override {
     asio::post(io_, [this] {
@@ -315,10 +316,17 @@ class BeastHttpServer final : public HttpServer {
       }
       if (!error) {
         Serve(std::move(socket));
-      } else {
-        shared_.log.Warn("accept failed", {{"error", error.message()}});
+        Accept();
+        return;
       }
-      Accept();
+      // Out of file descriptors, mostly: the next accept would fail at once as well.
+      shared_.log.Warn("accept failed", {{"error", error.message()}});
+      pause_.expires_after(std::chrono::milliseconds(100));
+      pause_.async_wait([this](error_code canceled) {
+        if (!canceled) {
+          Accept();
+        }
+      });
     });
   }
 
@@ -342,6 +350,7 @@ class BeastHttpServer final : public HttpServer {
   std::shared_ptr<asio::ssl::context> tls_;
   asio::io_context io_;
   tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
   std::vector<Thread> threads_;
 };
 

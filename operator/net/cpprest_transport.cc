@@ -266,7 +266,7 @@ class CpprestTransport final : public HttpTransport {
     return response;
   }
 
-  /// A watch may send its head only with its first event, so its idle limit bounds the head too.
+  /// Whoever waits long for pieces of a body may wait as long for its head.
   static std::chrono::nanoseconds LongestHead(std::chrono::milliseconds idle_timeout) {
     return std::max<std::chrono::nanoseconds>(idle_timeout, std::chrono::milliseconds(1));
   }

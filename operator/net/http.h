@@ -72,8 +72,9 @@ struct StreamResponse {
   std::unique_ptr<ByteStream> body{};
 };
 
-/// One server, given at construction. Keeps connections alive, follows no redirect, trusts only the
-/// configured CA, and never retries a write by itself.
+/// One server, given at construction. Keeps connections alive, follows no redirect and trusts only
+/// the configured CA. A request on a kept connection that turns out to be closed may be sent again:
+/// see Request::fresh_connection.
 /// Thread safety: all methods may be called from any thread.
 class HttpTransport {
  public:

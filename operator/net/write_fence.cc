@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "operator/base/thread.h"
+
 namespace breakwater::net {
 namespace {
 
@@ -17,24 +19,29 @@ class FencedTransport final : public HttpTransport {
       : inner_(std::move(inner)), fence_(fence) {}
 
   Result<Response, TransportError> Send(const Context& ctx, const Request& request) override {
-    if (!MaySend(request)) {
+    if (IsRead(request)) {
+      return inner_->Send(ctx, request);
+    }
+    if (!fence_.IsOpen()) {
       return Unexpected{Refused()};
     }
-    return inner_->Send(ctx, request);
+    LinkedStopSource either(ctx.stop());
+    const std::stop_callback on_end(fence_.ended(), [&either] { either.RequestStop(); });
+    return inner_->Send(ctx.WithStop(either.token()), request);
   }
 
   Result<StreamResponse, TransportError> Open(const Context& ctx,
                                               const Request& request,
                                               std::chrono::milliseconds idle_timeout) override {
-    if (!MaySend(request)) {
+    if (!IsRead(request) && !fence_.IsOpen()) {
       return Unexpected{Refused()};
     }
     return inner_->Open(ctx, request, idle_timeout);
   }
 
  private:
-  bool MaySend(const Request& request) const {
-    return request.method == "GET" || request.method == "HEAD" || fence_.IsOpen();
+  static bool IsRead(const Request& request) {
+    return request.method == "GET" || request.method == "HEAD";
   }
 
   const std::shared_ptr<HttpTransport> inner_;
@@ -51,7 +58,9 @@ class FencedConnector final : public WebSocketConnector {
     if (!fence_.IsOpen()) {
       return Unexpected{UpgradeError(Refused())};
     }
-    return inner_->Connect(ctx, request);
+    LinkedStopSource either(ctx.stop());
+    const std::stop_callback on_end(fence_.ended(), [&either] { either.RequestStop(); });
+    return inner_->Connect(ctx.WithStop(either.token()).WithDeadline(fence_.deadline()), request);
   }
 
  private:

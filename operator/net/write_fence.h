@@ -2,14 +2,17 @@
 
 /// WriteFence: refuses what changes the world once this process may no longer do so.
 ///
-/// A leader that was frozen (SIGSTOP, a paused virtual machine) wakes up in the middle of anything,
-/// while another replica already works. Its threads may run before the one that notices that the
-/// lease is old. So every request that is not a read looks at the time itself, just before it is
-/// sent; the rest of the window is the time that a request is on its way, which the difference
-/// between renew deadline and lease duration covers.
+/// A leader that was frozen (SIGSTOP, a starved machine) wakes up in the middle of anything, while
+/// another replica already works. Its threads may run before the one that notices that the lease is
+/// old. So every request that is not a read looks at the time itself, just before it is sent; the
+/// rest of the window is the time that a request is on its way, which the difference between renew
+/// deadline and lease duration covers. What still waits for a connection when the lease ends is
+/// cancelled. Not covered: a virtual machine whose own clock stood still while it was paused; it
+/// learns of the new leader with its next renewal.
 
 #include <atomic>
 #include <memory>
+#include <stop_token>
 
 #include "operator/base/clock.h"
 #include "operator/net/http.h"
@@ -28,19 +31,32 @@ class WriteFence {
 
   void Close() { deadline_.store(SteadyTime::min()); }
 
+  /// Closes for ever and cancels what is on its way.
+  void End() {
+    Close();
+    ended_.request_stop();
+  }
+
   bool IsOpen() const { return clock_.SteadyNow() < deadline_.load(); }
+
+  SteadyTime deadline() const { return deadline_.load(); }
+
+  std::stop_token ended() const { return ended_.get_token(); }
 
  private:
   const Clock& clock_;
   std::atomic<SteadyTime> deadline_{SteadyTime::max()};
+  std::stop_source ended_;
 };
 
 /// Passes GET and HEAD through; every other request only while the fence is open, else kCanceled
-/// with not_sent. Thread safety: as `inner`. Both must outlive it.
+/// with not_sent. A write is cancelled when the fence ends. Thread safety: as `inner`. `fence` must
+/// outlive it.
 std::unique_ptr<HttpTransport> FenceWrites(std::shared_ptr<HttpTransport> inner,
                                            const WriteFence& fence);
 
-/// The same for websockets: each of them runs a program somewhere, so none is a read.
+/// The same for websockets: each of them runs a program somewhere, so none is a read. The upgrade
+/// must have happened before the fence closes; what runs then is not cancelled.
 std::unique_ptr<WebSocketConnector> FenceWrites(std::unique_ptr<WebSocketConnector> inner,
                                                 const WriteFence& fence);
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -62,6 +63,37 @@ TEST(WriteFenceTest, NoProgramIsStartedBehindAClosedFence) {
   ASSERT_FALSE(refused);
   EXPECT_NE(std::get<TransportError>(refused.error()).message.find("lease"), std::string::npos);
   EXPECT_EQ(calls, 1);
+}
+
+/// Answers nothing until it is cancelled.
+class Hanging final : public HttpTransport {
+ public:
+  Result<Response, TransportError> Send(const Context& ctx, const Request&) override {
+    ctx.SleepFor(std::chrono::hours(1));
+    return Unexpected{TransportError{.kind = TransportError::Kind::kCanceled}};
+  }
+
+  Result<StreamResponse, TransportError> Open(const Context&,
+                                              const Request&,
+                                              std::chrono::milliseconds) override {
+    return Unexpected{TransportError{}};
+  }
+};
+
+// Breaks: a write that hangs in a dead network reaches LINSTOR when the network is well again, long
+// after another replica took over.
+TEST(WriteFenceTest, TheEndCancelsWhatIsOnItsWay) {
+  testing::FakeClock clock;
+  WriteFence fence(clock);
+  const auto transport = FenceWrites(std::make_shared<Hanging>(), fence);
+  std::jthread ends([&] {
+    clock.WaitForSleepers(1);
+    fence.End();
+  });
+  const auto canceled =
+      transport->Send(Context(std::stop_token(), clock), {.method = "PUT", .target = "/a"});
+  ASSERT_FALSE(canceled);
+  EXPECT_FALSE(fence.IsOpen());
 }
 
 }  // namespace

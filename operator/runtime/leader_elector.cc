@@ -27,7 +27,9 @@ LeaderElector::LeaderElector(Services services,
       lease_(client, {options.ns, options.name}),
       options_(std::move(options)),
       log_(services.log.Named("leader", {{"identity", options_.identity}})) {
-  CloseFence();
+  if (options_.fence != nullptr) {
+    options_.fence->Close();
+  }
 }
 
 LeaderElector::~LeaderElector() {
@@ -83,7 +85,7 @@ void LeaderElector::Stop(bool release) {
     was_leader = std::exchange(leader_, false);
     leading = leading_;
   }
-  CloseFence();
+  EndFence();
   leading.request_stop();
   changed_.NotifyAll();
   if (was_leader && release) {
@@ -222,7 +224,7 @@ void LeaderElector::Lose(std::string_view why) {
     ended_ = true;
     leading = leading_;
   }
-  CloseFence();
+  EndFence();
   leading.request_stop();
   changed_.NotifyAll();
   log_.Error("leadership lost", {{"why", why}});
@@ -231,9 +233,9 @@ void LeaderElector::Lose(std::string_view why) {
   }
 }
 
-void LeaderElector::CloseFence() {
+void LeaderElector::EndFence() {
   if (options_.fence != nullptr) {
-    options_.fence->Close();
+    options_.fence->End();
   }
 }
 

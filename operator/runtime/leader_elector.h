@@ -80,7 +80,7 @@ class LeaderElector {
   void Held(SteadyTime started);
   bool WasElected() const;
   void Lose(std::string_view why);
-  void CloseFence();
+  void EndFence();
   void Release();
 
   const Services services_;  // constant after construction

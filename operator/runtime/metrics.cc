@@ -164,6 +164,11 @@ HistogramRef ExecSeconds(Metrics& metrics, const std::string& result) {
                            "Duration of commands in satellite containers", {{"result", result}});
 }
 
+CounterRef DroppedEvents(Metrics& metrics) {
+  return metrics.Counter("breakwater_events_dropped_total",
+                         "Kubernetes Events that were never written");
+}
+
 CounterRef Panics(Metrics& metrics, const std::string& where) {
   return metrics.Counter("breakwater_panics_total",
                          "Exceptions that reached the catch-all of a thread", {{"where", where}});
@@ -176,8 +181,7 @@ void RegisterStandardMetrics(Metrics& metrics, const std::string& version) {
       .Gauge("breakwater_build_info", "Always 1; the labels tell the build", {{"version", version}})
       .Set(1);
   metrics.Gauge("breakwater_leader", "1 in the replica that is the leader, else 0");
-  for (const char* verb :
-       {"get", "list", "watch", "create", "apply", "update", "patch", "delete"}) {
+  for (const char* verb : {"get", "list", "watch", "create", "update", "patch", "delete"}) {
     for (const char* code : {"200", "403", "404", "409", "error"}) {
       ApiRequests(metrics, verb, code);
     }
@@ -188,10 +192,15 @@ void RegisterStandardMetrics(Metrics& metrics, const std::string& version) {
   for (const char* where : {"controller", "reflector", "leader"}) {
     Panics(metrics, where);
   }
+  DroppedEvents(metrics);
 }
 
 void CountApiRequest(Metrics& metrics, const std::string& verb, int code) {
   ApiRequests(metrics, verb, code == 0 ? "error" : std::to_string(code)).Increment();
+}
+
+void CountDroppedEvent(Metrics& metrics) {
+  DroppedEvents(metrics).Increment();
 }
 
 void ObserveExec(Metrics& metrics, const std::string& result, double seconds) {

@@ -121,5 +121,7 @@ void CountApiRequest(Metrics& metrics, const std::string& verb, int code);
 void ObserveExec(Metrics& metrics, const std::string& result, double seconds);
 /// breakwater_panics_total{where}: an exception reached a thread's catch-all.
 void CountPanic(Metrics& metrics, const std::string& where);
+/// A Kubernetes Event that nobody will see.
+void CountDroppedEvent(Metrics& metrics);
 
 }  // namespace breakwater::runtime

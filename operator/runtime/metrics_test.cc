@@ -22,9 +22,9 @@ TEST(MetricsTest, StandardMetricsExistAtZero) {
   EXPECT_TRUE(Has(metrics, "breakwater_leader 0"));
   EXPECT_TRUE(Has(metrics, R"(breakwater_panics_total{where="controller"} 0)"));
   EXPECT_TRUE(Has(metrics, R"(breakwater_exec_seconds_count{result="error"} 0)"));
-  EXPECT_TRUE(Has(metrics, R"(breakwater_api_requests_total{code="409",verb="apply"} 0)"));
-  CountApiRequest(metrics, "apply", 0);
-  EXPECT_TRUE(Has(metrics, R"(breakwater_api_requests_total{code="error",verb="apply"} 1)"));
+  EXPECT_TRUE(Has(metrics, R"(breakwater_api_requests_total{code="409",verb="patch"} 0)"));
+  CountApiRequest(metrics, "patch", 0);
+  EXPECT_TRUE(Has(metrics, R"(breakwater_api_requests_total{code="error",verb="patch"} 1)"));
   EXPECT_TRUE(Has(metrics, "# TYPE breakwater_exec_seconds histogram"));
 }
 

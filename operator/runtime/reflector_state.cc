@@ -34,7 +34,10 @@ ReflectorState AfterFailure(const std::string& version, int stuck, const Failed&
 }
 
 Failed::Why WhyOfStatus(int code) {
-  if (code == 401 || code == 403) {
+  if (code == 401) {
+    return Failed::Why::kError;
+  }
+  if (code == 403) {
     return Failed::Why::kForbidden;
   }
   // 504 is how the API server says that a resourceVersion is in the future.

@@ -67,8 +67,8 @@ struct StreamEnded {};
 /// Any other failure.
 struct Failed {
   enum class Why {
-    kError,       ///< no connection, reset, 5xx: the server will be back
-    kForbidden,   ///< 401, 403: a right is missing
+    kError,       ///< no connection, reset, 401, 5xx: the server will be back
+    kForbidden,   ///< 403: a right is missing
     kIdle,        ///< no byte for longer than the server may be silent
     kUnreadable,  ///< a reply or an event that is no JSON object
     kRejected,  ///< 4xx, 504: the server does not like this version (e.g. after etcd was restored)

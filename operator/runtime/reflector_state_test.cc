@@ -93,7 +93,7 @@ TEST(ReflectorInputTest, ClassifiesErrors) {
   using Kind = net::TransportError::Kind;
   EXPECT_EQ(why(kube::Status{.code = 410}), "gone");
   EXPECT_EQ(why(kube::Status{.code = 403}), "forbidden");
-  EXPECT_EQ(why(kube::Status{.code = 401}), "forbidden");
+  EXPECT_EQ(why(kube::Status{.code = 401}), "error");
   EXPECT_EQ(why(kube::Status{.code = 400}), "rejected");
   EXPECT_EQ(why(kube::Status{.code = 504}), "rejected");
   EXPECT_EQ(why(kube::Status{.code = 429}), "error");

@@ -49,9 +49,14 @@ struct RunDriver::Context_ {
 RunDriver::RunDriver(RunServices services, RunEvent event)
     : services_(services), event_(std::move(event)) {}
 
+/// Ended by a stop request, but while the volume is frozen: that is brought to an end first. An
+/// operation that was cut off is found again by the next leader, in the journal.
+Context RunDriver::Base(const Context_& run) const {
+  return Context(run.suspended_since ? std::stop_token{} : run.stop, services_.clock);
+}
+
 ResourceObservation RunDriver::Observe(Context_& run) {
-  // Not cancelled by the stop token: a frozen volume is brought to an end first.
-  const Context ctx = Context(std::stop_token{}, services_.clock).WithTimeout(kObserveTimeout);
+  const Context ctx = Base(run).WithTimeout(kObserveTimeout);
   const bool suspended =
       run.state.journal.step == Step::kSuspend || run.state.journal.step == Step::kResume;
   const SteadyTime now = services_.clock.SteadyNow();
@@ -82,7 +87,7 @@ bool RunDriver::WriteJournal(Context_& run, const Journal& journal) {
 }
 
 void RunDriver::Act(Context_& run, const ResourceObservation& seen, const Decision& decision) {
-  const Context base(std::stop_token{}, services_.clock);
+  const Context base = Base(run);
   Result<void, Error> done;
   if (const auto* ops = std::get_if<tls_migration::RunOnNodes>(&decision.action)) {
     done = services_.actor.Run(base.WithTimeout(kOperationTimeout), seen, *ops);

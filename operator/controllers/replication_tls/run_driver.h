@@ -64,6 +64,7 @@ class RunDriver {
  private:
   struct Context_;
 
+  Context Base(const Context_& run) const;
   tls_migration::ResourceObservation Observe(Context_& run);
   bool WriteJournal(Context_& run, const tls_migration::Journal& journal);
   void Act(Context_& run,
