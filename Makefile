@@ -5,7 +5,7 @@ STRATEGY ?= Auto
 NODES ?= 3
 PYTHON := /usr/bin/python3
 
-.PHONY: help demo test tools build deps testbed fmt lint tidy unit e2e clean
+.PHONY: help demo test tools build deps testbed fmt lint tidy unit e2e faults fuzz bench clean
 
 help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO]  a local cluster moves six volumes to TLS under load"
@@ -15,8 +15,11 @@ help:
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"
+	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (10 min, a quiet machine)"
+	@echo "make fuzz      libFuzzer targets [FUZZ_SECONDS=60]"
+	@echo "make bench     roll-outs of 3 to 300 nodes, churn of 10000 objects (table, build/bench.json)"
 	@echo "make fmt lint  formats the sources; checks formatting and layers"
-	@echo "make tidy      clang-tidy over what changed"
+	@echo "make tidy      clang-tidy over what changed [DEEP=1: with the static analyzer]"
 
 deps:
 	@scripts/deps.sh
@@ -42,6 +45,16 @@ unit: deps
 
 e2e: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q tests/e2e/suite
+
+faults: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/runtime
+
+fuzz: deps
+	@scripts/build.sh asan fuzz_admission fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_watch_decoder
+	@scripts/fuzz.py
+
+bench: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m bench --json build/bench.json
 
 fmt:
 	@FIX=1 scripts/lint.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy 14 on every source file that changed since it was last found clean.
+"""Runs clang-tidy 14 on every source file that changed since it was last found clean. DEEP=1 adds the static analyzer.
 
 A clean file is remembered by a hash of its text, of the project headers it includes (transitively) and
 of .clang-tidy, in a cache outside the tree; so a second run costs nothing.
@@ -15,6 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "breakwater" / "tidy"
+DEEP = os.environ.get("DEEP", "0") == "1"
 INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -30,7 +31,7 @@ def closure(path, seen):
 def key_of(path):
     files = set()
     closure(path, files)
-    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes() + (b"deep" if DEEP else b""))
     for file in sorted(files):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
@@ -41,7 +42,9 @@ def run(path, build):
     mark = CACHE / key
     if mark.exists():
         return path, True, ""
-    done = subprocess.run(["clang-tidy-14", "-quiet", "-p", str(build), str(path)], capture_output=True, text=True)
+    checks = ["-checks=clang-analyzer-*"] if DEEP else []
+    done = subprocess.run(["clang-tidy-14", "-quiet", *checks, "-p", str(build), str(path)],
+                          capture_output=True, text=True)
     if done.returncode == 0:
         mark.touch()
     return path, done.returncode == 0, done.stdout

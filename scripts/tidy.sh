@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# clang-tidy 14 over every source that changed since it was last found clean. Slow when nothing is cached.
+# clang-tidy 14 over every source that changed since it was last found clean; DEEP=1 adds the static
+# analyzer. Slow when nothing is cached.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_DIR="${CCACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/breakwater/ccache}"

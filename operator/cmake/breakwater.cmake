@@ -107,6 +107,20 @@ function(breakwater_library)
   endif()
 endfunction()
 
+# breakwater_fuzzers(LIBRARY NAME...): fuzz_<NAME> from fuzz/<NAME>_fuzz.cc, with coverage of LIBRARY.
+# Clang only. scripts/fuzz.py runs them on the seeds in fuzz/seeds/<NAME>.
+function(breakwater_fuzzers library)
+  if(NOT BREAKWATER_FUZZERS)
+    return()
+  endif()
+  target_compile_options(breakwater_${library} PRIVATE -fsanitize=fuzzer-no-link)
+  foreach(name IN LISTS ARGN)
+    breakwater_binary(NAME fuzz_${name} SRCS fuzz/${name}_fuzz.cc DEPS breakwater::${library})
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  endforeach()
+endfunction()
+
 function(breakwater_binary)
   cmake_parse_arguments(arg "" "NAME" "SRCS;DEPS;LIBS" ${ARGN})
   add_executable(${arg_NAME} ${arg_SRCS})

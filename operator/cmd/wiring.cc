@@ -1,5 +1,6 @@
 #include "operator/cmd/wiring.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <array>
@@ -188,6 +189,11 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
       client, clock, log.Named("events"),
       {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
        .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
+  // The first lists are the largest things that this process ever holds.
+  manager.AddRunnable({.name = "memory", .start = [](const Context&) {
+                         malloc_trim(0);
+                         return Result<void, Error>();
+                       }});
   manager.AddRunnable(
       {.name = "events",
        .start = [](const Context&) { return Result<void, Error>(); },

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Runs every libFuzzer target of build/asan for FUZZ_SECONDS (default 10) each; a finding fails.
+
+Seeds are the files in fuzz/seeds/<target> beside the target, and the recorded outputs of real nodes for the
+parsers of node reports. What it learns is kept in build/fuzz/<target>; a finding stays there as crash-*.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SECONDS = os.environ.get("FUZZ_SECONDS", "10")
+# The first byte of an input of fuzz_node_report, by the name of the recorded file.
+NODE_REPORT_PARSERS = {"status.json": 0, "show.json": 1, "ss": 2, "tls_stat": 3, "proc_drbd.txt": 4,
+                       "drbdadm_version.txt": 5}
+
+
+def recorded_seeds(directory):
+    for path in sorted((ROOT / "operator/core/tls_migration/testdata").rglob("*")):
+        for name, parser in NODE_REPORT_PARSERS.items():
+            if path.is_file() and (path.name == name or path.name.startswith(name)):
+                (directory / f"{path.parent.name}-{path.name}").write_bytes(bytes([parser]) + path.read_bytes())
+
+
+def run(target):
+    name = target.name.removeprefix("fuzz_")
+    corpus = ROOT / "build/fuzz" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    seeds = [str(path) for path in ROOT.glob(f"operator/**/fuzz/seeds/{name}")]
+    if name == "node_report":
+        made = ROOT / "build/fuzz/seeds" / name
+        made.mkdir(parents=True, exist_ok=True)
+        recorded_seeds(made)
+        seeds.append(str(made))
+    if not seeds:
+        print(f"fuzz: {name} has no seeds")
+        return False
+    done = subprocess.run([target, f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536",
+                           "-print_final_stats=1", f"-artifact_prefix={corpus}/", corpus, *seeds],
+                          capture_output=True, text=True, errors="replace")
+    runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    print(f"fuzz: {name}: {runs[1] if runs else 0} inputs in {SECONDS} s, {'ok' if done.returncode == 0 else 'FOUND'}")
+    if done.returncode:
+        print(done.stderr[-6000:])
+    return done.returncode == 0
+
+
+def main():
+    targets = sorted((ROOT / "build/asan/bin").glob("fuzz_*"))
+    if not targets:
+        print("fuzz: no targets in build/asan/bin; build the preset asan first")
+        return 1
+    return 0 if all([run(target) for target in targets]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
