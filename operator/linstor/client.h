@@ -7,10 +7,11 @@
 /// Errors: LinstorError. Reads may be repeated by the adapter, writes never: after a transport
 /// error of a write the change may or may not have been made, so read again and decide by what is
 /// there. Not found (404) of a single object is an error with IsNotFound(); filtered lists are just
-/// empty. A write that LINSTOR accepted may carry warnings in its Reply. Changing a property runs
-/// `drbdadm adjust` on the nodes concerned before the call returns, up to 45 s per node (source:
-/// LINSTOR's timeout for external commands), so give writes a deadline above that. Setting a value
-/// that is already set does nothing, not even a retry of a failed adjust.
+/// empty. A read never takes an empty or foreign body for an empty list. A write that LINSTOR
+/// accepted may carry warnings in its Reply. Changing a property runs `drbdadm adjust` on the nodes
+/// concerned before the call returns, up to 45 s per node (source: LINSTOR's timeout for external
+/// commands), so give writes a deadline above that. Setting a value that is already set does
+/// nothing, not even a retry of a failed adjust.
 
 #include <memory>
 #include <string>

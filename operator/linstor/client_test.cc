@@ -199,6 +199,44 @@ TEST_F(ClientTest, BrokenRepliesAreNotQuoted) {
   EXPECT_EQ(resources.error().message().find("DO-NOT-LOG"), std::string::npos);
 }
 
+// Half a reply of a proxy is not "there is nothing": pools would be made again, and a node whose
+// resources were not listed would be deleted.
+TEST_F(ClientTest, NoReadTakesAnotherBodyForAnEmptyList) {
+  for (const char* body :
+       {"", "{}", "null", "5", "[", R"([{"name":"n1"})", "[1]", "[null]", R"(["n1"])",
+        R"([{"ret_code":-4611686018427387597,"message":"Peer not connected"}])",
+        R"([{"ret_code":-9223372036834065430,"message":"not available"}])"}) {
+    const auto client = Make();
+    transports_.back()->Expect("GET", "/v1/view/resources?nodes=n1").Reply(200, body);
+    EXPECT_FALSE(client->ListResources(ctx_, "n1", "")) << body;
+    transports_.back()->Expect("GET", "/v1/view/storage-pools?cached=true").Reply(200, body);
+    EXPECT_FALSE(client->ListStoragePools(ctx_, "")) << body;
+  }
+  for (const char* body : {"", "[]", "null", R"({"name":"n1")",
+                           R"({"ret_code":-4611686018427387597,"message":"broken"})"}) {
+    const auto client = Make();
+    transports_.back()->Expect("GET", "/v1/nodes/n1").Reply(200, body);
+    EXPECT_FALSE(client->GetNode(ctx_, "n1")) << body;
+  }
+}
+
+TEST_F(ClientTest, AWriteMayBeAnsweredWithoutABody) {
+  const auto client = Make();
+  transports_[0]->Expect("PUT", "/v1/nodes/n1/restore").Reply(200, "");
+  EXPECT_TRUE(client->RestoreNode(ctx_, "n1"));
+}
+
+// An ingress without a backend answers 404 too. Believing it would register every node again, and
+// end an evacuation that has not begun.
+TEST_F(ClientTest, NotFoundIsOnlyBelievedFromLinstor) {
+  const auto client = Make();
+  transports_[0]->Expect("GET", "/v1/nodes/n1").Reply(404, "404 page not found");
+  const auto node = client->GetNode(ctx_, "n1");
+  ASSERT_FALSE(node);
+  EXPECT_FALSE(node.error().IsNotFound());
+  EXPECT_EQ(node.error().ToError().error_class, ErrorClass::kTransient);
+}
+
 TEST_F(ClientTest, ReadsAreRepeated) {
   const auto client = Make();
   transports_[0]->Expect("GET", "/v1/controller/version").Fail(kReset);

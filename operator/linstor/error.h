@@ -72,7 +72,9 @@ class LinstorError {
   LinstorError(DecodeError error)
       : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
 
-  bool IsNotFound() const { return http_status() == 404; }
+  /// LINSTOR says so in a message. A bare 404 is the word of something in between (an ingress
+  /// without a backend), which knows nothing of the object.
+  bool IsNotFound() const { return http_status() == 404 && !api()->messages.empty(); }
 
   /// No answer arrived: the change may or may not have been made.
   bool IsTransport() const { return transport() != nullptr; }

@@ -242,7 +242,7 @@ class HttpClient : public Client {
   auto ReadOne(const Context& ctx, const std::string& path, Decode decode)
       -> LinstorResult<decltype(decode(Json()))> {
     BREAKWATER_ASSIGN_OR_RETURN(const Json body, Read(ctx, path));
-    if (!body.is_object()) {
+    if (!IsItem(body)) {
       return Unexpected{DecodeError{"LINSTOR's reply to GET " + path + " is no object"}};
     }
     return decode(body);
@@ -257,10 +257,16 @@ class HttpClient : public Client {
     }
     std::vector<decltype(decode(Json()))> items;
     for (const Json& item : body) {
+      if (!IsItem(item)) {
+        return Unexpected{DecodeError{"LINSTOR's reply to GET " + path + " lists other things"}};
+      }
       items.push_back(decode(item));
     }
     return items;
   }
+
+  /// An object, and not one of LINSTOR's messages, which would read as one without a name.
+  static bool IsItem(const Json& value) { return value.is_object() && !value.contains("ret_code"); }
 
   LinstorResult<Json> Read(const Context& ctx, const std::string& path) {
     const net::Request request{.method = "GET", .target = path, .headers = CommonHeaders()};
@@ -271,6 +277,10 @@ class HttpClient : public Client {
       }
       Result<net::Response, net::TransportError> response = SendToAny(ctx, request, /*read=*/true);
       if (response) {
+        if (Succeeded(*response) && response->body.empty()) {
+          // Not "there is nothing": what is missing in a list gets created or deleted.
+          return Unexpected{DecodeError{"LINSTOR's reply to GET " + path + " is empty"}};
+        }
         return Check(*response, path);
       }
       last = std::move(response.error());
@@ -292,6 +302,9 @@ class HttpClient : public Client {
     }
     BREAKWATER_ASSIGN_OR_RETURN(const net::Response response,
                                 SendToAny(ctx, request, /*read=*/false));
+    if (Succeeded(response) && response.body.empty()) {
+      return Reply{};
+    }
     BREAKWATER_ASSIGN_OR_RETURN(const Json value, Check(response, path));
     return Reply{DecodeMessages(value)};
   }
@@ -329,12 +342,13 @@ class HttpClient : public Client {
     return Unexpected{std::move(last)};
   }
 
+  static bool Succeeded(const net::Response& response) {
+    return response.status >= 200 && response.status < 300;
+  }
+
   /// The JSON of a good reply. LINSTOR may report an error inside a 2xx list as well.
   static LinstorResult<Json> Check(const net::Response& response, const std::string& path) {
-    const bool good = response.status >= 200 && response.status < 300;
-    if (good && response.body.empty()) {
-      return Json::array();
-    }
+    const bool good = Succeeded(response);
     Result<Json, DecodeError> value = ParseJson(response.body);
     if (!value && good) {
       return Unexpected{DecodeError{path + ": " + value.error().message}};
