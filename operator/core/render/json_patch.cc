@@ -7,6 +7,14 @@ namespace breakwater::core {
 
 using api::Json;
 
+namespace {
+
+std::string Print(const Json& operation) {
+  return operation.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
 bool IsJsonPatch(const Json& value) {
   if (!value.is_array() || value.empty()) {
     return false;
@@ -35,7 +43,7 @@ Result<Json, Error> ApplyJsonPatch(const Json& object, const Json& operations) {
     try {
       result = result.patch(Json::array({operation}));
     } catch (const Json::exception&) {
-      return Unexpected{Error{ErrorClass::kInvalid, "operation " + operation.dump() +
+      return Unexpected{Error{ErrorClass::kInvalid, "operation " + Print(operation) +
                                                         " cannot be applied: no such path, or the "
                                                         "value there is not as tested"}};
     }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/core/render/json_patch.h"
+#include "operator/core/render/shape.h"
 #include "operator/core/render/strategic_merge.h"
 #include "operator/core/render/yaml.h"
 
@@ -48,6 +49,9 @@ std::optional<Json> Merge(const ParsedPatch& patch, const Json& object) {
   }
   const ResourceIdentity before = IdentityOf(object);
   Json& metadata = (*merged)["metadata"];
+  if (!metadata.is_object() && !metadata.is_null()) {
+    return merged;  // CheckShape refuses it
+  }
   if (!patch.allow_name_change) {
     metadata["name"] = before.name;
   }
@@ -141,6 +145,10 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
       resource.object = std::move(*merged);
     } else {
       resources->erase(resources->begin() + static_cast<std::ptrdiff_t>(*index));
+      continue;
+    }
+    if (auto shape = CheckShape(resource.object); !shape) {
+      return Unexpected{shape.error().WithContext(Describe(patch))};
     }
   }
   return static_cast<int>(selected->size());
@@ -174,7 +182,9 @@ ParsedPatch ConvertBarePodPatch(ParsedPatch patch) {
     Json pod_template = Json::object();
     if (const Json* metadata = api::FindMember(patch.content, "metadata")) {
       pod_template["metadata"] = *metadata;
-      pod_template["metadata"].erase("name");
+      if (metadata->is_object()) {
+        pod_template["metadata"].erase("name");
+      }
     }
     if (const Json* spec = api::FindMember(patch.content, "spec")) {
       pod_template["spec"] = *spec;

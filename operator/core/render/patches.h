@@ -30,8 +30,9 @@ Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch);
 enum class MissingObject { kError, kIgnore };
 
 /// Applies one patch to every object that it addresses; returns how many there were. A target that
-/// matches nothing is no error. Names and kinds stay unless the patch may change them. On error
-/// `resources` is unspecified.
+/// matches nothing is no error. Names and kinds stay unless the patch may change them. kInvalid
+/// also when an object has no longer the shape of its kind (shape.h). On error `resources` is
+/// unspecified.
 Result<int, Error> ApplyPatch(const ParsedPatch& patch,
                               MissingObject missing,
                               ResourceSet* resources);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "operator/core/render/component.h"
 #include "operator/core/render/json_patch.h"
 #include "operator/core/render/strategic_merge.h"
 #include "operator/core/render/yaml.h"
@@ -192,6 +193,109 @@ TEST(ApplyPatch, WithoutTargetTheObjectMustExist) {
   const auto patch = ParsePatch({.patch = "{apiVersion: v1, kind: Service, metadata: {name: b}}"});
   EXPECT_FALSE(ApplyPatch(*patch, MissingObject::kError, &set).has_value());
   EXPECT_EQ(ApplyPatch(*patch, MissingObject::kIgnore, &set).value(), 0);
+}
+
+struct ShapeCase {
+  const char* patch;
+  const char* message;
+};
+
+class ShapeTest : public testing::TestWithParam<ShapeCase> {};
+
+// Such a patch once threw in the middle of a pass: no condition, and nothing else was applied.
+TEST_P(ShapeTest, IsAnErrorOfThePatch) {
+  Component component{.name = "c"};
+  component.resources = Resources();
+  component.resources[0].object["spec"]["template"]["spec"] = Json::object();
+  const auto patch =
+      ParsePatch({.patch = GetParam().patch, .target = api::PatchTarget{.name = "a"}});
+  ASSERT_TRUE(patch.has_value());
+  const auto built =
+      Build(component, {.ns = "n", .name_suffix = ".x", .selector_labels = {{"l", "v"}}}, {*patch},
+            MissingObject::kError, nullptr);
+  ASSERT_FALSE(built.has_value());
+  EXPECT_EQ(built.error().error_class, ErrorClass::kInvalid);
+  EXPECT_THAT(built.error().message, testing::HasSubstr("spec.patches[0]"));
+  EXPECT_THAT(built.error().message, testing::HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    ShapeTest,
+    testing::Values(ShapeCase{"metadata: foo", "metadata must be an object"},
+                    ShapeCase{"metadata: {labels: [a]}", "metadata.labels"},
+                    ShapeCase{"metadata: {annotations: x}", "metadata.annotations"},
+                    ShapeCase{"spec: 5", "spec must be an object"},
+                    ShapeCase{"spec: {selector: x}", "spec.selector"},
+                    ShapeCase{"spec: {template: [1]}", "spec.template"},
+                    ShapeCase{"spec: {template: {metadata: x}}", "spec.template.metadata"},
+                    ShapeCase{"[{op: replace, path: '', value: 5}]", "no object"},
+                    ShapeCase{"[{op: replace, path: '', value: {}}]", "must stay"},
+                    ShapeCase{"[{op: remove, path: /metadata}]", "must stay"},
+                    ShapeCase{"[{op: replace, path: /metadata/name, value: 5}]", "must stay"},
+                    ShapeCase{"[{op: replace, path: '', value: []}, {op: add, path: /x, value: 1}]",
+                              "cannot be applied"}));
+
+// No patch of any shape may throw, whatever part of whatever object it replaces by whatever.
+TEST(Build, NothingThrows) {
+  const std::vector<std::string> values{"null", "5", "x", "[]", "[1]", "{}", "{a: 1}", "[{}]"};
+  const std::vector<std::string> paths{"",
+                                       "/apiVersion",
+                                       "/kind",
+                                       "/metadata",
+                                       "/metadata/name",
+                                       "/metadata/labels",
+                                       "/metadata/annotations",
+                                       "/data",
+                                       "/subjects",
+                                       "/spec",
+                                       "/spec/selector",
+                                       "/spec/selector/matchLabels",
+                                       "/spec/template",
+                                       "/spec/template/metadata",
+                                       "/spec/template/metadata/labels",
+                                       "/spec/template/spec",
+                                       "/spec/template/spec/containers",
+                                       "/spec/template/spec/volumes",
+                                       "/spec/template/spec/affinity",
+                                       "/spec/template/spec/affinity/podAffinity",
+                                       "/spec/template/spec/topologySpreadConstraints"};
+  ResourceSet objects = Resources();
+  objects.emplace_back(Yaml("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {}}"));
+  objects[0].object["spec"] = Yaml(
+      "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: "
+      "{containers: [{name: a}], volumes: [], affinity: {podAffinity: {}}}}}");
+  for (const std::string& path : paths) {
+    for (const std::string& value : values) {
+      std::string nested = value;
+      for (std::size_t end = path.size(); end > 0;) {
+        const std::size_t slash = path.rfind('/', end - 1);
+        nested = "{" + path.substr(slash + 1, end - slash - 1) + ": " + nested + "}";
+        end = slash;
+      }
+      for (const std::string& text :
+           {nested, "[{op: add, path: '" + path + "', value: " + value + "}]"}) {
+        for (const bool bare_pod : {false, true}) {
+          const api::PatchTarget target{.kind = bare_pod ? "Pod" : "",
+                                        .name = bare_pod ? "satellite" : ""};
+          auto patch = ParsePatch({.patch = text, .target = target});
+          if (!patch) {
+            continue;
+          }
+          *patch = ConvertBarePodPatch(std::move(*patch));
+          if (bare_pod) {
+            patch->target->name = ".*";
+          }
+          Component component{.name = "c", .resources = objects};
+          EXPECT_NO_THROW(
+              (void)Build(std::move(component),
+                          {.ns = "n", .name_suffix = ".x", .selector_labels = {{"l", "v"}}},
+                          {*patch}, MissingObject::kIgnore, nullptr))
+              << text;
+        }
+      }
+    }
+  }
 }
 
 TEST(ParsePatch, RefusesWhatIsNeitherKind) {
