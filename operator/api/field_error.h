@@ -2,7 +2,9 @@
 
 /// FieldError: what is wrong with one field of an object, in the words of its author.
 
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,20 @@ inline std::string JoinErrors(const FieldErrors& errors) {
     result += (result.empty() ? "" : "; ") + error.ToString();
   }
   return result;
+}
+
+/// Whether an error is about one of `fields`, about something inside one, or about the whole spec.
+inline bool AnyErrorAt(const FieldErrors& errors, std::initializer_list<std::string_view> fields) {
+  for (const FieldError& error : errors) {
+    for (const std::string_view field : fields) {
+      const bool begins = error.path.starts_with(field);
+      const char next = begins && error.path.size() > field.size() ? error.path[field.size()] : '.';
+      if (error.path == "spec" || (begins && (next == '.' || next == '['))) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 /// A value together with what could not be read of it. The value is always usable: fields that

@@ -8,23 +8,10 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/core/admission/validate.h"
+#include "operator/core/satellite/merge.h"
 #include "operator/core/status/conditions.h"
 
 namespace breakwater::controllers {
-
-std::vector<std::string> AppliedConfigurations(const api::Object& satellite) {
-  std::vector<std::string> names;
-  const std::string text = satellite.annotation(api::kAnnotationAppliedConfigurations);
-  std::size_t start = 0;
-  while (start < text.size()) {
-    const std::size_t comma = std::min(text.find(',', start), text.size());
-    if (comma > start) {
-      names.push_back(text.substr(start, comma - start));
-    }
-    start = comma + 1;
-  }
-  return names;
-}
 
 Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context& ctx,
                                                                    const api::ObjectKey& key) {
@@ -40,7 +27,7 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
 
   api::LinstorSatelliteConfigurationStatus status;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
-    const std::vector<std::string> applied = AppliedConfigurations(*satellite);
+    const std::vector<std::string> applied = core::AppliedConfigurations(*satellite);
     if (std::find(applied.begin(), applied.end(), key.name) != applied.end()) {
       status.applied_to.push_back(satellite->name());
     }

@@ -27,7 +27,4 @@ class ConfigurationReconciler final : public runtime::Reconciler {
   const ConfigurationReconcilerDeps deps_;
 };
 
-/// Names of the configurations that were merged into a LinstorSatellite, from its annotation.
-std::vector<std::string> AppliedConfigurations(const api::Object& satellite);
-
 }  // namespace breakwater::controllers

@@ -31,6 +31,25 @@ void CheckNodeSelector(const std::string& path,
   }
 }
 
+/// The scheduler's rules: a requirement that it would refuse matches nothing here.
+void CheckValues(const std::string& where,
+                 const api::NodeSelectorRequirement& requirement,
+                 ValidationResult* result) {
+  static const re2::RE2 kInteger(R"([-+]?\d+)");
+  const bool list = requirement.op == "In" || requirement.op == "NotIn";
+  const bool number = requirement.op == "Gt" || requirement.op == "Lt";
+  if (list && requirement.values.empty()) {
+    result->errors.push_back({where, requirement.op + " needs values"});
+  }
+  if (number &&
+      (requirement.values.size() != 1 || !re2::RE2::FullMatch(requirement.values[0], kInteger))) {
+    result->errors.push_back({where, requirement.op + " needs exactly one whole number"});
+  }
+  if (!list && !number && !requirement.op.empty() && !requirement.values.empty()) {
+    result->errors.push_back({where, requirement.op + " takes no values"});
+  }
+}
+
 void CheckNodeAffinity(const std::string& path,
                        const std::optional<api::NodeSelector>& affinity,
                        ValidationResult* result) {
@@ -47,13 +66,16 @@ void CheckNodeAffinity(const std::string& path,
         result->errors.push_back({where + ".matchFields", "only metadata.name can be matched"});
       }
     }
+    for (const api::NodeSelectorRequirement& expression : affinity->terms[i].match_expressions) {
+      if (!ValidLabelKey(expression.key)) {
+        result->errors.push_back(
+            {where + ".matchExpressions", "\"" + expression.key + "\" is not a valid label key"});
+      }
+    }
     for (const auto* list :
          {&affinity->terms[i].match_expressions, &affinity->terms[i].match_fields}) {
       for (const api::NodeSelectorRequirement& requirement : *list) {
-        const bool needs_values = requirement.op == "In" || requirement.op == "NotIn";
-        if (needs_values && requirement.values.empty()) {
-          result->errors.push_back({where, requirement.op + " needs values"});
-        }
+        CheckValues(where, requirement, result);
       }
     }
   }

@@ -46,6 +46,17 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"{nodeSelector: {'bad key': v}}", "not a valid label key"},
         Case{"{nodeSelector: {k: 'bad value'}}", "not a valid label value"},
         Case{"{nodeAffinity: {nodeSelectorTerms: []}}", "at least one term"},
+        Case{"{nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In}]}]}}",
+             "In needs values"},
+        Case{"{nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: 'a b', operator: "
+             "Exists}]}]}}",
+             "not a valid label key"},
+        Case{"{nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists, "
+             "values: [b]}]}]}}",
+             "takes no values"},
+        Case{"{nodeAffinity: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Gt, "
+             "values: [x]}]}]}}",
+             "one whole number"},
         Case{"{patches: [{patch: 'nonsense'}]}", "spec.patches[0].patch"},
         Case{"{patches: [{patch: '[{op: remove, path: /a}]', target: {name: '('}}]}",
              "not a regular expression"},

@@ -13,6 +13,8 @@ namespace {
 
 using api::Json;
 
+constexpr const char* kSatellite = "linstor-satellite";
+
 /// The user's patches of a LinstorCluster, read once for all components.
 struct UserPatches {
   std::vector<ParsedPatch> parsed{};
@@ -67,6 +69,22 @@ std::string BrokenPatchFor(const UserPatches& patches, const ResourceSet& resour
   return {};
 }
 
+/// Whether a configuration that cannot be used may be meant for the node. When not even its
+/// selectors can be read, those that have it keep it and new satellites wait.
+bool Concerns(const NamedConfiguration& broken,
+              const api::Object& node,
+              const api::Object* satellite) {
+  if (satellite != nullptr) {
+    const std::vector<std::string> applied = AppliedConfigurations(*satellite);
+    if (std::find(applied.begin(), applied.end(), broken.name) != applied.end()) {
+      return true;
+    }
+  }
+  return api::AnyErrorAt(broken.errors, {"spec.nodeSelector", "spec.nodeAffinity"})
+             ? satellite == nullptr
+             : MatchesNode(broken.spec, node);
+}
+
 class ClusterRenderer {
  public:
   explicit ClusterRenderer(const ClusterInputs& inputs)
@@ -112,13 +130,40 @@ class ClusterRenderer {
   }
 
   void AddSatellites() {
+    if (api::AnyErrorAt(inputs_.errors,
+                        {"spec.nodeSelector", "spec.nodeAffinity", "spec.externalController"})) {
+      result_.problems.push_back(
+          {kSatellite, "",
+           "the LinstorSatellites stay as they are until spec.nodeSelector, spec.nodeAffinity and "
+           "spec.externalController are valid"});
+      return;
+    }
+    std::vector<NamedConfiguration> usable;
+    std::vector<const NamedConfiguration*> broken;
+    for (const NamedConfiguration& configuration : inputs_.configurations) {
+      if (configuration.errors.empty()) {
+        usable.push_back(configuration);
+        continue;
+      }
+      broken.push_back(&configuration);
+      result_.problems.push_back(
+          {kSatellite, "",
+           "the LinstorSatellites that LinstorSatelliteConfiguration " + configuration.name +
+               " concerns stay as they are: " + api::JoinErrors(configuration.errors)});
+    }
     const std::vector<api::ObjectPtr> nodes =
         MatchNodes(inputs_.nodes, inputs_.spec.node_selector, inputs_.spec.node_affinity,
                    inputs_.spec.tolerations, inputs_.satellites);
     for (const api::ObjectPtr& node : nodes) {
-      MergedConfiguration merged = MergeConfigurations(*node, inputs_.configurations);
+      const api::Object* existing = Existing(node->name());
+      if (std::any_of(broken.begin(), broken.end(), [&](const NamedConfiguration* configuration) {
+            return Concerns(*configuration, *node, existing);
+          })) {
+        continue;
+      }
+      MergedConfiguration merged = MergeConfigurations(*node, usable);
       result_.applied_configurations[node->name()] = merged.applied;
-      Component component{.name = "linstor-satellite", .node = node->name()};
+      Component component{.name = kSatellite, .node = node->name()};
       component.resources.push_back(SatelliteResource(*node, std::move(merged)));
       Add(std::move(component));
     }

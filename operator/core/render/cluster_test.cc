@@ -102,6 +102,66 @@ patches:
   EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
 }
 
+api::ObjectPtr Satellite(const std::string& name, const std::string& applied) {
+  return std::make_shared<const api::Object>(
+      Json{{"metadata",
+            {{"name", name},
+             {"uid", "u-" + name},
+             {"annotations", {{"piraeus.io/applied-configurations", applied}}}}}});
+}
+
+// A typing error in the selector matches no node: pruning would delete every satellite, with
+// deletionPolicy Delete also the data of every node.
+TEST(RenderCluster, InvalidChoiceOfNodesLeavesTheSatellitesAlone) {
+  for (const char* path : {"spec.nodeSelector", "spec.nodeAffinity.nodeSelectorTerms[0]",
+                           "spec.externalController.url"}) {
+    ClusterInputs inputs = Cluster("{}");
+    inputs.errors = {{path, "wrong"}};
+    const ClusterRendering rendering = RenderCluster(inputs);
+    EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1"), nullptr) << path;
+    ASSERT_EQ(rendering.problems.size(), 1U) << path;
+    EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr) << path;
+  }
+  ClusterInputs inputs = Cluster("{}");
+  inputs.errors = {{"spec.nodeSelectorOfAnotherKind", "wrong"}, {"spec.patches[0]", "wrong"}};
+  EXPECT_NE(Find(RenderCluster(inputs).objects, "LinstorSatellite", "node1"), nullptr);
+}
+
+// A configuration that became invalid must not take its pools out of the satellites that have it;
+// the others go on.
+TEST(RenderCluster, BrokenConfigurationHoldsBackTheSatellitesItConcerns) {
+  ClusterInputs inputs = Cluster("{}");
+  inputs.nodes = {Node("node1"), Node("node2", {{"disks", "yes"}}), Node("node3")};
+  inputs.satellites = {Satellite("node1", "other,pools"), Satellite("node3", "other")};
+  inputs.configurations = {{.name = "pools", .errors = {{"spec.storagePools[0]", "wrong"}}}};
+  inputs.configurations[0].spec.node_selector = {{"disks", "yes"}};
+  const ClusterRendering rendering = RenderCluster(inputs);
+  ASSERT_EQ(rendering.problems.size(), 1U);
+  EXPECT_THAT(rendering.problems[0].message, HasSubstr("pools"));
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1"), nullptr) << "has it";
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node2"), nullptr) << "would get it";
+  EXPECT_NE(Find(rendering.objects, "LinstorSatellite", "node3"), nullptr);
+}
+
+// With unreadable selectors nobody knows whom it is for: what is there stays, and a new satellite
+// does not start without what may be its TLS.
+TEST(RenderCluster, UnreadableSelectorHoldsBackThoseThatHaveItAndNewOnes) {
+  ClusterInputs inputs = Cluster("{}");
+  inputs.nodes = {Node("node1"), Node("node2"), Node("node3")};
+  inputs.satellites = {Satellite("node1", "tls"), Satellite("node2", "")};
+  inputs.configurations = {{.name = "tls", .errors = {{"spec.nodeAffinity", "wrong"}}}};
+  const ClusterRendering rendering = RenderCluster(inputs);
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1"), nullptr);
+  EXPECT_NE(Find(rendering.objects, "LinstorSatellite", "node2"), nullptr);
+  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node3"), nullptr);
+  EXPECT_TRUE(Find(rendering.objects, "LinstorSatellite", "node2")
+                  ->at("metadata")
+                  .at("annotations")
+                  .at("piraeus.io/applied-configurations")
+                  .get<std::string>()
+                  .empty());
+}
+
 // Applying without the uid could revive a satellite that was deleted a moment ago.
 TEST(RenderCluster, ExistingSatellitesCarryTheirUid) {
   ClusterInputs inputs = Cluster("{}");

@@ -39,6 +39,9 @@ struct RenderProblem {
 struct NamedConfiguration {
   std::string name{};
   api::LinstorSatelliteConfigurationSpec spec{};
+  /// What cannot be read or is invalid. A configuration with errors is not used, and the
+  /// LinstorSatellites that it concerns are not rendered: without it they would lose its pools.
+  api::FieldErrors errors{};
 };
 
 struct ClusterInputs {
@@ -46,6 +49,9 @@ struct ClusterInputs {
   api::LinstorClusterSpec spec{};
   std::string ns{};                     ///< of the operator: all namespaced objects go there
   std::vector<api::ObjectPtr> nodes{};  ///< all nodes; the function picks the matching ones
+  /// Errors of `spec`. While the choice of nodes or the controller's address is among them, no
+  /// LinstorSatellite is rendered.
+  api::FieldErrors errors{};
   std::vector<NamedConfiguration> configurations{};  ///< in any order
   std::vector<api::ObjectPtr> satellites{};          ///< the LinstorSatellites that exist
   ImageConfig images{};

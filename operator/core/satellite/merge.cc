@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "operator/api/resources.h"
 #include "operator/core/cluster/node_matching.h"
 #include "operator/core/render/patches.h"
 
@@ -23,12 +24,26 @@ void Replace(const std::optional<T>& newer, std::optional<T>* value) {
   }
 }
 
-bool Applies(const api::LinstorSatelliteConfigurationSpec& spec, const api::Object& node) {
+}  // namespace
+
+bool MatchesNode(const api::LinstorSatelliteConfigurationSpec& spec, const api::Object& node) {
   return MatchesSelector(spec.node_selector, node) &&
          (!spec.node_affinity || MatchesAffinity(*spec.node_affinity, node));
 }
 
-}  // namespace
+std::vector<std::string> AppliedConfigurations(const api::Object& satellite) {
+  std::vector<std::string> names;
+  const std::string text = satellite.annotation(api::kAnnotationAppliedConfigurations);
+  std::size_t start = 0;
+  while (start < text.size()) {
+    const std::size_t comma = std::min(text.find(',', start), text.size());
+    if (comma > start) {
+      names.push_back(text.substr(start, comma - start));
+    }
+    start = comma + 1;
+  }
+  return names;
+}
 
 MergedConfiguration MergeConfigurations(const api::Object& node,
                                         std::vector<NamedConfiguration> configurations) {
@@ -43,7 +58,7 @@ MergedConfiguration MergeConfigurations(const api::Object& node,
   std::optional<std::string> separator;
   for (const NamedConfiguration& configuration : configurations) {
     const api::LinstorSatelliteConfigurationSpec& spec = configuration.spec;
-    if (!Applies(spec, node)) {
+    if (!MatchesNode(spec, node)) {
       continue;
     }
     result.applied.push_back(configuration.name);

@@ -24,6 +24,12 @@ struct MergedConfiguration {
 MergedConfiguration MergeConfigurations(const api::Object& node,
                                         std::vector<NamedConfiguration> configurations);
 
+/// Whether the selectors of a configuration match the node.
+bool MatchesNode(const api::LinstorSatelliteConfigurationSpec& spec, const api::Object& node);
+
+/// Names of the configurations that were merged into a LinstorSatellite, from its annotation.
+std::vector<std::string> AppliedConfigurations(const api::Object& satellite);
+
 /// The properties that every satellite has (topology); user entries of the same name replace them.
 std::vector<api::LinstorNodeProperty> DefaultSatelliteProperties();
 
