@@ -6,6 +6,7 @@
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/cluster/controller_properties.h"
@@ -27,20 +28,28 @@ const std::set<std::string>& ForeignProperties() {
 core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::Object& cluster,
                               const api::LinstorClusterSpec& spec,
+                              const api::FieldErrors& errors,
                               core::ImageConfig images,
                               const std::string& pull_secret) {
   core::ClusterInputs inputs{.name = cluster.name(),
                              .spec = spec,
                              .ns = deps.writers.operator_namespace,
                              .nodes = deps.nodes.List(),
+                             .errors = errors,
                              .satellites = deps.satellites.List(),
                              .images = std::move(images),
                              .pull_secret = pull_secret};
   for (const api::ObjectPtr& object : deps.configurations.List()) {
-    if (!object->deleting()) {
-      inputs.configurations.push_back(
-          {object->name(), api::DecodeLinstorSatelliteConfiguration(object->raw()).value});
+    if (object->deleting()) {
+      continue;
     }
+    api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
+        api::DecodeLinstorSatelliteConfiguration(object->raw());
+    const core::ValidationResult valid =
+        core::ValidateSatelliteConfiguration(decoded.value, nullptr);
+    decoded.errors.insert(decoded.errors.end(), valid.errors.begin(), valid.errors.end());
+    inputs.configurations.push_back(
+        {object->name(), std::move(decoded.value), std::move(decoded.errors)});
   }
   return inputs;
 }
@@ -101,26 +110,29 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
     return runtime::Requeue{};  // what it owns goes with it
   }
   const api::Decoded<api::LinstorClusterSpec> decoded = api::DecodeLinstorCluster(cluster->raw());
-  Pass pass{.cluster = *cluster, .spec = decoded.value};
-  api::FieldErrors errors = decoded.errors;
+  // A part that could not be read would undo what it did before.
+  Pass pass{.cluster = *cluster,
+            .spec = decoded.value,
+            .errors = decoded.errors,
+            .readable = decoded.errors.empty()};
   const core::ValidationResult valid = core::ValidateCluster(decoded.value, nullptr);
-  errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
-  if (!errors.empty()) {
-    pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
+  pass.errors.insert(pass.errors.end(), valid.errors.begin(), valid.errors.end());
+  if (!pass.errors.empty()) {
+    pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(pass.errors));
   }
   KeepLastNumbers(*cluster, pass.status);
-  if (decoded.errors.empty()) {
-    ApplyHalf(ctx, pass);  // a part that could not be read would undo what it did before
+  if (pass.readable) {
+    ApplyHalf(ctx, pass);
   }
   LinstorHalf(ctx, pass);
   CountSatellites(pass);
   CheckInternalTls(pass);
-  WriteStatus(ctx, pass);
-  if (pass.error) {
-    return Unexpected{*pass.error};
-  }
-  return runtime::Requeue{pass.linstor_settled ? options_.requeue_interval
-                                               : options_.retry_interval};
+  const Result<void, Error> written = WriteStatus(ctx, pass);
+  return EndPass({.apply_error = pass.error,
+                  .status_written = written,
+                  .settled = pass.linstor_settled,
+                  .requeue_interval = options_.requeue_interval,
+                  .retry_interval = options_.retry_interval});
 }
 
 void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
@@ -129,8 +141,8 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);
     return;  // the ConfigMap's arrival triggers the next pass
   }
-  core::ClusterRendering rendering = core::RenderCluster(
-      InputsFor(deps_, pass.cluster, pass.spec, std::move(*images), options_.pull_secret));
+  core::ClusterRendering rendering = core::RenderCluster(InputsFor(
+      deps_, pass.cluster, pass.spec, pass.errors, std::move(*images), options_.pull_secret));
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
@@ -144,13 +156,12 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
   if (report.written > 0) {
     deps_.log.Info("applied", {{"name", pass.cluster.name()}, {"changes", report.written}});
   }
-  problems.insert(problems.end(), report.errors.begin(), report.errors.end());
+  LogNewFailure(deps_.log, pass.cluster, report);
   pass.error = report.error;
-  if (problems.empty()) {
-    pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
-  } else {
+  if (!problems.empty()) {
     pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
   }
+  AddApplied(report, pass.conditions, problems.empty());
 }
 
 void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
@@ -175,7 +186,12 @@ void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
       api::kConditionAvailable,
       "Controller " + version->version + " (API: " + version->rest_api_version +
           ", Git: " + version->git_hash + ") reachable at '" + (*client)->url() + "'");
-  SyncProperties(ctx, **client, pass);
+  if (pass.readable) {
+    SyncProperties(ctx, **client, pass);
+  } else {
+    pass.conditions.AddUnknown(api::kConditionConfigured,
+                               "No property is changed while the spec cannot be read");
+  }
   ReadUsage(ctx, **client, pass);
 }
 
@@ -273,17 +289,14 @@ void ClusterReconciler::CheckInternalTls(Pass& pass) const {
   }
 }
 
-void ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
+Result<void, Error> ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   // Other controllers own further conditions and status.replicationTLS: never send those.
   pass.status.conditions =
       pass.conditions.Build(ConditionsOf(pass.cluster, StandardConditions()),
                             pass.cluster.generation(), FormatRfc3339(ctx.clock().SystemNow()));
-  const Result<void, Error> written = ApplyOwnStatus(
-      ctx, deps_.writers.applier, deps_.clusters, pass.cluster, api::ToJson(pass.status),
-      {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
-  if (!written && !pass.error) {
-    pass.error = written.error();
-  }
+  return ApplyOwnStatus(ctx, deps_.writers.applier, deps_.clusters, pass.cluster,
+                        api::ToJson(pass.status),
+                        {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
 }
 
 }  // namespace breakwater::controllers

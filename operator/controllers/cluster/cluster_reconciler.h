@@ -53,6 +53,8 @@ class ClusterReconciler final : public runtime::Reconciler {
   struct Pass {
     const api::Object& cluster;
     const api::LinstorClusterSpec& spec;
+    api::FieldErrors errors{};  ///< of the spec
+    bool readable = true;       ///< false: a part of the spec is missing in `spec`
     core::ConditionSet conditions{};
     api::LinstorClusterStatus status{};
     std::optional<Error> error{};
@@ -67,7 +69,7 @@ class ClusterReconciler final : public runtime::Reconciler {
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;
-  void WriteStatus(const Context& ctx, Pass& pass) const;
+  Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
 
   const ClusterReconcilerDeps deps_;
   const ClusterReconcilerOptions options_;

@@ -29,6 +29,15 @@ int Urgency(ErrorClass error_class) {
   return 0;
 }
 
+bool IsLeaving(const Writers& writers, const runtime::ObjectId& id) {
+  if (id.kind != api::kLinstorSatellite.kind) {
+    return false;
+  }
+  const runtime::Store* store = writers.stores.Find(id.group, id.kind);
+  const api::ObjectPtr live = store == nullptr ? nullptr : store->Get(id.key);
+  return live && live->deleting();
+}
+
 Result<void, Error> ApplyOne(const Context& ctx,
                              const Writers& writers,
                              const api::Object& owner,
@@ -47,9 +56,6 @@ Result<void, Error> ApplyOne(const Context& ctx,
     object["metadata"].erase("uid");
   }
   const api::ObjectPtr live = store->Get(id.key);
-  if (live && live->deleting() && id.kind == api::kLinstorSatellite.kind) {
-    return Unexpected{Error{ErrorClass::kTransient, "is being deleted, will be made again then"}};
-  }
   if (live && !live->controller_uid().empty() && live->controller_uid() != owner.uid()) {
     return Unexpected{Error{ErrorClass::kInvalid, "belongs to another owner"}};
   }
@@ -98,6 +104,10 @@ ApplyReport ApplyObjects(const Context& ctx,
     if (ctx.canceled() || ctx.expired()) {
       report.AddError(what, Error{ErrorClass::kCanceled, "no time left"});
       return report;
+    }
+    if (IsLeaving(writers, id)) {
+      report.pending.push_back(what + ": is being deleted, will be made again then");
+      continue;
     }
     const Result<void, Error> applied =
         ApplyOne(ctx, writers, owner, std::move(object), id, report);

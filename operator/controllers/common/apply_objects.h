@@ -22,6 +22,8 @@ namespace breakwater::controllers {
 struct ApplyReport {
   /// "DaemonSet ns/name: why", for a condition.
   std::vector<std::string> errors{};
+  /// The same for what waits for something that will pass by itself: no error.
+  std::vector<std::string> pending{};
   /// The worst of the errors, for the retry; nothing when all went well.
   std::optional<Error> error{};
   /// Every object of the list, also those that failed: nothing of it may be pruned.
@@ -48,7 +50,8 @@ runtime::ObjectId IdOf(const api::Json& object);
 
 /// Applies the objects in their order, with `owner` as controller. An object that fails does not
 /// stop the others, but nothing more is tried once `ctx` ended. A LinstorSatellite that is being
-/// deleted is not touched: applying it again would bring back what is on its way out.
+/// deleted is pending, which may take as long as its evacuation: applying it again would bring back
+/// what is on its way out.
 ApplyReport ApplyObjects(const Context& ctx,
                          const Writers& writers,
                          const api::Object& owner,

@@ -42,6 +42,7 @@ bool SatelliteReconciler::RemoveLost(const Context& ctx, Pass& pass) const {
   PruneObjects(ctx, deps_.writers, pass.satellite, {api::kDaemonSet}, report);
   if (!report.ok()) {
     pass.error = report.error;
+    pass.conditions.AddError(api::kConditionSatelliteDeleted, report.error->message);
     return false;
   }
   if (!deps_.pods.ListByLabel(std::string(api::kLabelSatellite), pass.satellite.uid()).empty()) {

@@ -5,6 +5,7 @@
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/render/render.h"
@@ -74,24 +75,31 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
     if (!errors.empty()) {
       pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
     }
-    Keep(ctx, pass);
+    // A part that could not be read would undo what it did before: pools would leave LINSTOR.
+    if (Guard(ctx, pass) && decoded.errors.empty()) {
+      Keep(ctx, pass);
+    }
   }
-  WriteStatus(ctx, pass);
-  if (pass.error) {
-    return Unexpected{*pass.error};
-  }
-  return runtime::Requeue{pass.settled && !pass.waiting ? options_.requeue_interval
-                                                        : options_.retry_interval};
+  const Result<void, Error> written = WriteStatus(ctx, pass);
+  return EndPass({.apply_error = pass.error,
+                  .status_written = written,
+                  .settled = pass.settled && !pass.waiting,
+                  .requeue_interval = options_.requeue_interval,
+                  .retry_interval = options_.retry_interval});
 }
 
-void SatelliteReconciler::Keep(const Context& ctx, Pass& pass) {
+bool SatelliteReconciler::Guard(const Context& ctx, Pass& pass) const {
   const Result<void, Error> guarded =
       runtime::AddFinalizer(ctx, deps_.writers.client, api::kLinstorSatellite, pass.satellite,
                             std::string(api::kSatelliteFinalizer));
   if (!guarded) {
     pass.error = guarded.error().WithContext("add finalizer");
-    return;
+    pass.conditions.AddError(api::kConditionApplied, pass.error->message);
   }
+  return guarded.has_value();
+}
+
+void SatelliteReconciler::Keep(const Context& ctx, Pass& pass) {
   if (!pass.node) {
     pass.conditions.AddError(api::kConditionApplied,
                              "Node " + pass.satellite.name() + " does not exist");
@@ -148,12 +156,9 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   if (report.written > 0) {
     deps_.log.Info("applied", {{"name", pass.satellite.name()}, {"changes", report.written}});
   }
+  LogNewFailure(deps_.log, pass.satellite, report);
   pass.error = report.error;
-  if (report.ok()) {
-    pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
-  } else {
-    pass.conditions.AddError(api::kConditionApplied, JoinBounded(report.errors));
-  }
+  AddApplied(report, pass.conditions);
 }
 
 std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
@@ -201,7 +206,7 @@ std::string SatelliteReconciler::ExternalVersion(const Context& ctx, Pass& pass)
   return status == nullptr ? "" : api::StringAt(*status, "version");
 }
 
-void SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
+Result<void, Error> SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   std::vector<std::string_view> types = StandardConditions();
   types.push_back(api::kConditionSatelliteEvacuated);
   types.push_back(api::kConditionSatelliteDeleted);
@@ -209,12 +214,8 @@ void SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   pass.status.conditions = pass.conditions.Build(
       ConditionsOf(pass.satellite, pass.satellite.deleting() ? types : StandardConditions()),
       pass.satellite.generation(), FormatRfc3339(ctx.clock().SystemNow()));
-  const Result<void, Error> written =
-      ApplyOwnStatus(ctx, deps_.writers.applier, deps_.satellites, pass.satellite,
-                     api::ToJson(pass.status), {.conditions = types});
-  if (!written && !pass.error) {
-    pass.error = written.error();
-  }
+  return ApplyOwnStatus(ctx, deps_.writers.applier, deps_.satellites, pass.satellite,
+                        api::ToJson(pass.status), {.conditions = types});
 }
 
 }  // namespace breakwater::controllers

@@ -68,10 +68,11 @@ class SatelliteReconciler final : public runtime::Reconciler {
   };
 
   // satellite_reconciler.cc
+  bool Guard(const Context& ctx, Pass& pass) const;
   void Keep(const Context& ctx, Pass& pass);
   void ApplyHalf(const Context& ctx, Pass& pass);
   std::string AwaitTurn(const Context& ctx, Pass& pass, const std::vector<api::Json>& objects);
-  void WriteStatus(const Context& ctx, Pass& pass) const;
+  Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, Pass& pass) const;
 
   // satellite_linstor.cc

@@ -156,6 +156,115 @@ TEST(ReconcileTest, BadPatchOfOneNodeStopsOnlyThatNode) {
   EXPECT_EQ(other["spec"]["template"]["metadata"]["annotations"]["new"], "1");
 }
 
+// A typing error in the placement once deleted every LinstorSatellite, and with this policy every
+// node with its data from LINSTOR.
+TEST(ReconcileTest, InvalidPlacementDeletesNothing) {
+  for (
+      const char* spec :
+      {R"({"nodeSelector":{"bad key!":"x"}})",
+       R"({"nodeAffinity":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"a","operator":"In"}]}]}})",
+       R"({"nodeAffinity":{"nodeSelectorTerms":[]}})",
+       R"({"externalController":{"url":"http://a b"}})"}) {
+    World world({"node-a"});
+    Install(world);
+    world.Put(api::kLinstorSatelliteConfiguration, "policy", R"({"deletionPolicy":"Delete"})");
+    ASSERT_TRUE(world.Settle());
+    world.Put(api::kLinstorCluster, "cluster", spec);
+    ASSERT_TRUE(world.Settle()) << spec;
+    EXPECT_TRUE(world.kube.Find(api::kLinstorSatellite, {"", "node-a"})) << spec;
+    EXPECT_TRUE(world.kube.Find(api::kDeployment, {kWorldNamespace, "linstor-controller"})) << spec;
+    world.linstor->With([&](FakeLinstor::State& state) {
+      EXPECT_TRUE(state.nodes.contains("node-a")) << spec;
+      return 0;
+    });
+    EXPECT_THAT(world.ClusterCondition(api::kConditionApplied), StartsWith("False/Error")) << spec;
+    world.Put(api::kLinstorCluster, "cluster", R"({"nodeSelector":{"legal":"but-nowhere"}})");
+    ASSERT_TRUE(world.Settle()) << spec;
+    EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-a"})) << "the admin's wish";
+  }
+}
+
+// An unreadable configuration once stopped applying, and its pools were deleted from LINSTOR.
+TEST(ReconcileTest, BrokenConfigurationChangesNothing) {
+  for (
+      const char* spec :
+      {R"({"nodeAffinity":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"kubernetes.io/hostname","operator":"in","values":["node-a"]}]}]},
+            "storagePools":[{"name":"pool1","lvmThinPool":{"volumeGroup":"vg","thinPool":"thin"}}]})",
+       R"({"storagePools":"pool1"})", R"({"storagePools":[{"name":"pool1"}]})",
+       R"({"storagePools":[],"properties":[{"name":"p"}]})"}) {
+    World world({"node-a"});
+    Install(world);
+    ASSERT_TRUE(world.Settle());
+    const Json before = *world.kube.Find(api::kLinstorSatellite, {"", "node-a"});
+    world.Put(api::kLinstorSatelliteConfiguration, "pools", spec);
+    ASSERT_TRUE(world.Settle()) << spec;
+    EXPECT_EQ(before["spec"], (*world.kube.Find(api::kLinstorSatellite, {"", "node-a"}))["spec"]);
+    world.linstor->With([&](FakeLinstor::State& state) {
+      EXPECT_EQ(state.pools.size(), 1U) << spec;
+      return 0;
+    });
+    EXPECT_THAT(world.ClusterCondition(api::kConditionApplied), HasSubstr("Configuration pools"));
+    world.Put(api::kLinstorSatelliteConfiguration, "pools", "{}");
+    ASSERT_TRUE(world.Settle()) << spec;
+    EXPECT_THAT(world.ClusterCondition(api::kConditionApplied), StartsWith("True")) << spec;
+  }
+}
+
+// The same for what a LinstorSatellite or LinstorCluster of another version says.
+TEST(ReconcileTest, UnreadableSpecTakesNothingOutOfLinstor) {
+  World world({"node-a"});
+  Install(world);
+  world.Put(api::kLinstorCluster, "cluster", R"({"properties":[{"name":"Aux/mine","value":"1"}]})");
+  ASSERT_TRUE(world.Settle());
+  world.kube.Mutate(api::kLinstorSatellite, {"", "node-a"},
+                    [](Json& satellite) { satellite["spec"]["storagePools"] = "x"; });
+  EXPECT_TRUE(world.ReconcileSatellite("node-a"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionApplied),
+              HasSubstr("spec.storagePools"));
+  world.Put(api::kLinstorCluster, "cluster", R"({"properties":"none"})");
+  EXPECT_TRUE(world.ReconcileCluster());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.pools.size(), 1U);
+    EXPECT_TRUE(state.controller_props.contains("Aux/mine"));
+    return 0;
+  });
+}
+
+// An object that the API server refuses must not freeze what is shown of LINSTOR: the retry of the
+// queue would come after minutes.
+TEST(ReconcileTest, FailedApplyDoesNotDelayTheNextLookAtLinstor) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.Put(api::kLinstorSatelliteConfiguration, "more",
+            R"({"podTemplate":{"metadata":{"annotations":{"new":"1"}}}})");
+  for (const int code : {422, 403, 500}) {
+    world.kube.on_call([&](const FakeKube::Call& call) -> std::optional<FakeKube::Fault> {
+      if (call.verb != "apply" || call.resource.kind != "DaemonSet") {
+        return std::nullopt;
+      }
+      return FakeKube::Fault{
+          KubeError(kube::Status{.code = code, .reason = "", .message = "refused"})};
+    });
+    EXPECT_TRUE(world.ReconcileCluster());
+    const auto pass = world.ReconcileSatellite("node-a");
+    ASSERT_TRUE(pass) << code;
+    EXPECT_LE(*pass->after, std::chrono::minutes(1)) << code;
+    EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionApplied),
+                HasSubstr("refused"));
+    EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionAvailable),
+                StartsWith("True"));
+  }
+  world.kube.on_call([](const FakeKube::Call& call) -> std::optional<FakeKube::Fault> {
+    if (call.verb != "apply" || call.resource.kind != "DaemonSet") {
+      return std::nullopt;
+    }
+    return FakeKube::Fault{
+        KubeError(kube::Status{.code = 409, .reason = "Conflict", .message = "changed"})};
+  });
+  EXPECT_FALSE(world.ReconcileSatellite("node-a")) << "the queue tries a conflict again at once";
+}
+
 // Pushed at the wrong moment, this property breaks every connected volume: only the controller of
 // replication TLS may send it.
 TEST(ReconcileTest, NeverTouchesTheTlsProperty) {

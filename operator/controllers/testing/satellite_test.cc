@@ -139,6 +139,24 @@ TEST(DeletionTest, EvacuateRunsOnceAndWaitsForTheData) {
   });
 }
 
+// An evacuation takes hours. Meanwhile the rest of the cluster is applied, pruned and shown.
+TEST(DeletionTest, AnEvacuatingSatelliteHoldsUpNothing) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources.push_back({.name = "r1", .node = "node-c"});
+    return 0;
+  });
+  Delete(world, "node-c");
+  world.Put(api::kLinstorCluster, "cluster", R"({"controller":{"enabled":false}})");
+  const auto pass = world.ReconcileCluster();
+  ASSERT_TRUE(pass);
+  EXPECT_LE(*pass->after, std::chrono::minutes(1));
+  EXPECT_THAT(world.ClusterCondition(api::kConditionApplied),
+              ::testing::StartsWith("False/Waiting: LinstorSatellite node-c: is being deleted"));
+  EXPECT_FALSE(world.kube.Find(api::kDeployment, {kWorldNamespace, "linstor-controller"}));
+}
+
 TEST(DeletionTest, LimitsConcurrentEvacuations) {
   World world;
   Start(world, R"({"deletionPolicy":"Evacuate"})");
