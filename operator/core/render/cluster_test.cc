@@ -3,9 +3,9 @@
 namespace breakwater::core {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 ClusterInputs Cluster(std::string_view spec) {
   ClusterInputs inputs;

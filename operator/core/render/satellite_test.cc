@@ -3,8 +3,8 @@
 namespace breakwater::core {
 namespace {
 
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 SatelliteInputs Satellite(std::string_view spec) {
   SatelliteInputs inputs;
@@ -49,7 +49,7 @@ TEST(RenderSatellite, EmptyTlsBlockMeansTlsWithoutHandshakeDaemon) {
               HasSubstr("port = 3367"));
   const Json& set = *Find(rendering.objects, "DaemonSet", "linstor-satellite.node1.example.com");
   EXPECT_THAT(set.dump(), HasSubstr("node1.example.com-tls"));
-  EXPECT_THAT(set.dump(), testing::Not(HasSubstr("ktls-utils")));
+  EXPECT_THAT(set.dump(), ::testing::Not(HasSubstr("ktls-utils")));
 }
 
 // With certificates of its own for replication, LINSTOR's certificate must stay as it is.
@@ -141,7 +141,7 @@ TEST(RenderSatellite, PrecompiledLoaderNeedsNoSources) {
   const std::string text = Json(rendering.objects).dump();
   EXPECT_THAT(text, HasSubstr("drbd9-talos"));
   EXPECT_THAT(text, HasSubstr("shipped_modules"));
-  EXPECT_THAT(text, testing::Not(HasSubstr("usr-src")));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("usr-src")));
 }
 
 // A file pool that is only inside the container loses its volumes with the pod.
