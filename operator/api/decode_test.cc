@@ -20,7 +20,6 @@ TEST(DecodeLinstorCluster, DefaultsOfAnEmptyObject) {
   EXPECT_TRUE(decoded.value.controller.enabled);
   EXPECT_FALSE(decoded.value.internal_tls.has_value());
   const ReplicationTlsSpec& tls = decoded.value.replication_tls;
-  EXPECT_EQ(tls.certificates.mode, CertificateMode::kInternalTls);
   EXPECT_EQ(tls.migration.policy, MigrationPolicy::kAutomatic);
   EXPECT_EQ(tls.migration.max_parallel_resources, 4);
   EXPECT_EQ(tls.migration.max_parallel_per_node, 2);
@@ -32,13 +31,12 @@ TEST(DecodeLinstorCluster, DefaultsOfAnEmptyObject) {
 
 TEST(DecodeLinstorCluster, ReadsReplicationTls) {
   const Json object = Json::parse(R"({"spec": {"replicationTLS": {
-    "certificates": {"mode": "Managed", "duration": "720h"}, "enforce": true,
+    "certificates": {"mode": "InternalTLS"}, "enforce": true,
     "migration": {"policy": "Paused", "strategy": "SuspendIO", "suspendTimeout": "1m30s",
                   "maxParallelResources": 1, "healStale": false}}}})");
   const auto decoded = DecodeLinstorCluster(object);
   EXPECT_THAT(decoded.errors, IsEmpty());
   const ReplicationTlsSpec& tls = decoded.value.replication_tls;
-  EXPECT_EQ(tls.certificates.mode, CertificateMode::kManaged);
   EXPECT_EQ(tls.migration.strategy, MigrationStrategy::kSuspendIo);
   EXPECT_EQ(tls.migration.suspend_timeout, std::chrono::seconds{90});
   EXPECT_FALSE(tls.migration.heal_stale);

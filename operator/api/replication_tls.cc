@@ -6,26 +6,6 @@
 namespace breakwater::api {
 namespace {
 
-CertificateMode ReadMode(const FieldReader& reader) {
-  const std::string mode =
-      reader.OneOf("mode", {"InternalTLS", "Managed", "CertManager", "Secret"}, "InternalTLS");
-  return mode == "Managed"       ? CertificateMode::kManaged
-         : mode == "CertManager" ? CertificateMode::kCertManager
-         : mode == "Secret"      ? CertificateMode::kUserSecret
-                                 : CertificateMode::kInternalTls;
-}
-
-ReplicationCertificates ReadCertificates(const FieldReader& reader) {
-  return {
-      .mode = ReadMode(reader),
-      .issuer_ref = ReadIssuerReference(reader, "issuerRef"),
-      .secret_name_template = reader.String("secretNameTemplate"),
-      .ca_secret_name = reader.String("caSecretName"),
-      .duration = reader.Duration("duration"),
-      .renew_before = reader.Duration("renewBefore"),
-  };
-}
-
 /// A count of at least 1.
 int ReadLimit(const FieldReader& reader, std::string_view key, int fallback) {
   const std::optional<std::int64_t> value = reader.Integer(key);
@@ -72,20 +52,6 @@ std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> p
 
 }  // namespace
 
-std::string_view ToString(CertificateMode mode) {
-  switch (mode) {
-    case CertificateMode::kManaged:
-      return "Managed";
-    case CertificateMode::kCertManager:
-      return "CertManager";
-    case CertificateMode::kUserSecret:
-      return "Secret";
-    case CertificateMode::kInternalTls:
-      break;
-  }
-  return "InternalTLS";
-}
-
 std::string_view ToString(MigrationPolicy policy) {
   switch (policy) {
     case MigrationPolicy::kManual:
@@ -115,9 +81,6 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   const auto reader = parent.Child(key);
   if (!reader) {
     return spec;
-  }
-  if (const auto certificates = reader->Child("certificates")) {
-    spec.certificates = ReadCertificates(*certificates);
   }
   if (const auto migration = reader->Child("migration")) {
     spec.migration = ReadMigration(*migration);

@@ -11,29 +11,11 @@
 #include <vector>
 
 #include "operator/api/field_reader.h"
-#include "operator/api/tls_config.h"
 
 namespace breakwater::api {
 
-/// Who issues the certificates that tlshd presents to the other nodes.
-enum class CertificateMode {
-  kInternalTls,  ///< the secret of the satellite's internalTLS (default)
-  kManaged,      ///< the operator's own authority, for replication only
-  kCertManager,  ///< cert-manager Certificates
-  kUserSecret,   ///< secrets made by the user
-};
 enum class MigrationPolicy { kAutomatic, kManual, kPaused };
 enum class MigrationStrategy { kAuto, kPairByPair, kSuspendIo };
-
-struct ReplicationCertificates {
-  CertificateMode mode = CertificateMode::kInternalTls;
-  std::optional<IssuerReference> issuer_ref{};  ///< CertManager
-  std::string secret_name_template{};           ///< Secret: "$NODE" is replaced by the node's name
-  std::string ca_secret_name{};                 ///< Managed: secret of the authority
-  std::optional<std::chrono::nanoseconds>
-      duration{};  ///< Managed, CertManager: life of a certificate
-  std::optional<std::chrono::nanoseconds> renew_before{};
-};
 
 struct MigrationSettings {
   MigrationPolicy policy = MigrationPolicy::kAutomatic;
@@ -46,12 +28,10 @@ struct MigrationSettings {
 };
 
 struct ReplicationTlsSpec {
-  ReplicationCertificates certificates{};
   MigrationSettings migration{};
   bool enforce = false;
 };
 
-std::string_view ToString(CertificateMode mode);
 std::string_view ToString(MigrationPolicy policy);
 std::string_view ToString(MigrationStrategy strategy);
 

@@ -5,7 +5,7 @@
 namespace breakwater::api {
 
 const ResourceInfo* FindResource(std::string_view group, std::string_view kind) {
-  static const std::array<const ResourceInfo*, 20> kAll{&kLinstorCluster,
+  static const std::array<const ResourceInfo*, 17> kAll{&kLinstorCluster,
                                                         &kLinstorSatelliteConfiguration,
                                                         &kLinstorSatellite,
                                                         &kLinstorNodeConnection,
@@ -21,9 +21,6 @@ const ResourceInfo* FindResource(std::string_view group, std::string_view kind) 
                                                         &kRoleBinding,
                                                         &kClusterRole,
                                                         &kClusterRoleBinding,
-                                                        &kLease,
-                                                        &kEvent,
-                                                        &kEndpointSlice,
                                                         &kCertificate};
   for (const ResourceInfo* info : kAll) {
     if (info->group == group && info->kind == kind) {

@@ -9,8 +9,6 @@
 
 namespace breakwater::api {
 
-inline constexpr std::string_view kPiraeusGroup = "piraeus.io";
-
 inline const ResourceInfo kLinstorCluster{"piraeus.io", "v1", "LinstorCluster", "linstorclusters",
                                           false};
 inline const ResourceInfo kLinstorSatelliteConfiguration{
@@ -35,10 +33,6 @@ inline const ResourceInfo kClusterRole{"rbac.authorization.k8s.io", "v1", "Clust
                                        "clusterroles", false};
 inline const ResourceInfo kClusterRoleBinding{"rbac.authorization.k8s.io", "v1",
                                               "ClusterRoleBinding", "clusterrolebindings", false};
-inline const ResourceInfo kLease{"coordination.k8s.io", "v1", "Lease", "leases", true};
-inline const ResourceInfo kEvent{"events.k8s.io", "v1", "Event", "events", true};
-inline const ResourceInfo kEndpointSlice{"discovery.k8s.io", "v1", "EndpointSlice",
-                                         "endpointslices", true};
 inline const ResourceInfo kCertificate{"cert-manager.io", "v1", "Certificate", "certificates",
                                        true};
 
@@ -60,7 +54,6 @@ inline constexpr std::string_view kAnnotationAppliedConfigurations =
 /// LINSTOR properties that mark what the operator wrote.
 inline constexpr std::string_view kPropertyManagedBy = "Aux/piraeus.io/managed-by";
 inline constexpr std::string_view kPropertyManagedByValue = "piraeus-operator";
-inline constexpr std::string_view kPropertyLastApplied = "Aux/piraeus.io/last-applied";
 inline constexpr std::string_view kPropertyConfiguredInterfaces =
     "Aux/piraeus.io/configured-interfaces";
 

@@ -45,9 +45,8 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
     }
     api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
         api::DecodeLinstorSatelliteConfiguration(object->raw());
-    const core::ValidationResult valid =
-        core::ValidateSatelliteConfiguration(decoded.value, nullptr);
-    decoded.errors.insert(decoded.errors.end(), valid.errors.begin(), valid.errors.end());
+    const api::FieldErrors invalid = core::ValidateSatelliteConfiguration(decoded.value);
+    decoded.errors.insert(decoded.errors.end(), invalid.begin(), invalid.end());
     inputs.configurations.push_back(
         {object->name(), std::move(decoded.value), std::move(decoded.errors)});
   }
@@ -115,8 +114,8 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
             .spec = decoded.value,
             .errors = decoded.errors,
             .readable = decoded.errors.empty()};
-  const core::ValidationResult valid = core::ValidateCluster(decoded.value, nullptr);
-  pass.errors.insert(pass.errors.end(), valid.errors.begin(), valid.errors.end());
+  const api::FieldErrors invalid = core::ValidateCluster(decoded.value);
+  pass.errors.insert(pass.errors.end(), invalid.begin(), invalid.end());
   if (!pass.errors.empty()) {
     pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(pass.errors));
   }

@@ -19,13 +19,6 @@ const std::vector<std::string_view>& StandardConditions() {
   return kTypes;
 }
 
-bool IsTrueNow(const api::Object& object, std::string_view type) {
-  const std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
-  const api::Condition* condition = api::FindCondition(conditions, type);
-  return condition != nullptr && condition->status == "True" &&
-         condition->observed_generation == object.generation();
-}
-
 bool IsReady(const api::Object& object) {
   const std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
   const api::Condition* condition = api::FindCondition(conditions, "Ready");

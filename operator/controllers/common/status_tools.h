@@ -19,9 +19,6 @@ std::vector<api::Condition> ConditionsOf(const api::Object& object,
 /// The conditions that the controllers of LinstorCluster and LinstorSatellite own.
 const std::vector<std::string_view>& StandardConditions();
 
-/// Whether the condition is True and was set for the current generation.
-bool IsTrueNow(const api::Object& object, std::string_view type);
-
 /// Whether the condition Ready of a Pod or Node is True.
 bool IsReady(const api::Object& object);
 

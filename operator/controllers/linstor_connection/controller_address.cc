@@ -177,16 +177,6 @@ void AddPodAddresses(const api::Object& pod,
   }
 }
 
-bool IsReadyPod(const api::Object& pod) {
-  const Json* conditions = api::FindPath(pod.raw(), {"status", "conditions"});
-  for (const Json& condition : conditions == nullptr ? Json::array() : *conditions) {
-    if (api::StringAt(condition, "type") == "Ready") {
-      return api::StringAt(condition, "status") == "True" && !pod.deleting();
-    }
-  }
-  return false;
-}
-
 bool IsControllerOf(const api::Object& object, std::string_view cluster) {
   return object.label(api::kLabelInstance) == cluster &&
          object.label(api::kLabelComponent) == kComponent;
@@ -249,19 +239,6 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
   for (const api::ObjectPtr& pod : pods) {
     if (pod->ns() == service.ns() && IsReady(*pod) && Selects(selector, *pod)) {
       AddPodAddresses(*pod, url, urls);
-    }
-  }
-  if (urls.empty()) {
-    // The API server refuses loopback addresses in EndpointSlices, which Pods of test clusters
-    // have.
-    for (const api::ObjectPtr& pod : pods) {
-      const Json* ip = api::FindPath(pod->raw(), {"status", "podIP"});
-      if (IsControllerOf(*pod, cluster) && IsReadyPod(*pod) && ip != nullptr && ip->is_string()) {
-        ControllerUrl address = url;
-        address.host = ip->get<std::string>();
-        address.port = port->target;
-        urls.push_back(std::move(address));
-      }
     }
   }
   if (urls.empty()) {

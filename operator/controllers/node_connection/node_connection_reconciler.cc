@@ -38,8 +38,8 @@ Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Contex
     api::Decoded<api::LinstorNodeConnectionSpec> decoded =
         api::DecodeLinstorNodeConnection(object->raw());
     api::FieldErrors errors = decoded.errors;
-    const core::ValidationResult valid = core::ValidateNodeConnection(decoded.value);
-    errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+    const api::FieldErrors invalid = core::ValidateNodeConnection(decoded.value);
+    errors.insert(errors.end(), invalid.begin(), invalid.end());
     reports.push_back({object, {}});
     if (errors.empty()) {
       specs.push_back(std::move(decoded.value));

@@ -70,8 +70,8 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
     }
   } else {
     api::FieldErrors errors = decoded.errors;
-    const core::ValidationResult valid = core::ValidateSatellite(decoded.value, nullptr);
-    errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+    const api::FieldErrors invalid = core::ValidateSatellite(decoded.value);
+    errors.insert(errors.end(), invalid.begin(), invalid.end());
     if (!errors.empty()) {
       pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
     }

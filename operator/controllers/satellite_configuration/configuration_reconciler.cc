@@ -22,8 +22,8 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
   const api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
       api::DecodeLinstorSatelliteConfiguration(object->raw());
   api::FieldErrors errors = decoded.errors;
-  const core::ValidationResult valid = core::ValidateSatelliteConfiguration(decoded.value, nullptr);
-  errors.insert(errors.end(), valid.errors.begin(), valid.errors.end());
+  const api::FieldErrors invalid = core::ValidateSatelliteConfiguration(decoded.value);
+  errors.insert(errors.end(), invalid.begin(), invalid.end());
 
   api::LinstorSatelliteConfigurationStatus status;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {

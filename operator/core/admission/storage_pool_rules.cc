@@ -16,11 +16,8 @@ using api::StoragePoolType;
 /// Checks of one pool; collects errors under its path.
 class PoolChecker {
  public:
-  PoolChecker(std::string path,
-              const StoragePool& pool,
-              const StoragePool* old,
-              ValidationResult* result)
-      : path_(std::move(path)), pool_(pool), old_(old), result_(result) {}
+  PoolChecker(std::string path, const StoragePool& pool, api::FieldErrors* errors)
+      : path_(std::move(path)), pool_(pool), errors_(errors) {}
 
   void Check(std::set<std::string>* devices) {
     static const re2::RE2 kName("[A-Za-z0-9][A-Za-z0-9_-]{1,46}[A-Za-z0-9]");
@@ -36,13 +33,11 @@ class PoolChecker {
     const std::string field(StoragePoolField(pool_.type));
     CheckNames(field);
     CheckSource(field, devices);
-    CheckUnchanged(field);
-    CheckArguments(field);
   }
 
  private:
   void Fail(const std::string& field, std::string message) {
-    result_->errors.push_back({field.empty() ? path_ : path_ + "." + field, std::move(message)});
+    errors_->push_back({field.empty() ? path_ : path_ + "." + field, std::move(message)});
   }
 
   void CheckNames(const std::string& field) {
@@ -82,35 +77,6 @@ class PoolChecker {
     }
   }
 
-  /// LINSTOR never changes these of an existing pool; a silent difference would mislead.
-  void CheckUnchanged(const std::string& field) {
-    if (old_ == nullptr || old_->type == StoragePoolType::kNone) {
-      return;
-    }
-    if (old_->type != pool_.type) {
-      Fail(field, "the type of a storage pool cannot be changed");
-      return;
-    }
-    if (old_->BackingName() != pool_.BackingName()) {
-      Fail(field, "cannot be changed from \"" + old_->BackingName() + "\" to \"" +
-                      pool_.BackingName() + "\"");
-    }
-    if (old_->host_devices != pool_.host_devices) {
-      Fail("source", "cannot be changed");
-    }
-  }
-
-  void CheckArguments(const std::string& field) {
-    const bool any = !pool_.physical_volume_create_arguments.empty() ||
-                     !pool_.volume_group_create_arguments.empty() ||
-                     !pool_.logical_volume_create_arguments.empty() ||
-                     !pool_.zpool_create_arguments.empty();
-    if (any && !pool_.host_devices) {
-      result_->warnings.push_back(path_ + "." + field +
-                                  ": create arguments have no effect without source.hostDevices");
-    }
-  }
-
   static bool IsCleanAbsolute(const std::string& text) {
     const std::filesystem::path path(text);
     return path.is_absolute() && path.lexically_normal() == path && !text.ends_with('/');
@@ -118,64 +84,52 @@ class PoolChecker {
 
   const std::string path_;
   const StoragePool& pool_;
-  const StoragePool* old_;
-  ValidationResult* result_;
+  api::FieldErrors* errors_;
 };
-
-const StoragePool* FindPool(const std::vector<StoragePool>& pools, const std::string& name) {
-  for (const StoragePool& pool : pools) {
-    if (pool.name == name) {
-      return &pool;
-    }
-  }
-  return nullptr;
-}
 
 }  // namespace
 
 void CheckStoragePools(const std::string& path,
                        const std::vector<StoragePool>& pools,
-                       const std::vector<StoragePool>& old_pools,
-                       ValidationResult* result) {
+                       api::FieldErrors* errors) {
   std::set<std::string> devices;
   std::set<std::string> names;
   for (std::size_t i = 0; i < pools.size(); ++i) {
     const std::string where = path + "[" + std::to_string(i) + "]";
     if (!names.insert(pools[i].name).second) {
-      result->errors.push_back({where + ".name", "is used twice: \"" + pools[i].name + "\""});
+      errors->push_back({where + ".name", "is used twice: \"" + pools[i].name + "\""});
     }
-    PoolChecker(where, pools[i], FindPool(old_pools, pools[i].name), result).Check(&devices);
-    CheckNodeProperties(where + ".properties", pools[i].properties, result);
+    PoolChecker(where, pools[i], errors).Check(&devices);
+    CheckNodeProperties(where + ".properties", pools[i].properties, errors);
   }
 }
 
 void CheckNodeProperties(const std::string& path,
                          const std::vector<api::LinstorNodeProperty>& properties,
-                         ValidationResult* result) {
+                         api::FieldErrors* errors) {
   for (std::size_t i = 0; i < properties.size(); ++i) {
     const api::LinstorNodeProperty& property = properties[i];
     const std::string where = path + "[" + std::to_string(i) + "]";
     const int sources = (property.value.empty() ? 0 : 1) + (property.value_from ? 1 : 0) +
                         (property.expand_from ? 1 : 0);
     if (sources != 1) {
-      result->errors.push_back({where, "must have exactly one of value, valueFrom and expandFrom"});
+      errors->push_back({where, "must have exactly one of value, valueFrom and expandFrom"});
       continue;
     }
     if (property.value_from) {
       if (std::string problem = CheckFieldPath(*property.value_from, false); !problem.empty()) {
-        result->errors.push_back({where + ".valueFrom.nodeFieldRef", std::move(problem)});
+        errors->push_back({where + ".valueFrom.nodeFieldRef", std::move(problem)});
       }
     }
     if (property.expand_from) {
       if (std::string problem = CheckFieldPath(property.expand_from->node_field_ref, true);
           !problem.empty()) {
-        result->errors.push_back({where + ".expandFrom.nodeFieldRef", std::move(problem)});
+        errors->push_back({where + ".expandFrom.nodeFieldRef", std::move(problem)});
       }
       if (!property.expand_from->name_template.empty() &&
           !property.expand_from->delimiter.empty()) {
-        result->errors.push_back(
-            {where + ".expandFrom",
-             "nameTemplate makes several properties: it has no use for a delimiter"});
+        errors->push_back({where + ".expandFrom",
+                           "nameTemplate makes several properties: it has no use for a delimiter"});
       }
     }
   }

@@ -19,14 +19,14 @@ bool ValidLabelKey(const std::string& key) {
 
 void CheckNodeSelector(const std::string& path,
                        const std::map<std::string, std::string>& selector,
-                       ValidationResult* result) {
+                       api::FieldErrors* errors) {
   static const re2::RE2 kValue(R"(([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?)");
   for (const auto& [key, value] : selector) {
     if (!ValidLabelKey(key)) {
-      result->errors.push_back({path, "\"" + key + "\" is not a valid label key"});
+      errors->push_back({path, "\"" + key + "\" is not a valid label key"});
     }
     if (!re2::RE2::FullMatch(value, kValue)) {
-      result->errors.push_back({path + "." + key, "\"" + value + "\" is not a valid label value"});
+      errors->push_back({path + "." + key, "\"" + value + "\" is not a valid label value"});
     }
   }
 }
@@ -34,48 +34,48 @@ void CheckNodeSelector(const std::string& path,
 /// The scheduler's rules: a requirement that it would refuse matches nothing here.
 void CheckValues(const std::string& where,
                  const api::NodeSelectorRequirement& requirement,
-                 ValidationResult* result) {
+                 api::FieldErrors* errors) {
   static const re2::RE2 kInteger(R"([-+]?\d+)");
   const bool list = requirement.op == "In" || requirement.op == "NotIn";
   const bool number = requirement.op == "Gt" || requirement.op == "Lt";
   if (list && requirement.values.empty()) {
-    result->errors.push_back({where, requirement.op + " needs values"});
+    errors->push_back({where, requirement.op + " needs values"});
   }
   if (number &&
       (requirement.values.size() != 1 || !re2::RE2::FullMatch(requirement.values[0], kInteger))) {
-    result->errors.push_back({where, requirement.op + " needs exactly one whole number"});
+    errors->push_back({where, requirement.op + " needs exactly one whole number"});
   }
   if (!list && !number && !requirement.op.empty() && !requirement.values.empty()) {
-    result->errors.push_back({where, requirement.op + " takes no values"});
+    errors->push_back({where, requirement.op + " takes no values"});
   }
 }
 
 void CheckNodeAffinity(const std::string& path,
                        const std::optional<api::NodeSelector>& affinity,
-                       ValidationResult* result) {
+                       api::FieldErrors* errors) {
   if (!affinity) {
     return;
   }
   if (affinity->terms.empty()) {
-    result->errors.push_back({path + ".nodeSelectorTerms", "must have at least one term"});
+    errors->push_back({path + ".nodeSelectorTerms", "must have at least one term"});
   }
   for (std::size_t i = 0; i < affinity->terms.size(); ++i) {
     const std::string where = path + ".nodeSelectorTerms[" + std::to_string(i) + "]";
     for (const api::NodeSelectorRequirement& field : affinity->terms[i].match_fields) {
       if (field.key != "metadata.name") {
-        result->errors.push_back({where + ".matchFields", "only metadata.name can be matched"});
+        errors->push_back({where + ".matchFields", "only metadata.name can be matched"});
       }
     }
     for (const api::NodeSelectorRequirement& expression : affinity->terms[i].match_expressions) {
       if (!ValidLabelKey(expression.key)) {
-        result->errors.push_back(
+        errors->push_back(
             {where + ".matchExpressions", "\"" + expression.key + "\" is not a valid label key"});
       }
     }
     for (const auto* list :
          {&affinity->terms[i].match_expressions, &affinity->terms[i].match_fields}) {
       for (const api::NodeSelectorRequirement& requirement : *list) {
-        CheckValues(where, requirement, result);
+        CheckValues(where, requirement, errors);
       }
     }
   }
@@ -83,25 +83,18 @@ void CheckNodeAffinity(const std::string& path,
 
 void CheckPatches(const std::string& path,
                   const std::vector<api::Patch>& patches,
-                  bool satellite,
-                  ValidationResult* result) {
+                  api::FieldErrors* errors) {
   for (std::size_t i = 0; i < patches.size(); ++i) {
     const std::string where = path + "[" + std::to_string(i) + "]";
     auto parsed = ParsePatch(patches[i]);
     if (!parsed) {
-      result->errors.push_back({where + ".patch", parsed.error().message});
+      errors->push_back({where + ".patch", parsed.error().message});
       continue;
     }
     if (parsed->target) {
       if (auto matcher = TargetMatcher::Compile(*parsed->target); !matcher) {
-        result->errors.push_back({where + ".target", matcher.error().message});
+        errors->push_back({where + ".target", matcher.error().message});
       }
-    }
-    if (satellite && IsBarePodPatch(*parsed)) {
-      result->warnings.push_back(
-          where +
-          ": satellites are DaemonSets; patch DaemonSet linstor-satellite instead of "
-          "Pod satellite");
     }
   }
 }
@@ -110,15 +103,15 @@ void CheckPatches(const std::string& path,
 /// is applied.
 void CheckPodTemplate(const std::string& path,
                       const api::Json& pod_template,
-                      ValidationResult* result) {
+                      api::FieldErrors* errors) {
   if (!pod_template.is_object()) {
     return;
   }
   for (const auto& [key, value] : pod_template.items()) {
     if (key != "metadata" && key != "spec") {
-      result->errors.push_back({path + "." + key, "a pod template has only metadata and spec"});
+      errors->push_back({path + "." + key, "a pod template has only metadata and spec"});
     } else if (!value.is_object() && !value.is_null()) {
-      result->errors.push_back({path + "." + key, "must be an object"});
+      errors->push_back({path + "." + key, "must be an object"});
     }
   }
   for (const char* list : {"containers", "initContainers", "volumes"}) {
@@ -127,13 +120,13 @@ void CheckPodTemplate(const std::string& path,
       continue;
     }
     if (!items->is_array()) {
-      result->errors.push_back({path + ".spec." + list, "must be a list"});
+      errors->push_back({path + ".spec." + list, "must be a list"});
       continue;
     }
     for (std::size_t i = 0; i < items->size(); ++i) {
       const bool directive = (*items)[i].is_object() && (*items)[i].contains("$patch");
       if (api::StringAt((*items)[i], "name").empty() && !directive) {
-        result->errors.push_back(
+        errors->push_back(
             {path + ".spec." + list + "[" + std::to_string(i) + "]", "must have a name"});
       }
     }
@@ -142,7 +135,7 @@ void CheckPodTemplate(const std::string& path,
 
 void CheckUrl(const std::string& path,
               const std::optional<std::string>& urls,
-              ValidationResult* result) {
+              api::FieldErrors* errors) {
   if (!urls) {
     return;
   }
@@ -155,7 +148,7 @@ void CheckUrl(const std::string& path,
     std::string url = urls->substr(start, end - start);
     url.erase(0, url.find_first_not_of(' '));
     if (!re2::RE2::FullMatch(url, kUrl)) {
-      result->errors.push_back(
+      errors->push_back(
           {path, "\"" + url + "\" is not a URL such as http://linstor.example.com:3370"});
     }
     start = end + 1;
@@ -164,13 +157,12 @@ void CheckUrl(const std::string& path,
 
 }  // namespace
 
-ValidationResult ValidateCluster(const api::LinstorClusterSpec& spec,
-                                 const api::LinstorClusterSpec* /*old_spec*/) {
-  ValidationResult result;
-  CheckUrl("spec.externalController.url", spec.external_controller_url, &result);
-  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &result);
-  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &result);
-  CheckPatches("spec.patches", spec.patches, false, &result);
+api::FieldErrors ValidateCluster(const api::LinstorClusterSpec& spec) {
+  api::FieldErrors errors;
+  CheckUrl("spec.externalController.url", spec.external_controller_url, &errors);
+  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &errors);
+  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &errors);
+  CheckPatches("spec.patches", spec.patches, &errors);
   const std::pair<const char*, const api::ComponentSpec*> components[] = {
       {"controller", &spec.controller},
       {"csiController", &spec.csi_controller},
@@ -181,54 +173,38 @@ ValidationResult ValidateCluster(const api::LinstorClusterSpec& spec,
   };
   for (const auto& [name, component] : components) {
     CheckPodTemplate("spec." + std::string(name) + ".podTemplate", component->pod_template,
-                     &result);
+                     &errors);
   }
-  const api::ReplicationCertificates& certificates = spec.replication_tls.certificates;
-  if (certificates.mode == api::CertificateMode::kCertManager && !certificates.issuer_ref) {
-    result.errors.push_back(
-        {"spec.replicationTLS.certificates.issuerRef", "is needed with mode CertManager"});
-  }
-  if (certificates.mode == api::CertificateMode::kUserSecret &&
-      certificates.secret_name_template.empty()) {
-    result.errors.push_back(
-        {"spec.replicationTLS.certificates.secretNameTemplate", "is needed with mode Secret"});
-  }
-  return result;
+  return errors;
 }
 
-ValidationResult ValidateSatelliteConfiguration(
-    const api::LinstorSatelliteConfigurationSpec& spec,
-    const api::LinstorSatelliteConfigurationSpec* old_spec) {
-  ValidationResult result;
-  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &result);
-  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &result);
-  CheckPatches("spec.patches", spec.patches, true, &result);
-  CheckPodTemplate("spec.podTemplate", spec.pod_template, &result);
-  CheckNodeProperties("spec.properties", spec.properties, &result);
-  CheckStoragePools("spec.storagePools", spec.storage_pools,
-                    old_spec == nullptr ? std::vector<api::StoragePool>() : old_spec->storage_pools,
-                    &result);
-  return result;
+api::FieldErrors ValidateSatelliteConfiguration(
+    const api::LinstorSatelliteConfigurationSpec& spec) {
+  api::FieldErrors errors;
+  CheckNodeSelector("spec.nodeSelector", spec.node_selector, &errors);
+  CheckNodeAffinity("spec.nodeAffinity", spec.node_affinity, &errors);
+  CheckPatches("spec.patches", spec.patches, &errors);
+  CheckPodTemplate("spec.podTemplate", spec.pod_template, &errors);
+  CheckNodeProperties("spec.properties", spec.properties, &errors);
+  CheckStoragePools("spec.storagePools", spec.storage_pools, &errors);
+  return errors;
 }
 
-ValidationResult ValidateSatellite(const api::LinstorSatelliteSpec& spec,
-                                   const api::LinstorSatelliteSpec* old_spec) {
-  ValidationResult result;
+api::FieldErrors ValidateSatellite(const api::LinstorSatelliteSpec& spec) {
+  api::FieldErrors errors;
   if (spec.cluster_ref.name.empty()) {
-    result.errors.push_back({"spec.clusterRef.name", "must name the LinstorCluster"});
+    errors.push_back({"spec.clusterRef.name", "must name the LinstorCluster"});
   }
   CheckUrl("spec.clusterRef.externalController.url", spec.cluster_ref.external_controller_url,
-           &result);
-  CheckPatches("spec.patches", spec.patches, true, &result);
-  CheckNodeProperties("spec.properties", spec.properties, &result);
-  CheckStoragePools("spec.storagePools", spec.storage_pools,
-                    old_spec == nullptr ? std::vector<api::StoragePool>() : old_spec->storage_pools,
-                    &result);
-  return result;
+           &errors);
+  CheckPatches("spec.patches", spec.patches, &errors);
+  CheckNodeProperties("spec.properties", spec.properties, &errors);
+  CheckStoragePools("spec.storagePools", spec.storage_pools, &errors);
+  return errors;
 }
 
-ValidationResult ValidateNodeConnection(const api::LinstorNodeConnectionSpec& spec) {
-  ValidationResult result;
+api::FieldErrors ValidateNodeConnection(const api::LinstorNodeConnectionSpec& spec) {
+  api::FieldErrors errors;
   for (std::size_t i = 0; i < spec.selector.size(); ++i) {
     const std::string where = "spec.selector[" + std::to_string(i) + "]";
     for (std::size_t j = 0; j < spec.selector[i].match_labels.size(); ++j) {
@@ -237,15 +213,14 @@ ValidationResult ValidateNodeConnection(const api::LinstorNodeConnectionSpec& sp
       const bool takes_values =
           match.op == api::NodeConnectionOp::kIn || match.op == api::NodeConnectionOp::kNotIn;
       if (!takes_values && !match.values.empty()) {
-        result.errors.push_back(
-            {path + ".values", "is not used by " + std::string(ToString(match.op))});
+        errors.push_back({path + ".values", "is not used by " + std::string(ToString(match.op))});
       }
       if (!ValidLabelKey(match.key)) {
-        result.errors.push_back({path + ".key", "\"" + match.key + "\" is not a valid label key"});
+        errors.push_back({path + ".key", "\"" + match.key + "\" is not a valid label key"});
       }
     }
   }
-  return result;
+  return errors;
 }
 
 }  // namespace breakwater::core

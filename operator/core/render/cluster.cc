@@ -162,7 +162,6 @@ class ClusterRenderer {
         continue;
       }
       MergedConfiguration merged = MergeConfigurations(*node, usable);
-      result_.applied_configurations[node->name()] = merged.applied;
       Component component{.name = kSatellite, .node = node->name()};
       component.resources.push_back(SatelliteResource(*node, std::move(merged)));
       Add(std::move(component));
@@ -266,13 +265,6 @@ bool MayPrune(const api::Object& object) {
   const std::string name = object.name();
   return name == "linstor-controller-internal-tls" || name == "linstor-api-tls" ||
          name == "linstor-client-tls";
-}
-
-std::string ControllerUrl(const api::LinstorClusterSpec& spec) {
-  if (spec.external_controller_url) {
-    return *spec.external_controller_url;
-  }
-  return spec.api_tls ? "https://linstor-controller:3371" : "http://linstor-controller:3370";
 }
 
 }  // namespace breakwater::core

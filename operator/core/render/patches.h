@@ -40,8 +40,6 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
 /// Satellites were bare pods up to v2.3: a patch for Pod `satellite` becomes one for the pod
 /// template of DaemonSet `linstor-satellite`. Other patches are returned as they are.
 ParsedPatch ConvertBarePodPatch(ParsedPatch patch);
-/// Whether ConvertBarePodPatch would change it: worth a warning.
-bool IsBarePodPatch(const ParsedPatch& patch);
 
 /// A patch that merges `pod_template` into the pod template of a workload.
 ParsedPatch PodTemplatePatch(const std::string& kind,

@@ -11,7 +11,6 @@
 /// other parts are rendered. The caller must not prune while there are problems: what is missing
 /// may be wanted.
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,8 +61,6 @@ struct ClusterRendering {
   /// In the order of application: accounts and rights first, LinstorSatellites last.
   std::vector<api::Json> objects{};
   std::vector<RenderProblem> problems{};
-  /// Node name -> names of the configurations merged into its LinstorSatellite (sorted).
-  std::map<std::string, std::vector<std::string>> applied_configurations{};
 };
 
 /// The objects of a LinstorCluster, without owner references (core/status/ownership.h).
@@ -86,8 +83,6 @@ struct SatelliteInputs {
   /// Version of an external LINSTOR controller: the satellite's image tag follows it (""
   /// otherwise).
   std::string external_controller_version{};
-  /// spec.replicationTLS.certificates of the cluster: which secret tlshd gets.
-  api::ReplicationCertificates replication_certificates{};
 };
 
 struct SatelliteRendering {
@@ -104,15 +99,5 @@ std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSa
 /// Secret with key, certificate and authority of a satellite: internalTLS.secretName, by default
 /// "<node>-tls".
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec);
-
-/// Secret that tlshd on a node uses: that of internalTLS with mode InternalTLS, the user's with
-/// mode Secret
-/// ($NODE replaced by the node's name), else "<node>-replication-tls".
-std::string ReplicationTlsSecretName(const std::string& node,
-                                     const api::LinstorSatelliteSpec& spec,
-                                     const api::ReplicationCertificates& certificates);
-
-/// URL of LINSTOR's REST API as pods of the namespace reach it.
-std::string ControllerUrl(const api::LinstorClusterSpec& spec);
 
 }  // namespace breakwater::core

@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "operator/api/duration.h"
 #include "operator/api/resources.h"
 #include "operator/core/render/component.h"
 #include "operator/core/render/render.h"
@@ -45,51 +44,16 @@ constexpr const char* kSslConfig = R"([netcom]
   ssl_protocol = "TLSv1.2"
 )";
 
-bool HasOwnReplicationSecret(const SatelliteInputs& inputs) {
-  return inputs.replication_certificates.mode != api::CertificateMode::kInternalTls;
-}
-
-/// cert-manager issues the certificate for replication beside that of the satellite.
-void AddReplicationCertificate(const SatelliteInputs& inputs,
-                               const std::string& secret,
-                               Component* component) {
-  const api::ReplicationCertificates& certificates = inputs.replication_certificates;
-  component->AddManifest("replication-certificate");
-  ParsedPatch patch = CertificatePatch("replication-tls", secret, *certificates.issuer_ref);
-  Json& spec = patch.content["spec"];
-  spec["dnsNames"] = {inputs.name};
-  if (certificates.duration) {
-    spec["duration"] = api::FormatDuration(*certificates.duration);
-  }
-  if (certificates.renew_before) {
-    spec["renewBefore"] = api::FormatDuration(*certificates.renew_before);
-  }
-  component->patches.push_back(std::move(patch));
-}
-
-void AddHandshakeDaemon(const SatelliteInputs& inputs, Component* component) {
-  const char* volume = "internal-tls";
-  if (HasOwnReplicationSecret(inputs)) {
-    volume = "replication-tls";
-    const std::string secret =
-        ReplicationTlsSecretName(inputs.name, inputs.spec, inputs.replication_certificates);
-    Json source = TlsVolume(volume, secret, std::nullopt);
-    source["projected"]["defaultMode"] = kPrivateMode;
-    component->patches.push_back(PodSpecPatch({{"volumes", Json::array({std::move(source)})}}));
-    if (inputs.replication_certificates.mode == api::CertificateMode::kCertManager &&
-        inputs.replication_certificates.issuer_ref) {
-      AddReplicationCertificate(inputs, secret, component);
-    }
-  }
-  component->patches.push_back(ContainerPatch(
-      "ktls-utils",
-      {{"image", "ktls-utils"},
-       {"securityContext",
-        {{"capabilities", {{"add", {"NET_ADMIN"}}, {"drop", {"ALL"}}}},
-         {"privileged", true},
-         {"readOnlyRootFilesystem", true}}},
-       {"volumeMounts",
-        Json::array({{{"name", volume}, {"mountPath", "/etc/tlshd.d"}, {"readOnly", true}}})}}));
+void AddHandshakeDaemon(Component* component) {
+  component->patches.push_back(
+      ContainerPatch("ktls-utils", {{"image", "ktls-utils"},
+                                    {"securityContext",
+                                     {{"capabilities", {{"add", {"NET_ADMIN"}}, {"drop", {"ALL"}}}},
+                                      {"privileged", true},
+                                      {"readOnlyRootFilesystem", true}}},
+                                    {"volumeMounts", Json::array({{{"name", "internal-tls"},
+                                                                   {"mountPath", "/etc/tlshd.d"},
+                                                                   {"readOnly", true}}})}}));
 }
 
 void AddCertificate(const SatelliteInputs& inputs,
@@ -99,7 +63,7 @@ void AddCertificate(const SatelliteInputs& inputs,
   component->AddManifest("satellite-certificate");
   ParsedPatch patch = CertificatePatch(kName, secret, *tls.cert_manager);
   patch.content["spec"]["dnsNames"] = {inputs.name};
-  if (tls.tls_handshake_daemon && !HasOwnReplicationSecret(inputs)) {
+  if (tls.tls_handshake_daemon) {
     // DRBD connects in both directions, so each node is also a client.
     patch.content["spec"]["usages"] = {"server auth", "client auth"};
   }
@@ -110,7 +74,7 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
   const api::TlsConfig& tls = *inputs.spec.internal_tls;
   const std::string secret = SatelliteTlsSecretName(inputs.name, inputs.spec);
   Json volume = TlsVolume("internal-tls", secret, tls.ca_reference);
-  if (tls.tls_handshake_daemon && !HasOwnReplicationSecret(inputs)) {
+  if (tls.tls_handshake_daemon) {
     // tlshd complains about a private key that others may read. Left alone without tlshd, so that
     // the pods of a running cluster keep their template.
     volume["projected"]["defaultMode"] = kPrivateMode;
@@ -131,7 +95,7 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
     AddCertificate(inputs, secret, component);
   }
   if (tls.tls_handshake_daemon) {
-    AddHandshakeDaemon(inputs, component);
+    AddHandshakeDaemon(component);
   }
 }
 
@@ -253,25 +217,6 @@ std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSa
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec) {
   const bool named = spec.internal_tls && !spec.internal_tls->secret_name.empty();
   return named ? spec.internal_tls->secret_name : node + "-tls";
-}
-
-std::string ReplicationTlsSecretName(const std::string& node,
-                                     const api::LinstorSatelliteSpec& spec,
-                                     const api::ReplicationCertificates& certificates) {
-  switch (certificates.mode) {
-    case api::CertificateMode::kInternalTls:
-      return SatelliteTlsSecretName(node, spec);
-    case api::CertificateMode::kUserSecret: {
-      constexpr std::string_view kPlaceholder = "$NODE";
-      std::string name = certificates.secret_name_template;
-      const std::size_t at = name.find(kPlaceholder);
-      return at == std::string::npos ? name : name.replace(at, kPlaceholder.size(), node);
-    }
-    case api::CertificateMode::kManaged:
-    case api::CertificateMode::kCertManager:
-      break;
-  }
-  return node + "-replication-tls";
 }
 
 }  // namespace breakwater::core

@@ -52,34 +52,6 @@ TEST(RenderSatellite, EmptyTlsBlockMeansTlsWithoutHandshakeDaemon) {
   EXPECT_THAT(set.dump(), ::testing::Not(HasSubstr("ktls-utils")));
 }
 
-// With certificates of its own for replication, LINSTOR's certificate must stay as it is.
-TEST(RenderSatellite, ReplicationMayHaveItsOwnCertificate) {
-  SatelliteInputs inputs = Satellite(
-      "{clusterRef: {name: linstorcluster}, internalTLS: {tlsHandshakeDaemon: true, certManager: "
-      "{name: a}}}");
-  inputs.replication_certificates.mode = api::CertificateMode::kCertManager;
-  inputs.replication_certificates.issuer_ref = api::IssuerReference{.name = "drbd-ca"};
-  inputs.replication_certificates.duration = std::chrono::hours{720};
-  const SatelliteRendering rendering = RenderSatellite(inputs);
-  ASSERT_THAT(rendering.problems, IsEmpty());
-  const Json& own = *Find(rendering.objects, "Certificate", "replication-tls.node1.example.com");
-  EXPECT_EQ(own["spec"]["issuerRef"]["name"], "drbd-ca");
-  EXPECT_EQ(own["spec"]["duration"], "720h");
-  EXPECT_EQ(own["spec"]["secretName"], "node1.example.com-replication-tls");
-  const Json& satellite =
-      *Find(rendering.objects, "Certificate", "linstor-satellite.node1.example.com");
-  EXPECT_EQ(satellite["spec"]["usages"].dump(), R"(["server auth"])");
-  const Json& pod = Find(rendering.objects, "DaemonSet", "linstor-satellite.node1.example.com")
-                        ->at("spec")
-                        .at("template")
-                        .at("spec");
-  EXPECT_EQ(pod["containers"][0]["volumeMounts"][0]["name"], "replication-tls");
-  inputs.replication_certificates = {.mode = api::CertificateMode::kUserSecret,
-                                     .secret_name_template = "drbd-$NODE-tls"};
-  EXPECT_THAT(Json(RenderSatellite(inputs).objects).dump(),
-              HasSubstr("drbd-node1.example.com-tls"));
-}
-
 // Users address objects without the node's suffix, and still patch Pod "satellite" from old guides.
 TEST(RenderSatellite, UserPatchesOfBothStylesWork) {
   const SatelliteRendering rendering = RenderSatellite(Satellite(R"(

@@ -55,11 +55,6 @@ void ConditionSet::AddError(std::string_view type,
   Add(type, Rank::kError, "False", reason, "Error: " + std::string(message));
 }
 
-bool ConditionSet::has_error() const {
-  return std::any_of(entries_.begin(), entries_.end(),
-                     [](const auto& entry) { return entry.second.rank == Rank::kError; });
-}
-
 std::vector<api::Condition> ConditionSet::Build(const std::vector<api::Condition>& previous,
                                                 std::int64_t generation,
                                                 std::string_view now) const {

@@ -52,9 +52,6 @@ class ConditionSet {
   /// False without an error: a state that is expected to pass (rank of Unknown).
   void AddPending(std::string_view type, std::string_view message, std::string_view reason);
 
-  /// True when some condition is an error.
-  bool has_error() const;
-
   /// The new list, sorted by type. A transition time is kept while the status stays the same;
   /// conditions in `previous` of other types stay as they are.
   /// @param now RFC 3339 in UTC with seconds ("2026-01-02T03:04:05Z").

@@ -38,8 +38,4 @@ Result<void, Error> SetControllerOwner(Json* object, const api::Object& owner) {
   return {};
 }
 
-bool IsControlledBy(const api::Object& object, std::string_view uid) {
-  return !uid.empty() && object.controller_uid() == uid;
-}
-
 }  // namespace breakwater::core

@@ -13,7 +13,4 @@ namespace breakwater::core {
 /// kInvalid when `owner` has no uid.
 Result<void, Error> SetControllerOwner(api::Json* object, const api::Object& owner);
 
-/// Whether `object` is controlled by the object with this uid.
-bool IsControlledBy(const api::Object& object, std::string_view uid);
-
 }  // namespace breakwater::core
