@@ -19,27 +19,40 @@ COLUMNS = [
 ]
 
 
-def _component(what, replicas=False):
-    properties = {
+def _controller():
+    return obj("Deployment of the LINSTOR controller.", {
         "enabled": boolean("Whether to deploy it.", default=True),
-        "podTemplate": pod_template(what),
+        "podTemplate": pod_template("the LINSTOR controller"),
+    })
+
+
+def _not_deployed(what, replicas=False):
+    """A component of the Piraeus Operator: its fields are accepted, so that documents written for it apply."""
+    properties = {
+        "enabled": boolean("Accepted, without effect.", default=True),
+        "podTemplate": {**pod_template(what), "description": "Accepted, without effect."},
     }
     if replicas:
-        properties["replicas"] = integer("Number of pods, by default 1.", minimum=0)
-    return obj(f"Deployment of {what}.", properties)
+        properties["replicas"] = integer("Accepted, without effect.", minimum=0)
+    return obj(f"{what}: NOT DEPLOYED by this operator. What a Piraeus Operator deployed stays as it is, and is "
+               "neither changed nor removed.", properties)
 
 
 def _api_tls():
     def secret(default):
         return string(f"Secret, by default {default}.")
+
+    def unused(default):
+        return string(f"Accepted, without effect, by default {default}.")
     return obj("HTTPS for LINSTOR's REST API.", {
         "apiSecretName": secret("linstor-api-tls"),
         "clientSecretName": secret("linstor-client-tls"),
-        "csiControllerSecretName": secret("linstor-csi-controller-tls"),
-        "csiNodeSecretName": secret("linstor-csi-node-tls"),
-        "affinityControllerSecretName": secret("linstor-affinity-controller-tls"),
-        "nfsServerSecretName": secret("linstor-csi-nfs-server-tls"),
-        "certManager": issuer("Issuer of cert-manager: Certificates are created for the secrets."),
+        "csiControllerSecretName": unused("linstor-csi-controller-tls"),
+        "csiNodeSecretName": unused("linstor-csi-node-tls"),
+        "affinityControllerSecretName": unused("linstor-affinity-controller-tls"),
+        "nfsServerSecretName": unused("linstor-csi-nfs-server-tls"),
+        "certManager": issuer("Issuer of cert-manager: Certificates are created for apiSecretName and "
+                              "clientSecretName."),
         "caReference": ca_reference(),
     }, nullable=True)
 
@@ -67,14 +80,17 @@ def spec():
         "properties": literal_properties("Properties of the LINSTOR controller: defaults for all resources."),
         "patches": patches("the objects of the cluster"),
         "linstorPassphraseSecret": string("Secret with the key MASTER_PASSPHRASE."),
-        "internalTLS": tls_config("TLS from the controller to the satellites.", False),
+        "internalTLS": tls_config(
+            "TLS from the controller to the satellites. Needed as soon as a LinstorSatelliteConfiguration has "
+            "internalTLS: without it LINSTOR cannot connect to these satellites. {} is enough; the secret is then "
+            "linstor-controller-internal-tls.", False),
         "apiTLS": _api_tls(),
-        "controller": _component("the LINSTOR controller"),
-        "csiController": _component("the CSI controller", replicas=True),
-        "csiNode": _component("the CSI node driver"),
-        "highAvailabilityController": _component("the high-availability controller"),
-        "affinityController": _component("the affinity controller", replicas=True),
-        "nfsServer": _component("the NFS server"),
+        "controller": _controller(),
+        "csiController": _not_deployed("CSI controller", replicas=True),
+        "csiNode": _not_deployed("CSI node driver"),
+        "highAvailabilityController": _not_deployed("High-availability controller"),
+        "affinityController": _not_deployed("Affinity controller", replicas=True),
+        "nfsServer": _not_deployed("NFS server"),
         "maxConcurrentEvacuations": integer("How many satellites may be evacuated at a time; 0: no limit.",
                                             minimum=0),
         "replicationTLS": replication_tls_spec(),

@@ -1,6 +1,6 @@
 """Schema of the extension replicationTLS: encryption of DRBD's replication, and migration of old volumes."""
 
-from shared import DURATION, array, boolean, integer, issuer, obj, rules, string
+from shared import DURATION, array, boolean, integer, obj, rules, string
 
 
 def _duration(description, **more):
@@ -8,37 +8,27 @@ def _duration(description, **more):
 
 
 def _certificates():
-    return obj("Who issues the certificates that tlshd presents to the other nodes.", {
-        "mode": string(
-            "InternalTLS: the secret of the satellite's internalTLS. Managed: an authority of the operator, for "
-            "replication only. CertManager: Certificates of cert-manager. Secret: secrets made by the user.",
-            enum=["InternalTLS", "Managed", "CertManager", "Secret"], default="InternalTLS"),
-        "issuerRef": issuer("CertManager: the issuer."),
-        "secretNameTemplate": string("Secret: name of the secret of a node; $NODE is the name of the node.",
-                                     maxLength=253),
-        "caSecretName": string("Managed: secret of the authority."),
-        "duration": _duration("Managed and CertManager: life of a certificate."),
-        "renewBefore": _duration("Managed and CertManager: how long before its end a certificate is renewed."),
-    }, **rules(
-        ("self.mode != 'CertManager' || has(self.issuerRef)", "issuerRef is needed with mode CertManager"),
-        ("self.mode != 'Secret' || has(self.secretNameTemplate)",
-         "secretNameTemplate is needed with mode Secret")))
+    return obj("Whose certificate tlshd presents to the other nodes.", {
+        "mode": string("InternalTLS: the secret of the satellite's internalTLS. There is no other choice yet.",
+                       enum=["InternalTLS"], default="InternalTLS"),
+    })
 
 
 def _migration():
     return obj("How existing volumes move between plaintext and TLS.", {
-        "policy": string("Automatic; Manual: only volumes that were released; Paused: none.",
+        "policy": string("Automatic; Manual: only volumes that the annotation breakwater.io/migrate names (comma list, "
+                         "* for all); Paused: none is started, and one that moves stops before its next connection.",
                          enum=["Automatic", "Manual", "Paused"], default="Automatic"),
         "strategy": string("PairByPair never freezes I/O; SuspendIO freezes it for a moment; Auto chooses.",
                            enum=["Auto", "PairByPair", "SuspendIO"], default="Auto"),
         "maxParallelResources": integer("How many volumes move at a time.", minimum=1, maximum=1000, default=4),
         "maxParallelPerNode": integer("How many of them may be on one node.", minimum=1, maximum=1000, default=2),
         "suspendTimeout": _duration(
-            "SuspendIO: longest time that a volume may stay frozen.", default="10s",
+            "SuspendIO: longest time that a volume may stay frozen, also when the operator dies.", default="10s",
             **rules(("duration(self) >= duration('1s')", "must be at least 1s"),
                     ("duration(self) <= duration('5m')", "must be at most 5m"))),
-        "healStale": boolean("Heal connections that look established while the peer's data is stale.",
-                             default=True),
+        "healStale": boolean("Heal connections that look established while the peer's data is stale; false: report "
+                             "them only.", default=True),
     })
 
 
@@ -46,8 +36,8 @@ def replication_tls_spec():
     return obj("Encryption of DRBD's replication.", {
         "certificates": _certificates(),
         "migration": _migration(),
-        "enforce": boolean("Report plaintext as an error and hold back volumes that would replicate in plaintext.",
-                           default=False),
+        "enforce": boolean("Show plaintext as the reason PlaintextForbidden of the condition ReplicationEncrypted. No "
+                           "volume is held back.", default=False),
     })
 
 

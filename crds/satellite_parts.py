@@ -14,10 +14,11 @@ def common_spec():
                             {"type": "string", "enum": ["IPv4", "IPv6"]}),
         "deletionPolicy": string(
             "What happens in LINSTOR when the satellite goes: Retain keeps the node registered, Evacuate moves its "
-            "volumes away first, Delete drops the node at once.", enum=["Evacuate", "Retain", "Delete"]),
-        "evacuationStrategy": obj("How long an evacuation waits for volumes to be attached elsewhere; 0: not at all.", {
-            "attachedVolumeReattachTimeout": string("For volumes that are in use.", pattern=DURATION, default="5m"),
-            "unattachedVolumeAttachTimeout": string("For volumes that are not.", pattern=DURATION, default="5m"),
+            "volumes away first, Delete drops the node with what is on it.", enum=["Evacuate", "Retain", "Delete"]),
+        "evacuationStrategy": obj("Accepted, without effect: an evacuation does not wait for volumes to be attached "
+                                  "elsewhere.", {
+            "attachedVolumeReattachTimeout": string("Accepted, without effect.", pattern=DURATION, default="5m"),
+            "unattachedVolumeAttachTimeout": string("Accepted, without effect.", pattern=DURATION, default="5m"),
         }, nullable=True),
         "resourceNameSuffixSeparator": string("What is put between the name of an object and that of the node.",
                                               enum=[".", "-"]),

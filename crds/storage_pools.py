@@ -32,9 +32,9 @@ def _lvm(thin):
     if thin:
         properties["logicalVolumeCreateArguments"] = _arguments("Additional arguments for lvcreate.")
     else:
-        properties["sharedSpace"] = string("Name of the shared space that the volume group is in.")
+        properties["sharedSpace"] = string("Accepted, without effect.")
         properties["externalLocking"] = {
-            "description": "The volume group is locked by something else than LINSTOR.", "type": "boolean"}
+            "description": "Accepted, without effect.", "type": "boolean"}
     description = "LVM thin pool." if thin else "LVM volume group."
     return obj(description, properties, **rules(*checks))
 
@@ -49,7 +49,7 @@ def _file(description):
 def _zfs(description):
     return obj(description, {
         "zPool": string("Name of the zpool, by default that of the storage pool.", maxLength=255),
-        "zpoolCreateArguments": _arguments("Additional arguments for zpool create, by default -o failmode=continue."),
+        "zpoolCreateArguments": _arguments("Additional arguments for zpool create."),
     }, **rules(_unchanged("zPool", "the zpool")))
 
 

@@ -11,6 +11,8 @@ echo "lint: clang-format"
 echo "$sources" | xargs -r clang-format-14 --dry-run -Werror
 echo "lint: layers"
 /usr/bin/python3 scripts/check_layers.py
+echo "lint: definitions are what crds/generate.py writes"
+/usr/bin/python3 crds/generate.py --check
 echo "lint: shell and Python syntax"
 git ls-files '*.sh' .ci/run | xargs -r -n 1 bash -n
 git ls-files '*.py' | xargs -r /usr/bin/python3 -m py_compile
