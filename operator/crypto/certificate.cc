@@ -90,10 +90,6 @@ Result<PrivateKey, Error> WrapKey(evp_pkey_st* owned) {
   return result;
 }
 
-Result<PrivateKey, Error> PrivateKey::Generate() {
-  return WrapKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
-}
-
 Result<PrivateKey, Error> PrivateKey::Parse(const Secret<>& pem) {
   const BioPtr bio = MemoryBio(pem.Expose());
   return WrapKey(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassphrase, nullptr));

@@ -23,9 +23,6 @@ namespace breakwater::crypto {
 
 class PrivateKey {
  public:
-  /// A new ECDSA P-256 key: what every TLS stack in reach of this operator accepts, and quick to
-  /// make.
-  static Result<PrivateKey, Error> Generate();
   /// PEM, PKCS#8 or traditional, not encrypted. The error never holds key material.
   static Result<PrivateKey, Error> Parse(const Secret<>& pem);
 

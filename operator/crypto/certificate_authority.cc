@@ -112,34 +112,30 @@ Result<Certificate, Error> Sign(const CertificateSpec& spec,
       !AddExtensions(raw, signer, spec)) {
     return Failed("extensions");
   }
-  // Ed25519 and Ed448 keys bring their own digest and want none here.
-  const int type = EVP_PKEY_get_base_id(issuer_key.native());
-  const EVP_MD* digest =
-      type == EVP_PKEY_ED25519 || type == EVP_PKEY_ED448 ? nullptr : EVP_sha256();
-  if (X509_sign(raw, issuer_key.native(), digest) <= 0) {
+  if (X509_sign(raw, issuer_key.native(), EVP_sha256()) <= 0) {
     return Failed("sign");
   }
   return WrapCertificate(certificate.release());
+}
+
+/// ECDSA P-256: quick to make.
+Result<PrivateKey, Error> GenerateKey() {
+  return WrapKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 
 }  // namespace
 
 Result<Identity, Error> CreateAuthority(CertificateSpec spec) {
   spec.is_ca = true;
-  BREAKWATER_ASSIGN_OR_RETURN(PrivateKey key, PrivateKey::Generate());
+  BREAKWATER_ASSIGN_OR_RETURN(PrivateKey key, GenerateKey());
   BREAKWATER_ASSIGN_OR_RETURN(Certificate certificate, Sign(spec, key, nullptr, key));
   return Identity{std::move(certificate), std::move(key)};
 }
 
-Result<Certificate, Error> SignCertificate(const Identity& authority,
-                                           const CertificateSpec& spec,
-                                           const PrivateKey& subject_key) {
-  return Sign(spec, subject_key, authority.certificate.native(), authority.key);
-}
-
 Result<Identity, Error> IssueCertificate(const Identity& authority, const CertificateSpec& spec) {
-  BREAKWATER_ASSIGN_OR_RETURN(PrivateKey key, PrivateKey::Generate());
-  BREAKWATER_ASSIGN_OR_RETURN(Certificate certificate, SignCertificate(authority, spec, key));
+  BREAKWATER_ASSIGN_OR_RETURN(PrivateKey key, GenerateKey());
+  BREAKWATER_ASSIGN_OR_RETURN(Certificate certificate,
+                              Sign(spec, key, authority.certificate.native(), authority.key));
   return Identity{std::move(certificate), std::move(key)};
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Issues certificates. Pure but for the key and serial number, which come from OpenSSL's
-/// generator: the dates are arguments.
+/// Issues certificates, for tests only. Pure but for the key and serial number, which come from
+/// OpenSSL's generator: the dates are arguments.
 
 #include <string>
 #include <vector>
@@ -33,10 +33,5 @@ Result<Identity, Error> CreateAuthority(CertificateSpec spec);
 
 /// A certificate signed by `authority` for a new P-256 key.
 Result<Identity, Error> IssueCertificate(const Identity& authority, const CertificateSpec& spec);
-
-/// The same for a key that the caller has (renewal without a new key, or a key of another type).
-Result<Certificate, Error> SignCertificate(const Identity& authority,
-                                           const CertificateSpec& spec,
-                                           const PrivateKey& subject_key);
 
 }  // namespace breakwater::crypto

@@ -107,10 +107,6 @@ class Client {
                                                     const PropsChange& change) = 0;
 
   virtual LinstorResult<std::vector<Snapshot>> ListSnapshots(const Context& ctx) = 0;
-
-  /// Empty when the report does not exist (any more).
-  virtual LinstorResult<std::vector<ErrorReport>> GetErrorReport(const Context& ctx,
-                                                                 const std::string& id) = 0;
 };
 
 }  // namespace breakwater::linstor

@@ -67,8 +67,7 @@ ApiCallRc DecodeMessage(const Json& value) {
                    .message = Text(value, "message"),
                    .cause = Text(value, "cause"),
                    .details = Text(value, "details"),
-                   .correction = Text(value, "correction"),
-                   .error_report_ids = Texts(value, "error_report_ids")};
+                   .correction = Text(value, "correction")};
 }
 
 NetInterface DecodeNetInterface(const Json& value) {
@@ -223,11 +222,6 @@ Connection DecodeConnection(const Json& value) {
 
 Snapshot DecodeSnapshot(const Json& value) {
   return {Text(value, "name"), Text(value, "resource_name"), Texts(value, "nodes")};
-}
-
-ErrorReport DecodeErrorReport(const Json& value) {
-  return {Text(value, "node_name"), Text(value, "filename"), Text(value, "exception_message"),
-          Text(value, "text")};
 }
 
 }  // namespace breakwater::linstor

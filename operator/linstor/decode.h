@@ -30,7 +30,6 @@ ResourceDefinition DecodeResourceDefinition(const Json& value);
 Resource DecodeResource(const Json& value);
 Connection DecodeConnection(const Json& value);
 Snapshot DecodeSnapshot(const Json& value);
-ErrorReport DecodeErrorReport(const Json& value);
 
 Json EncodeChange(const PropsChange& change);
 Json EncodeNode(const Node& node);

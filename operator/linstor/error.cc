@@ -1,7 +1,5 @@
 #include "operator/linstor/error.h"
 
-#include <algorithm>
-
 namespace breakwater::linstor {
 
 std::string ApiCallRc::ToString() const {
@@ -12,21 +10,6 @@ std::string ApiCallRc::ToString() const {
     }
   }
   return text;
-}
-
-bool Reply::HasWarning() const {
-  return std::any_of(messages.begin(), messages.end(),
-                     [](const ApiCallRc& rc) { return rc.IsWarning(); });
-}
-
-std::vector<std::string> LinstorError::error_report_ids() const {
-  std::vector<std::string> ids;
-  if (api() != nullptr) {
-    for (const ApiCallRc& rc : api()->messages) {
-      ids.insert(ids.end(), rc.error_report_ids.begin(), rc.error_report_ids.end());
-    }
-  }
-  return ids;
 }
 
 std::string LinstorError::message() const {

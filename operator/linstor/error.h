@@ -23,30 +23,21 @@ struct ApiCallRc {
   std::string cause{};
   std::string details{};
   std::string correction{};
-  std::vector<std::string> error_report_ids{};
 
-  /// Severity is in the two top bits. Source: linstor-server, ApiConsts.MASK_ERROR and MASK_WARN.
-  bool IsError() const { return (Bits() & kMaskSeverity) == kMaskError; }
-
-  bool IsWarning() const { return (Bits() & kMaskSeverity) == kMaskWarning; }
+  /// Severity is in the two top bits. Source: linstor-server, ApiConsts.MASK_ERROR.
+  bool IsError() const { return (static_cast<std::uint64_t>(ret_code) & kMaskError) == kMaskError; }
 
   /// "message; cause; correction" as far as they are there.
   std::string ToString() const;
 
  private:
-  static constexpr std::uint64_t kMaskSeverity = 0xC000000000000000U;
   static constexpr std::uint64_t kMaskError = 0xC000000000000000U;
-  static constexpr std::uint64_t kMaskWarning = 0x8000000000000000U;
-
-  std::uint64_t Bits() const { return static_cast<std::uint64_t>(ret_code); }
 };
 
 /// Answer of a write that was accepted. Warnings matter: "no active connection to satellite" says
 /// that a node gets the change later.
 struct Reply {
   std::vector<ApiCallRc> messages{};
-
-  bool HasWarning() const;
 };
 
 /// LINSTOR refused: messages and the HTTP status (nearly every fault is 500, also wrong input).
@@ -88,8 +79,6 @@ class LinstorError {
   /// 0 when no answer arrived or it could not be read.
   int http_status() const { return api() != nullptr ? api()->http_status : 0; }
 
-  /// Reports in which LINSTOR keeps the words of the program that failed (drbdadm, lvcreate, ...).
-  std::vector<std::string> error_report_ids() const;
   std::string message() const;
 
   /// Flattens to the class a controller acts on.

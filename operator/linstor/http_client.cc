@@ -222,11 +222,6 @@ class HttpClient : public Client {
     return ReadList(ctx, "/v1/view/snapshots", DecodeSnapshot);
   }
 
-  LinstorResult<std::vector<ErrorReport>> GetErrorReport(const Context& ctx,
-                                                         const std::string& id) override {
-    return ReadList(ctx, "/v1/error-reports/" + Encode(id), DecodeErrorReport);
-  }
-
  private:
   static std::string NodePath(const std::string& node) { return "/v1/nodes/" + Encode(node); }
 

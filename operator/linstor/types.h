@@ -132,8 +132,6 @@ struct Resource {
   bool HasFlag(std::string_view flag) const;
 
   bool diskless() const { return HasFlag("DISKLESS") || HasFlag("DRBD_DISKLESS"); }
-
-  bool tie_breaker() const { return HasFlag("TIE_BREAKER"); }
 };
 
 /// Properties of a pair of nodes, of one resource (resource connection) or of all (node
@@ -152,14 +150,6 @@ struct Snapshot {
   std::string name{};
   std::string resource{};
   std::vector<std::string> nodes{};
-};
-
-/// What LINSTOR keeps of a failure on a node. Its text may be long and may quote configuration.
-struct ErrorReport {
-  std::string node{};
-  std::string file_name{};
-  std::string exception_message{};
-  std::string text{};
 };
 
 }  // namespace breakwater::linstor

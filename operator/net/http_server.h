@@ -1,6 +1,6 @@
 #pragma once
 
-/// HTTP server port for health, metrics and webhooks. Adapter: beast_http_server.cc.
+/// HTTP server port for health and metrics. Adapter: beast_http_server.cc.
 
 #include <chrono>
 #include <cstddef>

@@ -114,7 +114,7 @@ TEST(HttpServerTest, ServesBothAddressFamilies) {
   }
 }
 
-// One bad request must not take the webhook down for the whole cluster.
+// One bad request must not take the probes of the process down.
 TEST(HttpServerTest, SurvivesAThrowingHandler) {
   const auto server = Start();
   const auto client = Client(Url(*server));
@@ -177,7 +177,7 @@ TEST(HttpServerTest, CapsConnections) {
   EXPECT_EQ(third.ReadAll(), "");
 }
 
-// The webhook's certificate is renewed while it serves: a restart would refuse requests meanwhile.
+// A certificate is renewed while the server serves: a restart would refuse requests meanwhile.
 TEST(HttpServerTest, UsesARenewedCertificateAtOnce) {
   const TestPki old_pki;
   const TestPki new_pki;

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 
-#include "operator/base/file.h"
 #include "operator/crypto/openssl_ptr.h"
 
 namespace breakwater::net {
@@ -67,17 +66,6 @@ int VerifyPeer(X509_STORE_CTX* chain, void* /*arg*/) {
 int AcceptAnyPeer(X509_STORE_CTX* chain, void* /*arg*/) {
   X509_STORE_CTX_set_error(chain, X509_V_OK);
   return 1;
-}
-
-Result<TlsPem, Error> ReadPem(const TlsFiles& files) {
-  TlsPem pem;
-  if (!files.ca.empty()) {
-    BREAKWATER_ASSIGN_OR_RETURN(pem.ca, ReadFile(files.ca));
-  }
-  BREAKWATER_ASSIGN_OR_RETURN(pem.certificate_chain, ReadFile(files.certificate));
-  BREAKWATER_ASSIGN_OR_RETURN(std::string key, ReadFile(files.key));
-  pem.private_key = Secret<>(std::move(key));
-  return pem;
 }
 
 }  // namespace
@@ -174,22 +162,6 @@ std::shared_ptr<const TlsMaterial> TlsMaterialHolder::Get() const {
 void TlsMaterialHolder::Set(std::shared_ptr<const TlsMaterial> material) {
   const std::lock_guard lock(mutex_);
   material_ = std::move(material);
-}
-
-Result<std::shared_ptr<const TlsMaterial>, Error> LoadTlsFiles(const TlsFiles& files) {
-  BREAKWATER_ASSIGN_OR_RETURN(const TlsPem pem, ReadPem(files));
-  return TlsMaterial::Create(pem);
-}
-
-Result<bool, Error> ReloadTlsFiles(const TlsFiles& files, TlsMaterialHolder& holder) {
-  BREAKWATER_ASSIGN_OR_RETURN(const TlsPem pem, ReadPem(files));
-  const std::shared_ptr<const TlsMaterial> current = holder.Get();
-  if (current != nullptr && current->pem() == pem) {
-    return false;
-  }
-  BREAKWATER_ASSIGN_OR_RETURN(std::shared_ptr<const TlsMaterial> fresh, TlsMaterial::Create(pem));
-  holder.Set(std::move(fresh));
-  return true;
 }
 
 }  // namespace breakwater::net

@@ -89,19 +89,4 @@ class TlsMaterialHolder {
   std::shared_ptr<const TlsMaterial> material_;
 };
 
-/// Files that a mounted secret rewrites when a certificate is renewed.
-struct TlsFiles {
-  std::string ca{};  ///< "" = not used
-  std::string certificate{};
-  std::string key{};
-};
-
-/// Reads and parses the files. kTransient when one cannot be read, kInvalid when one is broken.
-Result<std::shared_ptr<const TlsMaterial>, Error> LoadTlsFiles(const TlsFiles& files);
-
-/// Puts the files' content into `holder` when it differs from what is there; true when it did. On
-/// an error the old material stays: a half-written secret must not take a server down. Call it
-/// every few seconds (a kubelet updates mounted secrets about once a minute).
-Result<bool, Error> ReloadTlsFiles(const TlsFiles& files, TlsMaterialHolder& holder);
-
 }  // namespace breakwater::net

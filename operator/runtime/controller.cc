@@ -163,10 +163,6 @@ void Controller::Enqueue(const api::ObjectKey& key) {
   queue_.Add(key);
 }
 
-void Controller::EnqueueAfter(const api::ObjectKey& key, std::chrono::milliseconds delay) {
-  queue_.AddAfter(key, delay);
-}
-
 void Controller::Start() {
   for (int i = 0; i < options_.workers; ++i) {
     threads_.emplace_back(options_.name + "-" + std::to_string(i),

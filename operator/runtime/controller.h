@@ -92,7 +92,6 @@ class Controller {
 
   /// Reconciles `key` although no store changed: timers, external events.
   void Enqueue(const api::ObjectKey& key);
-  void EnqueueAfter(const api::ObjectKey& key, std::chrono::milliseconds delay);
 
   /// Starts the workers; they wait until all stores are synced. Once only.
   void Start();

@@ -3,7 +3,7 @@
 /// Health: what /livez and /readyz answer.
 ///
 /// Live: no worker has been busy with one piece of work for longer than it may (then a restart
-/// helps). Ready: all registered checks hold (stores synced, webhook certificate loaded); not "is
+/// helps). Ready: all registered checks hold (stores synced); not "is
 /// leader", so that standby replicas are ready too.
 
 #include <chrono>

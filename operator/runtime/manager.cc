@@ -75,10 +75,6 @@ Controller& Manager::AddController(ControllerOptions options, Reconciler& reconc
   return *controllers_.back();
 }
 
-void Manager::AddServer(Runnable runnable) {
-  servers_.push_back(std::move(runnable));
-}
-
 void Manager::AddRunnable(Runnable runnable) {
   everywhere_.push_back(std::move(runnable));
 }
@@ -105,14 +101,13 @@ Result<void, Error> Manager::Run(std::stop_token stop) {
   }
   log_.Info("stopping", {{"leadership_lost", lost_.stop_requested()}});
   const bool clean = StopControllers();
-  StopRunnables(servers_.size());
+  StopRunnables();
   for (const auto& reflector : reflectors_) {
     reflector->RequestStop();
   }
   for (const auto& reflector : reflectors_) {
     reflector->Stop();
   }
-  StopRunnables(0);
   leader_ = false;
   if (elector_) {
     elector_->Stop(clean && !lost_.stop_requested());
@@ -127,7 +122,6 @@ Result<void, Error> Manager::Run(std::stop_token stop) {
 }
 
 Result<void, Error> Manager::StartParts(const Context& ctx) {
-  BREAKWATER_RETURN_IF_ERROR(StartAll(ctx, servers_));
   for (const auto& reflector : reflectors_) {
     reflector->Start();
   }
@@ -214,8 +208,8 @@ bool Manager::StopControllers() {
   return clean;
 }
 
-void Manager::StopRunnables(std::size_t down_to) {
-  while (started_.size() > down_to) {
+void Manager::StopRunnables() {
+  while (!started_.empty()) {
     const Runnable* runnable = started_.back();
     started_.pop_back();
     if (runnable->stop) {

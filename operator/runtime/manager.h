@@ -3,9 +3,9 @@
 /// Manager: owns stores, reflectors and controllers, and the order in which all parts start and
 /// stop.
 ///
-/// Start: servers (health, metrics, webhook), reflectors, stores synced, parts that run everywhere,
-/// leadership, parts of the leader. Stop: parts of the leader and controllers (with a grace), other
-/// parts, reflectors, servers, lease last - so that no other replica starts while we still write.
+/// Start: reflectors, stores synced, parts that run everywhere, leadership, parts of the leader.
+/// Stop: parts of the leader and controllers (with a grace), other parts, reflectors, lease last -
+/// so that no other replica starts while we still write.
 
 #include <atomic>
 #include <chrono>
@@ -34,7 +34,7 @@
 
 namespace breakwater::runtime {
 
-/// A part with its own threads: an HTTP server, the event recorder, the migration engine.
+/// A part with its own threads: the event recorder, the migration engine.
 struct Runnable {
   std::string name{};
   /// Returns once it works; an error ends the start of the manager. The context is cancelled as
@@ -75,8 +75,6 @@ class Manager {
                   const StoreFilter& filter = {},
                   ValidateFn validate = {});
   Controller& AddController(ControllerOptions options, Reconciler& reconciler);
-  /// Health, metrics, webhook: first to start, last to stop.
-  void AddServer(Runnable runnable);
   /// Needs synced stores, runs in every replica.
   void AddRunnable(Runnable runnable);
   /// Needs synced stores, runs in the leader only.
@@ -95,7 +93,7 @@ class Manager {
   bool WaitElected(const Context& ctx);
   void StartControllers(bool leader_only);
   bool StopControllers();
-  void StopRunnables(std::size_t down_to);
+  void StopRunnables();
 
   const Services services_;  // constant after construction
   kube::KubeClient& client_;
@@ -107,7 +105,6 @@ class Manager {
   std::vector<Metrics::Registration> store_metrics_;  // after stores_: they end first
   std::vector<std::unique_ptr<Reflector>> reflectors_;
   std::vector<std::unique_ptr<Controller>> controllers_;
-  std::vector<Runnable> servers_;
   std::vector<Runnable> everywhere_;
   std::vector<Runnable> leader_only_;
   std::vector<const Runnable*> started_;  // in the order of the starts

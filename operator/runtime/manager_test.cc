@@ -139,7 +139,6 @@ TEST_F(ManagerTest, StartsAndStopsInOrder) {
        },
        .stop = [this] { journal_.Note("stop leader part, holder " + Holder()); }});
   manager_->AddRunnable(journal_.Part("everywhere"));
-  manager_->AddServer(journal_.Part("server"));
   EXPECT_FALSE(services_.health.Ready().ok);
   Run();
   ASSERT_TRUE(Eventually([&] { return journal_.Has("reconcile a"); }));
@@ -148,9 +147,8 @@ TEST_F(ManagerTest, StartsAndStopsInOrder) {
   EXPECT_EQ(services_.metrics.Gauge("breakwater_leader", "").Value(), 1);
   EXPECT_LT(Took([&] { StopAndJoin(); }), kPromptly);
   EXPECT_EQ(journal_.lines(),
-            (Names{"start server", "start everywhere", "start leader part, holder me, synced",
-                   "reconcile a", "stop leader part, holder me", "stop everywhere", "stop server",
-                   "ended well"}));
+            (Names{"start everywhere", "start leader part, holder me, synced", "reconcile a",
+                   "stop leader part, holder me", "stop everywhere", "ended well"}));
   EXPECT_EQ(Holder(), "") << "released, last";
 }
 
@@ -165,7 +163,7 @@ TEST_F(ManagerTest, WorksWithoutElection) {
   EXPECT_EQ(Holder(), "none");
 }
 
-// Breaks: two replicas reconcile; or a standby does not serve the webhook.
+// Breaks: two replicas reconcile; or a standby does not serve what each replica serves.
 TEST_F(ManagerTest, AStandbyRunsOnlyWhatRunsEverywhere) {
   AddObject("a");
   MiniKubeClient other(server_);
@@ -225,17 +223,17 @@ TEST_F(ManagerTest, RunningReconcilesGetAGraceAtStop) {
   EXPECT_TRUE(journal_.Has("slow canceled"));
 }
 
-// Breaks: a port that is taken leaves a process that does nothing and looks alive.
+// Breaks: a part that cannot start leaves a process that does half its work and looks alive.
 TEST_F(ManagerTest, APartThatCannotStartEndsTheRun) {
   Make(false);
-  manager_->AddServer(journal_.Part("first"));
-  manager_->AddServer({.name = "webhook", .start = [](const Context&) -> Result<void, Error> {
-                         return Unexpected{Error{.message = "port is taken"}};
-                       }});
+  manager_->AddRunnable(journal_.Part("first"));
+  manager_->AddRunnable({.name = "second", .start = [](const Context&) -> Result<void, Error> {
+                           return Unexpected{Error{.message = "no memory"}};
+                         }});
   Run();
   thread_.join();
   EXPECT_EQ(journal_.lines(),
-            (Names{"start first", "stop first", "ended: start webhook: port is taken"}));
+            (Names{"start first", "stop first", "ended: start second: no memory"}));
 }
 
 // Breaks: an operator without rights cannot even be stopped.

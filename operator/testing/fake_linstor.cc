@@ -417,15 +417,4 @@ LinstorResult<std::vector<linstor::Snapshot>> FakeLinstor::ListSnapshots(const C
   return Call<std::vector<linstor::Snapshot>>(ctx, "", [](State& s) { return s.snapshots; });
 }
 
-LinstorResult<std::vector<linstor::ErrorReport>> FakeLinstor::GetErrorReport(
-    const Context& ctx, const std::string& id) {
-  return Call<std::vector<linstor::ErrorReport>>(ctx, "", [&](State& s) {
-    std::vector<linstor::ErrorReport> reports;
-    if (s.error_reports.contains(id)) {
-      reports.push_back(s.error_reports[id]);
-    }
-    return reports;
-  });
-}
-
 }  // namespace breakwater::testing

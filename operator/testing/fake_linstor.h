@@ -33,7 +33,6 @@ class FakeLinstor final : public linstor::Client {
     std::map<std::string, std::vector<linstor::Connection>> resource_connections{};
     std::vector<linstor::Connection> node_connections{};
     std::vector<linstor::Snapshot> snapshots{};
-    std::map<std::string, linstor::ErrorReport> error_reports{};
     /// Nodes whose satellite does not answer: they are OFFLINE when created.
     std::set<std::string> unreachable{};
     /// Free and total size that a new pool has.
@@ -129,8 +128,6 @@ class FakeLinstor final : public linstor::Client {
       const std::string& node_b,
       const linstor::PropsChange& change) override;
   linstor::LinstorResult<std::vector<linstor::Snapshot>> ListSnapshots(const Context& ctx) override;
-  linstor::LinstorResult<std::vector<linstor::ErrorReport>> GetErrorReport(
-      const Context& ctx, const std::string& id) override;
 
  private:
   /// Runs `f` on the state, unless this call is to fail. `what` is noted when it is a write.
