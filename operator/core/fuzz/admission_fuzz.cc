@@ -27,13 +27,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   namespace core = breakwater::core;
   switch (data[0] % 4) {
     case 0:
-      core::ValidateCluster(api::DecodeLinstorCluster(object).value, nullptr);
+      core::ValidateCluster(api::DecodeLinstorCluster(object).value);
       break;
     case 1:
-      core::ValidateSatelliteConfiguration(api::DecodeLinstorSatelliteConfiguration(object).value, nullptr);
+      core::ValidateSatelliteConfiguration(api::DecodeLinstorSatelliteConfiguration(object).value);
       break;
     case 2:
-      core::ValidateSatellite(api::DecodeLinstorSatellite(object).value, nullptr);
+      core::ValidateSatellite(api::DecodeLinstorSatellite(object).value);
       break;
     default:
       core::ValidateNodeConnection(api::DecodeLinstorNodeConnection(object).value);
