@@ -248,7 +248,7 @@ if { [[ $mode != print-nodeserver ]] && ! tools_complete; } || ! nodeserver_comp
   check_go 9>&-
   # The build's children must not inherit the lock: a stray one would hold it after we end.
   if [[ $mode != print-nodeserver ]] && ! tools_complete; then
-    say "tools: building the control plane once into $tools_dir (about 14 minutes on 2 cores)"
+    say "tools: building the control plane once into $tools_dir"
     build_tools 9>&-
   fi
   step=$((total - 1))
