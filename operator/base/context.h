@@ -31,6 +31,14 @@ class Context {
     return child;
   }
 
+  /// The same deadline, cancelled by another token (which must be linked to the parent's by the
+  /// caller).
+  Context WithStop(std::stop_token stop) const {
+    Context child = *this;
+    child.stop_ = std::move(stop);
+    return child;
+  }
+
   const std::stop_token& stop() const { return stop_; }
 
   std::optional<SteadyTime> deadline() const { return deadline_; }

@@ -10,6 +10,7 @@
 #include "operator/base/clock.h"
 #include "operator/cmd/controllers.h"
 #include "operator/cmd/endpoints.h"
+#include "operator/cmd/measured_exec.h"
 #include "operator/cmd/stores.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/replication_tls/register.h"
@@ -183,8 +184,9 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
                                                        .tls = connection.credentials->tls()}));
   const std::unique_ptr<net::WebSocketConnector> websockets =
       net::FenceWrites(std::move(connector), fence);
-  const std::unique_ptr<kube::PodExec> exec =
+  const std::unique_ptr<kube::PodExec> web_exec =
       kube::MakeWsPodExec(*websockets, connection.credentials.get(), clock, KubeOptions(metrics));
+  MeasuredExec exec(*web_exec, metrics, clock);
   kube::KubeEventRecorder events(
       client, clock, log.Named("events"),
       {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
@@ -204,7 +206,7 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
            }});
   const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
       controllers::RegisterReplicationTls(
-          manager, services, client, *exec, linstor, EventsTo(events),
+          manager, services, client, exec, linstor, EventsTo(events),
           {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
 
   log.Info("starting", {{"version", BREAKWATER_VERSION},
