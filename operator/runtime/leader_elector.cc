@@ -152,7 +152,32 @@ LeaderElector::Attempt LeaderElector::Guarded(const Context& ctx) {
   }
 }
 
+/// A renewal without looking first: the version that we wrote makes it fail when anybody else wrote
+/// since. Nothing when the lease has to be looked at.
+std::optional<LeaderElector::Attempt> LeaderElector::Renew(const Context& ctx) {
+  if (!held_) {
+    return std::nullopt;
+  }
+  const kube::KubeResult<kube::Lease> written =
+      lease_.Update(ctx, HeldLease(options_, held_, services_.clock.SystemNow()));
+  if (written) {
+    held_ = *written;
+    return Attempt::kHeld;
+  }
+  held_.reset();
+  if (written.error().IsConflict() || written.error().IsNotFound()) {
+    return std::nullopt;
+  }
+  if (!ctx.canceled()) {
+    log_.Warn("lease cannot be renewed", {{"error", written.error().message()}});
+  }
+  return Attempt::kFailed;
+}
+
 LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
+  if (const std::optional<Attempt> renewed = Renew(ctx)) {
+    return *renewed;
+  }
   const kube::KubeResult<kube::Lease> read = lease_.Get(ctx);
   if (!read && !read.error().IsNotFound()) {
     if (!ctx.canceled()) {
@@ -174,6 +199,7 @@ LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
     }
     return Attempt::kFailed;
   }
+  held_ = *written;
   return Attempt::kHeld;
 }
 

@@ -76,6 +76,7 @@ class LeaderElector {
   void Watch(const std::stop_token& stop);
   Attempt Guarded(const Context& ctx);
   Attempt TryOnce(const Context& ctx);
+  std::optional<Attempt> Renew(const Context& ctx);
   bool MayTake(const kube::Lease& lease);
   void Held(SteadyTime started);
   bool WasElected() const;
@@ -90,6 +91,7 @@ class LeaderElector {
   std::function<void()> on_lost_;       // constant after Start
 
   // Only used by the renewal thread, and by Stop after it was joined.
+  std::optional<kube::Lease> held_{};  // as we wrote it last
   std::string observed_version_{};
   SteadyTime observed_at_{};
 
