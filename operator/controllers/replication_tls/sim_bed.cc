@@ -190,6 +190,11 @@ void SimBed::NewLeader() {
   MakeEngine();
 }
 
+void SimBed::Suspend(const std::string& resource) {
+  const std::lock_guard lock(mutex_);
+  (void)cluster_.Run("node1", {"drbdadm", "suspend-io", resource});
+}
+
 bool SimBed::InjectStale(const std::string& resource) {
   const std::lock_guard lock(mutex_);
   return cluster_.InjectStale(resource, "node1", "node2");
@@ -293,7 +298,7 @@ Result<kube::ExecResult, Error> SimBed::Run(const Context&,
   };
   if (argv.at(2) == tls_migration::kObserveScript) {
     section("status", {"drbdsetup", "status", "--json"});
-    section("show", {"drbdsetup", "show", "--json"});
+    section("show", {"drbdsetup", "show", "--json", "--show-defaults"});
     section("ss", {"ss", "-tni"});
     section("tls_stat", {"cat", "/proc/net/tls_stat"});
     section("proc_drbd", {"head", "-n", "8", "/proc/drbd"});

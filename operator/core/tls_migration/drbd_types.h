@@ -75,20 +75,21 @@ struct DrbdStatus {
 struct ShownConnection {
   int peer_node_id = -1;
   std::string peer{};
-  std::optional<bool> tls{};  ///< only shown when not default, unless defaults are asked for
+  std::optional<bool> tls{};  ///< absent: tools that know no tls
   std::string transport{};    ///< "" = tcp
   bool load_balance_paths = false;
 
   bool operator==(const ShownConnection&) const = default;
 };
 
-/// Configuration of a resource in the kernel.
+/// Configuration of a resource in the kernel, as `show --show-defaults` has it.
 struct DrbdShow {
   std::string name{};
-  std::string quorum = "off";  ///< "majority", "all", "off" or a number
-  std::string on_no_quorum =
-      "suspend-io";  ///< DRBD's default (`show` prints it only when it differs)
-  std::string on_no_data = "suspend-io";  ///< on-no-data-accessible
+  // "" = not shown, which nobody may take for harmless: defaults differ between versions.
+  std::string quorum{};              ///< "majority", "all", "off" or a number
+  std::string minimum_redundancy{};  ///< quorum-minimum-redundancy: the same values
+  std::string on_no_quorum{};
+  std::string on_no_data{};  ///< on-no-data-accessible
   std::vector<ShownConnection> connections{};
 
   bool operator==(const DrbdShow&) const = default;

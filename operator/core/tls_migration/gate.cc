@@ -32,7 +32,8 @@ GateResult CheckNodes(const ResourceObservation& seen, const GateCheck& check) {
   }
   for (const auto& [name, node] : seen.nodes) {
     for (const DrbdDevice& device : node.devices) {
-      if (device.disk != "UpToDate" && !device.client && device.disk != "Diskless") {
+      if (device.disk != "UpToDate" &&
+          !device.client) {  // a failed disk is Diskless, but no client
         return Fail(device.disk == "Inconsistent" ? Kind::kResync : Kind::kDisk,
                     "disk of volume " + std::to_string(device.volume) + " on " + name + " is " +
                         Shown(device.disk),
@@ -46,7 +47,37 @@ GateResult CheckNodes(const ResourceObservation& seen, const GateCheck& check) {
   return {};
 }
 
-GateResult CheckConnection(const ConnectionView& connection, const GateCheck& check) {
+// Every volume of the node must be there, else what is missing would count as good.
+bool HasAllVolumes(const NodeView& node, const EndView& end) {
+  return !node.devices.empty() && node.devices.size() == end.devices.size() &&
+         std::all_of(node.devices.begin(), node.devices.end(), [&](const DrbdDevice& own) {
+           return std::any_of(end.devices.begin(), end.devices.end(),
+                              [&](const PeerDevice& d) { return d.volume == own.volume; });
+         });
+}
+
+// F4.9: comes before the disks, because one of the two calls itself Outdated.
+GateResult CheckStuck(const ResourceObservation& seen) {
+  for (const auto& [pair, connection] : seen.connections) {
+    const bool secondaries = connection.BothConnected() && !seen.nodes.at(pair.a).primary &&
+                             !seen.nodes.at(pair.b).primary;
+    for (const std::string& node : {pair.a, pair.b}) {
+      for (const PeerDevice& device : connection.End(node).devices) {
+        if (secondaries && device.replication.starts_with("WFBitMap")) {
+          return Fail(Kind::kStuck,
+                      pair.ToString() + " volume " + std::to_string(device.volume) + " seen from " +
+                          node + " is " + device.replication,
+                      pair, node);
+        }
+      }
+    }
+  }
+  return {};
+}
+
+GateResult CheckConnection(const ResourceObservation& seen,
+                           const ConnectionView& connection,
+                           const GateCheck& check) {
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     const EndView& end = connection.End(node);
     const std::string where = connection.pair.ToString() + " seen from " + node;
@@ -61,6 +92,14 @@ GateResult CheckConnection(const ConnectionView& connection, const GateCheck& ch
   }
   if (check.policy == GatePolicy::kAllConnected) {
     return {};
+  }
+  for (const std::string& node : {connection.pair.a, connection.pair.b}) {
+    if (!HasAllVolumes(seen.nodes.at(node), connection.End(node))) {
+      return Fail(Kind::kUnknown,
+                  "connection " + connection.pair.ToString() + " seen from " + node +
+                      " does not show every volume",
+                  connection.pair, node);
+    }
   }
   const auto wanted = check.wanted.find(connection.pair);
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
@@ -91,7 +130,7 @@ GateResult CheckFromPrimary(const ConnectionView& connection, const std::string&
       return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair,
                   primary);
     }
-    if (device.peer_disk == "Diskless" || device.peer_client) {
+    if (device.peer_client) {
       continue;
     }
     if (device.peer_disk == "Outdated") {
@@ -118,9 +157,6 @@ GateResult CheckBetweenSecondaries(const ConnectionView& connection, bool has_pr
     for (const PeerDevice& device : connection.End(node).devices) {
       const std::string where = connection.pair.ToString() + " volume " +
                                 std::to_string(device.volume) + " seen from " + node;
-      if (device.replication.starts_with("WFBitMap")) {
-        return Fail(Kind::kStuck, where + " is " + device.replication, connection.pair, node);
-      }
       if (device.replication != "Established") {
         return Fail(Kind::kResync, where + " is " + Shown(device.replication), connection.pair,
                     node);
@@ -147,12 +183,15 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
     for (const StalePeer& stale : FindStale(seen)) {
       return CheckFromPrimary(*seen.Connection(stale.pair), stale.primary);
     }
+    if (GateResult stuck = CheckStuck(seen); !stuck.ok()) {
+      return stuck;
+    }
     if (GateResult nodes = CheckNodes(seen, check); !nodes.ok()) {
       return nodes;
     }
   }
   for (const auto& [pair, connection] : seen.connections) {
-    if (GateResult result = CheckConnection(connection, check); !result.ok()) {
+    if (GateResult result = CheckConnection(seen, connection, check); !result.ok()) {
       return result;
     }
   }

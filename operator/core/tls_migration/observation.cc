@@ -15,8 +15,8 @@ std::optional<Pair> Pair::Parse(std::string_view text) {
 }
 
 bool NodeView::Diskless() const {
-  return std::all_of(devices.begin(), devices.end(),
-                     [](const DrbdDevice& device) { return device.disk == "Diskless"; });
+  return !devices.empty() &&
+         std::all_of(devices.begin(), devices.end(), [](const DrbdDevice& d) { return d.client; });
 }
 
 bool NodeView::AllUpToDate() const {
@@ -25,8 +25,8 @@ bool NodeView::AllUpToDate() const {
 }
 
 bool NodeView::HasQuorum() const {
-  return std::all_of(devices.begin(), devices.end(),
-                     [](const DrbdDevice& device) { return device.quorum; });
+  return !devices.empty() &&
+         std::all_of(devices.begin(), devices.end(), [](const DrbdDevice& d) { return d.quorum; });
 }
 
 std::vector<std::string> ResourceObservation::Primaries() const {
@@ -89,6 +89,7 @@ NodeView ReadNode(const std::string& name, const NodeReport* report, const std::
   view.devices = status->second.devices;
   if (const auto show = report->show.find(resource); show != report->show.end()) {
     view.quorum = show->second.quorum;
+    view.minimum_redundancy = show->second.minimum_redundancy;
     view.on_no_quorum = show->second.on_no_quorum;
     view.on_no_data = show->second.on_no_data;
   }
@@ -114,7 +115,7 @@ EndView ReadEnd(const NodeReport& report,
     if (shown.peer_node_id == connection.peer_node_id) {
       end.transport = shown.transport;
       end.load_balance_paths = shown.load_balance_paths;
-      // drbd-utils before 9.28 has no flag in status; `show` has it when it is not the default.
+      // drbd-utils before 9.28 has no flag in status; before 9.26 there is no TLS at all.
       end.tls = end.tls ? end.tls : std::optional(shown.tls.value_or(false));
     }
   }

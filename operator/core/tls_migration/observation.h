@@ -88,12 +88,15 @@ struct NodeView {
   bool primary = false;
   bool suspended_user = false;
   bool suspended_quorum = false;
-  std::string quorum = "off";
-  std::string on_no_quorum{};  ///< "" when not known
+  // "" when not known: never taken for harmless.
+  std::string quorum{};
+  std::string minimum_redundancy{};
+  std::string on_no_quorum{};
   std::string on_no_data{};
   std::vector<DrbdDevice> devices{};
 
-  /// Every volume is diskless (on purpose or not).
+  /// Every volume is diskless on purpose. A disk that failed is no client: its node counts as a
+  /// replica that is missing.
   bool Diskless() const;
   bool AllUpToDate() const;
   bool HasQuorum() const;

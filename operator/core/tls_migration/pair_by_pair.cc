@@ -298,6 +298,10 @@ Decision Planner::PlanStuck(const GateResult& gate) {
     return WaitFor("stuck? " + gate.reason, milliseconds(1000));
   }
   const Pair& pair = *gate.pair;
+  if (!seen_.AllKnown() || seen_.Primaries().size() != 1) {
+    return WaitFor("stuck, and there is no single Primary that could see both as good: " +
+                   gate.reason);
+  }
   for (const std::string& primary : seen_.Primaries()) {
     for (const ConnectionView* connection : seen_.ConnectionsOf(primary)) {
       for (const PeerDevice& device : connection->End(primary).devices) {

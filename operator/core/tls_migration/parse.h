@@ -16,7 +16,8 @@ namespace breakwater::tls_migration {
 /// `drbdsetup status --json`; nothing when the text is not a JSON list.
 std::optional<std::map<std::string, DrbdStatus>> ParseStatus(std::string_view text);
 
-/// `drbdsetup show --json`; nothing when the text is not a JSON list. Shared secrets are not kept.
+/// `drbdsetup show --json --show-defaults`; nothing when the text is not a JSON list. What is not
+/// there reads as "". Shared secrets are not kept.
 std::optional<std::map<std::string, DrbdShow>> ParseShow(std::string_view text);
 
 /// `ss -tni`, with or without `-e`, `-H`, `-O`: info on the same or the following line. Rules: F24.

@@ -32,9 +32,9 @@ std::string Text(const Json& object, const char* key) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
-std::string TextOr(const Json& object, const char* key, const char* fallback) {
-  std::string value = Text(object, key);
-  return value.empty() ? fallback : value;
+std::string TextOrNumber(const Json& object, const char* key) {
+  const Json& value = Member(object, key);
+  return value.is_number_integer() ? std::to_string(value.get<std::int64_t>()) : Text(object, key);
 }
 
 int Int(const Json& object, const char* key) {
@@ -130,12 +130,10 @@ DrbdShow ReadShow(const Json& json) {
   DrbdShow show;
   show.name = Text(json, "resource");
   const Json& options = Member(json, "options");
-  show.quorum = TextOr(options, "quorum", "off");
-  if (const Json& number = Member(options, "quorum"); number.is_number_integer()) {
-    show.quorum = std::to_string(number.get<std::int64_t>());
-  }
-  show.on_no_quorum = TextOr(options, "on-no-quorum", "suspend-io");
-  show.on_no_data = TextOr(options, "on-no-data-accessible", "suspend-io");
+  show.quorum = TextOrNumber(options, "quorum");
+  show.minimum_redundancy = TextOrNumber(options, "quorum-minimum-redundancy");
+  show.on_no_quorum = Text(options, "on-no-quorum");
+  show.on_no_data = Text(options, "on-no-data-accessible");
   ForEach(json, "connections", [&](const Json& item) {
     const Json& net = Member(item, "net");
     ShownConnection connection;

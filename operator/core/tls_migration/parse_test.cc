@@ -72,6 +72,25 @@ TEST(ParseTest, ReadsEveryRecordedState) {
   }
 }
 
+// What the tools do not print is not known: DRBD's default for on-no-data-accessible is io-error,
+// and a wrong guess lets a forced cut give the application I/O errors (F3.4).
+TEST(ParseTest, OptionsThatAreNotShownAreUnknown) {
+  const auto full = ParseShow(Read("connected-tls-3diskful.node1/show.json"));
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->at("r0").quorum, "majority");
+  EXPECT_EQ(full->at("r0").minimum_redundancy, "off");
+  EXPECT_EQ(full->at("r0").on_no_data, "suspend-io");
+  EXPECT_EQ(full->at("r0").connections.at(0).tls, true);
+  const auto bare = ParseShow(R"([{"resource": "r0", "options": {}, "connections": []}])");
+  ASSERT_TRUE(bare);
+  EXPECT_EQ(bare->at("r0").quorum, "");
+  EXPECT_EQ(bare->at("r0").minimum_redundancy, "");
+  EXPECT_EQ(bare->at("r0").on_no_quorum, "");
+  EXPECT_EQ(bare->at("r0").on_no_data, "");
+  EXPECT_THAT(std::string(kObserveScript), ::testing::HasSubstr("--show-defaults"))
+      << "without it every default is missing";
+}
+
 TEST(ParseTest, SeesSuspensionAndStandAlone) {
   const auto status = ParseStatus(Read("suspended-user-standalone.node1/status.json"));
   ASSERT_TRUE(status);

@@ -9,68 +9,17 @@
 #include "operator/core/tls_migration/cluster_plan.h"
 #include "operator/core/tls_migration/invariants.h"
 #include "operator/core/tls_migration/preflight.h"
+#include "operator/core/tls_migration/test_observations.h"
 #include "operator/core/tls_migration/text.h"
 
 namespace breakwater::tls_migration {
 namespace {
 
 using ::testing::HasSubstr;
-
-const SystemTime kNow{std::chrono::seconds(1800000000)};
-
-EndView GoodEnd(int peer_id, bool tls) {
-  EndView end;
-  end.known = true;
-  end.peer_node_id = peer_id;
-  end.state = "Connected";
-  end.tls = tls;
-  end.sockets = tls ? SocketProof::kEncrypted : SocketProof::kPlaintext;
-  end.devices = {{.volume = 0, .replication = "Established", .peer_disk = "UpToDate"}};
-  return end;
-}
-
-// A healthy resource on the given nodes; the first is Primary. Pinned to what it runs.
-ResourceObservation Healthy(const std::vector<std::string>& names, bool tls = false) {
-  ResourceObservation seen;
-  seen.resource = "r0";
-  seen.observed_at = kNow;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    NodeView& node = seen.nodes[names[i]];
-    node.name = names[i];
-    node.known = true;
-    node.node_id = static_cast<int>(i);
-    node.primary = i == 0;
-    node.quorum = "majority";
-    node.on_no_quorum = "suspend-io";
-    node.on_no_data = "suspend-io";
-    node.devices = {
-        {.volume = 0, .minor = 1000, .disk = "UpToDate", .client = false, .quorum = true}};
-    for (std::size_t k = 0; k < i; ++k) {
-      const Pair pair = Pair::Of(names[i], names[k]);
-      ConnectionView& view = seen.connections[pair];
-      view.pair = pair;
-      view.a = GoodEnd(static_cast<int>(pair.a == names[i] ? k : i), tls);
-      view.b = GoodEnd(static_cast<int>(pair.b == names[i] ? k : i), tls);
-    }
-  }
-  seen.levels.known = true;
-  seen.levels.definition = Level{tls, true, tls};
-  seen.levels.controller = !tls;
-  return seen;
-}
-
-Goal Want(const ResourceObservation& seen, bool tls) {
-  Goal goal;
-  for (const auto& [pair, connection] : seen.connections) {
-    goal.wanted[pair] = tls;
-  }
-  return goal;
-}
-
-EndView& End(ResourceObservation& seen, const std::string& from, const std::string& to) {
-  ConnectionView& view = seen.connections.at(Pair::Of(from, to));
-  return view.pair.a == from ? view.a : view.b;
-}
+using testing_seen::End;
+using testing_seen::Healthy;
+using testing_seen::kNow;
+using testing_seen::Want;
 
 TEST(GateTest, HoldsOnlyWhenEverythingIsPerfectSeenFromThePrimary) {
   using Kind = GateResult::Kind;
@@ -120,10 +69,12 @@ TEST(CutTest, KnowsWhichCutsCostQuorumOrTheLastCopy) {
   EXPECT_FALSE(CutObstacle(two, Pair::Of("n1", "n2")));
   ResourceObservation tie = Healthy({"n1", "n2", "n3"});
   tie.nodes["n3"].devices[0].disk = "Diskless";
+  tie.nodes["n3"].devices[0].client = true;
   EXPECT_FALSE(CutObstacle(tie, Pair::Of("n1", "n2")));  // F4.5
   EXPECT_FALSE(CutObstacle(tie, Pair::Of("n1", "n3")));
   ResourceObservation diskless = Healthy({"n1", "n2"});
   diskless.nodes["n1"].devices[0].disk = "Diskless";
+  diskless.nodes["n1"].devices[0].client = true;
   diskless.nodes["n1"].quorum = "off";
   EXPECT_THAT(CutObstacle(diskless, Pair::Of("n1", "n2")).value_or(""),
               HasSubstr("last up-to-date"));
@@ -190,8 +141,8 @@ TEST(PlannerTest, DoesNotStartWithoutPinOrLinstorOrFitNodes) {
 }
 
 TEST(PlannerTest, JournalNamesAreReversible) {
-  for (const Step step : {Step::kIdle, Step::kCut, Step::kReconnect, Step::kSuspend, Step::kResume,
-                          Step::kFinish, Step::kHeal}) {
+  for (const Step step : {Step::kIdle, Step::kCut, Step::kReconnect, Step::kPrepare, Step::kSuspend,
+                          Step::kResume, Step::kFinish, Step::kHeal}) {
     for (const bool back : {false, true}) {
       Step read = Step::kIdle;
       bool read_back = !back;

@@ -30,7 +30,7 @@ std::optional<std::string> SuspendObstacle(const ResourceObservation& seen) {
     const NodeView& primary = seen.nodes.at(name);
     if (!primary.AllUpToDate() && primary.on_no_data != "suspend-io") {
       return "the Primary " + name + " has no disk of its own and on-no-data-accessible is " +
-             primary.on_no_data;
+             (primary.on_no_data.empty() ? "unknown" : primary.on_no_data);
     }
   }
   return std::nullopt;

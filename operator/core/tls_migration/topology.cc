@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "operator/core/tls_migration/gate.h"
 #include "operator/core/tls_migration/text.h"
@@ -10,9 +11,22 @@ namespace {
 struct Reach {
   int diskful_total = 0;
   int diskful = 0;         // reachable, the node itself included
+  int up_to_date = 0;      // of these
   bool tie_break = false;  // a diskless node takes part
-  bool copy = false;       // an up-to-date copy: its own or that of a connected peer
 };
+
+// A peer whose data this end can use. No list of volumes is no copy.
+bool GivesData(const EndView& end) {
+  return !end.devices.empty() &&
+         std::all_of(end.devices.begin(), end.devices.end(), [](const PeerDevice& d) {
+           return d.peer_disk == "UpToDate" && d.replication == "Established";
+         });
+}
+
+bool AnyDiskless(const NodeView& node) {
+  return std::any_of(node.devices.begin(), node.devices.end(),
+                     [](const DrbdDevice& d) { return d.disk == "Diskless"; });
+}
 
 Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pair& lost) {
   Reach reach;
@@ -31,48 +45,73 @@ Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pa
       reach.tie_break = true;
       continue;
     }
-    ++reach.diskful;
-    if (self) {
-      reach.copy = reach.copy || node.AllUpToDate();
-      continue;
-    }
-    const std::vector<PeerDevice>& devices = connection->End(from).devices;
-    reach.copy = reach.copy || std::all_of(devices.begin(), devices.end(), [](const PeerDevice& d) {
-                   return d.peer_disk == "UpToDate" && d.replication == "Established";
-                 });
+    const bool copy = self ? node.AllUpToDate() : GivesData(connection->End(from));
+    reach.diskful += copy || !AnyDiskless(node) ? 1 : 0;
+    reach.up_to_date += copy ? 1 : 0;
   }
   return reach;
 }
 
 // DRBD's rule for the voters of a majority; a diskless node breaks a tie. That a peer which was cut
 // in an orderly way counts as Outdated and leaves the vote (F4.7) is not relied on.
-bool HasQuorum(const std::string& quorum, const Reach& reach) {
-  if (quorum == "off") {
+// A value that is not known keeps no quorum.
+bool Suffices(const std::string& rule, int count, int total, bool tie_break) {
+  if (rule == "off") {
     return true;
   }
-  if (quorum == "all") {
-    return reach.diskful == reach.diskful_total;
+  if (rule == "all") {
+    return count == total;
   }
-  if (const std::optional<std::int64_t> number = ToInteger(quorum)) {
-    return reach.diskful >= *number;
+  if (rule == "majority") {
+    return count * 2 > total || (count * 2 == total && tie_break);
   }
-  return reach.diskful * 2 > reach.diskful_total ||
-         (reach.diskful * 2 == reach.diskful_total && reach.tie_break);
+  const std::optional<std::int64_t> number = ToInteger(rule);
+  return number && count >= *number;
+}
+
+bool HasQuorum(const NodeView& node, const Reach& reach) {
+  return Suffices(node.quorum, reach.diskful, reach.diskful_total, reach.tie_break) &&
+         (node.quorum == "off" || Suffices(node.minimum_redundancy, reach.up_to_date,
+                                           reach.diskful_total, reach.tie_break));
+}
+
+// Who is Primary, as its own node or any connected peer says: during a promotion, and between the
+// two ends of a live migration, the views differ for a moment.
+std::set<std::string> PossiblePrimaries(const ResourceObservation& seen) {
+  std::set<std::string> names;
+  for (const std::string& name : seen.Primaries()) {
+    names.insert(name);
+  }
+  for (const auto& [pair, connection] : seen.connections) {
+    for (const std::string& node : {pair.a, pair.b}) {
+      if (connection.End(node).connected() && connection.End(node).peer_role == "Primary") {
+        names.insert(pair.Other(node));
+      }
+    }
+  }
+  return names;
 }
 
 }  // namespace
 
 std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pair& pair) {
+  const std::set<std::string> primaries = PossiblePrimaries(seen);
+  if (primaries.size() > 1) {
+    return "it has more than one Primary, as during a live migration";
+  }
+  if (primaries.size() != seen.Primaries().size()) {
+    return "the nodes do not agree on who is Primary";
+  }
   for (const std::string& primary : seen.Primaries()) {
     if (!pair.Has(primary)) {
       continue;
     }
     const Reach reach = ReachOf(seen, primary, pair);
-    if (!HasQuorum(seen.nodes.at(primary).quorum, reach)) {
+    if (!HasQuorum(seen.nodes.at(primary), reach)) {
       return "without connection " + pair.ToString() + " the Primary " + primary +
              " would lose quorum";
     }
-    if (!reach.copy) {
+    if (reach.up_to_date == 0) {
       return "without connection " + pair.ToString() + " the Primary " + primary +
              " would lose its last up-to-date copy";
     }
@@ -82,11 +121,11 @@ std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pa
 
 std::optional<std::string> HealObstacle(const ResourceObservation& seen, const StalePeer& stale) {
   const Reach reach = ReachOf(seen, stale.primary, stale.pair);
-  if (!reach.copy) {
+  if (reach.up_to_date == 0) {
     return "there is no other up-to-date copy while " + stale.peer + " heals";
   }
   const NodeView& primary = seen.nodes.at(stale.primary);
-  if (!primary.HasQuorum() || !HasQuorum(primary.quorum, reach)) {
+  if (!primary.HasQuorum() || !HasQuorum(primary, reach)) {
     return "there is no quorum without " + stale.peer + " while it heals";
   }
   for (const ConnectionView* connection : seen.ConnectionsOf(stale.primary)) {
