@@ -36,6 +36,12 @@ Result<void, Error> Actor::Run(const Context& ctx,
     return Unexpected{Error{ErrorClass::kTerminal, *broken}};
   }
   for (const std::vector<NodeOp>& stage : action.stages) {
+    const bool forces = std::any_of(stage.begin(), stage.end(), [](const NodeOp& op) {
+      return op.kind == NodeOp::Kind::kForceDisconnect;
+    });
+    if (forces && (!action.force_not_after || ctx.clock().SystemNow() > *action.force_not_after)) {
+      return Unexpected{Error{ErrorClass::kTransient, "too late for a forced cut"}};
+    }
     BREAKWATER_RETURN_IF_ERROR(RunStage(ctx, seen.resource, stage));
   }
   return {};

@@ -22,7 +22,8 @@ class Actor {
   /// References must outlive the actor.
   Actor(NodeShell& shell, LinstorView& linstor, const Logger& log, std::string satellite_container);
 
-  /// Stages in order, nodes of a stage in parallel. An error names the first operation that failed;
+  /// Stages in order, nodes of a stage in parallel; no forced cut after its time, however long the
+  /// stages before it took. An error names the first operation that failed;
   /// what was done stays done, and the next observation tells.
   Result<void, Error> Run(const Context& ctx,
                           const tls_migration::ResourceObservation& seen,

@@ -365,6 +365,7 @@ tls_migration::Goal Engine::GoalFor(const std::string& resource) const {
   goal.strategy = ToChoice(settings_.migration.strategy);
   goal.heal_stale = settings_.migration.heal_stale;
   goal.unfit = unfit_;
+  goal.may_resume_leftover = leftover_.contains(resource);
   goal.paused = settings_.migration.policy == api::MigrationPolicy::kPaused;
   goal.timing.suspend_timeout =
       std::chrono::duration_cast<milliseconds>(settings_.migration.suspend_timeout);

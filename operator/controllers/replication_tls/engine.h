@@ -121,6 +121,7 @@ class Engine {
       const tls_migration::ClusterPlan& plan,
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   void Report(const Context& ctx, const api::Object& object, const Picture& picture);
+  void TrackLeftovers(const std::vector<tls_migration::ResourceObservation>& resources);
   bool NeedsCare(const tls_migration::ResourceObservation& seen);
   tls_migration::Goal GoalFor(const std::string& resource) const;
   std::set<std::string> ActiveNames() const;
@@ -134,6 +135,7 @@ class Engine {
   std::map<std::string, tls_migration::RunState> resume_;  // journal of a former leader; loop only
   std::map<std::string, Failure> failures_;                // loop only
   std::map<std::string, SteadyTime> care_since_;           // loop only
+  std::map<std::string, SteadyTime> suspended_since_;      // loop only
   std::map<std::string, std::string> danger_since_;        // loop only
   std::string last_phase_;                                 // loop only
   std::map<std::string, NodeCertificate> certificates_;    // loop only
@@ -145,6 +147,7 @@ class Engine {
   ClusterSettings settings_{};                                           // guarded by mutex_
   std::map<std::string, std::map<tls_migration::Pair, bool>> wanted_{};  // guarded by mutex_
   std::map<std::string, std::string> unfit_{};                           // guarded by mutex_
+  std::set<std::string> leftover_{};                                     // guarded by mutex_
 
   Thread loop_;
   std::stop_source driver_stop_;

@@ -14,8 +14,9 @@ using tls_migration::ResourceObservation;
 
 namespace {
 
-// A person may be at work on a suspended volume: nobody is responsible only after a while.
-constexpr seconds kLeftoverAfter{30};
+// LINSTOR suspends for a snapshot, a person for some work: nobody is responsible only after a
+// while.
+constexpr seconds kLeftoverAfter{60};
 
 bool DownWithTls(const ResourceObservation& seen) {
   return std::any_of(seen.connections.begin(), seen.connections.end(), [](const auto& item) {
@@ -27,6 +28,26 @@ bool DownWithTls(const ResourceObservation& seen) {
 }
 
 }  // namespace
+
+// Suspensions that have lasted so long that a run may resume them.
+void Engine::TrackLeftovers(const std::vector<ResourceObservation>& resources) {
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  std::map<std::string, SteadyTime> since;
+  std::set<std::string> leftover;
+  for (const ResourceObservation& seen : resources) {
+    if (!seen.SuspendedUser()) {
+      continue;
+    }
+    const auto before = suspended_since_.find(seen.resource);
+    since[seen.resource] = before == suspended_since_.end() ? now : before->second;
+    if (now - since[seen.resource] >= kLeftoverAfter) {
+      leftover.insert(seen.resource);
+    }
+  }
+  suspended_since_ = std::move(since);
+  const std::lock_guard lock(mutex_);
+  leftover_ = std::move(leftover);
+}
 
 // Whether a resource without a run needs a driver: F12's state, a leftover suspension, or a
 // connection that does not come back by itself (F5, F6). On every observation of every volume.
@@ -43,12 +64,14 @@ bool Engine::NeedsCare(const ResourceObservation& seen) {
       failure != failures_.end() && now < failure->second.retry_at && !stale) {
     return false;
   }
-  return stale || now - since >= (suspended ? kLeftoverAfter : seconds(5));
+  const std::lock_guard lock(mutex_);
+  return stale || leftover_.contains(seen.resource) || (!suspended && now - since >= seconds(5));
 }
 
 void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
                           const ClusterPlan& plan,
                           bool linstor_known) {
+  TrackLeftovers(resources);
   const std::set<std::string> active = ActiveNames();
   for (const ResourceObservation& seen : resources) {
     if (active.contains(seen.resource)) {

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "operator/api/resources.h"
+#include "operator/controllers/replication_tls/actor.h"
 #include "operator/controllers/replication_tls/sim_bed.h"
+#include "operator/testing/fake_clock.h"
 
 namespace breakwater::controllers {
 namespace {
@@ -138,6 +140,81 @@ TEST(ReplicationTlsTest, HoldsBackANodeThatFailsPreflight) {
   });
   bed.GiveCertificates("node2");
   EXPECT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+}
+
+// LINSTOR suspends a volume while it takes a snapshot: resuming it then spoils the snapshot. What
+// stays suspended for a minute has nobody who would resume it.
+TEST(ReplicationTlsTest, ResumesAForeignSuspensionOnlyWhenItLasts) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  bed.Suspend("r0");
+  for (int i = 0; i < 3; ++i) {
+    bed.Round();
+  }
+  EXPECT_TRUE(bed.Report("r0").suspended_user) << Dump(bed);
+  EXPECT_EQ(bed.operations(), 0);
+  for (int i = 0; i < 4; ++i) {
+    bed.Round();
+  }
+  EXPECT_FALSE(bed.Report("r0").suspended_user) << Dump(bed);
+}
+
+// A node or an API server that takes long in the middle of a suspension: in the meantime somebody
+// resumed, and a forced cut under load loses writes (F2.8).
+TEST(ActorTest, DoesNotBeginAForcedCutAfterItsTime) {
+  testing::FakeClock clock;
+
+  struct Shell final : NodeShell {
+    explicit Shell(testing::FakeClock& c) : clock(c) {}
+
+    Result<kube::ExecResult, Error> Run(const Context&,
+                                        const std::string&,
+                                        const std::string&,
+                                        const std::vector<std::string>& argv) override {
+      for (const std::string& word : argv) {
+        forced = forced || word == "force-disconnect";
+      }
+      clock.Advance(std::chrono::seconds(step));
+      return kube::ExecResult{};
+    }
+
+    testing::FakeClock& clock;
+    int step = 0;
+    bool forced = false;
+  } shell(clock);
+
+  struct NoLinstor final : LinstorProvider {
+    Result<std::shared_ptr<linstor::Client>, Error> ClientFor(const std::string&) override {
+      return Unexpected{Error{ErrorClass::kTransient, "none"}};
+    }
+  } provider;
+
+  LinstorView linstor(provider, "cluster");
+  const Logger log([](std::string_view) {}, LogLevel::kError);
+  Actor actor(shell, linstor, log, "linstor-satellite");
+  tls_migration::ResourceObservation seen;
+  seen.resource = "r0";
+  for (const char* name : {"node1", "node2"}) {
+    tls_migration::NodeView& node = seen.nodes[name];
+    node.name = name;
+    node.known = true;
+    node.on_no_quorum = "suspend-io";
+    node.primary = node.name == "node1";
+  }
+  using Kind = tls_migration::NodeOp::Kind;
+  for (const int step : {2, 4}) {
+    shell.step = step;
+    shell.forced = false;
+    const tls_migration::RunOnNodes run{
+        {{{.kind = Kind::kArm, .node = "node1", .seconds = 9},
+          {.kind = Kind::kSuspend, .node = "node1"}},
+         {{.kind = Kind::kNetOptions, .node = "node2", .peer_id = 0}},
+         {{.kind = Kind::kForceDisconnect, .node = "node1"}}},
+        clock.SystemNow() + std::chrono::seconds(7)};
+    const Context ctx(std::stop_token{}, clock);
+    EXPECT_EQ(actor.Run(ctx, seen, run).has_value(), step == 2);
+    EXPECT_EQ(shell.forced, step == 2);
+  }
 }
 
 // Policy Manual: only what the annotation releases.

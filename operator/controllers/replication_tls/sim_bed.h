@@ -56,6 +56,8 @@ class SimBed final : public NodeShell, public LinstorProvider {
   /// Rounds until the operator has died (see StopAfterOperations).
   void RunUntilDead();
   void NewLeader();
+  /// As LINSTOR does for a snapshot.
+  void Suspend(const std::string& resource);
   bool InjectStale(const std::string& resource);
   void RemoveCertificates(const std::string& node);
   void GiveCertificates(const std::string& node);

@@ -1,6 +1,17 @@
 #include "operator/core/tls_migration/actions.h"
 
 namespace breakwater::tls_migration {
+namespace {
+
+std::string Joined(const std::vector<int>& numbers) {
+  std::string text;
+  for (const int number : numbers) {
+    text += (text.empty() ? "" : ",") + std::to_string(number);
+  }
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
 
 std::vector<std::string> ToArguments(const NodeOp& op, const std::string& resource) {
   const std::string id = std::to_string(op.peer_id);
@@ -17,7 +28,7 @@ std::vector<std::string> ToArguments(const NodeOp& op, const std::string& resour
     case Kind::kAdjust:
       return {"adjust", resource, op.peer, "-"};
     case Kind::kArm:
-      return {"arm", resource, std::to_string(op.seconds), "-"};
+      return {"arm", resource, std::to_string(op.seconds), Joined(op.peer_ids)};
     case Kind::kDisarm:
       return {"disarm", resource, "-", "-"};
     case Kind::kSuspend:

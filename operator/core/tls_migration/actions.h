@@ -2,11 +2,12 @@
 
 /// Actions: the small idempotent steps that the planner asks for. Values; the controller does them.
 
-#include <chrono>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "operator/base/clock.h"
 #include "operator/core/tls_migration/properties.h"
 
 namespace breakwater::tls_migration {
@@ -19,7 +20,7 @@ struct NodeOp {
     kNetOptions,       ///< tls := `tls` towards `peer_id`
     kConnect,          ///< `peer_id`
     kAdjust,           ///< `peer`
-    kArm,              ///< watchdog of `seconds`
+    kArm,              ///< watchdog of `seconds` that also reconnects `peer_ids`
     kDisarm,
     kSuspend,
     kResume,
@@ -33,6 +34,7 @@ struct NodeOp {
   int peer_id = -1;
   bool tls = false;
   int seconds = 0;
+  std::vector<int> peer_ids{};
 
   bool operator==(const NodeOp&) const = default;
 };
@@ -45,6 +47,10 @@ std::string Describe(const NodeOp& op);
 /// parallel, each doing its operations in order with one exec.
 struct RunOnNodes {
   std::vector<std::vector<NodeOp>> stages{};
+  /// No forced cut begins after this time, whatever the stages before it took: the watchdog may
+  /// resume I/O soon, and a forced cut under load loses writes (F2.8). Absent: no forced cut at
+  /// all.
+  std::optional<SystemTime> force_not_after{};
 
   bool operator==(const RunOnNodes&) const = default;
 };

@@ -9,13 +9,18 @@ using std::chrono::milliseconds;
 // The nodes run the target; now LINSTOR's values follow so that every effective value stays as it
 // is.
 Decision Planner::PlanFinish() {
-  if (seen_.SuspendedUser()) {
+  if (seen_.SuspendedUser()) {  // ours was resumed before this step
+    if (!goal_.may_resume_leftover) {
+      return WaitFor("I/O is suspended by somebody else");
+    }
     Enter(Step::kResume);
     return PlanResume();
   }
   if (!PairsToSwitch(seen_, Targets()).empty()) {  // a foreign adjust undid something (F19)
     if (run_.journal.strategy == Strategy::kSuspendIo) {
-      return End(Finished::Result::kBlocked, "a connection was set back by somebody else");
+      return End(Finished::Result::kBlocked, run_.failure.empty()
+                                                 ? "a connection was set back by somebody else"
+                                                 : run_.failure);
     }
     return PlanNextPair();
   }
@@ -50,7 +55,11 @@ std::optional<Decision> Planner::PlanLinstorCleanup() {
   if (!seen_.levels.known) {
     return WaitFor("done on the nodes; LINSTOR cannot be reached to make it permanent");
   }
-  std::vector<LinstorOp> ops = CleanupOps(seen_.levels, Runs(), run_.journal.rolling_back);
+  const std::optional<std::map<PairKey, bool>> runs = Runs();
+  if (!runs) {
+    return WaitFor("what some connections run is not known; LINSTOR's values are left alone");
+  }
+  std::vector<LinstorOp> ops = CleanupOps(seen_.levels, *runs, run_.journal.rolling_back);
   if (ops.empty()) {
     return std::nullopt;
   }
@@ -61,10 +70,13 @@ std::optional<Decision> Planner::PlanLinstorCleanup() {
   return Act(ChangeLinstor{std::move(ops)}, std::move(why));
 }
 
-std::map<PairKey, bool> Planner::Runs() const {
+std::optional<std::map<PairKey, bool>> Planner::Runs() const {
   std::map<PairKey, bool> runs;
   for (const auto& [pair, connection] : seen_.connections) {
-    runs[pair.ToString()] = connection.a.tls.value_or(connection.b.tls.value_or(false));
+    if (!connection.a.tls || connection.a.tls != connection.b.tls) {
+      return std::nullopt;
+    }
+    runs[pair.ToString()] = *connection.a.tls;
   }
   return runs;
 }

@@ -68,8 +68,11 @@ std::optional<std::string> CheckOperations(const ResourceObservation& seen,
       }
       if (op.kind == Kind::kForceDisconnect) {
         forced.insert(op.node);
-        if (!suspends) {
+        if (!suspends || !action.force_not_after) {
           return "I2: forced cut without suspension (F2.8)";
+        }
+        if (seen.Primaries().size() > 1) {
+          return "I2: forced cut with more than one Primary";
         }
       }
       if (op.kind == Kind::kDisconnect && !suspends) {

@@ -183,6 +183,7 @@ TEST(PlannerModelTest, HealsAStalePeerUnderTheWriter) {
 
 struct Chaos {
   StrategyChoice strategy = StrategyChoice::kAuto;
+  double op_delay = 0;
   bool tie_breaker = false;
   bool two_nodes = false;
 };
@@ -207,6 +208,7 @@ void RunChaos(const Chaos& chaos, int runs, std::uint64_t first_seed) {
     world.op_failure = 0.05;
     world.linstor_failure = 0.2;
     world.foreign_adjust = 0.02;
+    world.op_delay = chaos.op_delay;
     Goal goal = world.GoalFor(true);
     goal.strategy = chaos.strategy;
     std::optional<Finished::Result> result;
@@ -216,7 +218,7 @@ void RunChaos(const Chaos& chaos, int runs, std::uint64_t first_seed) {
       result = world.Drive(goal, GatePolicy::kEnforce, minutes(4));
       world.cluster().Advance(Millis(1000));
       if (attempt > 5) {  // the faults end: now it must get there
-        world.op_failure = world.linstor_failure = world.foreign_adjust = 0;
+        world.op_failure = world.linstor_failure = world.foreign_adjust = world.op_delay = 0;
         world.cluster().SetTlshd("node2", true);
       }
     }
@@ -255,6 +257,12 @@ TEST(PlannerChaosTest, TieBreaker) {
 
 TEST(PlannerChaosTest, SuspendIo) {
   RunChaos({.strategy = StrategyChoice::kSuspendIo}, Runs(60), 3000);
+}
+
+// Execs that hang for seconds in the middle of a suspension: the watchdog resumes, and what comes
+// after it must not cut by force.
+TEST(PlannerChaosTest, SuspendIoWithSlowNodes) {
+  RunChaos({.strategy = StrategyChoice::kSuspendIo, .op_delay = 0.1}, Runs(40), 5000);
 }
 
 TEST(PlannerChaosTest, TwoNodes) {

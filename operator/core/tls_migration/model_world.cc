@@ -1,5 +1,6 @@
 #include "operator/core/tls_migration/model_world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "operator/core/tls_migration/invariants.h"
@@ -63,10 +64,11 @@ ResourceObservation ModelWorld::Observe() {
     WriteRes({node});
     (void)Run(node, {"drbdadm", "adjust", spec_.name});
   }
-  const std::vector<std::vector<std::string>> commands = {{"drbdsetup", "status", "--json"},
-                                                          {"drbdsetup", "show", "--json"},
-                                                          {"ss", "-tni"},
-                                                          {"cat", "/proc/net/tls_stat"}};
+  const std::vector<std::vector<std::string>> commands = {
+      {"drbdsetup", "status", "--json"},
+      {"drbdsetup", "show", "--json", "--show-defaults"},
+      {"ss", "-tni"},
+      {"cat", "/proc/net/tls_stat"}};
   std::vector<std::string> nodes;
   for (const std::string& node : spec_.nodes) {
     if (!unreachable.contains(node)) {
@@ -94,9 +96,40 @@ void ModelWorld::Operation() {
   }
 }
 
+// The loop of kActScript's watchdog.
+void ModelWorld::Watch(const std::string& node,
+                       int generation,
+                       const std::vector<int>& peer_ids,
+                       int turns) {
+  if (watchdogs_[node].generation != generation || turns == 0) {
+    return;
+  }
+  const auto start = [&](const std::vector<std::string>& argv) {
+    cluster_.Start(node, sim::kSatelliteContainer, argv, [](const ExecResult&) {});
+  };
+  start({"drbdadm", "resume-io", spec_.name});
+  for (const int id : peer_ids) {
+    start({"drbdsetup", "connect", spec_.name, std::to_string(id)});
+  }
+  cluster_.world().events.After(Millis(2000), [this, node, generation, peer_ids, turns] {
+    Watch(node, generation, peer_ids, turns - 1);
+  });
+}
+
+// What kActScript asks of the node before a forced cut.
+bool ModelWorld::MayForce(const std::string& node) {
+  const std::string status = Run(node, {"drbdsetup", "status", spec_.name, "--json"}).out;
+  const Watchdog& watchdog = watchdogs_[node];
+  return watchdog.generation != 0 && cluster_.now() < watchdog.window_until &&
+         status.find("\"suspended-user\": true") != std::string::npos;
+}
+
 bool ModelWorld::RunOp(const NodeOp& op) {
   Operation();
   ++acts;
+  if (Chance(op_delay)) {
+    cluster_.Advance(Millis(static_cast<int>(random() % 12000)));
+  }
   if (Chance(op_failure)) {
     return false;
   }
@@ -107,7 +140,7 @@ bool ModelWorld::RunOp(const NodeOp& op) {
     case Kind::kDisconnect:
       return Run(op.node, {"drbdadm", "disconnect", r + ":" + op.peer}).exit == 0;
     case Kind::kForceDisconnect:
-      return Run(op.node, {"drbdadm", "disconnect", "--force", r}).exit == 0;
+      return MayForce(op.node) && Run(op.node, {"drbdadm", "disconnect", "--force", r}).exit == 0;
     case Kind::kNetOptions:
       for (int i = 0; i < 5; ++i) {
         const std::string option = op.tls ? "--tls=yes" : "--tls=no";
@@ -122,19 +155,15 @@ bool ModelWorld::RunOp(const NodeOp& op) {
     case Kind::kAdjust:
       return Run(op.node, {"drbdadm", "adjust", r + ":" + op.peer}).exit == 0;
     case Kind::kArm: {
-      const int generation = next_watchdog_++;
-      watchdogs_[op.node] = generation;
-      cluster_.world().events.After(
-          std::chrono::seconds(op.seconds), [this, node = op.node, generation] {
-            if (watchdogs_[node] == generation) {
-              cluster_.Start(node, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
-                             [](const ExecResult&) {});
-            }
-          });
+      const std::chrono::seconds time(op.seconds);
+      watchdogs_[op.node] = {next_watchdog_++, cluster_.now() + time - std::chrono::seconds(2)};
+      cluster_.world().events.After(time, [this, op, generation = watchdogs_[op.node].generation] {
+        Watch(op.node, generation, op.peer_ids, 150);
+      });
       return true;
     }
     case Kind::kDisarm:
-      watchdogs_[op.node] = 0;
+      watchdogs_[op.node] = {};
       return true;
     case Kind::kSuspend:
       return Run(op.node, {"drbdadm", "suspend-io", r}).exit == 0;
@@ -170,6 +199,12 @@ void ModelWorld::Do(const Action& action, const ResourceObservation& seen) {
       broken.push_back(*violated + " (" + last_why_ + ")");
     }
     for (const std::vector<NodeOp>& stage : run->stages) {
+      const bool forces = std::any_of(stage.begin(), stage.end(), [](const NodeOp& op) {
+        return op.kind == NodeOp::Kind::kForceDisconnect;
+      });
+      if (forces && now() > run->force_not_after) {
+        return;  // as the controller's actor does
+      }
       bool ok = true;
       std::set<std::string> failed;  // a node's script ends at its first failure
       for (const NodeOp& op : stage) {

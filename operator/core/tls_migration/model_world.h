@@ -49,6 +49,8 @@ class ModelWorld {
 
   /// Chance that an operation fails without an effect.
   double op_failure = 0;
+  /// Chance that an operation begins up to 12 s late: a slow API server or node.
+  double op_delay = 0;
   /// Chance per LINSTOR change that the reply is an error although it was made.
   double linstor_failure = 0;
   /// Chance per observation that a satellite reconnects: all its .res files written again, adjust
@@ -81,8 +83,15 @@ class ModelWorld {
   sim::testing::ResourceSpec spec_;
   ResourceLevels levels_{};
   std::optional<RunState> journal_{};  // what the API server has
-  std::map<std::string, int>
-      watchdogs_{};  // node -> generation of the armed watchdog; 0 = disarmed
+  void Watch(const std::string& node, int generation, const std::vector<int>& peer_ids, int turns);
+  bool MayForce(const std::string& node);
+
+  struct Watchdog {
+    int generation = 0;  // 0 = disarmed
+    sim::Time window_until{0};
+  };
+
+  std::map<std::string, Watchdog> watchdogs_{};
   int next_watchdog_ = 1;
   int kill_after_ = -1;
   std::string last_why_;

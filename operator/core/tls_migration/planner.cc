@@ -21,6 +21,9 @@ using std::chrono::milliseconds;
 
 Decision Planner::Decide() {
   TrackStale();
+  if (Gate(/*may_be_suspended=*/true).kind != GateResult::Kind::kStuck) {
+    run_.stuck_since.reset();
+  }
   Decision decision;
   switch (run_.journal.step) {
     case Step::kIdle:
@@ -31,6 +34,9 @@ Decision Planner::Decide() {
       break;
     case Step::kReconnect:
       decision = PlanReconnect();
+      break;
+    case Step::kPrepare:
+      decision = PlanPrepare();
       break;
     case Step::kSuspend:
       decision = PlanSuspend();
@@ -171,13 +177,20 @@ Decision Planner::PlanStart() {
     return *heal;
   }
   if (seen_.SuspendedUser()) {
-    // Nobody is responsible: an old suspension that completed late (F2.7), or a person's.
+    if (!goal_.may_resume_leftover) {  // a snapshot that is being taken, or a person's
+      return End(Finished::Result::kBlocked, "I/O is suspended by somebody else");
+    }
+    // Nobody is responsible: an old suspension that completed late (F2.7).
     Enter(Step::kResume);
     return PlanResume();
   }
   if (!goal_.paused) {
     if (std::optional<Decision> repair = PlanStartRepair()) {
       return *repair;
+    }
+    if (const GateResult gate = Gate(); gate.kind == GateResult::Kind::kStuck) {  // F4.9
+      Enter(Step::kReconnect, gate.pair);
+      return PlanReconnect();
     }
   }
   const std::vector<Pair> pairs = PairsToSwitch(seen_, goal_.wanted);
@@ -225,15 +238,16 @@ Decision Planner::PlanStartSwitch(const std::vector<Pair>& pairs) {
   }
   run_.journal.strategy = plan.strategy;
   if (plan.strategy == Strategy::kSuspendIo) {
-    Enter(Step::kSuspend);
-    return PlanSuspend();
+    Enter(Step::kPrepare);
+    return PlanPrepare();
   }
   Enter(Step::kCut, pairs.front());
   return PlanCut();
 }
 
 bool Planner::LinstorNeedsCleanup() const {
-  return !CleanupOps(seen_.levels, Runs(), false).empty();
+  const std::optional<std::map<PairKey, bool>> runs = Runs();
+  return runs && !CleanupOps(seen_.levels, *runs, false).empty();
 }
 
 bool Planner::Target(const Pair& pair) const {
@@ -321,6 +335,16 @@ Decision Planner::Act(Action action, std::string why, milliseconds poll) {
 }
 
 Decision Planner::End(Finished::Result result, std::string why) {
+  // A watchdog that outlives its run would resume suspensions that are none of ours.
+  const Journal& journal = run_.journal;
+  if (journal.strategy == Strategy::kSuspendIo && journal.step != Step::kPrepare &&
+      !run_.disarmed) {
+    if (Ops disarms = Disarms(); !disarms.empty()) {
+      run_.disarmed = true;
+      return Act(RunOnNodes{{std::move(disarms)}}, "end the watchdog: " + why, milliseconds(100));
+    }
+  }
+  run_.disarmed = false;
   if (result == Finished::Result::kDone) {
     run_.not_before = {};
     run_.attempts = 0;

@@ -31,6 +31,7 @@ enum class Step {
   kIdle,       ///< no run
   kCut,        ///< PairByPair: `pair` is about to be cut and reconfigured
   kReconnect,  ///< `pair` is cut or reconnecting; ends when the gate holds
+  kPrepare,    ///< SuspendIO: waiting for the gate; nothing of ours is suspended yet
   kSuspend,    ///< SuspendIO: from arming the watchdog until all connections are back
   kResume,     ///< I/O is about to be resumed, then the gate, then the watchdog is disarmed
   kFinish,     ///< the nodes are done; LINSTOR's values follow
@@ -54,6 +55,8 @@ struct Timing {
       4500};  ///< time kept to roll back within suspend_timeout
   std::chrono::milliseconds first_backoff{1000};
   std::chrono::milliseconds max_backoff{30000};
+  /// F2.7: a suspension that was given up can still complete; that long it is waited for.
+  std::chrono::milliseconds late_suspension{60000};
   int cut_attempts = 12;  ///< refused cuts (F4.4) before the run gives up
 };
 
@@ -63,6 +66,9 @@ struct Goal {
   StrategyChoice strategy = StrategyChoice::kAuto;
   bool suspend_allowed = true;
   bool heal_stale = true;
+  /// A suspension that is not ours has lasted so long that nobody can be at work on it (LINSTOR
+  /// suspends for a second or two while it takes a snapshot). Before that it is never resumed.
+  bool may_resume_leftover = false;
   /// Nodes that fail preflight, with the reason: nothing is switched to TLS on them.
   std::map<std::string, std::string> unfit{};
   /// No new cut, no new suspension; what is under way is brought to a safe end.
@@ -89,6 +95,7 @@ struct RunState {
   std::map<StalePeer, SystemTime> stale_since{};
   std::optional<SystemTime> stuck_since{};
   std::string failure{};  ///< why a roll-back began
+  bool disarmed = false;  ///< the watchdog of this run was told to end
 
   bool running() const { return journal.step != Step::kIdle; }
 };

@@ -49,23 +49,32 @@ class Planner {
   Decision RollBackFrom(std::string failure);
 
   // suspend_io.cc
+  Decision PlanPrepare();
   Decision PlanSuspend();
+  Decision PlanNothingSuspended();
   Decision BeginSuspension(const std::string& primary);
   Decision PlanSuspended(const std::string& primary);
-  Decision PlanSwitchSuspended(const std::string& primary, bool over_budget);
+  Decision PlanSwitchSuspended(const std::string& primary);
   Decision PlanAfterWatchdog();
+  Decision BringBack(const std::string& why, bool fast);
+  Decision PlanLeftoverCut();
+  void RollBackSuspended(const std::string& failure);
   Decision PlanResume();
   Ops CutSecondaries(const std::string& primary) const;
   Ops NetOptionsWhereWrong(bool also_connected) const;
   enum class Which { kOfPrimary, kSecondaries };
   Ops ConnectWhereStandAlone(Which which, bool expect_all) const;
   void AddConnects(RunOnNodes* run, bool expect_all, bool fast) const;
+  Ops Disarms() const;
+  int WatchdogSeconds() const;
+  SystemTime LastForcedCut() const;
 
   // finish.cc
   Decision PlanFinish();
   std::optional<Decision> PlanLinstorCleanup();
-  /// What the kernel is configured to, per connection.
-  std::map<PairKey, bool> Runs() const;
+  /// What the kernel is configured to, per connection; nothing when an end is not known or the two
+  /// differ.
+  std::optional<std::map<PairKey, bool>> Runs() const;
 
   // what a connection shall be: the goal, or while rolling back what it ran before
   bool Target(const Pair& pair) const;

@@ -6,10 +6,11 @@
 namespace breakwater::tls_migration {
 namespace {
 
-constexpr std::array<std::pair<Step, std::string_view>, 7> kSteps = {{
+constexpr std::array<std::pair<Step, std::string_view>, 8> kSteps = {{
     {Step::kIdle, "Idle"},
     {Step::kCut, "Cut"},
     {Step::kReconnect, "Reconnect"},
+    {Step::kPrepare, "Prepare"},
     {Step::kSuspend, "Suspend"},
     {Step::kResume, "Resume"},
     {Step::kFinish, "Finish"},

@@ -7,37 +7,23 @@ namespace breakwater::tls_migration::internal {
 using std::chrono::milliseconds;
 using Kind = NodeOp::Kind;
 
-// The step lasts from arming the watchdog until every connection is back; what to do follows from
-// what the nodes show, so a new leader goes on in the middle of it.
-Decision Planner::PlanSuspend() {
-  const std::vector<std::string> primaries = seen_.Primaries();
+// Nothing of ours is suspended in this step, so a suspension that shows up is somebody else's: only
+// the journal entry of the next step makes one ours.
+Decision Planner::PlanPrepare() {
   if (seen_.SuspendedUser()) {
-    if (primaries.size() != 1) {
-      return WaitFor("suspended, but not exactly one Primary is known", milliseconds(300));
-    }
-    return PlanSuspended(primaries.front());
-  }
-  if (!seen_.AllKnown()) {
-    return WaitFor("not all nodes could be observed", milliseconds(500));
-  }
-  if (AnyCut()) {
-    return PlanAfterWatchdog();
-  }
-  if (AllConfigured()) {
-    Enter(Step::kResume);
-    return PlanResume();
+    return End(Finished::Result::kBlocked, "I/O is suspended by somebody else");
   }
   if (std::optional<Decision> heal = PlanHeal()) {
     return *heal;
   }
-  if (run_.journal.rolling_back || run_.attempts > 0) {
-    // Resumed by the watchdog, or it could not be suspended: nothing is cut, so this is a safe end.
-    return End(Finished::Result::kBlocked,
-               run_.failure.empty() ? "I/O could not be suspended" : run_.failure);
-  }
   if (goal_.paused) {
     return End(Finished::Result::kBlocked, "paused");
   }
+  if (seen_.AllKnown() && AllConnected() && AllConfigured()) {
+    Enter(Step::kFinish);
+    return PlanFinish();
+  }
+  const std::vector<std::string> primaries = seen_.Primaries();
   if (primaries.size() != 1) {
     return End(Finished::Result::kBlocked, "SuspendIO needs exactly one Primary");
   }
@@ -54,25 +40,80 @@ Decision Planner::PlanSuspend() {
   return BeginSuspension(primaries.front());
 }
 
+// The step lasts from arming the watchdog until every connection is back; what to do follows from
+// what the nodes show, so a new leader goes on in the middle of it.
+Decision Planner::PlanSuspend() {
+  if (seen_.SuspendedUser()) {
+    const std::vector<std::string> primaries = seen_.Primaries();
+    if (primaries.size() != 1) {
+      return WaitFor("suspended, but not exactly one Primary is known", milliseconds(300));
+    }
+    return PlanSuspended(primaries.front());
+  }
+  if (AnyCut()) {  // also when a node is silent: what is cut must not wait for it
+    return PlanAfterWatchdog();
+  }
+  if (!seen_.AllKnown()) {
+    return WaitFor("not all nodes could be observed", milliseconds(500));
+  }
+  if (AllConfigured()) {
+    Enter(Step::kResume);
+    return PlanResume();
+  }
+  if (std::optional<Decision> heal = PlanHeal()) {
+    return *heal;
+  }
+  return PlanNothingSuspended();
+}
+
+// Neither suspended nor cut, and not switched.
+Decision Planner::PlanNothingSuspended() {
+  if (run_.journal.rolling_back) {  // resumed by the watchdog, and back: a safe end
+    return End(Finished::Result::kBlocked, run_.failure);
+  }
+  if (run_.attempts == 0) {  // a former leader wrote it down and did nothing, or it is undone
+    Enter(Step::kPrepare);
+    return PlanPrepare();
+  }
+  if (InStep() < goal_.timing.late_suspension) {
+    return WaitFor("I/O could not be suspended; the command may still complete (F2.7)");
+  }
+  return End(Finished::Result::kBlocked, "I/O could not be suspended");
+}
+
+// Resuming takes time too (I1).
+int Planner::WatchdogSeconds() const {
+  const auto timeout =
+      std::chrono::duration_cast<std::chrono::seconds>(goal_.timing.suspend_timeout).count();
+  return std::max<int>(2, static_cast<int>(timeout) - 1);
+}
+
+// The nodes keep the same limit with their own clock (kActScript).
+SystemTime Planner::LastForcedCut() const {
+  return run_.journal.started_at + std::chrono::seconds(std::max(1, WatchdogSeconds() - 2));
+}
+
 // Everything up to the reconnect in one go; a stage that fails ends it, and the next observation
 // decides.
 Decision Planner::BeginSuspension(const std::string& primary) {
+  Enter(Step::kSuspend);
+  run_.journal.started_at = now_;
+  std::vector<int> peers;
+  for (const ConnectionView* connection : seen_.ConnectionsOf(primary)) {
+    peers.push_back(connection->End(primary).peer_node_id);
+  }
   RunOnNodes run;
-  const int seconds = std::max<int>(
-      2,
-      static_cast<int>(
-          std::chrono::duration_cast<std::chrono::seconds>(goal_.timing.suspend_timeout).count()) -
-          1);  // resuming takes time too (I1)
-  run.stages.push_back({{.kind = Kind::kDisarm, .node = primary},
-                        {.kind = Kind::kArm, .node = primary, .seconds = seconds},
-                        {.kind = Kind::kSuspend, .node = primary}});
+  run.stages.push_back(
+      {{.kind = Kind::kDisarm, .node = primary},
+       {.kind = Kind::kArm, .node = primary, .seconds = WatchdogSeconds(), .peer_ids = peers},
+       {.kind = Kind::kSuspend, .node = primary}});
   if (Ops cuts = CutSecondaries(primary); !cuts.empty()) {
     run.stages.push_back(std::move(cuts));
   }
   run.stages.push_back({{.kind = Kind::kForceDisconnect, .node = primary}});
+  run.force_not_after = LastForcedCut();
   run.stages.push_back(NetOptionsWhereWrong(/*also_connected=*/true));
   AddConnects(&run, /*expect_all=*/true, /*fast=*/true);
-  run_.journal.started_at = now_;
   return Act(std::move(run), "suspend I/O on " + primary + " and switch all its connections",
              milliseconds(100));
 }
@@ -81,7 +122,11 @@ Decision Planner::PlanSuspended(const std::string& primary) {
   const milliseconds budget = goal_.timing.suspend_timeout - goal_.timing.rollback_margin;
   const bool over_budget = InStep() > budget;
   if (!seen_.AllKnown()) {
-    return WaitFor("suspended, and not all nodes could be observed", milliseconds(200));
+    if (!over_budget) {
+      return WaitFor("suspended, and not all nodes could be observed", milliseconds(200));
+    }
+    RollBackSuspended("not all nodes could be observed while I/O was suspended");
+    return BringBack("roll back on the nodes that answer", /*fast=*/false);
   }
   if (AllConnected() && AllConfigured()) {
     if (std::optional<Decision> heal = PlanHeal()) {
@@ -98,38 +143,50 @@ Decision Planner::PlanSuspended(const std::string& primary) {
     // A cut now would erase the record of what differs (F14.3): heal, or leave it to the watchdog.
     return PlanHeal().value_or(WaitFor("a stale peer while suspended", milliseconds(200)));
   }
-  if (over_budget && !run_.journal.rolling_back) {
-    run_.failure = "the connections did not come back within the time for a suspension";
-    run_.journal.rolling_back = true;  // keeps the start time: the watchdog's clock runs on
-    run_.attempts = 0;
-    run_.not_before = {};
+  if (over_budget) {
+    RollBackSuspended("the connections did not come back within the time for a suspension");
   }
-  return PlanSwitchSuspended(primary, over_budget);
+  return PlanSwitchSuspended(primary);
 }
 
-Decision Planner::PlanSwitchSuspended(const std::string& primary, bool over_budget) {
+void Planner::RollBackSuspended(const std::string& failure) {
+  if (run_.journal.rolling_back) {
+    return;
+  }
+  run_.failure = failure;
+  run_.journal.rolling_back = true;  // keeps the start time: the watchdog's clock runs on
+  run_.attempts = 0;
+  run_.not_before = {};
+}
+
+// Rolling back or not, nothing is cut when the watchdog is about to resume.
+Decision Planner::PlanSwitchSuspended(const std::string& primary) {
   if (TooEarly() && !AllConnected()) {
     return WaitFor("suspended; waiting for the connections", milliseconds(200));
   }
+  const bool may_cut = now_ < LastForcedCut();
+  if (!may_cut && AllConnected() && Gate(/*may_be_suspended=*/true).ok()) {
+    Enter(Step::kResume);  // mixed, but everything is up and in sync
+    return PlanResume();
+  }
   RunOnNodes run;
-  const bool primary_wrong_but_up =
+  const bool cut_primary =
+      may_cut &&
       std::any_of(seen_.connections.begin(), seen_.connections.end(), [&](const auto& item) {
         return item.first.Has(primary) && item.second.BothConnected() &&
                !item.second.BothConfigured(Target(item.first));
       });
-  if (Ops cuts = CutSecondaries(primary); !cuts.empty()) {
+  if (Ops cuts = CutSecondaries(primary); may_cut && !cuts.empty()) {
     run.stages.push_back(std::move(cuts));
   }
-  if (primary_wrong_but_up) {
-    if (over_budget && !run_.journal.rolling_back) {
-      return WaitFor("no time left for another cut; waiting for the watchdog", milliseconds(300));
-    }
+  if (cut_primary) {
     run.stages.push_back({{.kind = Kind::kForceDisconnect, .node = primary}});
+    run.force_not_after = LastForcedCut();
   }
-  if (Ops options = NetOptionsWhereWrong(/*also_connected=*/true); !options.empty()) {
+  if (Ops options = NetOptionsWhereWrong(/*also_connected=*/may_cut); !options.empty()) {
     run.stages.push_back(std::move(options));
   }
-  AddConnects(&run, /*expect_all=*/primary_wrong_but_up, /*fast=*/!run_.journal.rolling_back);
+  AddConnects(&run, /*expect_all=*/cut_primary, /*fast=*/!run_.journal.rolling_back);
   if (run.stages.empty()) {
     return WaitFor("suspended; waiting for the connections", milliseconds(200));
   }
@@ -146,11 +203,16 @@ Decision Planner::PlanSwitchSuspended(const std::string& primary, bool over_budg
 // more.
 Decision Planner::PlanAfterWatchdog() {
   if (!run_.journal.rolling_back && !AllConfigured()) {
-    run_.failure = "I/O was resumed before the connections were switched";
-    run_.journal.rolling_back = true;
-    run_.attempts = 0;
-    run_.not_before = {};
+    RollBackSuspended("I/O was resumed before the connections were switched");
   }
+  if (!run_.journal.rolling_back && InStep() > goal_.timing.reconnect) {
+    return RollBackFrom("the connections did not come back");
+  }
+  return BringBack("bring the connections back after I/O was resumed", /*fast=*/false);
+}
+
+// Settings and connects on the ends that answer. Cuts nothing.
+Decision Planner::BringBack(const std::string& why, bool fast) {
   if (TooEarly()) {
     return WaitFor("waiting for the connections", milliseconds(300));
   }
@@ -158,26 +220,45 @@ Decision Planner::PlanAfterWatchdog() {
   if (Ops options = NetOptionsWhereWrong(/*also_connected=*/false); !options.empty()) {
     run.stages.push_back(std::move(options));
   }
-  AddConnects(&run, /*expect_all=*/false, /*fast=*/false);
+  AddConnects(&run, /*expect_all=*/false, fast);
   if (run.stages.empty()) {
-    if (!run_.journal.rolling_back && InStep() > goal_.timing.reconnect) {
-      return RollBackFrom("the connections did not come back");
-    }
     return WaitFor("waiting for the connections", milliseconds(400));
   }
-  return Act(std::move(run), "bring the connections back after I/O was resumed");
+  return Act(std::move(run), why);
+}
+
+// A leftover suspension with cut connections and no journal that says what was planned (I7): back
+// as the kernel has them; only where the two ends differ LINSTOR's value decides.
+Decision Planner::PlanLeftoverCut() {
+  if (TooEarly()) {
+    return WaitFor("suspended; waiting for the connections", milliseconds(300));
+  }
+  RunOnNodes run;
+  Ops options;
+  for (NodeOp& op : NetOptionsWhereWrong(/*also_connected=*/false)) {
+    for (const ConnectionView* connection : seen_.ConnectionsOf(op.node)) {
+      if (connection->End(op.node).peer_node_id == op.peer_id && connection->BothKnown() &&
+          connection->a.tls != connection->b.tls) {
+        options.push_back(std::move(op));
+        break;
+      }
+    }
+  }
+  if (!options.empty()) {
+    run.stages.push_back(std::move(options));
+  }
+  AddConnects(&run, /*expect_all=*/false, /*fast=*/true);
+  if (run.stages.empty()) {
+    return WaitFor("suspended; waiting for the connections", milliseconds(400));
+  }
+  return Act(std::move(run), "reconnect what is cut, before I/O is resumed");
 }
 
 Decision Planner::PlanResume() {
-  const std::vector<std::string> primaries = seen_.Primaries();
-  std::vector<NodeOp> resumes;
-  std::vector<NodeOp> disarms;
+  Ops resumes;
   for (const auto& [name, node] : seen_.nodes) {
     if (node.suspended_user) {
       resumes.push_back({.kind = Kind::kResume, .node = name});
-    }
-    if (node.known && node.primary) {
-      disarms.push_back({.kind = Kind::kDisarm, .node = name});
     }
   }
   if (std::optional<Decision> heal = PlanHeal()) {
@@ -185,8 +266,8 @@ Decision Planner::PlanResume() {
   }
   const GateResult gate = Gate(/*may_be_suspended=*/true);
   if (!gate.ok()) {
-    if (run_.journal.strategy == Strategy::kSuspendIo &&
-        gate.kind == GateResult::Kind::kNotConnected) {
+    // A cut connection can cost quorum, which the gate then names first.
+    if (run_.journal.strategy == Strategy::kSuspendIo && AnyCut() && seen_.AllKnown()) {
       const SystemTime started = run_.journal.started_at;
       Enter(Step::kSuspend);
       run_.journal.started_at = started;
@@ -195,6 +276,9 @@ Decision Planner::PlanResume() {
     if (run_.journal.strategy == Strategy::kNone && !goal_.paused && resumes.empty()) {
       run_.journal = Journal{};  // resumed by somebody else
       return WaitFor("resumed by somebody else");
+    }
+    if (run_.journal.strategy == Strategy::kNone && AnyCut()) {
+      return PlanLeftoverCut();
     }
     return WaitFor(
         (resumes.empty() ? "gate after resume: " : "suspended; gate before resume: ") + gate.reason,
@@ -210,76 +294,8 @@ Decision Planner::PlanResume() {
     return End(Finished::Result::kDone, "I/O was resumed");
   }
   Enter(Step::kFinish);
-  if (disarms.empty()) {
-    return PlanFinish();
-  }
-  return Act(RunOnNodes{{std::move(disarms)}}, "end the watchdog", milliseconds(100));
-}
-
-// Graceful, one end each. Only those that are up with the wrong setting.
-Planner::Ops Planner::CutSecondaries(const std::string& primary) const {
-  Ops ops;
-  for (const auto& [pair, connection] : seen_.connections) {
-    if (!pair.Has(primary) && connection.BothConnected() &&
-        !connection.BothConfigured(Target(pair))) {
-      ops.push_back({.kind = Kind::kDisconnect, .node = pair.a, .peer = pair.b});
-    }
-  }
-  return ops;
-}
-
-Planner::Ops Planner::NetOptionsWhereWrong(bool also_connected) const {
-  Ops ops;
-  for (const auto& [pair, connection] : seen_.connections) {
-    for (const std::string& node : {pair.a, pair.b}) {
-      const EndView& end = connection.End(node);
-      const bool want = Target(pair);
-      if (end.known && end.tls != want && (also_connected || !end.connected())) {
-        ops.push_back(
-            {.kind = Kind::kNetOptions, .node = node, .peer_id = end.peer_node_id, .tls = want});
-      }
-    }
-  }
-  return ops;
-}
-
-// The Primary's connections first. `fast`: the Secondaries' right behind, while nothing can be
-// written; else only when the Primary's are up: if I/O is resumed in between, a Secondary that got
-// its data from another one would look complete to the Primary although it lacks the last writes.
-void Planner::AddConnects(RunOnNodes* run, bool expect_all, bool fast) const {
-  Ops of_primary = ConnectWhereStandAlone(Which::kOfPrimary, expect_all);
-  Ops secondaries = ConnectWhereStandAlone(Which::kSecondaries, expect_all);
-  const std::vector<Pair> down = DownPairs();
-  const bool primary_up =
-      of_primary.empty() && std::none_of(down.begin(), down.end(), [&](const Pair& pair) {
-        return seen_.nodes.at(pair.a).primary || seen_.nodes.at(pair.b).primary;
-      });
-  if (!of_primary.empty()) {
-    run->stages.push_back(std::move(of_primary));
-  }
-  if (!secondaries.empty() && (fast || primary_up)) {
-    run->stages.push_back(std::move(secondaries));
-  }
-}
-
-// `expect_all`: before the cuts, for the ends that will be StandAlone after them; connecting an end
-// that is not StandAlone changes nothing.
-Planner::Ops Planner::ConnectWhereStandAlone(Which which, bool expect_all) const {
-  Ops ops;
-  for (const auto& [pair, connection] : seen_.connections) {
-    const bool of_primary = seen_.nodes.at(pair.a).primary || seen_.nodes.at(pair.b).primary;
-    if (of_primary != (which == Which::kOfPrimary)) {
-      continue;
-    }
-    for (const std::string& node : {pair.a, pair.b}) {
-      const EndView& end = connection.End(node);
-      const bool cutter = of_primary ? seen_.nodes.at(node).primary : node == pair.a;
-      if (end.stand_alone() || (expect_all && cutter && end.known)) {
-        ops.push_back({.kind = Kind::kConnect, .node = node, .peer_id = end.peer_node_id});
-      }
-    }
-  }
-  return ops;
+  run_.disarmed = true;
+  return Act(RunOnNodes{{Disarms()}}, "end the watchdog", milliseconds(100));
 }
 
 }  // namespace breakwater::tls_migration::internal
