@@ -1,5 +1,7 @@
 #include "operator/controllers/satellite/satellite_reconciler.h"
 
+#include <algorithm>
+
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
@@ -171,6 +173,9 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
   if (desired == nullptr || !ChangesRunning(*desired, pass.satellite, live) || !IsSettled(*live)) {
     return "";
   }
+  if (std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
+    return "waiting for volume " + frozen + ", whose I/O is suspended for a moment";
+  }
   std::set<std::string> offline;
   if (pass.client) {
     // LINSTOR may be down: then the readiness of the pods alone decides.
@@ -189,6 +194,33 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
         {other->name(), sets.empty() ? nullptr : sets.front(), !offline.contains(other->name())});
   }
   return gate_.Begin(pass.satellite.name(), others);
+}
+
+// The watchdog that ends a suspension lives in the satellite's pod: it must not go meanwhile.
+std::string SatelliteReconciler::FrozenVolume(const Context& ctx, const Pass& pass) const {
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const api::Json* runs =
+      cluster ? api::FindPath(cluster->raw(), {"status", "replicationTLS", "inFlight"}) : nullptr;
+  if (runs == nullptr || !runs->is_array()) {
+    return "";
+  }
+  for (const api::Json& run : *runs) {
+    const std::string step = api::StringAt(run, "step");
+    const std::string resource = api::StringAt(run, "resource");
+    if (!step.ends_with("Prepare") && !step.ends_with("Suspend") && !step.ends_with("Resume")) {
+      continue;
+    }
+    if (!pass.client) {
+      return resource;
+    }
+    const auto replicas = pass.client->ListResources(ctx, "", resource);
+    if (!replicas || std::any_of(replicas->begin(), replicas->end(), [&](const auto& replica) {
+          return replica.node == pass.satellite.name();
+        })) {
+      return resource;
+    }
+  }
+  return "";
 }
 
 std::string SatelliteReconciler::ExternalVersion(const Context& ctx, Pass& pass) const {

@@ -72,6 +72,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
   void Keep(const Context& ctx, Pass& pass);
   void ApplyHalf(const Context& ctx, Pass& pass);
   std::string AwaitTurn(const Context& ctx, Pass& pass, const std::vector<api::Json>& objects);
+  /// A volume on this node whose I/O a migration has suspended, or is about to; "" when none.
+  std::string FrozenVolume(const Context& ctx, const Pass& pass) const;
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, Pass& pass) const;
 

@@ -75,6 +75,36 @@ TEST(RolloutTest, TroubleStopsTheRolloutAndTheRepairPasses) {
   EXPECT_EQ(NodesWith(world, "3"), 3);
 }
 
+// The watchdog of a suspended volume lives in the satellite's pod: a restart at that moment would
+// leave the volume frozen until somebody else resumes it.
+TEST(RolloutTest, WaitsWhileAVolumeOfTheNodeIsSuspended) {
+  World world;
+  Start(world, Template("1"));
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources.push_back({.name = "r1", .node = "node-a"});
+    state.resources.push_back({.name = "r1", .node = "node-b"});
+    return 0;
+  });
+  const auto in_flight = [&](const char* step) {
+    world.kube.Mutate(api::kLinstorCluster, {"", "cluster"}, [&](Json& object) {
+      object["status"]["replicationTLS"]["inFlight"] = Json::array(
+          {{{"resource", "r1"}, {"strategy", "SuspendIO"}, {"step", step}, {"startedAt", "x"}}});
+    });
+  };
+  in_flight("RollBackSuspend");
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_EQ(NodesWith(world, "2"), 1) << "node-c has nothing to do with it";
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionApplied),
+              HasSubstr("volume r1"));
+  in_flight("Finish");
+  EXPECT_TRUE(world.Settle());
+  EXPECT_EQ(NodesWith(world, "2"), 3);
+}
+
 // The default: removing a node from Kubernetes' view must never touch data.
 TEST(DeletionTest, RetainKeepsTheNodeInLinstor) {
   World world;
