@@ -164,6 +164,22 @@ TEST(F16Test, NothingToDoWhenTheFileSaysWhatTheKernelDoes) {
   EXPECT_EQ(cluster.Run("node1", {"drbdadm", "sh-list-adjustable", "all"}).out, "r0\n");
 }
 
+TEST(F16Test, ADryRunChangesNothing) {
+  // Whoever looks before he leaps must not have leapt.
+  Cluster cluster;
+  BringUp(cluster, {});
+  ResourceSpec spec;
+  spec.diskless = {"node3"};
+  PutRes(cluster, spec);
+  EXPECT_THAT(cluster.Run("node1", {"drbdadm", "-d", "adjust", "r0"}).out,
+              HasSubstr("drbdsetup peer-device-options r0 2 0 --set-defaults --bitmap=no\n"));
+  EXPECT_EQ(cluster.Run("node1", {"drbdadm", "sh-list-adjustable", "all"}).out, "r0\n");
+  EXPECT_FALSE(Peer(cluster, "r0", "node1", "node3").client);
+  EXPECT_EQ(cluster.Run("node1", {"drbdadm", "adjust", "r0"}).exit, 0);
+  EXPECT_TRUE(Peer(cluster, "r0", "node1", "node3").client);
+  EXPECT_EQ(cluster.Run("node1", {"drbdadm", "-d", "adjust", "r0"}).out, "");
+}
+
 TEST(F19Test, ForeignAdjustReconnectsTheStandAloneEndInPlaintext) {
   Cluster cluster;
   BringUp(cluster, {});
@@ -196,24 +212,24 @@ TEST(F19Test, NetOptionsIsRefusedWhileAHandshakeRuns) {
   cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"});
   cluster.Run("node1", {"drbdsetup", "net-options", "r0", "1", "--tls=yes"});
   cluster.Run("node1", {"drbdadm", "connect", "r0:node2"});
-  int refused = 0;
-  int accepted = 0;
-  for (int i = 0; i < 60; ++i) {
-    cluster.Advance(Millis(97));
-    const ExecResult result =
-        cluster.Run("node2", {"drbdsetup", "net-options", "r0", "0", "--tls=no", "--set-defaults"});
-    EXPECT_EQ(result.exit, 0) << "unchanged: never refused";
+  const std::vector<std::string> switch_back = {"drbdsetup", "net-options", "r0", "0", "--tls=yes"};
+  const auto busy = [&] {
     const End end = cluster.kernel().FindEnd("node2", "r0", 0);
-    const bool busy = end.connection->attempt != 0 && cluster.now() >= end.connection->refuse_from;
-    ++(busy ? refused : accepted);
+    return end.connection->attempt != 0 && cluster.now() >= end.connection->refuse_from;
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 1000 && !busy(); ++i) {
+      cluster.Advance(Millis(10));
+    }
+    ASSERT_TRUE(busy()) << "there is an attempt every 1.6 s (F5)";
+    const ExecResult refused = cluster.Run("node2", switch_back);
+    EXPECT_EQ(refused.exit, 10);
+    EXPECT_THAT(refused.err, HasSubstr("(162)"));
+    for (int i = 0; i < 1000 && busy(); ++i) {
+      cluster.Advance(Millis(10));
+    }
   }
-  EXPECT_GT(refused, 5);
-  EXPECT_GT(accepted, 5);
-  int tries = 0;
-  while (cluster.Run("node2", {"drbdsetup", "net-options", "r0", "0", "--tls=yes"}).exit != 0) {
-    cluster.Advance(Millis(200));
-    ASSERT_LT(++tries, 50);
-  }
+  EXPECT_EQ(cluster.Run("node2", switch_back).exit, 0) << "between two attempts";
   EXPECT_TRUE(cluster.WaitFor([&] { return Healthy(cluster, "r0", "node1"); }, Millis(10000)));
 }
 
@@ -251,6 +267,23 @@ TEST(F20Test, AdjustAllWithOneRefusedResourceLeavesOthersHalfDone) {
   EXPECT_EQ(half->devices.at(0).disk, DiskState::kDiskless);
   EXPECT_EQ(cluster.Run("node1", {"drbdadm", "adjust", "r1"}).exit, 0);
   EXPECT_EQ(half->devices.at(0).disk, DiskState::kUpToDate);
+}
+
+TEST(CommandTest, AKilledCommandGoesNoFurther) {
+  // LINSTOR kills a tool that takes too long (L23): what it had not done yet must not happen later.
+  Cluster cluster;
+  BringUp(cluster, {});
+  bool killed = false;
+  std::optional<ExecResult> result;
+  cluster.Start("node1", kSatelliteContainer, {"drbdadm", "disconnect", "r0"},
+                [&](const ExecResult& done) { result = done; },
+                {.detached = false, .abandoned = [&] { return killed; }});
+  cluster.WaitFor([&] { return cluster.Summary("r0").connected == 2; }, Millis(5000));
+  killed = true;
+  cluster.Advance(Millis(5000));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit, 137);
+  EXPECT_EQ(cluster.Summary("r0").connected, 2);
 }
 
 TEST(CommandTest, FaultsHitTheCommandsTheyName) {

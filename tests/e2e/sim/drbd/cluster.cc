@@ -30,16 +30,19 @@ bool Cluster::WaitFor(const std::function<bool()>& condition, Time limit) {
 void Cluster::Start(const std::string& node,
                     const std::string& container,
                     const std::vector<std::string>& argv,
-                    Shell::Done done) {
+                    Shell::Done done,
+                    Launch launch) {
   world_.GetNode(node);
-  shell_.Start(node, container, argv, std::move(done));
+  shell_.Start(node, container, argv, std::move(done), std::move(launch));
 }
 
 ExecResult Cluster::Run(const std::string& node,
                         const std::vector<std::string>& argv,
-                        const std::string& container) {
+                        const std::string& container,
+                        const Launch& launch) {
   const auto result = std::make_shared<std::optional<ExecResult>>();
-  Start(node, container, argv, [result](const ExecResult& done) { *result = done; });
+  Start(
+      node, container, argv, [result](const ExecResult& done) { *result = done; }, launch);
   if (!WaitFor([&] { return result->has_value(); }, kRunLimit)) {
     return {.exit = 124, .err = "the command never ended\n"};
   }
@@ -54,7 +57,9 @@ void Cluster::PutFile(const std::string& node,
 
 void Cluster::SetTlshd(const std::string& node, bool running, bool hung) {
   Tlshd& daemon = world_.GetNode(node).tlshd;
-  if (running && !daemon.running) {
+  if (!running) {
+    daemon.log.clear();  // that of a container that is gone
+  } else if (!daemon.running) {
     daemon.log = "tlshd[1]: Built from ktls-utils 0.10 on Oct  4 2023 07:26:06\n";
   }
   daemon.running = running;
@@ -75,7 +80,7 @@ void Cluster::CrashNode(const std::string& node) {
   Node& found = world_.GetNode(node);
   writers_.NodeCrashed(node);
   kernel_.CrashNode(found);
-  found.tlshd.running = false;
+  SetTlshd(node, false);
   found.satellite.running = false;
 }
 

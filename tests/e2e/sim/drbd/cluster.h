@@ -63,11 +63,13 @@ class Cluster {
   void Start(const std::string& node,
              const std::string& container,
              const std::vector<std::string>& argv,
-             Shell::Done done);
+             Shell::Done done,
+             Launch launch = {});
   // Advances virtual time until the command is done (at most ten minutes: then exit 124).
   ExecResult Run(const std::string& node,
                  const std::vector<std::string>& argv,
-                 const std::string& container = kSatelliteContainer);
+                 const std::string& container = kSatelliteContainer,
+                 const Launch& launch = {});
 
   // --- the world around the kernel
   void PutFile(const std::string& node, const std::string& path, const std::string& content);

@@ -70,16 +70,21 @@ std::string OptionText(const Options& options) {
   return text;
 }
 
-void FillPeerVolumes(Connection& connection, const ResFile& file, const std::string& node) {
-  const auto host = file.hosts.find(connection.peer);
+// Which volumes both hosts have, and whether the peer has no disk for it.
+std::map<int, bool> PeerVolumes(const ResFile& file,
+                                const std::string& node,
+                                const std::string& peer) {
+  std::map<int, bool> diskless;
+  const auto host = file.hosts.find(peer);
   if (host == file.hosts.end()) {
-    return;
+    return diskless;
   }
   for (const auto& [volume, definition] : host->second.volumes) {
     if (file.hosts.at(node).volumes.contains(volume)) {
-      connection.volumes[volume].client = definition.disk == "none";
+      diskless[volume] = definition.disk == "none";
     }
   }
+  return diskless;
 }
 
 }  // namespace
@@ -198,6 +203,31 @@ void Shell::PlanDisks(std::vector<Action>& plan, Node& node, const ResFile& file
   }
 }
 
+// A volume that is new, or whose disk on the peer came or went.
+void Shell::PlanPeerVolumes(std::vector<Action>& plan,
+                            Node& node,
+                            const ResFile& file,
+                            const Connection& connection) {
+  for (const auto& [volume, diskless] : PeerVolumes(file, node.name, connection.peer)) {
+    const auto known = connection.volumes.find(volume);
+    if (known != connection.volumes.end() && known->second.client == diskless) {
+      continue;
+    }
+    plan.push_back({kPrepare, file.name,
+                    "drbdsetup peer-device-options " + file.name + " " +
+                        std::to_string(connection.peer_id) + " " + std::to_string(volume) +
+                        " --set-defaults --bitmap=" + (diskless ? "no" : "yes"),
+                    [this, n = node.name, name = file.name, peer = connection.peer_id, v = volume,
+                     d = diskless]() -> KernelResult {
+                      const End end = kernel_.FindEnd(n, name, peer);
+                      if (end.connection != nullptr && end.resource->devices.contains(v)) {
+                        end.connection->volumes[v].client = d;
+                      }
+                      return std::nullopt;
+                    }});
+  }
+}
+
 void Shell::PlanPeers(std::vector<Action>& plan,
                       Node& node,
                       const ResFile& file,
@@ -208,11 +238,12 @@ void Shell::PlanPeers(std::vector<Action>& plan,
     }
     const std::string where = file.name + " " + std::to_string(wanted.peer_id);
     const End end = kernel_.FindEnd(node.name, file.name, wanted.peer_id);
+    const std::map<int, bool> volumes = PeerVolumes(file, node.name, wanted.peer);
     if (end.connection == nullptr) {
       plan.push_back(
           {kPrepare, file.name,
            "drbdsetup new-peer " + where + " --_name=" + wanted.peer + OptionText(wanted.net),
-           [this, n = node.name, name = file.name, w = wanted, f = file]() -> KernelResult {
+           [this, n = node.name, name = file.name, w = wanted, volumes]() -> KernelResult {
              if (Resource* resource = kernel_.Find(n, name)) {
                Connection& made = resource->connections[w.peer_id];
                made.peer_id = w.peer_id;
@@ -220,12 +251,14 @@ void Shell::PlanPeers(std::vector<Action>& plan,
                made.local = w.local;
                made.remote = w.remote;
                made.net = w.net;
-               FillPeerVolumes(made, f, n);
+               for (const auto& [volume, diskless] : volumes) {
+                 made.volumes[volume].client = diskless;
+               }
              }
              return std::nullopt;
            }});
     } else {
-      FillPeerVolumes(*end.connection, file, node.name);
+      PlanPeerVolumes(plan, node, file, *end.connection);
       if (Normal(end.connection->net) != Normal(wanted.net)) {
         plan.push_back(
             {kOptions, file.name,

@@ -303,7 +303,7 @@ void Shell::AdmPerVolume(Job& job, const std::string& command, const Target& tar
     } else if (command == "resume-io") {
       job.steps.push_back({delay, [this, name](Job& j) {
                              if (Resource* r = kernel_.Find(j.node, name)) {
-                               kernel_.ResumeIo(NodeOf(j), *r);
+                               kernel_.ResumeIo(NodeOf(j), *r, j.launch.detached);
                              }
                              return Flow::kNext;
                            }});

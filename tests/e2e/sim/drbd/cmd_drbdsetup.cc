@@ -130,7 +130,7 @@ void Shell::SetupMinor(Job& job, const std::string& command) {
       if (command == "suspend-io") {
         QueueSuspend(job, name, minor);
       } else if (command == "resume-io") {
-        kernel_.ResumeIo(NodeOf(job), resource);
+        kernel_.ResumeIo(NodeOf(job), resource, job.launch.detached);
       } else if (KernelResult error = kernel_.Invalidate(NodeOf(job), resource, volume,
                                                          !job.Has("--reset-bitmap=no"))) {
         Fail(job, error->exit, error->text);

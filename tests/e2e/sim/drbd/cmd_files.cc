@@ -60,8 +60,9 @@ std::string FirstLines(const std::string& text, int count) {
 bool Ours(const std::string& path) {
   return path.starts_with("/proc/drbd") || path.starts_with("/proc/net/tls_stat") ||
          path.starts_with("/proc/modules") || path.starts_with("/sys/module/drbd") ||
-         path.starts_with("/sys/module/tls") || path.starts_with("/etc/tlshd") ||
-         path.starts_with("/var/lib/linstor.d") || path.starts_with("/etc/drbd.d");
+         path.starts_with("/sys/module/tls") || path.starts_with("/sys/module/handshake") ||
+         path.starts_with("/etc/tlshd") || path.starts_with("/var/lib/linstor.d") ||
+         path.starts_with("/etc/drbd.d");
 }
 
 }  // namespace
@@ -132,6 +133,27 @@ void Shell::CatOrHead(Job& job) {
   }
 }
 
+// The family handshake is built into kernels, so there is no module of that name.
+bool Shell::HasDirectory(const Job& job, const std::string& path) {
+  return (path == "/sys/module/tls" && NodeOf(job).kernel_tls) || path == "/sys/module/drbd";
+}
+
+// Names only, as `ls -d` prints them.
+void Shell::Ls(Job& job) {
+  for (const std::string& path : job.words) {
+    std::string text;
+    if (HasDirectory(job, path) || ReadFile(job, path, text)) {
+      job.result.out += path + "\n";
+    } else if (Ours(path)) {
+      Fail(job, 2, "ls: cannot access '" + path + "': No such file or directory\n");
+    } else {
+      job.result.passthrough = true;
+      return;
+    }
+  }
+  job.result.passthrough = job.words.empty();
+}
+
 void Shell::Stat(Job& job) {
   // The format may be a word of its own after -c.
   std::vector<std::string> paths = job.words;
@@ -150,9 +172,7 @@ void Shell::Stat(Job& job) {
   }
   for (const std::string& path : paths) {
     std::string text;
-    const bool directory =
-        (path == "/sys/module/tls" && NodeOf(job).kernel_tls) || path == "/sys/module/drbd";
-    if (!directory && !ReadFile(job, path, text)) {
+    if (!HasDirectory(job, path) && !ReadFile(job, path, text)) {
       if (!Ours(path)) {
         job.result.passthrough = true;
         return;

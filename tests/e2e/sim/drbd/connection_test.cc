@@ -220,6 +220,24 @@ TEST(F4Test, StuckWfBitMapEndsByACutOnTheOutdatedSide) {
   EXPECT_EQ(cluster.kernel().Find(stuck, "r0")->devices.at(0).disk, DiskState::kUpToDate);
 }
 
+TEST(F4Test, StuckWfBitMapIsNotShownWithoutAConnection) {
+  // The state belongs to the connection, whoever ends it; the disk stays Outdated until it is
+  // mended.
+  Cluster cluster;
+  BringUp(cluster, {});
+  ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+  ASSERT_TRUE(cluster.InjectStuck("r0", "node2", "node3"));
+  cluster.Run("node2", {"drbdadm", "disconnect", "r0:node3"});
+  cluster.Run("node2", {"drbdadm", "connect", "r0:node3"});
+  cluster.Advance(Millis(2000));
+  const std::string stuck = Conn(cluster, "r0", "node3", "node2").stuck ? "node3" : "node2";
+  const std::string other = stuck == "node3" ? "node2" : "node3";
+  ASSERT_TRUE(Conn(cluster, "r0", stuck, other).stuck);
+  cluster.Run(other, {"drbdadm", "disconnect", "r0:" + stuck});
+  EXPECT_FALSE(Conn(cluster, "r0", stuck, other).stuck);
+  EXPECT_EQ(cluster.kernel().Find(stuck, "r0")->devices.at(0).disk, DiskState::kOutdated);
+}
+
 TEST(F21Test, OtherEndStaysConnectingAfterAGracefulCut) {
   Cluster cluster;
   BringUp(cluster, {});

@@ -27,9 +27,9 @@
 namespace breakwater::sim {
 namespace {
 
-constexpr const char* kPrograms[] = {"drbdadm",   "drbdsetup",    "drbdmeta", "ss",
-                                     "cat",       "head",         "stat",     "dmesg",
-                                     "tlshd-log", "satellite-log"};
+constexpr const char* kPrograms[] = {"drbdadm", "drbdsetup", "drbdmeta",  "ss",
+                                     "cat",     "head",      "stat",      "ls",
+                                     "grep",    "dmesg",     "tlshd-log", "satellite-log"};
 
 // Longest time between two looks at the stop flag.
 constexpr int kIdleMs = 500;
@@ -127,12 +127,19 @@ class Server {
       const std::string line = client->in.substr(begin, end - begin);
       begin = end + 1;
       if (!line.empty()) {
-        // The client may be gone when a command ends.
-        protocol_.Handle(line, [weak = std::weak_ptr(client)](const std::string& answer) {
-          if (const auto alive = weak.lock()) {
-            alive->out += answer + "\n";
-          }
-        });
+        // The client may be gone before a command ends: then its process was killed.
+        const std::weak_ptr<Client> weak = client;
+        protocol_.Handle(
+            line,
+            [weak](const std::string& answer) {
+              if (const auto alive = weak.lock()) {
+                alive->out += answer + "\n";
+              }
+            },
+            [weak] {
+              const auto alive = weak.lock();
+              return alive == nullptr || alive->fd < 0;
+            });
       }
     }
     client->in.erase(0, begin);

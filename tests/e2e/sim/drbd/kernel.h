@@ -56,7 +56,8 @@ class Kernel {
   KernelResult Promote(Node& node, Resource& resource, bool force);
   KernelResult Demote(Node& node, Resource& resource);
   void SuspendIo(Node& node, Resource& resource);
-  void ResumeIo(Node& node, Resource& resource);
+  // A watchdog may resume before everybody is back, under policy suspend-io.
+  void ResumeIo(Node& node, Resource& resource, bool watchdog);
   [[nodiscard]] bool Frozen(const Resource& resource) const;
   [[nodiscard]] bool IoErrors(const Resource& resource) const;
   [[nodiscard]] bool SuspendedQuorum(const Resource& resource) const;
@@ -116,7 +117,10 @@ class Kernel {
   [[nodiscard]] HandshakeResult CheckTls(const End& self, const End& peer) const;
   void FailRetry(const End& end, std::string_view message);
   void FailFatal(const End& end, int error);
-  void TlshdSays(const End& end, bool ok);
+  [[nodiscard]] static bool TlshdAble(const End& end);
+  [[nodiscard]] static bool ClientSucceeds(const End& client, const End& server);
+  [[nodiscard]] static bool ServerSucceeds(const End& client, const End& server);
+  static void TlshdSays(const End& end, const End& peer);
   void Establish(const End& a, const End& b);
   void MarkConnected(const End& end, const End& peer, bool encrypted);
   void PeerGoesConnecting(const End& end, ConnState via, std::string_view why);
@@ -128,6 +132,7 @@ class Kernel {
   void CheckLastCopy(const End& primary_end);
   void NoteForcedCut(const End& end);
   void NoteGracefulCut(const End& primary_end);
+  [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
 
   void SyncHandshake(const End& a, const End& b, int volume);
@@ -160,6 +165,9 @@ class Kernel {
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_resync_ = 1;
 };
+
+// Is on-no-quorum io-error?
+[[nodiscard]] bool FailsWithoutQuorum(const Resource& resource);
 
 // Are all of this connection's peers diskless clients (nothing to replicate to)?
 [[nodiscard]] bool IsDisklessPeer(const PeerDevice& device);

@@ -58,6 +58,7 @@ void Kernel::LeaveConnected(const End& end, DiskState peer_disk, std::string_vie
   connection.out_port = 0;
   connection.in_port = 0;
   connection.peer_role = Role::kUnknown;
+  connection.stuck = false;  // F4.9: it lasts as long as the connection
   StopResync(end);
   for (auto& [volume, device] : connection.volumes) {
     device.repl = ReplState::kOff;
@@ -160,8 +161,7 @@ void Kernel::CutConnected(const End& end, bool force) {
       (primary ? own_view : peer_view) = DiskState::kOutdated;
     }
   }
-  if (end.connection->stuck) {
-    end.connection->stuck = false;  // F4.9: cut on the Outdated side ends it
+  if (end.connection->stuck) {  // F4.9: the cut on the Outdated side makes it good again
     for (auto& [volume, device] : end.resource->devices) {
       if (device.disk == DiskState::kOutdated) {
         SetDisk(*end.node, *end.resource, volume, DiskState::kUpToDate, "disconnect");
@@ -187,15 +187,31 @@ void Kernel::AgreeOnOutdated(const End& end) {
   }
 }
 
+bool Kernel::SuspendedSomewhere(const std::string& resource) const {
+  return std::any_of(world_.nodes.begin(), world_.nodes.end(), [&](const auto& entry) {
+    const auto it = entry.second.resources.find(resource);
+    return it != entry.second.resources.end() && it->second.suspended_user;
+  });
+}
+
 void Kernel::CheckCutInvariants(const End& end, bool force) {
   Resource& resource = *end.resource;
-  if (resource.suspended_user) {
-    return;  // the suspended strategy cuts everything on purpose
-  }
   const std::string pair = end.node->name + "-" + end.connection->peer;
-  const auto policy = resource.options.find("on-no-quorum");
-  if (force && policy != resource.options.end() && policy->second == "io-error") {
+  if (force && FailsWithoutQuorum(resource)) {
     world_.Violate("forced-cut-under-io-error", resource.name, end.node->name, pair);
+  }
+  const End primary_end = resource.role == Role::kPrimary ? end : Opposite(end);
+  const bool primary =
+      primary_end.connection != nullptr && primary_end.resource->role == Role::kPrimary;
+  for (const auto& [volume, device] :
+       primary ? primary_end.connection->volumes : std::map<int, PeerDevice>{}) {
+    if (device.repl == ReplState::kEstablished && device.disk == DiskState::kOutdated &&
+        !device.state_due) {
+      world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
+    }
+  }
+  if (SuspendedSomewhere(resource.name)) {
+    return;  // the suspended strategy cuts everything on purpose
   }
   for (auto& [name, node] : world_.nodes) {
     Resource* there = Find(name, resource.name);
@@ -212,16 +228,8 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
       }
     }
   }
-  const End primary_end = resource.role == Role::kPrimary ? end : Opposite(end);
-  if (primary_end.connection != nullptr && primary_end.resource->role == Role::kPrimary) {
+  if (primary) {
     CheckLastCopy(primary_end);
-  }
-  for (const auto& [volume, device] : end.connection->volumes) {
-    const bool stale = resource.role == Role::kPrimary && device.repl == ReplState::kEstablished &&
-                       device.disk == DiskState::kOutdated;
-    if (stale) {
-      world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
-    }
   }
 }
 

@@ -126,24 +126,52 @@ Kernel::HandshakeResult Kernel::CheckTls(const End& self, const End& peer) const
   return bad ? HandshakeResult{Verdict::kFatal, kAccess, false} : HandshakeResult{};
 }
 
-void Kernel::TlshdSays(const End& end, bool ok) {
+// Can this end's daemon take part in a handshake at all?
+bool Kernel::TlshdAble(const End& end) {
+  const Tlshd& daemon = end.node->tlshd;
+  return end.node->kernel_tls && daemon.running && !daemon.hung &&
+         (!daemon.files_given || CheckOwnFiles(daemon.files) == TlsFault::kNone);
+}
+
+// The client judges the server's certificate and is done; the server judges the client's only after
+// that, so it fails with it, but not the other way round.
+bool Kernel::ClientSucceeds(const End& client, const End& server) {
+  if (!TlshdAble(client) || !TlshdAble(server)) {
+    return false;
+  }
+  const Tlshd& own = client.node->tlshd;
+  const Tlshd& other = server.node->tlshd;
+  return !own.files_given || !other.files_given ||
+         CheckServer(own.files, other.files, client.connection->peer) == TlsFault::kNone;
+}
+
+bool Kernel::ServerSucceeds(const End& client, const End& server) {
+  const Tlshd& own = server.node->tlshd;
+  const Tlshd& other = client.node->tlshd;
+  return ClientSucceeds(client, server) && (!own.files_given || !other.files_given ||
+                                            CheckClient(own.files, other.files) == TlsFault::kNone);
+}
+
+// Of the two sockets each end is the client of one and the server of the other.
+void Kernel::TlshdSays(const End& end, const End& peer) {
   Tlshd& daemon = end.node->tlshd;
   if (!daemon.running || daemon.hung) {
     return;
   }
-  const std::string& peer = end.connection->peer;
-  const std::string line =
-      ok ? "Handshake with " + peer + " (" + end.connection->remote.ip + ") was successful\n"
-         : "Handshake with '" + peer + "' (" + end.connection->remote.ip + ") failed\n";
-  daemon.log += line + line;  // one for each of the two sockets
+  const std::string& name = end.connection->peer;
+  const std::string address = " (" + end.connection->remote.ip + ") ";
+  for (const bool ok : {ClientSucceeds(end, peer), ServerSucceeds(peer, end)}) {
+    daemon.log += ok ? "Handshake with " + name + address + "was successful\n"
+                     : "Handshake with '" + name + "'" + address + "failed\n";
+  }
 }
 
 void Kernel::FinishTls(const End& a, const End& b) {
   const HandshakeResult ra = CheckTls(a, b);
   const HandshakeResult rb = CheckTls(b, a);
   const bool ok = ra.verdict == Verdict::kOk && rb.verdict == Verdict::kOk;
-  TlshdSays(a, ok);
-  TlshdSays(b, ok);
+  TlshdSays(a, b);
+  TlshdSays(b, a);
   if (ok) {
     Establish(a, b);
     return;

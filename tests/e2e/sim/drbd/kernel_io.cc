@@ -28,6 +28,11 @@ void PushGeneration(Disk& disk, std::uint64_t uuid) {
 
 }  // namespace
 
+bool FailsWithoutQuorum(const Resource& resource) {
+  const auto policy = resource.options.find("on-no-quorum");
+  return policy != resource.options.end() && policy->second == "io-error";
+}
+
 bool Kernel::Frozen(const Resource& resource) const {
   return resource.suspended_user || SuspendedQuorum(resource) || SuspendedNoData(resource);
 }
@@ -97,9 +102,7 @@ void Kernel::SuspendIo(Node& node, Resource& resource) {
   resource.suspended_user = true;
   resource.suspended_since = world_.events.now();
   world_.Log(node, "drbd " + resource.name + ": susp-io( no -> user ) [suspend-io]");
-  const auto policy = resource.options.find("on-no-quorum");
-  if (resource.role == Role::kPrimary && policy != resource.options.end() &&
-      policy->second == "io-error") {
+  if (resource.role == Role::kPrimary && FailsWithoutQuorum(resource)) {
     world_.Violate("suspend-under-io-error", resource.name, node.name, "");
   }
   if (on_io_change) {
@@ -107,7 +110,7 @@ void Kernel::SuspendIo(Node& node, Resource& resource) {
   }
 }
 
-void Kernel::ResumeIo(Node& node, Resource& resource) {
+void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
   resource.suspend_pending = false;
   if (!resource.suspended_user) {
     return;
@@ -123,7 +126,9 @@ void Kernel::ResumeIo(Node& node, Resource& resource) {
       continue;
     }
     if (SomebodyMissing(resource, volume)) {
-      world_.Violate("resume-before-gate", resource.name, node.name, "");
+      if (!watchdog || FailsWithoutQuorum(resource)) {
+        world_.Violate("resume-before-gate", resource.name, node.name, "");
+      }
       if (device.new_uuid_pending && device.quorum) {
         NewGeneration(node, resource, volume);
       }

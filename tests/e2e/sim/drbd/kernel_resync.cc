@@ -215,6 +215,13 @@ void Kernel::StopResync(const End& end) {
 // With a diskless Primary the two replicas have to notice by themselves that one is behind.
 void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
   const auto behind = [&] {
+    for (const auto& [id, connection] : resource.connections) {
+      const auto it = connection.volumes.find(volume);
+      if (it != connection.volumes.end() &&
+          (it->second.repl == ReplState::kWfBitMapT || it->second.repl == ReplState::kSyncTarget)) {
+        return false;
+      }
+    }
     const DiskState disk = resource.devices.at(volume).disk;
     return disk == DiskState::kOutdated || disk == DiskState::kInconsistent ||
            disk == DiskState::kConsistent;

@@ -59,7 +59,9 @@ json RemoveFile(Cluster& cluster, const json& request) {
 
 json SetSatellite(Cluster& cluster, const json& request) {
   Satellite& satellite = cluster.world().GetNode(Needed(request, "node")).satellite;
-  satellite.running = request.value("running", satellite.running);
+  const bool was_running = satellite.running;
+  satellite.running = request.value("running", was_running);
+  satellite.epoch += satellite.running && !was_running ? 1 : 0;
   satellite.address = Text(request, "address", satellite.address);
   satellite.log += Text(request, "log");
   return Ok();
@@ -71,7 +73,8 @@ json ListSatellites(Cluster& cluster, const json& request) {
   for (const auto& [name, node] : cluster.world().nodes) {
     list.push_back({{"node", name},
                     {"running", node.up && node.satellite.running},
-                    {"address", node.satellite.address}});
+                    {"address", node.satellite.address},
+                    {"epoch", node.satellite.epoch}});
   }
   return {{"satellites", list}};
 }
@@ -240,7 +243,10 @@ const std::map<std::string, Handler>& Handlers() {
   return kHandlers;
 }
 
-void RunCommand(Cluster& cluster, const json& request, const Protocol::Reply& reply) {
+void RunCommand(Cluster& cluster,
+                const json& request,
+                const Protocol::Reply& reply,
+                const std::function<bool()>& gone) {
   const auto argv = request.at("argv").get<std::vector<std::string>>();
   // Kept in each reply so that a client may have several commands under way on one connection.
   const json id = request.contains("id") ? request.at("id") : json();
@@ -255,18 +261,21 @@ void RunCommand(Cluster& cluster, const json& request, const Protocol::Reply& re
           answer["id"] = id;
         }
         reply(answer.dump(-1, ' ', false, json::error_handler_t::replace));
-      });
+      },
+      {.detached = request.value("detached", false), .abandoned = gone});
 }
 
 }  // namespace
 
-void Protocol::Handle(const std::string& line, const Reply& reply) {
+void Protocol::Handle(const std::string& line,
+                      const Reply& reply,
+                      const std::function<bool()>& gone) {
   json answer;
   try {
     const json request = json::parse(line);
     const std::string op = Needed(request, "op");
     if (op == "run") {
-      RunCommand(cluster_, request, reply);
+      RunCommand(cluster_, request, reply, gone);
       return;
     }
     const auto it = Handlers().find(op);

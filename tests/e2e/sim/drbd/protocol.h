@@ -16,8 +16,8 @@ class Protocol {
 
   // Answers at once, or from a later event of the cluster (commands take time). Exactly one reply
   // per request, except for a command that was told to hang. Never throws; errors are replies
-  // {"error": "..."}.
-  void Handle(const std::string& line, const Reply& reply);
+  // {"error": "..."}. A command whose client is `gone` is killed, as by a signal.
+  void Handle(const std::string& line, const Reply& reply, const std::function<bool()>& gone = {});
 
  private:
   Cluster& cluster_;

@@ -63,6 +63,10 @@ TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
   ASSERT_EQ(list.size(), 1U);
   EXPECT_EQ(list[0]["address"], "127.10.0.5");
   EXPECT_EQ(list[0]["running"], true);
+  for (const bool running : {true, false, true}) {
+    Ask({{"op", "satellite"}, {"node", "n1"}, {"running", running}});
+  }
+  EXPECT_EQ(Ask({{"op", "satellites"}})["satellites"][0]["epoch"], 2) << "one restart";
   EXPECT_EQ(
       Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"cat", "/sys/module/drbd/version"}}})["stdout"],
       "9.2.5\n");
@@ -90,6 +94,16 @@ TEST_F(ProtocolTest, ConfigAndFaults) {
        {"times", 1}});
   EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"drbdsetup", "status"}}})["exit"], 20);
   EXPECT_EQ(Ask({{"op", "run"}, {"node", "n1"}, {"argv", {"drbdsetup", "status"}}})["exit"], 0);
+}
+
+TEST_F(ProtocolTest, ACommandDiesWithItsClient) {
+  std::string answer;
+  bool gone = false;
+  protocol_.Handle(R"({"op":"run","node":"n1","argv":["drbdadm","--version"]})",
+                   [&](const std::string& line) { answer = line; }, [&] { return gone; });
+  gone = true;
+  cluster_.Advance(Millis(1000));
+  EXPECT_EQ(Ask({{"op", "trace"}})["commands"][0]["exit"], 137);
 }
 
 TEST_F(ProtocolTest, TlshdFilesAreReadInItsOwnContainer) {

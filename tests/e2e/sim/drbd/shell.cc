@@ -44,12 +44,14 @@ void Shell::Fail(Job& job, int exit, const std::string& text) {
 void Shell::Start(const std::string& node,
                   const std::string& container,
                   const std::vector<std::string>& argv,
-                  Done done) {
+                  Done done,
+                  Launch launch) {
   auto job = std::make_shared<Job>();
   job->node = node;
   job->container = container;
   job->argv = argv;
   job->done = std::move(done);
+  job->launch = std::move(launch);
   for (std::size_t i = 1; i < argv.size(); ++i) {
     if (argv[i].starts_with("-") && argv[i].size() > 1) {
       if (argv[i] != "--") {
@@ -130,6 +132,8 @@ void Shell::Dispatch(Job& job) {
     CatOrHead(job);
   } else if (program == "stat") {
     Stat(job);
+  } else if (program == "ls") {
+    Ls(job);
   } else if (program == "dmesg") {
     for (const std::string& line : node.dmesg) {
       job.result.out += line + "\n";
@@ -149,7 +153,7 @@ void Shell::RunNext(const std::shared_ptr<Job>& job) {
     return;
   }
   world_.events.After(job->steps.front().delay, [this, job] {
-    if (!NodeOf(*job).up) {
+    if (!NodeOf(*job).up || (job->launch.abandoned && job->launch.abandoned())) {
       job->steps.clear();
       Fail(*job, 137, "");
       Finish(job);

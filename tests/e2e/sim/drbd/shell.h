@@ -24,6 +24,12 @@ struct ExecResult {
   bool passthrough = false;  // not ours: the caller shall run the real program
 };
 
+// How a command was started.
+struct Launch {
+  bool detached = false;            // leads a session of its own (setsid), as a watchdog does (F23)
+  std::function<bool()> abandoned;  // true: its process was killed; checked between its steps
+};
+
 // One command that ran, for tests that assert order.
 struct TraceEntry {
   Time start{0};
@@ -55,7 +61,8 @@ class Shell {
   void Start(const std::string& node,
              const std::string& container,
              const std::vector<std::string>& argv,
-             Done done);
+             Done done,
+             Launch launch = {});
 
   void AddFault(const CommandFault& fault) { faults_.push_back(fault); }
 
@@ -88,6 +95,7 @@ class Shell {
     ExecResult result;
     std::deque<Step> steps;
     Done done;
+    Launch launch;
     std::uint64_t trace = 0;  // counted from the start of the simulation
 
     [[nodiscard]] bool Has(std::string_view option) const;
@@ -144,6 +152,10 @@ class Shell {
                                  const ResFile& file,
                                  const std::string& only_peer);
   void PlanNew(std::vector<Action>& plan, Node& node, const ResFile& file);
+  void PlanPeerVolumes(std::vector<Action>& plan,
+                       Node& node,
+                       const ResFile& file,
+                       const Connection& connection);
   void PlanPeers(std::vector<Action>& plan,
                  Node& node,
                  const ResFile& file,
@@ -167,6 +179,9 @@ class Shell {
   // everything else (cmd_files.cc, cmd_ss.cc)
   void CatOrHead(Job& job);
   void Stat(Job& job);
+  void Ls(Job& job);
+  // A folder that a node of this kind has.
+  [[nodiscard]] bool HasDirectory(const Job& job, const std::string& path);
   void Ss(Job& job);
   bool ReadFile(const Job& job, const std::string& path, std::string& text);
 

@@ -141,6 +141,7 @@ struct Tlshd {
 
 struct Satellite {
   bool running = false;
+  std::int64_t epoch = 0;  // counts its starts
   std::string address;
   std::string log;
 };

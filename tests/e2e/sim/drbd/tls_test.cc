@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <fstream>
+#include <set>
+#include <sstream>
+
 #include "tests/e2e/sim/drbd/test_cluster.h"
 #include "tests/e2e/sim/drbd/tls_check.h"
 
@@ -173,6 +177,67 @@ TEST(F6Test, RollbackAfterTlshdWasDownEverywhereReconnects) {
   EXPECT_EQ(cluster.Report("r0").errors, 0U);
 }
 
+// The verdicts in a recorded log of tlshd, in any order: the two handshakes run side by side.
+std::multiset<std::string> Verdicts(const std::string& log) {
+  std::multiset<std::string> lines;
+  std::istringstream in(log);
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t at = line.find("Handshake with ");
+    if (at != std::string::npos) {
+      lines.insert(line.substr(at));
+    }
+  }
+  return lines;
+}
+
+std::string Recorded(const std::string& name) {
+  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) + "/tests/e2e/sim/drbd/testdata/tlshd/" +
+                     name);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(F6Test, TlshdJudgesEachRoleOnItsOwnAsRecorded) {
+  // With a wrong CA on node2 its own client is content: a person who reads only that line is
+  // misled.
+  const TestCa ca("labca");
+  std::map<std::string, std::string> stranger = TestCa("otherca").Issue("node2", "node2");
+  stranger["/etc/tlshd.d/ca.crt"] = ca.Issue("x", "x").at("/etc/tlshd.d/ca.crt");
+  auto keyless = ca.Issue("node2", "node2");
+  keyless.erase("/etc/tlshd.d/tls.key");
+  const std::map<std::string, std::map<std::string, std::string>> cases = {
+      {"q7b_wrongca", stranger},
+      {"q7c_expired", ca.Issue("node2", "node2", -1)},
+      {"q7d_badname", ca.Issue("node2", "stranger")},
+      {"q7g_missingkey", keyless}};
+  for (const auto& [name, files] : cases) {
+    Cluster cluster;
+    const ResourceSpec spec = TwoNodes();
+    BringUp(cluster, spec);
+    GiveFiles(cluster, "node1", ca.Issue("node1", "node1"));
+    GiveFiles(cluster, "node2", files);
+    SwitchToTls(cluster, spec);
+    cluster.Advance(Millis(1000));
+    for (const std::string node : {"node1", "node2"}) {
+      const auto recorded = Verdicts(Recorded(name + "." + node));
+      EXPECT_EQ(recorded.size(), 2U) << name;
+      EXPECT_EQ(Verdicts(cluster.Run(node, {"tlshd-log"}, kTlsContainer).out), recorded)
+          << name << " on " << node;
+    }
+  }
+}
+
+TEST(F6Test, ADaemonThatDoesNotRunHasNoLog) {
+  // The guide's first look is at the log: it must not show a daemon that was never started.
+  Cluster cluster;
+  EXPECT_EQ(cluster.Run("node1", {"tlshd-log"}, kTlsContainer).out, "");
+  cluster.SetTlshd("node1", true);
+  EXPECT_THAT(cluster.Run("node1", {"tlshd-log"}, kTlsContainer).out, HasSubstr("Built from"));
+  cluster.SetTlshd("node1", false);
+  EXPECT_EQ(cluster.Run("node1", {"tlshd-log"}, kTlsContainer).out, "");
+}
+
 TEST(F7Test, OnlyTheClientChecksTheNameAndAServerTakesAnyone) {
   const TestCa ca("labca");
   const auto node1 = ca.Issue("node1", "node1");
@@ -204,6 +269,18 @@ TEST(F8Test, CountersAndSocketsProveEncryption) {
   EXPECT_THAT(counters, HasSubstr("TlsCurrTxSw                     \t0\n"));
   EXPECT_THAT(counters, HasSubstr("TlsTxSw                         \t4\n"));
   EXPECT_EQ(cluster.Run("node1", {"ss", "-tniH"}).out, "");
+}
+
+TEST(F10Test, AModuleIsSeenOnlyWhereTheNodeHasIt) {
+  // Looking at the machine that runs the test would find what that one has.
+  Cluster cluster;
+  const std::vector<std::string> look = {"ls", "-d", "/sys/module/tls", "/sys/module/handshake"};
+  EXPECT_EQ(cluster.Run("node1", look).out, "/sys/module/tls\n");
+  cluster.world().GetNode("node1").kernel_tls = false;
+  const ExecResult missing = cluster.Run("node1", look);
+  EXPECT_EQ(missing.out, "");
+  EXPECT_EQ(missing.exit, 2);
+  EXPECT_TRUE(cluster.Run("node1", {"ls", "/etc"}).passthrough);
 }
 
 TEST(F24Test, WithoutDiagModuleSsShowsNoUlpAtAll) {

@@ -36,7 +36,6 @@ Node& World::GetNode(std::string_view name) {
   auto [it, inserted] = nodes.try_emplace(std::string(name));
   if (inserted) {
     it->second.name = name;
-    it->second.tlshd.log = "tlshd[1]: Built from ktls-utils 0.10 on Oct  4 2023 07:26:06\n";
   }
   return it->second;
 }
