@@ -2,8 +2,11 @@
 // numbers that differ from run to run are blotted out on both sides.
 #include <gmock/gmock.h>
 
+#include <cctype>
 #include <fstream>
+#include <map>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "operator/testing/source_dir.h"
@@ -109,6 +112,64 @@ TEST_F(OutputTest, ShowWithoutDefaultsHasTlsOnlyWhenSet) {
   Start(false);
   EXPECT_THAT(Out({"drbdsetup", "show", "--json", "r0"}),
               ::testing::Not(::testing::HasSubstr("\"tls\"")));
+}
+
+TEST_F(OutputTest, Events2) {
+  Start(true);
+  const auto sorted = [](const std::string& text) {
+    std::multiset<std::string> lines;
+    static const std::regex kLine("exists .*?(?= exists |$)");
+    const std::string joined = BlotText(text);
+    for (std::sregex_iterator it(joined.begin(), joined.end(), kLine), end; it != end; ++it) {
+      lines.insert(it->str());
+    }
+    return lines;
+  };
+  EXPECT_EQ(sorted(Out({"drbdsetup", "events2", "--now", "--statistics", "r0"})),
+            sorted(Sample("connected-tls-3diskful.node1/events2-now-statistics.txt")));
+}
+
+// The words of a listing of sockets by state, values and ports aside: "rto:212" is "rto".
+std::map<std::string, std::set<std::string>> SocketWords(const std::string& text) {
+  std::map<std::string, std::set<std::string>> words;
+  std::string state;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream in(line);
+    for (std::string word; in >> word;) {
+      if (line[0] != '\t' && line.starts_with(word)) {
+        state = word;
+      } else if (std::isdigit(static_cast<unsigned char>(word[0])) == 0) {
+        words[state].insert(word.substr(0, word.find(':')));
+      }
+    }
+  }
+  return words;
+}
+
+TEST_F(OutputTest, Sockets) {
+  // The proof of encryption is read from these words (F8, F24).
+  Start(true);
+  cluster_.CrashNode("node3");
+  cluster_.Advance(Millis(2000));
+  for (const bool diag : {true, false}) {
+    cluster_.world().GetNode("node1").tcp_diag = diag;
+    const auto ours = SocketWords(Out({"ss", "-tnieH"}));
+    const auto recorded = SocketWords(Sample(diag ? "ss/tnieH.diag" : "ss/tnieH.procfs"));
+    ASSERT_TRUE(ours.contains("ESTAB") && recorded.contains("ESTAB"));
+    for (const auto& [state, words] : ours) {
+      if (!diag && state != "ESTAB") {
+        continue;  // not recorded
+      }
+      ASSERT_TRUE(recorded.contains(state)) << state;
+      for (const std::string& word : words) {
+        EXPECT_TRUE(recorded.at(state).contains(word)) << state << " " << word;
+      }
+      for (const char* word : {"tcp-ulp-tls", "cipher", "rxconf", "txconf", "cubic", "rto"}) {
+        EXPECT_EQ(words.contains(word), recorded.at(state).contains(word)) << state << " " << word;
+      }
+    }
+  }
 }
 
 }  // namespace
