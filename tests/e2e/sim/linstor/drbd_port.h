@@ -10,6 +10,7 @@ namespace breakwater::sim {
 struct SatelliteInfo {
   std::string node, address;
   bool running = false;
+  std::int64_t epoch = 0;  // counts the starts of the satellite's process
 };
 
 struct CommandResult {

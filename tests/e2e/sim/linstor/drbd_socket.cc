@@ -123,8 +123,8 @@ std::vector<SatelliteInfo> DrbdSocket::Satellites() {
       reply->is_object() && reply->contains("satellites") ? (*reply)["satellites"] : *reply;
   for (const auto& item : list) {
     if (item.is_object()) {
-      out.push_back(
-          {item.value("node", ""), item.value("address", ""), item.value("running", false)});
+      out.push_back({item.value("node", ""), item.value("address", ""),
+                     item.value("running", false), item.value("epoch", std::int64_t{0})});
     }
   }
   return out;

@@ -27,6 +27,7 @@ class FakeDrbd:
         self.standalone = set()  # (node, resource, peer)
         self.primary = set()  # (node, resource)
         self.version = "0x091F00"
+        self.versions = {}  # node -> version, where it differs
         self.adjustable = []
         self.xml_tls = {}
         self.lock = threading.Lock()
@@ -83,7 +84,7 @@ class FakeDrbd:
 
     def output(self, node, argv, command):
         if command == "drbdadm --version":
-            return f"DRBDADM_API_VERSION=2\nDRBDADM_VERSION_CODE={self.version}\n"
+            return f"DRBDADM_API_VERSION=2\nDRBDADM_VERSION_CODE={self.versions.get(node, self.version)}\n"
         if "xml-help" in argv:
             option = "tls" if self.xml_tls.get(node, True) else "timeout"
             return XML_HELP.format(argv[-1], option)

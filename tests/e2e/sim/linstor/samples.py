@@ -48,3 +48,25 @@ def res_files(name):
     text = (SAMPLES / name).read_text(encoding="utf-8")
     found = re.findall(r"--- (\w+):/var/lib/linstor\.d/(\w+)\.res\n(.*?\n)---\n", text, re.S)
     return [(node, resource, content) for node, resource, content in found]
+
+
+class Section:
+    """What was recorded under one heading: requests, and the tools that ran on the nodes after them."""
+
+    def __init__(self, title):
+        self.title, self.exchanges, self.calls = title, [], []  # calls: (node, exit code, command)
+
+
+def sections(name):
+    """The parts of one sample file, in order; what comes before the first heading has the title ""."""
+    lines = (SAMPLES / name).read_text(encoding="utf-8").split("\n")
+    exchanges = {exchange.line: exchange for exchange in read(name)}
+    out = [Section("")]
+    for number, line in enumerate(lines, 1):
+        if line.startswith("##### "):
+            out.append(Section(line[len("##### "):]))
+        elif number in exchanges:
+            out[-1].exchanges.append(exchanges[number])
+        elif call := re.match(r"[\d:.]+\t(\w+)\tpid=\d+\trc=(\w+)\t\d+ms\t(.*?)(\t# .*)?$", line):
+            out[-1].calls.append((call[1], call[2], call[3]))
+    return out

@@ -58,17 +58,27 @@ Satellite::~Satellite() {
 void Satellite::Submit(CycleRequest request, std::shared_ptr<Collector> collector) {
   {
     const std::lock_guard lock(mutex_);
+    if (status_ == "OFFLINE") {
+      if (collector) {
+        collector->Add(Lost());
+      }
+      return;
+    }
     jobs_.push_back({std::move(request), std::move(collector)});
   }
   changed_.notify_all();
 }
 
-void Satellite::Connect() {
+void Satellite::Connect(std::int64_t epoch) {
   {
     const std::lock_guard lock(mutex_);
-    if (status_ != "OFFLINE") {
+    if (status_ != "OFFLINE" && epoch == epoch_) {
       return;
     }
+    if (status_ != "OFFLINE") {
+      DropConnection();
+    }
+    epoch_ = epoch;
     status_ = "CONNECTED";
     failed_.clear();  // the full sync does it all again
     jobs_.push_back({CycleRequest{.resources = {}, .full_sync = true}, nullptr});
@@ -79,10 +89,31 @@ void Satellite::Connect() {
 void Satellite::Disconnect() {
   {
     const std::lock_guard lock(mutex_);
-    status_ = "OFFLINE";
-    jobs_.clear();
+    if (status_ == "OFFLINE") {
+      return;
+    }
+    DropConnection();
   }
   changed_.notify_all();
+}
+
+CycleResult Satellite::Lost() const {
+  CycleResult lost;
+  lost.node = node_;
+  lost.error = fmt::format("({}) Peer connection closed", node_);
+  return lost;
+}
+
+// Whoever waits for a result gets one: a request must not hang because its job is gone.
+void Satellite::DropConnection() {
+  status_ = "OFFLINE";
+  ++connection_;
+  for (const Job& job : jobs_) {
+    if (job.collector) {
+      job.collector->Add(Lost());
+    }
+  }
+  jobs_.clear();
 }
 
 void Satellite::SetHung(bool hung) {
@@ -149,8 +180,15 @@ void Satellite::Loop(const std::stop_token& stop) {
       }
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      served_ = connection_;
     }
     CycleResult result = RunCycle(stop, job.request);
+    {
+      const std::lock_guard lock(mutex_);
+      if (served_ != connection_) {
+        result = Lost();  // what it still did, nobody heard of
+      }
+    }
     if (job.collector) {
       job.collector->Add(std::move(result));
     }
@@ -199,7 +237,9 @@ CycleResult Satellite::RunCycle(const std::stop_token& stop, const CycleRequest&
     if (stop.stop_requested()) {
       break;
     }
-    Process(resource, listed.contains(resource), suspended.contains(resource), result);
+    // L24: a reconnect or restart adjusts everything, but resumes nothing.
+    const bool resume = suspended.contains(resource) && !request.full_sync;
+    Process(resource, listed.contains(resource), resume, result);
   }
   return result;
 }
@@ -218,7 +258,7 @@ bool Satellite::FullSync(CycleResult& result) {
     }
   }
   const std::lock_guard lock(mutex_);
-  if (status_ != "CONNECTED") {
+  if (status_ != "CONNECTED" || served_ != connection_) {
     return false;  // went away meanwhile
   }
   status_ = broken ? "FULL_SYNC_FAILED" : "ONLINE";  // L30

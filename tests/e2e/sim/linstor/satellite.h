@@ -68,8 +68,10 @@ class Satellite {
   ~Satellite();
 
   void Submit(CycleRequest request, std::shared_ptr<Collector> collector);
-  /// Called when the pod appears (starts a full sync) or goes away.
-  void Connect();
+  /// Called when the pod appears (starts a full sync) or goes away. `epoch` counts the starts of
+  /// the satellite's process: a new one means that the old connection is gone, even if nobody saw
+  /// it go. Requests that were under way end with an error.
+  void Connect(std::int64_t epoch = 0);
   void Disconnect();
   /// A satellite process that does not answer any more, without being gone.
   void SetHung(bool hung);
@@ -94,13 +96,15 @@ class Satellite {
   };
 
   void Loop(const std::stop_token& stop);
+  void DropConnection();  // needs mutex_
+  [[nodiscard]] CycleResult Lost() const;
   bool Sleep(const std::stop_token& stop, std::chrono::milliseconds time);
   CycleResult RunCycle(const std::stop_token& stop, const CycleRequest& request);
   bool FullSync(CycleResult& result);
   std::set<std::string> WriteFiles(const CycleRequest& request, CycleResult& result);
   bool WriteFile(const std::string& resource, bool force, CycleResult& result);
   std::set<std::string> ListAdjustable();
-  void Process(const std::string& resource, bool adjust, bool suspended, CycleResult& result);
+  void Process(const std::string& resource, bool adjust, bool resume, CycleResult& result);
   bool CreateMetadata(const std::string& resource, CycleResult& result);
   bool RemoveResource(const std::string& resource, CycleResult& result);
   bool Tool(const std::vector<std::string>& argv,
@@ -121,9 +125,12 @@ class Satellite {
   std::deque<Job> jobs_;                  // guarded by mutex_
   std::string status_ = "OFFLINE";        // guarded by mutex_
   bool hung_ = false;                     // guarded by mutex_
+  std::int64_t epoch_ = 0;                // guarded by mutex_: of the satellite's process
+  std::int64_t connection_ = 0;           // guarded by mutex_: counts lost connections
   std::map<std::string, Failed> failed_;  // guarded by mutex_
 
   // Used by the worker thread only.
+  std::int64_t served_ = 0;  // the connection whose job runs
   std::map<std::string, std::string> files_,
       backups_;  // what is on the node; what was there before
   bool knows_tls_ = true;

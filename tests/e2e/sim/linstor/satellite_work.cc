@@ -164,7 +164,7 @@ bool Satellite::RemoveResource(const std::string& resource, CycleResult& result)
 
 void Satellite::Process(const std::string& resource,
                         bool adjust,
-                        bool suspended,
+                        bool resume,
                         CycleResult& result) {
   AdjustedResource done;
   bool is_new = false;
@@ -190,9 +190,9 @@ void Satellite::Process(const std::string& resource,
   } else {
     ok = !done.created || CreateMetadata(resource, result);
     // L24: LINSTOR resumes what is suspended by the user before it adjusts, whoever suspended it.
-    ok = ok && (!suspended ||
-                Tool({"drbdadm", "resume-io", done.name}, "Failed to resume IO for resource",
-                     done.name + " on layer DrbdLayer", result));
+    ok = ok &&
+         (!resume || Tool({"drbdadm", "resume-io", done.name}, "Failed to resume IO for resource",
+                          done.name + " on layer DrbdLayer", result));
     if (ok && adjust &&
         !Tool({"drbdadm", "-vvv", "adjust", done.name}, "Failed to adjust DRBD resource", done.name,
               result)) {

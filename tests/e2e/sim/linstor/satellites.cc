@@ -1,6 +1,7 @@
 #include "tests/e2e/sim/linstor/satellites.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -69,25 +70,27 @@ std::string Satellites::status(const std::string& node) const {
 void Satellites::Poll() {
   const std::lock_guard one(poll_mutex_);
   const auto pods = port_.Satellites();
-  std::vector<std::pair<std::string, bool>> wanted;
+  std::vector<std::pair<std::string, std::optional<std::int64_t>>> wanted;  // epoch, if there
   {
     const std::lock_guard lock(database_.mutex);
     for (auto& entry : database_.state.nodes) {
       Node& node = entry.second;
-      const bool there = std::any_of(pods.begin(), pods.end(), [&](const SatelliteInfo& pod) {
+      const auto there = std::find_if(pods.begin(), pods.end(), [&](const SatelliteInfo& pod) {
         return pod.running && Key(pod.node) == entry.first &&
                std::any_of(node.nets.begin(), node.nets.end(), [&](const NetIf& net) {
                  return net.address == pod.address && net.port != 0;
                });
       });
-      if (there) {
+      if (there == pods.end()) {
+        wanted.emplace_back(node.name, std::nullopt);
+      } else {
         node.props["NodeUname"] = node.name;
+        wanted.emplace_back(node.name, there->epoch);
       }
-      wanted.emplace_back(node.name, there);
     }
   }
   const auto now = steady_clock::now();
-  for (const auto& [name, there] : wanted) {
+  for (const auto& [name, epoch] : wanted) {
     bool hung = false;
     {
       const std::lock_guard lock(mutex_);
@@ -95,8 +98,8 @@ void Satellites::Poll() {
       hung = it != hung_since_.end() && now - it->second >= options_.hang_noticed;
     }
     const auto satellite = Get(name);
-    if (there && !hung) {
-      satellite->Connect();
+    if (epoch && !hung) {
+      satellite->Connect(*epoch);
     } else {
       satellite->Disconnect();
     }
@@ -181,6 +184,20 @@ bool Satellites::Reconnect(const std::string& node, milliseconds wait) {
     return false;
   }
   return WaitOnline(node, std::max(wait, milliseconds(10000)));
+}
+
+void Satellites::Restart() {
+  std::vector<std::shared_ptr<Satellite>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, satellite] : satellites_) {
+      all.push_back(satellite);
+    }
+  }
+  for (const auto& satellite : all) {
+    satellite->Disconnect();
+  }
+  Poll();
 }
 
 void Satellites::SetHung(const std::string& node, bool hung) {

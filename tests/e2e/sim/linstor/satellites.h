@@ -42,6 +42,10 @@ class Satellites {
   bool Reconnect(const std::string& node, std::chrono::milliseconds wait);
   bool WaitOnline(const std::string& node, std::chrono::milliseconds wait);
 
+  /// As after a restart of the controller: every satellite connects again, which adjusts everything
+  /// (L27). Requests that were under way fail.
+  void Restart();
+
   void SetHung(const std::string& node, bool hung);
   /// The node left the cluster.
   void Forget(const std::string& node);

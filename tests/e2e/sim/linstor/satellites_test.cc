@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "tests/e2e/sim/linstor/simulator.h"
 #include "tests/e2e/sim/linstor/testing.h"
 
@@ -79,6 +81,14 @@ class SatellitesTest : public ::testing::Test {
     return port_.files[node + ":/var/lib/linstor.d/" + resource + ".res"];
   }
 
+  static bool Until(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    return condition();
+  }
+
   static nlohmann::json Set(const std::string& value) {
     return {{"override_props", {{kTls, value}}}};
   }
@@ -149,6 +159,8 @@ TEST_F(SatellitesTest, OneFailureKeepsThePropertyAndTheOldFileThere) {  // L20, 
   EXPECT_NE(report[0].at("text").get<std::string>().find("tlshd not running"), std::string::npos);
   EXPECT_EQ(Expect(200, "GET", "/v1/resource-definitions/r1").at("props").at(kTls), "yes");
   EXPECT_EQ(File("n2", "r1"), before);
+  // The reply comes with the first error, the other nodes are not done yet.
+  ASSERT_TRUE(Until([&] { return port_.Calls("adjust r1").size() == 3; }));
   Forget();
   Expect(200, "PUT", "/v1/resource-definitions/r1", Set("yes"));
   EXPECT_TRUE(port_.calls.empty());
@@ -162,12 +174,10 @@ TEST_F(SatellitesTest, FailedNodeIsRetriedAloneAfterItsDelay) {  // L22
   SimOptions options = Options();
   Satellite alone("n2", sim_.database, port_, options);
   alone.Connect();
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (port_.Calls("n2 drbdadm -vvv adjust r1").empty() &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(milliseconds(1));
-  }
-  std::this_thread::sleep_for(milliseconds(20));
+  const auto after = std::make_shared<Collector>();  // one job after the other: then it has failed
+  alone.Submit({}, after);
+  CycleResult done;
+  ASSERT_TRUE(after->Take(std::chrono::seconds(20), done));
   const auto now = std::chrono::steady_clock::now();
   EXPECT_TRUE(alone.TakeDueRetries(now + std::chrono::seconds(21)).empty());
   EXPECT_EQ(alone.TakeDueRetries(now + std::chrono::seconds(23)), std::vector<std::string>{"r1"});
@@ -189,6 +199,59 @@ TEST_F(SatellitesTest, SuspendedResourceIsResumedBeforeItIsAdjusted) {  // L24
   ASSERT_GE(calls.size(), 2U);
   EXPECT_EQ(calls[calls.size() - 2], "n1 drbdadm resume-io r1");
   EXPECT_EQ(calls.back(), "n1 drbdadm -vvv adjust r1");
+}
+
+TEST_F(SatellitesTest, AReconnectAdjustsWhatIsSuspendedButDoesNotResumeIt) {  // L24, L27
+  // Otherwise each restart of a satellite would thaw a volume in the middle of its migration.
+  AddResource("r1", {"n1", "n2", "n3"});
+  port_.hook = [](const std::string& node, const std::string& command, CommandResult& result) {
+    if (node == "n1" && command == "drbdsetup status") {
+      result.out = "r1 role:Primary suspended:user\n  disk:UpToDate\n";
+    }
+  };
+  Expect(200, "PUT", "/v1/nodes/n1/reconnect");
+  EXPECT_TRUE(Until([&] { return Adjusts("n1", "r1") == 1; }));
+  sim_.satellites.Restart();
+  EXPECT_TRUE(Until([&] { return Adjusts("n1", "r1") == 2 && Adjusts("n3", "r1") == 1; }));
+  EXPECT_TRUE(port_.Calls("resume-io").empty());
+}
+
+TEST_F(SatellitesTest, ASatelliteThatIsBackAtOnceIsNoticed) {  // L27
+  AddResource("r1", {"n1", "n2", "n3"});
+  sim_.satellites.Poll();
+  EXPECT_TRUE(port_.Calls("adjust").empty());
+  port_.pods[1].epoch = 1;
+  sim_.satellites.Poll();
+  EXPECT_TRUE(Until([&] { return Adjusts("n2", "r1") == 1; }));
+  EXPECT_EQ(port_.Calls("adjust").size(), 1U);
+}
+
+TEST_F(SatellitesTest, ALostConnectionEndsTheRequestsThatWaitForIt) {  // L28
+  // A client without a deadline would hang for ever on a satellite that is back already.
+  AddResource("r1", {"n1", "n2", "n3"});
+  AddResource("r2", {"n1", "n2", "n3"});
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  port_.hook = [released](const std::string& node, const std::string& command, CommandResult&) {
+    if (node == "n2" && command.find("adjust r1") != std::string::npos) {
+      released.wait();
+    }
+  };
+  const auto put = [this](const std::string& name) {
+    return std::async(std::launch::async, [this, name] {
+      return Expect(500, "PUT", "/v1/resource-definitions/" + name, Set("yes"));
+    });
+  };
+  auto running = put("r1");
+  EXPECT_TRUE(Until([&] { return Adjusts("n2", "r1") == 1; }));
+  auto queued = put("r2");
+  EXPECT_TRUE(Until([&] { return Adjusts("n1", "r2") + Adjusts("n3", "r2") == 2; }));
+  sim_.satellites.Restart();
+  EXPECT_EQ(queued.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  release.set_value();
+  for (auto* reply : {&queued, &running}) {
+    EXPECT_EQ(reply->get().back().at("message"), "(n2) Peer connection closed");
+  }
 }
 
 TEST_F(SatellitesTest, FailedResumeMeansNoAdjustThere) {  // L24
@@ -213,11 +276,14 @@ TEST_F(SatellitesTest, ResourceInUseCannotBeDeleted) {  // L32
     }
   };
   Expect(500, "DELETE", "/v1/resource-definitions/r1/resources/n1");
-  port_.hook = nullptr;
-  std::this_thread::sleep_for(milliseconds(250));  // the status cache
   port_.hook = [](const std::string&, const std::string& command, CommandResult& result) {
     result.exit = command == "drbdadm down r1" ? 10 : result.exit;
   };
+  // Refused for the use first, as long as the status is remembered; then because `down` fails.
+  ASSERT_TRUE(Until([&] {
+    Expect(500, "DELETE", "/v1/resource-definitions/r1/resources/n1");
+    return !port_.Calls("n1 drbdadm down r1").empty();
+  }));
   Expect(500, "DELETE", "/v1/resource-definitions/r1/resources/n1");
   EXPECT_TRUE(HasFlag(sim_.database.state.definitions.at("r1").resources.at("n1").flags, "DELETE"));
   port_.hook = nullptr;

@@ -107,6 +107,10 @@ HttpReply Simulator::SideDoor(const HttpRequest& request) {
     return JsonReply(
         200, faults.Requests(since == request.query.end() ? 0 : std::stoul(since->second.front())));
   }
+  if (request.path == "/sim/restart" && request.method == "POST") {
+    satellites.Restart();
+    return JsonReply(200, nlohmann::json::object());
+  }
   if (request.path != "/sim/fault") {
     return JsonReply(404, {{"error", "no such side door"}});
   }
