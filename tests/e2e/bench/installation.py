@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 
-from scenario.storage import NAMESPACE, ROOT, SERVICE_ACCOUNT, Storage, free_addresses, http_get
+from scenario.storage import NAMESPACE, ROOT, SERVICE_ACCOUNT, Storage, http_get
 
 from testbed import TestBed
 
@@ -28,7 +28,7 @@ class Installation(Storage):
 
     def start(self, name="operator", kubeconfig=None, flags=(), wait=True):
         """Starts an operator and returns what can be asked of it."""
-        operator = Operator(self.bed, name, *free_addresses(2))
+        operator = Operator(self.bed, name, *self.bed.free_addresses(2))
         self.bed.start_operator(
             [f"--namespace={NAMESPACE}", "--image-config-map-name=piraeus-operator-image-config",
              f"--metrics-bind-address={operator.metrics_address}",

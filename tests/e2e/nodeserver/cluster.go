@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -118,6 +119,18 @@ func findContainer(pod *corev1.Pod, name string) *corev1.Container {
 		}
 	}
 	return nil
+}
+
+// containerRun tells one start of a container from the next.
+func containerRun(pod *corev1.Pod, name string) string {
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for _, status := range statuses {
+			if status.Name == name {
+				return fmt.Sprintf("%s/%d", pod.UID, status.RestartCount)
+			}
+		}
+	}
+	return string(pod.UID)
 }
 
 // containerRunning honours a container status that a test has changed (for example to CrashLoopBackOff).

@@ -1,6 +1,6 @@
 // Command nodeserver stands in for the kubelets of all fake nodes of the test bed. It answers exec and logs for
-// every pod with true exit codes, tells the DRBD simulator which satellites run with which tlshd files, and
-// makes controller pods reachable at their pod address.
+// every pod with true exit codes, lets a pod run when its volumes can be mounted, tells the DRBD simulator which satellites
+// run with which tlshd files, and makes controller pods reachable at their pod address.
 package main
 
 import (
@@ -66,6 +66,8 @@ func run(ctx context.Context, c config) error {
 		sim:       sim,
 		proxy:     newPodProxy(c.linstorBackend),
 		processes: processes,
+		starter:   newStarter(cluster),
+		linstor:   newLinstorBackend(c.linstorBackend),
 		sent:      map[string]nodeState{},
 	}
 

@@ -12,9 +12,9 @@ import (
 
 // nodeState is what the DRBD simulator has to know about one node.
 type nodeState struct {
-	satelliteUID string // "" when no satellite runs
+	satelliteRun string // "" when no satellite runs
 	address      string
-	tlshdUID     string // "" when tlshd does not run
+	tlshdRun     string // "" when tlshd does not run
 	files        fileSet
 }
 
@@ -24,13 +24,18 @@ type reconciler struct {
 	sim        *simClient
 	proxy      *podProxy
 	processes  *processes
+	starter    *starter
+	linstor    *linstorBackend
 	sent       map[string]nodeState
 	generation int
 }
 
 func (r *reconciler) loop(ctx context.Context) {
 	for {
-		r.proxy.update(r.controllerAddresses())
+		r.starter.startAll(ctx)
+		addresses, run := r.controllers()
+		r.linstor.controllerRuns(ctx, run)
+		r.proxy.update(addresses)
 		r.processes.keepOnly(r.runningUIDs())
 		var retry <-chan time.Time
 		if err := r.sendAll(); err != nil {
@@ -48,14 +53,21 @@ func (r *reconciler) loop(ctx context.Context) {
 	}
 }
 
-func (r *reconciler) controllerAddresses() map[string]bool {
-	result := map[string]bool{}
+// controllers returns where LINSTOR's controller is reached and which run of which pod that is.
+func (r *reconciler) controllers() (map[string]bool, string) {
+	addresses := map[string]bool{}
+	newest := ""
+	var created time.Time
 	for _, pod := range r.cluster.podsOf(controllerComponent) {
-		if podRunning(pod) && pod.Status.PodIP != "" && !r.crashed(pod) {
-			result[pod.Status.PodIP] = true
+		if !podRunning(pod) || pod.Status.PodIP == "" || r.crashed(pod) {
+			continue
+		}
+		addresses[pod.Status.PodIP] = true
+		if newest == "" || pod.CreationTimestamp.Time.After(created) {
+			newest, created = containerRun(pod, controllerComponent), pod.CreationTimestamp.Time
 		}
 	}
-	return result
+	return addresses, newest
 }
 
 // crashed: the controller's own container is not running, which takes its port away.
@@ -102,16 +114,20 @@ func (r *reconciler) desired() map[string]nodeState {
 }
 
 func (r *reconciler) podState(pod *corev1.Pod) nodeState {
-	state := nodeState{satelliteUID: string(pod.UID), address: pod.Status.PodIP}
+	state := nodeState{satelliteRun: containerRun(pod, satelliteContainer), address: pod.Status.PodIP}
 	if !containerRunning(pod, tlshdContainer) {
 		return state
 	}
+	state.tlshdRun = containerRun(pod, tlshdContainer)
 	files, err := mountedFiles(r.cluster, pod, findContainer(pod, tlshdContainer), tlshdMountPath)
-	if err != nil {
-		log.Printf("pod %s/%s: container %s could not start: %v", pod.Namespace, pod.Name, tlshdContainer, err)
-		return state
+	if err != nil { // it was mounted once: a Secret that goes away later stays as it was
+		log.Printf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
+		files = newFileSet()
+		if old := r.sent[pod.Spec.NodeName]; old.tlshdRun == state.tlshdRun {
+			files = old.files
+		}
 	}
-	state.tlshdUID, state.files = string(pod.UID), files
+	state.files = files
 	return state
 }
 
@@ -145,7 +161,7 @@ func (r *reconciler) sendAll() error {
 	return nil
 }
 
-// send reports a replaced pod as stopped first: its processes are new ones.
+// send reports a replaced pod or a restarted container as stopped first: its processes are new ones.
 func (r *reconciler) send(node string, old, new nodeState) error {
 	satellite := func(running bool, address string) error {
 		log.Printf("node %s: satellite running=%v %s", node, running, address)
@@ -156,22 +172,22 @@ func (r *reconciler) send(node string, old, new nodeState) error {
 		return r.sim.tell(map[string]any{"op": "tlshd", "node": node, "running": running,
 			"files": files.files, "modes": files.modes})
 	}
-	if old.tlshdUID != "" && old.tlshdUID != new.tlshdUID {
+	if old.tlshdRun != "" && old.tlshdRun != new.tlshdRun {
 		if err := tlshd(false, newFileSet()); err != nil {
 			return err
 		}
 	}
-	if old.satelliteUID != "" && old.satelliteUID != new.satelliteUID {
+	if old.satelliteRun != "" && old.satelliteRun != new.satelliteRun {
 		if err := satellite(false, old.address); err != nil {
 			return err
 		}
 	}
-	if new.satelliteUID != "" && (old.satelliteUID != new.satelliteUID || old.address != new.address) {
+	if new.satelliteRun != "" && (old.satelliteRun != new.satelliteRun || old.address != new.address) {
 		if err := satellite(true, new.address); err != nil {
 			return err
 		}
 	}
-	if new.tlshdUID != "" && (old.tlshdUID != new.tlshdUID || !reflect.DeepEqual(old.files, new.files)) {
+	if new.tlshdRun != "" && (old.tlshdRun != new.tlshdRun || !reflect.DeepEqual(old.files, new.files)) {
 		return tlshd(true, new.files)
 	}
 	return nil

@@ -100,6 +100,36 @@ func TestMountedFiles(t *testing.T) {
 	}
 }
 
+func TestPodVolumes(t *testing.T) {
+	objects := fakeObjects{"secret/ns/there": {"tls.key": []byte("K")}}
+	source := func(name string, optional *bool, key string) corev1.VolumeSource {
+		return corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{
+			Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: name},
+				Optional: optional, Items: []corev1.KeyToPath{{Key: key, Path: key}}}}}}}
+	}
+	for _, test := range []struct {
+		name    string
+		volume  corev1.VolumeSource
+		mounted bool
+		waits   bool
+	}{
+		{"there", source("there", nil, "tls.key"), true, false},
+		{"missing", source("absent", nil, "tls.key"), true, true},
+		{"missing key", source("there", nil, "tls.crt"), true, true},
+		{"missing but optional", source("absent", pointer(true), "tls.key"), true, false},
+		{"missing but nobody mounts it", source("absent", nil, "tls.key"), false, false},
+		{"of a kind that is not simulated", corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{}}, true, false},
+	} {
+		pod, container := podWith(test.volume, corev1.VolumeMount{MountPath: "/any"})
+		if !test.mounted {
+			container.VolumeMounts = nil
+		}
+		if err := podVolumes(objects, pod); (err != nil) != test.waits {
+			t.Errorf("%s: error = %v, want one: %v", test.name, err, test.waits)
+		}
+	}
+}
+
 func TestTail(t *testing.T) {
 	for _, test := range []struct{ lines, want string }{{"", "a\nb\n"}, {"1", "b\n"}, {"0", ""}, {"9", "a\nb\n"}} {
 		if got := tail("a\nb\n", test.lines); got != test.want {

@@ -2,9 +2,10 @@
 import dataclasses
 import json
 import pathlib
-import socket
 import urllib.error
 import urllib.request
+
+from testbed import Refused
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "piraeus-datastore"
@@ -34,9 +35,10 @@ class Volume:
     name: str
     primary: str
     replicas: int
+    writer: bool
 
 
-class LinstorError(Exception):
+class LinstorError(Refused):
     def __init__(self, status, body):
         super().__init__(f"LINSTOR answered {status}: {body[:500]}")
         self.status = status
@@ -64,7 +66,7 @@ class Storage:
         self.start_operator()
 
     def start_operator(self, extra_flags=(), wait=True):
-        self.metrics_address, self.health_address = free_addresses(2)
+        self.metrics_address, self.health_address = self.bed.free_addresses(2)
         flags = [f"--namespace={NAMESPACE}", "--image-config-map-name=piraeus-operator-image-config", "--leader-elect",
                  f"--metrics-bind-address={self.metrics_address}", f"--health-probe-bind-address={self.health_address}",
                  *self.operator_flags, *extra_flags]
@@ -150,21 +152,38 @@ class Storage:
             diskful = [r["node_name"] for r in self.linstor("GET", f"/v1/view/resources?resources={name}")
                        if "DISKLESS" not in r.get("flags", [])]
             primary = sorted(diskful)[len(self.volumes) % len(diskful)]
-        self.volumes.append(Volume(name, primary, replicas))
+        self.volumes.append(Volume(name, primary, replicas, writer))
         if writer:
             self.start_writer(name, primary)
 
     def start_writer(self, name, node):
-        self.bed.drbd({"op": "writer", "resource": name, "node": node, "action": "start", "interval_ms": 20})
+        """Opens the volume and writes every 20 ms. A new volume has no quorum before its first handshake."""
+        request = {"op": "writer", "resource": name, "node": node, "action": "start", "interval_ms": 20}
+        self.bed.wait_for(lambda: self.bed.drbd(request), 30, f"{name} to be opened on {node}")
 
     def stop_writer(self, name, node):
         self.bed.drbd({"op": "writer", "resource": name, "node": node, "action": "stop"})
 
     def report(self):
-        """What writers and backing disks say, per volume: {name: {longestStallMs, errors, divergedBlocks, …}}."""
-        answer = self.bed.drbd({"op": "report"})
-        rows = answer if isinstance(answer, list) else answer.get("volumes", answer.get("resources", []))
-        return {row["name"]: row for row in rows}
+        """What writers and backing disks say, per volume: {name: {longestStallMs, errors, divergedBlocks, …}}.
+
+        Every volume that was made here has a row: a test that loops over the rows must not pass because there are none.
+        """
+        rows = {row["name"]: row for row in self.bed.drbd({"op": "report"})["resources"]}
+        missing = {volume.name for volume in self.volumes} - set(rows)
+        assert not missing, f"DRBD knows nothing of {sorted(missing)}"
+        return rows
+
+    def harm(self):
+        """What must never happen to a volume that is in use, one sentence each; empty: unharmed."""
+        rows = self.report()
+        zero = {"errors": "writes failed", "divergedBlocks": "blocks differ between replicas",
+                "lostWrites": "acknowledged writes are lost", "stalePeers": "peers do not get the writes"}
+        found = [f"{name}: {row[key]} {what}" for name, row in rows.items() for key, what in zero.items() if row[key]]
+        found += [f"{name}: left suspended" for name, row in rows.items() if row["suspendedUser"]]
+        found += [f"{v.name}: its writer wrote nothing" for v in self.volumes if v.writer and not rows[v.name]["writes"]]
+        return found + [f"{v['resource']}: {v['kind']} on {v['node']} {v['detail']} at {v['timeMs']} ms"
+                        for v in self.bed.drbd({"op": "check"})["violations"]]
 
     def all_connected(self):
         rows = self.report().values()
@@ -215,31 +234,32 @@ class Storage:
 
     def encrypted(self, names=None):
         """All connections of the volumes have TLS sockets on both ends, says the kernel (the simulator)."""
+        return self._everywhere(names, lambda row: row["connections"])
+
+    def plaintext(self, names=None):
+        """No connection of the volumes has a TLS socket, and they have connections."""
+        return self._everywhere(names, lambda row: 0)
+
+    def _everywhere(self, names, encrypted):
         rows = self.report()
-        return all(rows[name]["connections"] > 0 and rows[name]["encryptedConnections"] == rows[name]["connections"]
-                   for name in (names or rows))
+        chosen = [rows[name] for name in names or rows]
+        return bool(chosen) and all(
+            row["connections"] > 0 and row["encryptedConnections"] == encrypted(row) for row in chosen)
 
     def migration_complete(self):
+        """The operator says that it is done and that it has the proof for every connection."""
         status = self.tls_status()
+        connections = status.get("connections", {})
         return (status.get("phase") == "Complete" and not status.get("inFlight") and
-                status.get("connections", {}).get("plaintext") == 0)
+                connections.get("total", 0) > 0 and connections.get("encrypted") == connections["total"])
 
     def issue_certificates(self, nodes=None, broken=None):
         """`<node>-tls` for satellites, as the guide on internal TLS asks for; one CA for all of them."""
         self.pki = self.bed.apply_tls_secrets(NAMESPACE, nodes, pki=self.pki or self.bed.make_pki(), broken=broken)
 
-    def trace(self):
-        """Every command that ran on a node: [{time, node, argv, exit}]."""
-        answer = self.bed.drbd({"op": "trace"})
-        return answer if isinstance(answer, list) else answer.get("commands", answer.get("trace", []))
-
-
-def free_addresses(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    return addresses
+    def trace(self, reset=False):
+        """Every command that ran on a node (since the last reset): [{startMs, endMs, node, argv, exit}]."""
+        return self.bed.drbd({"op": "trace", "reset": reset})["commands"]
 
 
 def http_get(url):

@@ -5,9 +5,9 @@
         bed.kubectl("get", "nodes")
 """
 
-from .bed import TestBed
-from .kube import KubectlError, WaitTimeout
+from .bed import DrbdSimError, TestBed
+from .kube import KubectlError, Refused, WaitTimeout
 from .pki import ReplicationPki
 from .process import StartError
 
-__all__ = ["KubectlError", "ReplicationPki", "StartError", "TestBed", "WaitTimeout"]
+__all__ = ["DrbdSimError", "KubectlError", "Refused", "ReplicationPki", "StartError", "TestBed", "WaitTimeout"]

@@ -22,7 +22,7 @@ import yaml
 from . import kube
 from .controlplane import ControlPlane, Simulators
 from .pki import ReplicationPki, write_private
-from .ports import claim_pod_network, free_ports
+from .ports import Territory
 from .process import Component, StartError
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ UNREACHABLE = "testbed.breakwater/unreachable"
 
 def operator_user(namespace: str = OPERATOR_NAMESPACE, service_account: str = OPERATOR_SERVICE_ACCOUNT) -> str:
     return f"system:serviceaccount:{namespace}:{service_account}"
+
+
+class DrbdSimError(kube.Refused):
+    """The DRBD simulator refused an operation."""
 
 
 class TestBed:
@@ -111,7 +115,7 @@ class TestBed:
             else:
                 shutil.rmtree(self.work, ignore_errors=True)
             os.close(self._lock)
-            self._network_claim.close()
+            self.territory.close()
 
     def _save_logs(self) -> None:
         target = os.environ.get("BREAKWATER_TESTBED_LOGS")  # for CI: what a failed run leaves behind
@@ -137,16 +141,17 @@ class TestBed:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         # Under its name only when locked: a sweep by another test bed must not find it free.
         os.rename(self.work / "lock.new", self.work / "lock")
-        self.pod_network, self._network_claim = claim_pod_network()
+        self.territory = Territory()
+        self.pod_network = self.territory.network
 
     def _start_all(self, tools: Path, nodeserver: Path) -> None:
         simulators = None
         if self.simulators:
-            self.linstor_port = free_ports(1)[0]
+            self.linstor_port = self.territory.reserve_ports(1)[0]
             self.drbd_socket = self.work / "drbd-sim.sock"
             simulators = Simulators(self.drbd_sim_binary, self.linstor_sim_binary, self.drbd_socket,
                                     self.work / "shims", self.work / "linstor", self.linstor_port, self.seed)
-        plane = ControlPlane(self.work, tools, nodeserver, self.pod_network, self.operator_user, simulators)
+        plane = ControlPlane(self.work, tools, nodeserver, self.territory, self.operator_user, simulators)
         self.control_plane, self.kubeconfig, self.server = plane, plane.kubeconfig, plane.server
         self.audit_log = plane.audit_log
         self._say(f"work dir {self.work}, API server {self.server}, pods {self.pod_network}")
@@ -231,6 +236,10 @@ class TestBed:
 
     def wait_for(self, condition: Callable[[], T], timeout: float, what: str, interval: float = 0.1) -> T:
         return kube.wait_for(condition, timeout, what, interval)
+
+    def free_addresses(self, count: int) -> list[str]:
+        """Addresses on loopback that belong to this test bed and that nobody listens on."""
+        return [f"127.0.0.1:{port}" for port in self.territory.free_ports(count)]
 
     def ensure_namespace(self, namespace: str) -> None:
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -343,7 +352,7 @@ class TestBed:
         return f"http://127.0.0.1:{self.linstor_port}"
 
     def drbd(self, operation: Mapping[str, Any], timeout: float = 60) -> dict[str, Any]:
-        """One request to the DRBD simulator. An answer with "ok": false raises."""
+        """One request to the DRBD simulator. Its refusals raise DrbdSimError."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(timeout)
             s.connect(str(self.drbd_socket))
@@ -353,8 +362,8 @@ class TestBed:
         if not line:
             raise ConnectionError(f"drbd-sim closed the connection on {operation}\n{self.components['drbd-sim'].tail()}")
         answer = json.loads(line)
-        if answer.get("ok") is False:
-            raise RuntimeError(f"drbd-sim: {operation}: {answer.get('error')}")
+        if "error" in answer:
+            raise DrbdSimError(f"drbd-sim: {operation}: {answer['error']}")
         return answer
 
     # ----- certificates for replication

@@ -7,10 +7,12 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Iterator, Optional
+
+import yaml
 
 from . import kube, pki
-from .ports import free_ports
+from .ports import Territory
 from .process import Component, prints_ready
 
 SERVICE_NETWORK = "10.96.0.0/16"
@@ -30,24 +32,35 @@ class Simulators:
     seed: Optional[int]
 
 
+def _stages(directory: Path) -> Iterator[dict[str, Any]]:
+    """kwok's own, but a pod runs only when the node server says that its volumes are mounted."""
+    for stage in STAGES:
+        for file in sorted((directory / stage).glob("*.yaml")):
+            if file.name == "kustomization.yaml":
+                continue
+            document = yaml.safe_load(file.read_text())
+            if document["metadata"]["name"] == "pod-ready":
+                document["spec"]["selector"]["matchExpressions"].append(
+                    {"key": '.metadata.annotations["testbed.breakwater/mounted"]', "operator": "Exists"})
+            yield document
+
+
 class ControlPlane:
     """Builds the components of one test bed in a work dir. Starting them is the caller's job."""
 
-    def __init__(self, work: Path, tools: Path, nodeserver: Path, pod_network: str, operator_user: str,
+    def __init__(self, work: Path, tools: Path, nodeserver: Path, territory: Territory, operator_user: str,
                  simulators: Optional[Simulators]):
         self.work, self.tools, self.nodeserver_binary = work, tools, nodeserver
-        self.pod_network, self.simulators = pod_network, simulators
+        self.pod_network, self.simulators = territory.network, simulators
         self.pki_dir = work / "pki"
         self.audit_log = work / "audit.log"
         (self.etcd_port, self.etcd_peer_port, self.api_port, self.kcm_port, self.scheduler_port, self.kwok_port,
-         self.node_port) = free_ports(7)
+         self.node_port) = territory.reserve_ports(7)
         self.server = f"https://127.0.0.1:{self.api_port}"
         self._write_certificates()
         self.kubeconfig = self._kubeconfig("admin", "testbed-admin", "system:masters")
         self._write(work / "audit-policy.yaml", kube.audit_policy(operator_user))
-        self._write(work / "kwok.yaml", "---\n".join(
-            f.read_text() for stage in STAGES for f in sorted((tools / "kwok-stages" / stage).glob("*.yaml"))
-            if f.name != "kustomization.yaml"))
+        self._write(work / "kwok.yaml", yaml.safe_dump_all(_stages(tools / "kwok-stages")))
 
     @staticmethod
     def _write(path: Path, text: str) -> Path:

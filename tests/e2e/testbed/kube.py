@@ -17,7 +17,11 @@ from .pki import write_private
 T = TypeVar("T")
 
 
-class KubectlError(RuntimeError):
+class Refused(RuntimeError):
+    """A server of the test bed answered with an error."""
+
+
+class KubectlError(Refused):
     """kubectl ended with an error; the message is what it printed."""
 
     def __init__(self, argv: list[str], code: int, stdout: str, stderr: str):
@@ -32,7 +36,8 @@ class WaitTimeout(AssertionError):
 def wait_for(condition: Callable[[], T], timeout: float, what: str, interval: float = 0.1) -> T:
     """Polls until the condition returns something true and returns that.
 
-    A KubectlError, OSError or AssertionError of the condition means "not yet"; the last one is part of the report.
+    An error that a state on its way can cause (a refusal, a lost connection, a field that is not there yet) means
+    "not yet"; the last one is part of the report.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -41,10 +46,10 @@ def wait_for(condition: Callable[[], T], timeout: float, what: str, interval: fl
             result = condition()
             if result:
                 return result
-        except (KubectlError, OSError, AssertionError) as error:
+        except (Refused, OSError, AssertionError, LookupError, ValueError) as error:
             trouble = error
         if time.monotonic() > deadline:
-            reason = f": {trouble}" if trouble else ""
+            reason = f": {trouble!r}" if trouble else ""
             message = f"timed out after {timeout:g} s waiting for {what}{reason}"
             print(message, flush=True)
             raise WaitTimeout(message) from trouble

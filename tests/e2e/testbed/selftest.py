@@ -56,6 +56,12 @@ def running(bed: TestBed, *args: str) -> list[dict[str, Any]]:
     return [p for p in bed.get("pods", *args) if p["status"].get("phase") == "Running"]
 
 
+def exec_error(bed: TestBed, pod: str) -> str:
+    """What exec says when it fails; empty when it works."""
+    done = bed.kubectl("exec", "-n", NAMESPACE, pod, "--", "true", check=False)
+    return done.stderr if done.returncode else ""
+
+
 @pytest.fixture(scope="module")
 def pod(bed: TestBed) -> str:
     bed.apply(deployment("web"))
@@ -66,8 +72,8 @@ def pod(bed: TestBed) -> str:
 def satellites(bed: TestBed) -> None:
     bed.apply_tls_secrets(NAMESPACE, ["node1"])
     bed.apply([satellite("node1"), satellite("node2")])  # the secret of node2 is missing
-    bed.wait_for(lambda: len(running(bed, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=linstor-satellite")) == 2,
-                 30, "the satellites")
+    bed.wait_for(lambda: running(bed, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=linstor-satellite"), 30,
+                 "the satellite of node1")
 
 
 def told(bed: TestBed, op: str, node: str) -> list[dict[str, Any]]:
@@ -123,8 +129,7 @@ def test_exec_fails_when_the_container_is_not_running(bed: TestBed) -> None:
     status[0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
     bed.kubectl("patch", "pod", "-n", NAMESPACE, name, "--subresource=status", "--type=merge",
                 "-p", json.dumps({"status": {"containerStatuses": status}}))
-    with pytest.raises(KubectlError, match="container not found"):
-        bed.kubectl("exec", "-n", NAMESPACE, name, "--", "true")
+    bed.wait_for(lambda: "container not found" in exec_error(bed, name), 10, "exec to be refused")
     bed.kubectl("delete", "pod", "-n", NAMESPACE, name, "--wait=false")
 
 
@@ -188,15 +193,31 @@ def test_the_satellites_are_reported_with_their_certificates(bed: TestBed, satel
     assert first["modes"] == {"ca.crt": "0644", "tls.crt": "0644", "tls.key": "0600"}
 
     bed.apply_tls_secrets(NAMESPACE, ["node1"])
-    bed.wait_for(lambda: told(bed, "tlshd", "node1")[-1]["files"]["tls.crt"] != first["files"]["tls.crt"], 2,
+    bed.wait_for(lambda: told(bed, "tlshd", "node1")[-1]["files"]["tls.crt"] != first["files"]["tls.crt"], 10,
                  "the new certificate")
 
 
-def test_tlshd_does_not_run_without_its_secret(bed: TestBed, satellites: None) -> None:
-    bed.wait_for(lambda: told(bed, "satellite", "node2"), 10, "the report of the satellite")
-    assert not [t for t in told(bed, "tlshd", "node2") if t["running"]]
+def test_a_pod_does_not_run_without_its_secret(bed: TestBed, satellites: None) -> None:
+    def waiting() -> str:
+        state = bed.get("pod", "-n", NAMESPACE, "satellite-node2")["status"]["containerStatuses"][0]["state"]
+        assert state["waiting"]["reason"] == "ContainerCreating"
+        return state["waiting"]["message"]
+    message = bed.wait_for(waiting, 10, "the pod's status")
+    assert 'secret "node2-tls" not found' in message, message
+    assert "container not found" in exec_error(bed, "satellite-node2")
+    assert not told(bed, "satellite", "node2") and not told(bed, "tlshd", "node2")
     bed.apply_tls_secrets(NAMESPACE, ["node2"])
-    bed.wait_for(lambda: told(bed, "tlshd", "node2"), 10, "tlshd to start with its secret")
+    for process in ("satellite", "tlshd"):
+        bed.wait_for(lambda: told(bed, process, "node2")[-1]["running"], 10, f"{process} to start with the secret")
+
+
+def test_a_secret_that_goes_away_later_stays_mounted(bed: TestBed, satellites: None) -> None:
+    bed.wait_for(lambda: told(bed, "tlshd", "node2")[-1]["running"], 10, "tlshd")
+    before = len(told(bed, "tlshd", "node1"))
+    bed.kubectl("delete", "secret", "-n", NAMESPACE, "node2-tls")
+    bed.apply_tls_secrets(NAMESPACE, ["node1"])  # the node server has seen the deletion when it tells of this
+    bed.wait_for(lambda: len(told(bed, "tlshd", "node1")) > before, 10, "another certificate")
+    assert told(bed, "tlshd", "node2")[-1]["running"]
 
 
 def test_exec_in_a_satellite_finds_the_shims_and_its_identity(bed: TestBed, satellites: None) -> None:
@@ -228,13 +249,25 @@ def test_a_restarted_simulator_is_told_everything_again(bed: TestBed, satellites
     bed.wait_for(lambda: told(bed, "tlshd", "node1"), 10, "tlshd")
     bed.kill("drbd-sim")
     bed.start_component("drbd-sim")
-    bed.wait_for(lambda: told(bed, "tlshd", "node1") and told(bed, "satellite", "node2"), 5, "the state")
+    bed.wait_for(lambda: told(bed, "tlshd", "node1") and told(bed, "satellite", "node2"), 10, "the state")
 
 
 def test_a_deleted_satellite_is_reported_as_stopped(bed: TestBed, satellites: None) -> None:
     bed.kubectl("delete", "pod", "-n", NAMESPACE, "satellite-node2")
-    bed.wait_for(lambda: told(bed, "satellite", "node2")[-1]["running"] is False, 5, "the stop of the satellite")
-    assert told(bed, "tlshd", "node2")[-1]["running"] is False
+    for process in ("satellite", "tlshd"):
+        bed.wait_for(lambda: told(bed, process, "node2")[-1]["running"] is False, 10, f"the stop of {process}")
+
+
+def test_a_restarted_container_is_reported_as_stopped_first(bed: TestBed, satellites: None) -> None:
+    name = "satellite-node1"
+    starts = len([t for t in told(bed, "satellite", "node1") if t["running"]])
+    statuses = bed.get("pod", "-n", NAMESPACE, name)["status"]["containerStatuses"]
+    for status in statuses:
+        status["restartCount"] += status["name"] == "linstor-satellite"
+    bed.kubectl("patch", "pod", "-n", NAMESPACE, name, "--subresource=status", "--type=merge",
+                "-p", json.dumps({"status": {"containerStatuses": statuses}}))
+    bed.wait_for(lambda: len([t for t in told(bed, "satellite", "node1") if t["running"]]) == starts + 1, 10, "a start")
+    assert [t["running"] for t in told(bed, "satellite", "node1")][-2:] == [False, True]
 
 
 def test_the_controller_pod_answers_for_linstor(bed: TestBed) -> None:
@@ -245,6 +278,13 @@ def test_the_controller_pod_answers_for_linstor(bed: TestBed) -> None:
     url = f"http://{pods[0]['status']['podIP']}:3370/"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     assert bed.wait_for(lambda: opener.open(url, timeout=5).read(), 10, "the proxy") == b"linstor"
+    restarts = f"{bed.linstor_url}/posts/sim/restart"
+    bed.wait_for(lambda: opener.open(restarts, timeout=5).read() == b"1", 10, "LINSTOR to be told of its start")
+    bed.kubectl("delete", "pod", pods[0]["metadata"]["name"])
+    bed.wait_for(lambda: opener.open(restarts, timeout=5).read() == b"2", 30, "LINSTOR to be told of its restart")
+    pods = bed.wait_for(lambda: running(bed, "-l", "app=linstor-controller"), 30, "the new controller pod")
+    url = f"http://{pods[0]['status']['podIP']}:3370/"
+    bed.wait_for(lambda: opener.open(url, timeout=5).read(), 10, "the proxy")
     bed.kubectl("delete", "deployment", "linstor-controller")
 
     def refused() -> bool:

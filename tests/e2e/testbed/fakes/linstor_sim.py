@@ -1,13 +1,26 @@
 #!/usr/bin/env python3
-"""Answers every request: for the self-test of the node server's proxy."""
+"""Answers every request and counts the POSTs by path: for the self-test of the node server."""
 
 import argparse
+import collections
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+posts: collections.Counter = collections.Counter()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = b"linstor"
+        if self.path.startswith("/posts/"):
+            self.answer(str(posts[self.path[len("/posts"):]]).encode())
+        else:
+            self.answer(b"linstor")
+
+    def do_POST(self) -> None:
+        posts[self.path] += 1
+        self.answer(b"{}")
+
+    def answer(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
