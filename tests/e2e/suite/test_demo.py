@@ -24,12 +24,14 @@ def test_demo_encrypts_every_volume(tmp_path, strategy):
     # freezes a volume for less than suspendTimeout and loses nothing.
     report, out = run_demo(tmp_path, strategy)
     assert len(report["volumes"]) == 6
+    assert report["harm"] == []
     for row in report["volumes"]:
         assert row["strategy"] == strategy, row
-        assert row["errors"] == 0 and row["divergedBlocks"] == 0, row
+        assert row["writes"] > 0, row
+        assert row["errors"] == row["lostWrites"] == row["divergedBlocks"] == 0, row
         assert row["encryptedConnections"] == row["connections"] > 0, row
         if strategy == "PairByPair":
-            # A stall is a write slower than 250 ms: the writer's noise on a busy machine stays below.
+            # Only a real freeze takes this long: the simulator's time does not stand still on a busy machine.
             assert row["longestStallMs"] < 1000, row
         else:
             assert row["longestStallMs"] < 10_000, row

@@ -6,6 +6,7 @@ import re
 
 from conftest import assert_unharmed
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+from scenario.storage import TLS
 
 TLS_STAT_LINES = ["TlsCurrTxSw", "TlsCurrRxSw", "TlsCurrTxDevice", "TlsCurrRxDevice", "TlsTxSw", "TlsRxSw",
                   "TlsTxDevice", "TlsRxDevice", "TlsDecryptError", "TlsRxDeviceResync", "TlsDecryptRetry",
@@ -41,8 +42,7 @@ def test_handshake_daemon_starts(volumes):
         return len(re.findall(r"^tlshd\[1\]: Built from ktls-utils", out, re.M)) == len(volumes.bed.nodes)
 
     volumes.bed.wait_for(logs, 60, "tlshd's first log line on every node")
-    rows = volumes.report()
-    assert sum(row["encryptedConnections"] for row in rows.values()) == 0
+    assert volumes.plaintext()
 
 
 def test_property_encrypts_existing_volumes(volumes):
@@ -51,19 +51,33 @@ def test_property_encrypts_existing_volumes(volumes):
     volumes.bed.wait_for(lambda: volumes.encrypted() and volumes.migration_complete(), 120,
                          "every connection to be encrypted")
     assert_unharmed(volumes)
-    condition = volumes.condition(volumes.cluster(), "ReplicationEncrypted")
-    assert condition["status"] == "True", condition
+    volumes.bed.wait_for(lambda: volumes.condition(volumes.cluster(), "ReplicationEncrypted")["status"] == "True", 30,
+                         "the condition to say so")
+
+
+def values_below_the_cluster(storage):
+    """Where LINSTOR has a value of its own for a definition or for a connection: [(resource, value)]."""
+    found = []
+    for definition in storage.linstor("GET", "/v1/resource-definitions"):
+        path = f"/v1/resource-definitions/{definition['name']}/resource-connections"
+        for owner in [definition, *storage.linstor("GET", path)]:
+            if TLS in owner.get("props", {}):
+                found.append((definition["name"], owner["props"][TLS]))
+    return found
 
 
 def test_linstor_carries_the_value_without_leftovers(volumes):
     # Afterwards LINSTOR must not hold pins or pair properties that contradict or outlive the cluster's value.
     props = volumes.linstor("GET", "/v1/controller/properties")
-    assert props["DrbdOptions/Net/tls"] == "yes"
-    for definition in volumes.linstor("GET", "/v1/resource-definitions"):
-        assert "DrbdOptions/Net/tls" not in definition.get("props", {}), definition
-        connections = volumes.linstor("GET", f"/v1/resource-definitions/{definition['name']}/resource-connections")
-        for connection in connections:
-            assert "DrbdOptions/Net/tls" not in connection.get("properties", {}), connection
+    assert props[TLS] == "yes"
+    assert values_below_the_cluster(volumes) == []
+    # The same look does find one that somebody sets by hand; it says what runs already, so nothing changes.
+    path = "/v1/resource-definitions/pvc-a/resource-connections/" + "/".join(volumes.bed.nodes[:2])
+    volumes.linstor("PUT", path, {"override_props": {TLS: "yes"}})
+    assert values_below_the_cluster(volumes) == [("pvc-a", "yes")]
+    volumes.linstor("PUT", path, {"delete_props": [TLS]})
+    assert values_below_the_cluster(volumes) == []
+    assert volumes.encrypted()
 
 
 def test_confirm_handshakes_in_the_log(volumes):
@@ -90,10 +104,25 @@ def test_new_volume_is_encrypted_from_birth(volumes):
     assert not [c for c in volumes.trace() if c["argv"][:2] == ["drbdadm", "disconnect"] and "pvc-new" in " ".join(c["argv"])]
 
 
+def test_restart_of_linstors_controller_changes_nothing(volumes):
+    # LINSTOR is upgraded some day: its satellites connect anew, and each looks at all resources again.
+    bed = volumes.bed
+    volumes.trace(reset=True)
+    volumes.kubectl("-n", NAMESPACE, "delete", "pod", "-l", "app.kubernetes.io/component=linstor-controller")
+
+    def looked():
+        return {c["node"] for c in volumes.trace() if c["argv"][1:2] == ["sh-list-adjustable"]}
+
+    bed.wait_for(lambda: looked() == set(bed.nodes), 60, "every satellite to have gone through all resources")
+    bed.wait_for(volumes.all_online, 60, "all satellites ONLINE in LINSTOR")
+    assert volumes.encrypted()
+    assert_unharmed(volumes)
+
+
 def test_direction_is_free(volumes):
     # A user who must go back to plaintext (a performance problem) gets it without an outage as well.
     volumes.apply(CLUSTER_TLS_YAML.replace('"yes"', '"no"'))
-    volumes.bed.wait_for(lambda: all(r["encryptedConnections"] == 0 for r in volumes.report().values()) and
-                         volumes.tls_status().get("phase") in ("Idle", "Complete"), 120, "plaintext everywhere")
+    volumes.bed.wait_for(lambda: volumes.plaintext() and volumes.tls_status().get("phase") in ("Idle", "Complete"),
+                         120, "plaintext everywhere")
     volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
     assert_unharmed(volumes)

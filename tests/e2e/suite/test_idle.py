@@ -32,7 +32,7 @@ def test_restart_with_nothing_changed_writes_nothing(volumes):
 
 
 def writes(counts):
-    """Creates, updates, patches and deletes other than those of the leader's Lease and of events."""
+    """Creates, updates, patches and deletes, those of events too, other than those of the leader's Lease."""
     return {key: n for key, n in counts.items()
             if key[0] in ("create", "update", "patch", "delete", "deletecollection") and key[1] != "leases"}
 
@@ -50,4 +50,4 @@ def settle(storage):
             mark["at"], mark["since"] = time.time(), time.monotonic()
         return time.monotonic() - mark["since"] > 35
 
-    bed.wait_for(quiet, 150, "35 seconds without a write")
+    bed.wait_for(quiet, 150, "35 seconds without a write", interval=1)

@@ -9,10 +9,9 @@ OPERATOR_FLAGS = ("--observe-interval=5s",)
 
 def inject(storage, volume):
     peer = next(n for n in storage.bed.nodes if n != volume.primary)
-    answer = storage.bed.drbd({"op": "inject", "kind": "stale-outdated", "resource": volume.name,
-                               "primary": volume.primary, "peer": peer})
-    assert answer.get("ok"), answer
-    return peer
+    storage.bed.drbd({"op": "inject", "kind": "stale-outdated", "resource": volume.name, "primary": volume.primary,
+                      "peer": peer})
+    assert storage.report()[volume.name]["stalePeers"] == 1
 
 
 def test_seen_and_healed_on_a_volume_that_nobody_migrates(volumes):
@@ -21,6 +20,7 @@ def test_seen_and_healed_on_a_volume_that_nobody_migrates(volumes):
     inject(volumes, volume)
     volumes.bed.wait_for(lambda: event(volumes, volume.name), 40, "an event that names the volume")
     volumes.bed.wait_for(lambda: volumes.connected(volume.name), 40, "the peer disk to be UpToDate again")
+    volumes.bed.wait_for(lambda: volumes.report()[volume.name]["divergedBlocks"] == 0, 10, "equal blocks")
     commands = [c["argv"] for c in volumes.trace()]
     assert [c for c in commands if "invalidate-remote" in c and "--reset-bitmap=no" in c], commands[-20:]
     assert_unharmed(volumes)
@@ -36,8 +36,9 @@ def test_held_when_healing_is_switched_off(volumes):
     volumes.bed.wait_for(lambda: [f for f in volumes.tls_status().get("failures", [])
                                   if f["resource"] == volume.name], 40, "the volume in status.failures")
     volumes.bed.wait_for(lambda: stale_peers(volumes) == 1, 20, "the metric that alerts are made of")
-    condition = volumes.condition(volumes.cluster(), "ReplicationEncrypted")
-    assert (condition["status"], condition["reason"]) == ("False", "StalePeer"), condition
+    volumes.bed.wait_for(lambda: (condition := volumes.condition(volumes.cluster(), "ReplicationEncrypted")) and
+                         (condition["status"], condition["reason"]) == ("False", "StalePeer"), 20, "the condition")
+    assert volumes.report()[volume.name]["stalePeers"] == 1
     commands = [c["argv"] for c in volumes.trace()]
     assert not [c for c in commands if "disconnect" in c and volume.name in " ".join(c)], commands[-20:]
     volumes.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
