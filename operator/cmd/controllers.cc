@@ -110,8 +110,7 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
   const auto one = [](const ChangeEvent&) { return std::vector{controllers::kAllNodeConnections}; };
   manager.AddController({.name = "nodeconnection", .workers = 1}, *into.node_connection)
       .WatchMapped(stores.connections, one, SpecOrMetadataChanged)
-      // With status: a satellite that becomes available can get its connections.
-      .WatchMapped(stores.satellites, one)
+      .WatchMapped(stores.satellites, one, controllers::ConcernsNodeConnections)
       .WatchMapped(stores.nodes, one, IgnoringHeartbeats)
       .WatchMapped(stores.clusters, one, SpecOrMetadataChanged)
       .Needs(stores.services)

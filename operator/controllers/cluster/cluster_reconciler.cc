@@ -8,6 +8,7 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/linstor_connection/foreign_properties.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/cluster/controller_properties.h"
 #include "operator/core/render/render.h"
@@ -17,13 +18,6 @@ namespace breakwater::controllers {
 namespace {
 
 constexpr std::int64_t kKib = 1024;
-
-/// The TLS switch of replication belongs to the controller of replication TLS: it goes to LINSTOR
-/// only when every existing volume is pinned, or LINSTOR's adjust would fail on each of them.
-const std::set<std::string>& ForeignProperties() {
-  static const std::set<std::string> kKeys{std::string(linstor::kPropertyTls)};
-  return kKeys;
-}
 
 core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::Object& cluster,

@@ -1,5 +1,6 @@
 #include "operator/controllers/node_connection/node_connection_reconciler.h"
 
+#include <algorithm>
 #include <set>
 
 #include "operator/api/resources.h"
@@ -7,58 +8,81 @@
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/linstor_connection/foreign_properties.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/status/conditions.h"
 #include "operator/linstor/props.h"
+#include "operator/runtime/trigger.h"
 
 namespace breakwater::controllers {
 namespace {
 
-const linstor::Connection* FindPair(const std::vector<linstor::Connection>& connections,
-                                    const core::NodePair& pair) {
+/// LINSTOR names a pair in the order in which it was first set.
+std::map<core::NodePair, const linstor::Connection*> ByPair(
+    const std::vector<linstor::Connection>& connections) {
+  std::map<core::NodePair, const linstor::Connection*> pairs;
   for (const linstor::Connection& connection : connections) {
-    if (connection.IsBetween(pair.first, pair.second)) {
-      return &connection;
-    }
+    pairs[std::minmax(connection.node_a, connection.node_b)] = &connection;
   }
-  return nullptr;
+  return pairs;
+}
+
+std::string AvailabilityOf(const api::ObjectPtr& satellite) {
+  if (!satellite) {
+    return "";
+  }
+  const std::vector<api::Condition> conditions = api::ConditionsFromJson(satellite->raw());
+  const api::Condition* available = api::FindCondition(conditions, api::kConditionAvailable);
+  return available == nullptr ? "" : available->status;
 }
 
 }  // namespace
 
+bool ConcernsNodeConnections(const runtime::ChangeEvent& change) {
+  return runtime::SpecOrMetadataChanged(change) ||
+         AvailabilityOf(change.before) != AvailabilityOf(change.after);
+}
+
+NodeConnectionReconciler::Reading NodeConnectionReconciler::Read(const api::ObjectPtr& object) {
+  api::Decoded<api::LinstorNodeConnectionSpec> decoded =
+      api::DecodeLinstorNodeConnection(object->raw());
+  Reading reading{object, std::move(decoded.value), std::move(decoded.errors)};
+  const api::FieldErrors invalid = core::ValidateNodeConnection(reading.spec);
+  reading.unusable.insert(reading.unusable.end(), invalid.begin(), invalid.end());
+  if (!reading.unusable.empty()) {
+    // Left out as a whole: half of what was meant could be a path without its other properties.
+    reading.findings.push_back(api::JoinErrors(reading.unusable));
+  }
+  for (const api::Property& property : reading.spec.properties) {
+    if (ForeignProperties().contains(property.name)) {
+      // LINSTOR would adjust every volume of every node at once, and fail on those in use.
+      reading.findings.push_back(property.name + " is not set for pairs of nodes: set " +
+                                 property.name + " on the LinstorCluster or a StorageClass");
+    }
+  }
+  return reading;
+}
+
 Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Context& ctx,
                                                                     const api::ObjectKey& key) {
   (void)key;
-  std::vector<api::LinstorNodeConnectionSpec> specs;
-  std::vector<std::pair<api::ObjectPtr, std::vector<std::string>>> reports;
+  std::vector<Reading> readings;
   for (const api::ObjectPtr& object : deps_.connections.List()) {
-    if (object->deleting()) {
-      continue;
-    }
-    api::Decoded<api::LinstorNodeConnectionSpec> decoded =
-        api::DecodeLinstorNodeConnection(object->raw());
-    api::FieldErrors errors = decoded.errors;
-    const api::FieldErrors invalid = core::ValidateNodeConnection(decoded.value);
-    errors.insert(errors.end(), invalid.begin(), invalid.end());
-    reports.push_back({object, {}});
-    if (errors.empty()) {
-      specs.push_back(std::move(decoded.value));
-    } else {
-      // Left out as a whole: half of what was meant could be a path without its other properties.
-      reports.back().second.push_back(api::JoinErrors(errors));
+    if (!object->deleting()) {
+      readings.push_back(Read(object));
     }
   }
   std::vector<std::string> failures;
   for (const api::ObjectPtr& cluster : deps_.clusters.List()) {
     if (!cluster->deleting()) {
-      const std::vector<std::string> failed = SyncCluster(ctx, *cluster, specs);
+      const std::vector<std::string> failed = SyncCluster(ctx, *cluster, readings);
       failures.insert(failures.end(), failed.begin(), failed.end());
     }
   }
   std::optional<Error> error;
-  for (auto& [object, errors] : reports) {
-    errors.insert(errors.end(), failures.begin(), failures.end());
-    const Result<void, Error> written = WriteStatus(ctx, *object, errors);
+  for (Reading& reading : readings) {
+    reading.findings.insert(reading.findings.end(), failures.begin(), failures.end());
+    const Result<void, Error> written = WriteStatus(ctx, *reading.object, reading.findings);
     if (!written && !error) {
       error = written.error();
     }
@@ -69,10 +93,33 @@ Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Contex
   return runtime::Requeue{failures.empty() ? options_.requeue_interval : options_.retry_interval};
 }
 
+NodeConnectionReconciler::Desired NodeConnectionReconciler::Plan(
+    const std::vector<api::ObjectPtr>& nodes, const std::vector<Reading>& readings) {
+  std::vector<api::LinstorNodeConnectionSpec> usable;
+  for (const Reading& reading : readings) {
+    if (reading.unusable.empty()) {
+      usable.push_back(reading.spec);
+    }
+  }
+  Desired desired = core::DesiredNodeConnections(nodes, usable);
+  std::map<std::string, std::map<std::string, std::string>> labels;
+  for (const api::ObjectPtr& node : nodes) {
+    labels[node->name()] = node->labels();
+  }
+  // What an unusable object set before stays: without it the pair would lose its path or protocol.
+  std::erase_if(desired, [&](const auto& entry) {
+    const core::NodePair& pair = entry.first;
+    return std::any_of(readings.begin(), readings.end(), [&](const Reading& reading) {
+      return !reading.unusable.empty() &&
+             (api::AnyErrorAt(reading.unusable, {"spec.selector"}) ||
+              core::MatchesNodePair(reading.spec, labels[pair.first], labels[pair.second]));
+    });
+  });
+  return desired;
+}
+
 std::vector<std::string> NodeConnectionReconciler::SyncCluster(
-    const Context& ctx,
-    const api::Object& cluster,
-    const std::vector<api::LinstorNodeConnectionSpec>& specs) const {
+    const Context& ctx, const api::Object& cluster, const std::vector<Reading>& readings) const {
   std::vector<api::ObjectPtr> nodes;
   for (const api::ObjectPtr& satellite : deps_.satellites.ListByController(cluster.uid())) {
     const api::ObjectPtr node = deps_.nodes.Get({"", satellite->name()});
@@ -88,7 +135,7 @@ std::vector<std::string> NodeConnectionReconciler::SyncCluster(
   if (!client) {
     return {"Controller unreachable"};
   }
-  return SyncPairs(ctx, **client, core::DesiredNodeConnections(nodes, specs));
+  return SyncPairs(ctx, **client, Plan(nodes, readings));
 }
 
 std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
@@ -104,19 +151,20 @@ std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
   for (const linstor::Node& node : *nodes) {
     known.insert(node.name);
   }
+  const auto by_pair = ByPair(*current);
   std::vector<std::string> errors;
   for (const auto& [pair, props] : desired) {
-    const linstor::Connection* found = FindPair(*current, pair);
+    if (!known.contains(pair.first) || !known.contains(pair.second)) {
+      continue;  // its satellite is not registered yet: its becoming available triggers a pass
+    }
+    const auto found = by_pair.find(pair);
     const linstor::PropsChange change =
-        linstor::DiffProps(found != nullptr ? found->props : linstor::Props(), props);
+        linstor::DiffProps(found == by_pair.end() ? linstor::Props() : found->second->props, props,
+                           ForeignProperties());
     if (change.empty()) {
       continue;
     }
     const std::string name = pair.first + " - " + pair.second;
-    if (!known.contains(pair.first) || !known.contains(pair.second)) {
-      errors.push_back(name + ": not yet registered in LINSTOR");
-      continue;
-    }
     const auto changed = client.ModifyNodeConnection(ctx, pair.first, pair.second, change);
     if (!changed) {
       errors.push_back(name + ": " + changed.error().message());

@@ -46,11 +46,23 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
  private:
   using Desired = std::map<core::NodePair, std::map<std::string, std::string>>;
 
+  /// A LinstorNodeConnection as it was read.
+  struct Reading {
+    api::ObjectPtr object{};
+    api::LinstorNodeConnectionSpec spec{};
+    api::FieldErrors unusable{};          ///< not empty: the whole object is not used
+    std::vector<std::string> findings{};  ///< for its condition
+  };
+
+  static Reading Read(const api::ObjectPtr& object);
+  /// What each pair gets, without the pairs that an unusable object may concern.
+  static Desired Plan(const std::vector<api::ObjectPtr>& nodes,
+                      const std::vector<Reading>& readings);
+
   /// Nothing, or what went wrong in this cluster.
-  std::vector<std::string> SyncCluster(
-      const Context& ctx,
-      const api::Object& cluster,
-      const std::vector<api::LinstorNodeConnectionSpec>& specs) const;
+  std::vector<std::string> SyncCluster(const Context& ctx,
+                                       const api::Object& cluster,
+                                       const std::vector<Reading>& readings) const;
   std::vector<std::string> SyncPairs(const Context& ctx,
                                      linstor::Client& client,
                                      const Desired& desired) const;
@@ -61,5 +73,9 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
   const NodeConnectionReconcilerDeps deps_;
   const NodeConnectionReconcilerOptions options_;
 };
+
+/// Whether a change of a LinstorSatellite can matter to node connections: its spec, metadata, or
+/// that it became available, not its numbers of every minute.
+bool ConcernsNodeConnections(const runtime::ChangeEvent& change);
 
 }  // namespace breakwater::controllers

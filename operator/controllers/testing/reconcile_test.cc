@@ -349,6 +349,88 @@ TEST(ReconcileTest, RemovesWhatIsNoLongerWanted) {
   });
 }
 
+// Sent for a pair, this property is adjusted on all nodes at once and fails on every volume in use.
+TEST(ReconcileTest, NodeConnectionsNeverSendTheTlsProperty) {
+  World world({"node-a", "node-b"});
+  Install(world);
+  world.Put(api::kLinstorNodeConnection, "all",
+            R"({"properties":[{"name":"DrbdOptions/Net/tls","value":"yes"},
+                              {"name":"DrbdOptions/Net/protocol","value":"A"}]})");
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    const linstor::Props& props = state.node_connections.at(0).props;
+    EXPECT_EQ(props.at("DrbdOptions/Net/protocol"), "A");
+    EXPECT_FALSE(props.contains("DrbdOptions/Net/tls"));
+    EXPECT_THAT(props.at("Aux/piraeus.io/last-applied"), Not(HasSubstr("tls")));
+    return 0;
+  });
+  EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
+              AllOf(StartsWith("False/Error"),
+                    HasSubstr("set DrbdOptions/Net/tls on the LinstorCluster or a StorageClass")));
+}
+
+// One node that is not up yet is no fault of the connections between the others.
+TEST(ReconcileTest, NodeConnectionsDoNotWaitForUnregisteredNodes) {
+  World world;
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorNodeConnection, "all",
+            R"({"properties":[{"name":"DrbdOptions/Net/protocol","value":"A"}]})");
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes({"node-a", "node-b"});
+    world.clock.Advance(std::chrono::minutes(1));
+  }
+  world.ReconcileAll();
+  EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
+              StartsWith("True"));
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.node_connections.size(), 1U);
+    return 0;
+  });
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_EQ(state.node_connections.size(), 3U);
+    return 0;
+  });
+}
+
+// An object that became unreadable must not take paths and protocols away from running volumes.
+TEST(ReconcileTest, BrokenNodeConnectionChangesNothing) {
+  World world({"node-a", "node-b"});
+  Install(world);
+  world.Put(api::kLinstorNodeConnection, "all",
+            R"({"properties":[{"name":"DrbdOptions/Net/protocol","value":"A"}]})");
+  ASSERT_TRUE(world.Settle());
+  for (const char* spec : {R"({"properties":"none"})",
+                           R"({"selector":[{"matchLabels":[{"key":"a b"}]}],"properties":[]})"}) {
+    world.Put(api::kLinstorNodeConnection, "all", spec);
+    ASSERT_TRUE(world.Settle()) << spec;
+    world.linstor->With([&](FakeLinstor::State& state) {
+      EXPECT_EQ(state.node_connections.at(0).props.at("DrbdOptions/Net/protocol"), "A") << spec;
+      return 0;
+    });
+    EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
+                StartsWith("False/Error"));
+  }
+}
+
+// Each satellite's status is written every minute for its numbers: that is no news for pairs.
+TEST(ConcernsNodeConnectionsTest, OnlyAvailabilityOfTheStatusCounts) {
+  const auto satellite = [](const char* available, int volumes) {
+    return std::make_shared<const api::Object>(
+        Json{{"metadata", {{"name", "a"}, {"generation", 1}}},
+             {"status",
+              {{"numberOfVolumes", volumes},
+               {"conditions", Json::array({{{"type", "Available"}, {"status", available}}})}}}});
+  };
+  const auto concerns = [](const api::ObjectPtr& before, const api::ObjectPtr& after) {
+    return controllers::ConcernsNodeConnections(
+        {.type = runtime::ChangeEvent::Type::kModified, .before = before, .after = after});
+  };
+  EXPECT_FALSE(concerns(satellite("True", 1), satellite("True", 2)));
+  EXPECT_TRUE(concerns(satellite("False", 1), satellite("True", 1)));
+}
+
 // Paths and protocols between nodes reach LINSTOR, and go away with their object.
 TEST(ReconcileTest, AppliesNodeConnections) {
   World world({"node-a", "node-b"});
