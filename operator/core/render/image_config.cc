@@ -29,8 +29,9 @@ Result<void, Error> ReadDocument(const Json& json,
                                .digest = reader.String("digest")};
       for (const FieldReader& match : reader.Children("match")) {
         component.match.push_back(
-            {match.String("osImage"), match.String("image"), match.Bool("precompiled")});
-        const re2::RE2 expression(component.match.back().os_image, re2::RE2::Quiet);
+            {std::make_shared<const re2::RE2>(match.String("osImage"), re2::RE2::Quiet),
+             match.String("image"), match.Bool("precompiled")});
+        const re2::RE2& expression = *component.match.back().os_image;
         if (!expression.ok()) {
           match.AddError("osImage", "is not a regular expression: " + expression.error());
         }
@@ -94,8 +95,7 @@ ResolvedImages ImageConfig::Resolve(const std::string& repository,
   for (const auto& [name, component] : components_) {
     std::string image = component.image;
     for (const ImageMatch& match : component.match) {
-      if (!os_image.empty() &&
-          re2::RE2::PartialMatch(os_image, re2::RE2(match.os_image, re2::RE2::Quiet))) {
+      if (!os_image.empty() && re2::RE2::PartialMatch(os_image, *match.os_image)) {
         image = match.image.empty() ? image : match.image;
         result.precompiled = result.precompiled || match.precompiled;
         break;

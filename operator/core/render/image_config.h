@@ -8,6 +8,7 @@
 /// These are the rules of the Piraeus Operator v2.11, so that its ConfigMap can be used as it is.
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,11 +17,15 @@
 #include "operator/base/error.h"
 #include "operator/base/result.h"
 
+namespace re2 {
+class RE2;
+}  // namespace re2
+
 namespace breakwater::core {
 
 /// An image for nodes whose osImage matches an expression.
 struct ImageMatch {
-  std::string os_image{};  ///< RE2 expression, not anchored
+  std::shared_ptr<const re2::RE2> os_image{};  ///< not anchored; compiled once
   std::string image{};
   bool precompiled = false;  ///< the image brings built modules: no kernel sources needed
 };
