@@ -79,6 +79,11 @@ void FakeLinstor::SetDown(bool down) {
   down_ = down;
 }
 
+void FakeLinstor::OnCall(std::function<void(const Context&)> hook) {
+  const std::lock_guard lock(mutex_);
+  hook_ = std::move(hook);
+}
+
 void FakeLinstor::FailCall(std::size_t index) {
   const std::lock_guard lock(mutex_);
   fail_ = calls_ + index;
@@ -102,7 +107,12 @@ void FakeLinstor::ClearWrites() {
 template <typename T, typename F>
 LinstorResult<T> FakeLinstor::Call(const Context& ctx, const std::string& what, F f) {
   using Kind = net::TransportError::Kind;
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (const auto hook = hook_) {
+    lock.unlock();
+    hook(ctx);
+    lock.lock();
+  }
   const std::size_t index = calls_++;
   if (ctx.canceled()) {
     return Unexpected{net::TransportError{Kind::kCanceled, "cancelled", true}};
@@ -325,7 +335,14 @@ LinstorResult<Reply> FakeLinstor::DeleteStoragePool(const Context& ctx,
 LinstorResult<Reply> FakeLinstor::CreatePhysicalStorage(const Context& ctx,
                                                         const std::string& node,
                                                         const linstor::PhysicalStorage& storage) {
-  return Call<Reply>(ctx, "create-physical " + node + "/" + storage.storage_pool, [&](State& s) {
+  const std::string what = "create-physical " + node + "/" + storage.storage_pool;
+  return Call<Reply>(ctx, what, [&](State& s) -> LinstorResult<Reply> {
+    s.physical.push_back(storage);
+    for (const std::string& device : storage.device_paths) {
+      if (s.bad_devices.contains(device)) {
+        return Refuse(500, "Failed to vgcreate on device: " + device);
+      }
+    }
     StoragePool pool{.name = storage.storage_pool,
                      .node = node,
                      .provider_kind = storage.provider_kind,

@@ -40,7 +40,14 @@ class FakeLinstor final : public linstor::Client {
     /// Backing names (volume groups, ...) that exist by (node, name); creating a pool needs one
     /// unless this is empty.
     std::set<std::pair<std::string, std::string>> backing{};
+    /// Devices of which no physical storage can be made.
+    std::set<std::string> bad_devices{};
+    /// The physical storage that was asked for, also what was refused.
+    std::vector<linstor::PhysicalStorage> physical{};
   };
+
+  /// Runs before each call without a lock held: a slow LINSTOR. An empty function removes it.
+  void OnCall(std::function<void(const Context&)> hook);
 
   /// Reads or changes the state under the lock.
   template <typename F>
@@ -135,11 +142,12 @@ class FakeLinstor final : public linstor::Client {
   linstor::LinstorResult<T> Call(const Context& ctx, const std::string& what, F f);
 
   mutable std::mutex mutex_;
-  State state_{};                      // guarded by mutex_
-  bool down_ = false;                  // guarded by mutex_
-  std::size_t calls_ = 0;              // guarded by mutex_
-  std::optional<std::size_t> fail_{};  // guarded by mutex_
-  std::vector<std::string> writes_{};  // guarded by mutex_
+  State state_{};                               // guarded by mutex_
+  bool down_ = false;                           // guarded by mutex_
+  std::size_t calls_ = 0;                       // guarded by mutex_
+  std::optional<std::size_t> fail_{};           // guarded by mutex_
+  std::vector<std::string> writes_{};           // guarded by mutex_
+  std::function<void(const Context&)> hook_{};  // guarded by mutex_
 };
 
 }  // namespace breakwater::testing
