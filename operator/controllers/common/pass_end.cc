@@ -4,6 +4,12 @@
 
 namespace breakwater::controllers {
 
+Context LinstorContext(const Context& ctx) {
+  // Time for one write to an API server that is slow itself.
+  constexpr std::chrono::seconds kReserve{15};
+  return ctx.deadline() ? ctx.WithDeadline(*ctx.deadline() - kReserve) : ctx;
+}
+
 Result<runtime::Requeue, Error> EndPass(const PassResult& result) {
   if (!result.status_written) {
     return Unexpected{result.status_written.error()};

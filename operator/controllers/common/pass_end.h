@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 
+#include "operator/base/context.h"
 #include "operator/base/error.h"
 #include "operator/base/log.h"
 #include "operator/base/result.h"
@@ -18,6 +19,10 @@
 #include "operator/runtime/controller.h"
 
 namespace breakwater::controllers {
+
+/// For the calls to LINSTOR of a pass: ends early enough to write the status after a LINSTOR that
+/// hangs.
+Context LinstorContext(const Context& ctx);
 
 struct PassResult {
   std::optional<Error> apply_error{};

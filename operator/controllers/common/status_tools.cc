@@ -25,6 +25,12 @@ bool IsReady(const api::Object& object) {
   return condition != nullptr && condition->status == "True";
 }
 
+void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail) {
+  const std::string what = "Controller unreachable";
+  conditions.AddError(api::kConditionAvailable, detail.empty() ? what : what + ": " + detail);
+  conditions.AddUnknown(api::kConditionConfigured, what);
+}
+
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit) {
   std::string text;
   for (const std::string& line : lines) {

@@ -8,6 +8,7 @@
 
 #include "operator/api/condition.h"
 #include "operator/api/object.h"
+#include "operator/core/status/conditions.h"
 
 namespace breakwater::controllers {
 
@@ -21,6 +22,10 @@ const std::vector<std::string_view>& StandardConditions();
 
 /// Whether the condition Ready of a Pod or Node is True.
 bool IsReady(const api::Object& object);
+
+/// Available=False and Configured=Unknown, because LINSTOR cannot be asked. `detail` "" where the
+/// text must be the same on every object and in every pass: else each change of it is a write.
+void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail = "");
 
 /// Lines joined by "; ", cut after `limit` characters: conditions are shown in tables.
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit = 2000);
