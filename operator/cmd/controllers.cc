@@ -1,5 +1,7 @@
 #include "operator/cmd/controllers.h"
 
+#include <algorithm>
+
 #include "operator/api/resources.h"
 
 namespace breakwater::cmd {
@@ -130,6 +132,10 @@ void AddControllers(OperatorControllers& into,
                     const Options& options,
                     const Logger& log) {
   into.log = log.Named("controllers");
+  into.snapshots = std::make_unique<controllers::LinstorSnapshots>(linstor);
+  // Data that is older than the interval between two passes would make the second one useless.
+  const std::chrono::milliseconds max_age =
+      std::min(options.linstor_node_cache_duration, options.requeue_interval);
   into.cluster = std::make_unique<controllers::ClusterReconciler>(
       controllers::ClusterReconcilerDeps{.clusters = stores.clusters,
                                          .configurations = stores.configurations,
@@ -139,6 +145,7 @@ void AddControllers(OperatorControllers& into,
                                          .writers = writers,
                                          .images = images,
                                          .linstor = linstor,
+                                         .snapshots = *into.snapshots,
                                          .log = into.log},
       controllers::ClusterReconcilerOptions{.pull_secret = options.pull_secret,
                                             .requeue_interval = options.requeue_interval});
@@ -151,8 +158,10 @@ void AddControllers(OperatorControllers& into,
                                            .writers = writers,
                                            .images = images,
                                            .linstor = linstor,
+                                           .snapshots = *into.snapshots,
                                            .log = into.log},
-      controllers::SatelliteReconcilerOptions{.requeue_interval = options.requeue_interval});
+      controllers::SatelliteReconcilerOptions{.requeue_interval = options.requeue_interval,
+                                              .linstor_max_age = max_age});
   into.configuration = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{.configurations = stores.configurations,
                                                .satellites = stores.satellites,
@@ -164,8 +173,10 @@ void AddControllers(OperatorControllers& into,
                                                 .nodes = stores.nodes,
                                                 .applier = writers.applier,
                                                 .linstor = linstor,
+                                                .snapshots = *into.snapshots,
                                                 .log = into.log},
-      controllers::NodeConnectionReconcilerOptions{.requeue_interval = options.requeue_interval});
+      controllers::NodeConnectionReconcilerOptions{.requeue_interval = options.requeue_interval,
+                                                   .linstor_max_age = max_age});
   AddCluster(into, manager, stores, images.config_map());
   AddSatellite(into, manager, stores, images.config_map());
   AddStatusOnly(into, manager, stores);

@@ -7,6 +7,7 @@
 #include "operator/cmd/options.h"
 #include "operator/cmd/stores.h"
 #include "operator/controllers/cluster/cluster_reconciler.h"
+#include "operator/controllers/linstor_connection/linstor_snapshot.h"
 #include "operator/controllers/node_connection/node_connection_reconciler.h"
 #include "operator/controllers/satellite/satellite_reconciler.h"
 #include "operator/controllers/satellite_configuration/configuration_reconciler.h"
@@ -17,6 +18,7 @@ namespace breakwater::cmd {
 /// Must outlive the manager's controllers, i.e. be made before the manager is destroyed and
 /// destroyed after it.
 struct OperatorControllers {
+  std::unique_ptr<controllers::LinstorSnapshots> snapshots{};
   std::unique_ptr<controllers::ClusterReconciler> cluster{};
   std::unique_ptr<controllers::SatelliteReconciler> satellite{};
   std::unique_ptr<controllers::ConfigurationReconciler> configuration{};

@@ -59,6 +59,9 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--linstor-api-qps", options.linstor_api_qps,
                  "Requests per second to one LINSTOR controller, 0 = no limit")
       ->capture_default_str();
+  app.add_option("--linstor-node-cache-duration", raw.node_cache_duration,
+                 "How long nodes, pools and volumes that LINSTOR listed are good for")
+      ->capture_default_str();
   app.add_option("--requeue-interval", raw.requeue_interval,
                  "How often to look at LINSTOR although nothing changed")
       ->capture_default_str();
@@ -78,7 +81,6 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
 
 /// Flags of the Piraeus Operator that have no meaning here.
 void AddTolerated(CLI::App& app, Raw& raw) {
-  app.add_option("--linstor-node-cache-duration", raw.node_cache_duration, "Accepted, not used");
   app.add_option("--cluster-api-kubeconfig", raw.ignored, "Accepted, not used");
   app.add_option("--zap-log-level", raw.zap_log_level, "Same as --log-level");
   app.add_flag("--zap-devel", raw.ignored_flag, "Accepted, not used");
@@ -108,8 +110,13 @@ void ReadEnvironment(const std::map<std::string, std::string>& environment, Opti
 /// "" or what is wrong.
 std::string ReadDuration(const std::string& flag,
                          const std::string& text,
-                         std::chrono::milliseconds& value) {
+                         std::chrono::milliseconds& value,
+                         bool zero_allowed = false) {
   const auto duration = api::ParseDuration(text);
+  if (zero_allowed && duration && duration->count() == 0) {
+    value = std::chrono::milliseconds(0);
+    return "";
+  }
   if (!duration || *duration < std::chrono::seconds(1)) {
     return flag + ": '" + text + "' is not a duration of at least 1s, like 30s or 1m";
   }
@@ -151,6 +158,8 @@ std::string Finish(const Raw& raw, Options& options) {
       resolution == "dns" ? ServiceResolution::kDns : ServiceResolution::kEndpoints;
   for (const std::string& problem :
        {ReadDuration("--requeue-interval", raw.requeue_interval, options.requeue_interval),
+        ReadDuration("--linstor-node-cache-duration", raw.node_cache_duration,
+                     options.linstor_node_cache_duration, /*zero_allowed=*/true),
         ReadDuration("--observe-interval", raw.observe_interval, options.observe_interval),
         ReadDuration("--watch-timeout", raw.watch_timeout, options.watch_timeout),
         ReadLogLevel(raw, options.log_level),

@@ -26,6 +26,8 @@ struct Options {
   bool leader_elect = false;
   double linstor_api_qps = 100;
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
+  /// How old what is known of LINSTOR may be; 0 = always read.
+  std::chrono::milliseconds linstor_node_cache_duration{std::chrono::minutes{1}};
   /// How often the nodes are asked about DRBD although nothing changed.
   std::chrono::milliseconds observe_interval{std::chrono::seconds{30}};
   /// Longest life of a watch, and with it the longest time that a dead connection goes unnoticed.

@@ -46,12 +46,14 @@ TEST(OptionsTest, HasTheDefaultsOfThePiraeusOperator) {
 // The Deployment of a running Piraeus Operator must start this binary unchanged.
 TEST(OptionsTest, TakesTheFlagsOfThePiraeusOperator) {
   const Options options = Good({"--leader-elect", "-metrics-bind-address=0", "--linstor-api-qps=50",
-                                "--linstor-node-cache-duration", "1m", "--requeue-interval=2m",
+                                "--linstor-node-cache-duration", "30s", "--requeue-interval=2m",
                                 "--cluster-api-kubeconfig", "<none>", "--zap-log-level=debug",
                                 "--zap-devel=false", "--zap-encoder=json", "--pull-secret=p"});
   EXPECT_TRUE(options.leader_elect);
   EXPECT_EQ(options.metrics_bind_address, "0");
   EXPECT_EQ(options.requeue_interval, std::chrono::minutes(2));
+  EXPECT_EQ(options.linstor_node_cache_duration, std::chrono::seconds(30));
+  EXPECT_EQ(Good({"--linstor-node-cache-duration=0s"}).linstor_node_cache_duration.count(), 0);
   EXPECT_EQ(options.log_level, LogLevel::kDebug);
   EXPECT_EQ(options.pull_secret, "p");
   EXPECT_FALSE(Good({"--leader-elect=false"}).leader_elect);

@@ -8,16 +8,11 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
-#include "operator/controllers/linstor_connection/foreign_properties.h"
 #include "operator/core/admission/validate.h"
-#include "operator/core/cluster/controller_properties.h"
 #include "operator/core/render/render.h"
-#include "operator/linstor/props.h"
 
 namespace breakwater::controllers {
 namespace {
-
-constexpr std::int64_t kKib = 1024;
 
 core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::Object& cluster,
@@ -117,7 +112,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   if (pass.readable) {
     ApplyHalf(ctx, pass);
   }
-  LinstorHalf(ctx, pass);
+  LinstorHalf(LinstorContext(ctx), pass);
   CountSatellites(pass);
   CheckInternalTls(pass);
   const Result<void, Error> written = WriteStatus(ctx, pass);
@@ -129,13 +124,13 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
 }
 
 void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
-  Result<core::ImageConfig, Error> images = deps_.images.Get();
+  const auto images = deps_.images.Get();
   if (!images) {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);
     return;  // the ConfigMap's arrival triggers the next pass
   }
-  core::ClusterRendering rendering = core::RenderCluster(InputsFor(
-      deps_, pass.cluster, pass.spec, pass.errors, std::move(*images), options_.pull_secret));
+  core::ClusterRendering rendering = core::RenderCluster(
+      InputsFor(deps_, pass.cluster, pass.spec, pass.errors, **images, options_.pull_secret));
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
@@ -157,93 +152,6 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
   AddApplied(report, pass.conditions, problems.empty());
 }
 
-void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
-  const Result<std::shared_ptr<linstor::Client>, Error> client =
-      deps_.linstor.ClientFor(pass.cluster.name());
-  if (!client) {
-    pass.conditions.AddError(api::kConditionAvailable,
-                             "Controller unreachable: " + client.error().message);
-    pass.conditions.AddUnknown(api::kConditionConfigured, "Controller unreachable");
-    return;
-  }
-  const linstor::LinstorResult<linstor::ControllerVersion> version = (*client)->GetVersion(ctx);
-  if (!version) {
-    pass.conditions.AddError(api::kConditionAvailable,
-                             "Controller unreachable: " + version.error().message());
-    pass.conditions.AddUnknown(api::kConditionConfigured, "Controller unreachable");
-    return;
-  }
-  pass.linstor_settled = true;
-  pass.status.version = version->version;
-  pass.conditions.AddSuccess(
-      api::kConditionAvailable,
-      "Controller " + version->version + " (API: " + version->rest_api_version +
-          ", Git: " + version->git_hash + ") reachable at '" + (*client)->url() + "'");
-  if (pass.readable) {
-    SyncProperties(ctx, **client, pass);
-  } else {
-    pass.conditions.AddUnknown(api::kConditionConfigured,
-                               "No property is changed while the spec cannot be read");
-  }
-  ReadUsage(ctx, **client, pass);
-}
-
-void ClusterReconciler::SyncProperties(const Context& ctx,
-                                       linstor::Client& client,
-                                       Pass& pass) const {
-  const linstor::LinstorResult<linstor::Props> current = client.GetControllerProps(ctx);
-  if (!current) {
-    pass.conditions.AddError(api::kConditionConfigured,
-                             "Failed to read properties: " + current.error().message());
-    pass.linstor_settled = false;
-    return;
-  }
-  const linstor::PropsChange change = linstor::DiffProps(
-      *current, core::DesiredControllerProperties(pass.spec.properties), ForeignProperties());
-  if (!change.empty()) {
-    const linstor::LinstorResult<linstor::Reply> changed =
-        client.ModifyControllerProps(ctx, change);
-    if (!changed) {
-      pass.conditions.AddError(api::kConditionConfigured,
-                               "Failed to set properties: " + changed.error().message());
-      pass.linstor_settled = false;
-      return;
-    }
-    deps_.log.Info("LINSTOR controller properties changed",
-                   {{"name", pass.cluster.name()},
-                    {"set", change.override_props.size()},
-                    {"deleted", change.delete_props.size()}});
-  }
-  pass.conditions.AddSuccess(api::kConditionConfigured, "Properties applied");
-}
-
-void ClusterReconciler::ReadUsage(const Context& ctx, linstor::Client& client, Pass& pass) const {
-  const auto pools = client.ListStoragePools(ctx, "");
-  const auto definitions = client.ListResourceDefinitions(ctx);
-  const auto snapshots = client.ListSnapshots(ctx);
-  if (!pools || !definitions || !snapshots) {
-    pass.conditions.AddError(
-        api::kConditionConfigured,
-        "Failed to read usage: " + (!pools         ? pools.error().message()
-                                    : !definitions ? definitions.error().message()
-                                                   : snapshots.error().message()));
-    pass.linstor_settled = false;
-    return;
-  }
-  std::int64_t total = 0;
-  std::int64_t free = 0;
-  for (const linstor::StoragePool& pool : *pools) {
-    if (pool.provider_kind != "DISKLESS") {
-      total += pool.total_kib.value_or(0) * kKib;
-      free += pool.free_kib.value_or(0) * kKib;
-    }
-  }
-  pass.status.total_capacity_bytes = total;
-  pass.status.free_capacity_bytes = free;
-  pass.status.number_of_volumes = static_cast<std::int64_t>(definitions->size());
-  pass.status.number_of_snapshots = static_cast<std::int64_t>(snapshots->size());
-}
-
 void ClusterReconciler::CountSatellites(Pass& pass) const {
   std::int64_t scheduled = 0;
   std::int64_t running = 0;
@@ -262,7 +170,7 @@ void ClusterReconciler::CountSatellites(Pass& pass) const {
 }
 
 void ClusterReconciler::CheckInternalTls(Pass& pass) const {
-  if (pass.spec.internal_tls || pass.spec.external_controller_url) {
+  if (!pass.readable || pass.spec.internal_tls || pass.spec.external_controller_url) {
     return;
   }
   std::vector<std::string> names;

@@ -13,6 +13,7 @@
 #include "operator/controllers/common/apply_objects.h"
 #include "operator/controllers/common/image_source.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/linstor_connection/linstor_snapshot.h"
 #include "operator/core/status/conditions.h"
 #include "operator/runtime/controller.h"
 
@@ -25,6 +26,9 @@ struct ClusterReconcilerOptions {
   /// The same while LINSTOR does not answer or refuses. 10 s: soon enough for a person who waits; a
   /// look costs the API server nothing.
   std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+  /// How old what is shown of LINSTOR may be. Short: this pass is the one that keeps the shared
+  /// snapshot young for the satellites, and notices first that LINSTOR is gone.
+  std::chrono::milliseconds linstor_max_age{std::chrono::seconds{5}};
 };
 
 /// Everything is borrowed and outlives the reconciler.
@@ -37,6 +41,7 @@ struct ClusterReconcilerDeps {
   const Writers& writers;
   const ImageSource& images;
   LinstorProvider& linstor;
+  LinstorSnapshots& snapshots;
   const Logger& log;
 };
 
@@ -62,14 +67,15 @@ class ClusterReconciler final : public runtime::Reconciler {
   };
 
   void ApplyHalf(const Context& ctx, Pass& pass) const;
-  void LinstorHalf(const Context& ctx, Pass& pass) const;
-  void SyncProperties(const Context& ctx, linstor::Client& client, Pass& pass) const;
-  void ReadUsage(const Context& ctx, linstor::Client& client, Pass& pass) const;
   void CountSatellites(Pass& pass) const;
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
+
+  // cluster_linstor.cc
+  void LinstorHalf(const Context& ctx, Pass& pass) const;
+  void SyncProperties(const Context& ctx, linstor::Client& client, Pass& pass) const;
 
   const ClusterReconcilerDeps deps_;
   const ClusterReconcilerOptions options_;

@@ -149,9 +149,8 @@ Result<LinstorSnapshotPtr, Error> LinstorSnapshots::Get(const Context& ctx,
   return result;
 }
 
-Result<LinstorSnapshotPtr, Error> LinstorSnapshots::Finish(const Context& ctx,
-                                                           Entry& entry,
-                                                           Result<LinstorSnapshot, Error> read) const {
+Result<LinstorSnapshotPtr, Error> LinstorSnapshots::Finish(
+    const Context& ctx, Entry& entry, Result<LinstorSnapshot, Error> read) const {
   entry.reading = false;
   if (!read) {
     // A caller that gives up has learned nothing about LINSTOR.

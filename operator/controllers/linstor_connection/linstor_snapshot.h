@@ -7,8 +7,8 @@
 /// wait for it or take what is there. What is read here is good for finding that nothing is to be
 /// done, and for numbers; before a write the writer reads its object again.
 ///
-/// A LINSTOR that does not answer costs a timeout. That is remembered: for a while nobody asks, then
-/// one caller tries, and until it knows more the others get the remembered error at once.
+/// A LINSTOR that does not answer costs a timeout. That is remembered: for a while nobody asks,
+/// then one caller tries, and until it knows more the others get the remembered error at once.
 
 #include <chrono>
 #include <condition_variable>

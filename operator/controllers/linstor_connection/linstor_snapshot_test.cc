@@ -36,9 +36,8 @@ class LinstorSnapshotsTest : public ::testing::Test {
           .name = "p", .node = "a", .provider_kind = "LVM", .free_kib = 1, .total_kib = 4};
       state.pools[{"a", "d"}] = {.name = "d", .node = "a", .provider_kind = "DISKLESS"};
       state.pools[{"b", "p"}] = {.name = "p", .node = "b", .provider_kind = "LVM"};
-      state.resources = {{.name = "r1", .node = "a"},
-                         {.name = "r1", .node = "b"},
-                         {.name = "r2", .node = "a"}};
+      state.resources = {
+          {.name = "r1", .node = "a"}, {.name = "r1", .node = "b"}, {.name = "r2", .node = "a"}};
       state.snapshots = {{.name = "s", .resource = "r1", .nodes = {"a", "b"}}};
       return 0;
     });

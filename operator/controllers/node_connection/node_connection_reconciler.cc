@@ -1,12 +1,12 @@
 #include "operator/controllers/node_connection/node_connection_reconciler.h"
 
 #include <algorithm>
-#include <set>
 
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/common/own_status.h"
+#include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/linstor_connection/foreign_properties.h"
 #include "operator/core/admission/validate.h"
@@ -75,7 +75,7 @@ Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Contex
   std::vector<std::string> failures;
   for (const api::ObjectPtr& cluster : deps_.clusters.List()) {
     if (!cluster->deleting()) {
-      const std::vector<std::string> failed = SyncCluster(ctx, *cluster, readings);
+      const std::vector<std::string> failed = SyncCluster(LinstorContext(ctx), *cluster, readings);
       failures.insert(failures.end(), failed.begin(), failed.end());
     }
   }
@@ -130,31 +130,27 @@ std::vector<std::string> NodeConnectionReconciler::SyncCluster(
   if (nodes.size() < 2) {
     return {};
   }
-  const Result<std::shared_ptr<linstor::Client>, Error> client =
-      deps_.linstor.ClientFor(cluster.name());
-  if (!client) {
+  const auto known = deps_.snapshots.Get(ctx, cluster.name(), options_.linstor_max_age);
+  const auto client = deps_.linstor.ClientFor(cluster.name());
+  if (!known || !client) {
+    // The same words whatever the reason, see the satellites: details are on the LinstorCluster.
     return {"Controller unreachable"};
   }
-  return SyncPairs(ctx, **client, Plan(nodes, readings));
+  return SyncPairs(ctx, **client, **known, Plan(nodes, readings));
 }
 
 std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
                                                              linstor::Client& client,
+                                                             const LinstorSnapshot& known,
                                                              const Desired& desired) const {
   const auto current = client.ListNodeConnections(ctx);
-  const auto nodes = client.ListNodes(ctx);
-  if (!current || !nodes) {
-    // The same words whatever the reason, see the satellites: details are on the LinstorCluster.
+  if (!current) {
     return {"Controller unreachable"};
-  }
-  std::set<std::string> known;
-  for (const linstor::Node& node : *nodes) {
-    known.insert(node.name);
   }
   const auto by_pair = ByPair(*current);
   std::vector<std::string> errors;
   for (const auto& [pair, props] : desired) {
-    if (!known.contains(pair.first) || !known.contains(pair.second)) {
+    if (!known.Find(pair.first) || !known.Find(pair.second)) {
       continue;  // its satellite is not registered yet: its becoming available triggers a pass
     }
     const auto found = by_pair.find(pair);

@@ -9,6 +9,7 @@
 
 #include "operator/api/linstor_node_connection.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/linstor_connection/linstor_snapshot.h"
 #include "operator/core/cluster/node_connections.h"
 #include "operator/runtime/apply.h"
 #include "operator/runtime/controller.h"
@@ -21,6 +22,8 @@ inline const api::ObjectKey kAllNodeConnections{"", "all"};
 struct NodeConnectionReconcilerOptions {
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
   std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+  /// How old the list of registered nodes may be.
+  std::chrono::milliseconds linstor_max_age{std::chrono::minutes{1}};
 };
 
 /// Everything is borrowed and outlives the reconciler.
@@ -31,6 +34,7 @@ struct NodeConnectionReconcilerDeps {
   const runtime::Store& nodes;
   const runtime::Applier& applier;
   LinstorProvider& linstor;
+  LinstorSnapshots& snapshots;
   const Logger& log;
 };
 
@@ -65,6 +69,7 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
                                        const std::vector<Reading>& readings) const;
   std::vector<std::string> SyncPairs(const Context& ctx,
                                      linstor::Client& client,
+                                     const LinstorSnapshot& known,
                                      const Desired& desired) const;
   Result<void, Error> WriteStatus(const Context& ctx,
                                   const api::Object& connection,

@@ -1,6 +1,7 @@
 #include "operator/controllers/satellite/node_registration.h"
 
 #include <algorithm>
+#include <set>
 
 #include "operator/api/resources.h"
 #include "operator/core/satellite/properties.h"
@@ -52,37 +53,26 @@ Result<linstor::Node, Error> FindOrCreate(const Context& ctx,
   return std::move(*found);
 }
 
-Result<bool, Error> SyncInterfaces(const Context& ctx,
+Result<void, Error> SyncInterfaces(const Context& ctx,
                                    linstor::Client& client,
-                                   const WantedNode& wanted,
-                                   const linstor::Node& node) {
-  bool changed = false;
-  std::set<std::string> obsolete = core::ManagedInterfaces(node.props);
-  for (const core::SatelliteInterface& netif : wanted.interfaces) {
-    obsolete.erase(netif.name);
-    const auto found =
-        std::find_if(node.net_interfaces.begin(), node.net_interfaces.end(),
-                     [&](const linstor::NetInterface& item) { return item.name == netif.name; });
-    const std::string what = "interface " + netif.name + " of node " + wanted.name;
-    if (found == node.net_interfaces.end()) {
-      BREAKWATER_RETURN_IF_ERROR(Checked(
-          client.CreateNetInterface(ctx, wanted.name, AsNetInterface(netif)), "create " + what));
-      changed = true;
-    } else if (!core::SameInterface(AsInterface(*found), netif)) {
-      BREAKWATER_RETURN_IF_ERROR(Checked(
-          client.ModifyNetInterface(ctx, wanted.name, AsNetInterface(netif)), "modify " + what));
-      changed = true;
-    }
+                                   const std::string& node,
+                                   const NodePlan& plan) {
+  const auto what = [&](const char* verb, const std::string& name) {
+    return std::string(verb) + " interface " + name + " of node " + node;
+  };
+  for (const core::SatelliteInterface& netif : plan.create) {
+    BREAKWATER_RETURN_IF_ERROR(Checked(client.CreateNetInterface(ctx, node, AsNetInterface(netif)),
+                                       what("create", netif.name)));
   }
-  for (const linstor::NetInterface& netif : node.net_interfaces) {
-    if (obsolete.contains(netif.name)) {
-      BREAKWATER_RETURN_IF_ERROR(
-          Checked(client.DeleteNetInterface(ctx, wanted.name, netif.name),
-                  "delete interface " + netif.name + " of node " + wanted.name));
-      changed = true;
-    }
+  for (const core::SatelliteInterface& netif : plan.modify) {
+    BREAKWATER_RETURN_IF_ERROR(Checked(client.ModifyNetInterface(ctx, node, AsNetInterface(netif)),
+                                       what("modify", netif.name)));
   }
-  return changed;
+  for (const std::string& name : plan.remove) {
+    BREAKWATER_RETURN_IF_ERROR(
+        Checked(client.DeleteNetInterface(ctx, node, name), what("delete", name)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -102,30 +92,50 @@ Result<WantedNode, Error> DescribeNode(const api::Object& node,
   return wanted;
 }
 
+NodePlan PlanNode(const linstor::Node& node, const WantedNode& wanted) {
+  NodePlan plan{.restore = node.HasFlag("EVACUATE") || node.HasFlag("EVICTED"),
+                .props = linstor::DiffProps(node.props, wanted.props)};
+  std::set<std::string> obsolete = core::ManagedInterfaces(node.props);
+  for (const core::SatelliteInterface& netif : wanted.interfaces) {
+    obsolete.erase(netif.name);
+    const auto found =
+        std::find_if(node.net_interfaces.begin(), node.net_interfaces.end(),
+                     [&](const linstor::NetInterface& item) { return item.name == netif.name; });
+    if (found == node.net_interfaces.end()) {
+      plan.create.push_back(netif);
+    } else if (!core::SameInterface(AsInterface(*found), netif)) {
+      plan.modify.push_back(netif);
+    }
+  }
+  for (const linstor::NetInterface& netif : node.net_interfaces) {
+    if (obsolete.contains(netif.name)) {
+      plan.remove.push_back(netif.name);
+    }
+  }
+  return plan;
+}
+
 Result<linstor::Node, Error> SyncNode(const Context& ctx,
                                       linstor::Client& client,
                                       const WantedNode& wanted) {
   BREAKWATER_ASSIGN_OR_RETURN(linstor::Node node, FindOrCreate(ctx, client, wanted));
-  bool changed = false;
-  if (node.HasFlag("EVACUATE") || node.HasFlag("EVICTED")) {
+  const NodePlan plan = PlanNode(node, wanted);
+  if (plan.empty()) {
+    return node;
+  }
+  if (plan.restore) {
     BREAKWATER_RETURN_IF_ERROR(
         Checked(client.RestoreNode(ctx, wanted.name), "restore node " + wanted.name));
-    changed = true;
   }
-  // Interfaces before properties: the property that lists them must not promise what is not there,
-  // and the old list is needed to find those that are obsolete.
-  BREAKWATER_ASSIGN_OR_RETURN(const bool interfaces, SyncInterfaces(ctx, client, wanted, node));
-  const linstor::PropsChange change = linstor::DiffProps(node.props, wanted.props);
-  if (!change.empty()) {
-    BREAKWATER_RETURN_IF_ERROR(Checked(client.ModifyNode(ctx, wanted.name, change),
+  // Interfaces before properties: the property that lists them must not promise what is not there.
+  BREAKWATER_RETURN_IF_ERROR(SyncInterfaces(ctx, client, wanted.name, plan));
+  if (!plan.props.empty()) {
+    BREAKWATER_RETURN_IF_ERROR(Checked(client.ModifyNode(ctx, wanted.name, plan.props),
                                        "set properties of node " + wanted.name));
   }
-  if (changed || interfaces || !change.empty()) {
-    linstor::LinstorResult<linstor::Node> again = client.GetNode(ctx, wanted.name);
-    BREAKWATER_RETURN_IF_ERROR(Checked(again, "read node " + wanted.name));
-    node = std::move(*again);
-  }
-  return node;
+  linstor::LinstorResult<linstor::Node> again = client.GetNode(ctx, wanted.name);
+  BREAKWATER_RETURN_IF_ERROR(Checked(again, "read node " + wanted.name));
+  return std::move(*again);
 }
 
 }  // namespace breakwater::controllers

@@ -12,13 +12,11 @@ bool IsSettled(const api::Object& daemon_set) {
 }
 
 bool RolloutGate::Changing(const SatelliteState& state) const {
-  const auto made = changed_.find(state.node);
-  if (made != changed_.end() &&
-      (made->second < 0 || !state.daemon_set || state.daemon_set->generation() < made->second)) {
+  if (changed_.contains(state.node)) {
     return true;
   }
   // Generation 1 that is not ready is a new satellite, not one that a change has broken.
-  return state.daemon_set && state.daemon_set->generation() > 1 &&
+  return state.node_up && state.daemon_set && state.daemon_set->generation() > 1 &&
          (!IsSettled(*state.daemon_set) || !state.linstor_online);
 }
 
@@ -26,6 +24,9 @@ std::string RolloutGate::Begin(const std::string& node, const std::vector<Satell
   const std::lock_guard lock(mutex_);
   std::vector<std::string> changing;
   for (const SatelliteState& other : others) {
+    if (other.daemon_set) {
+      NoteSettled(other.node, *other.daemon_set);
+    }
     if (other.node != node && Changing(other)) {
       changing.push_back(other.node);
     }
@@ -39,11 +40,33 @@ std::string RolloutGate::Begin(const std::string& node, const std::vector<Satell
 
 void RolloutGate::End(const std::string& node, std::int64_t generation) {
   const std::lock_guard lock(mutex_);
-  if (generation == 0) {
-    changed_.erase(node);
-  } else {
-    changed_[node] = generation;
+  const auto begun = changed_.find(node);
+  if (begun == changed_.end()) {
+    return;
   }
+  if (generation > 0) {
+    begun->second = generation;
+  } else if (begun->second < 0) {
+    changed_.erase(begun);
+  }
+}
+
+void RolloutGate::Settled(const std::string& node, const api::Object& daemon_set) {
+  const std::lock_guard lock(mutex_);
+  NoteSettled(node, daemon_set);
+}
+
+void RolloutGate::NoteSettled(const std::string& node, const api::Object& daemon_set) {
+  const auto made = changed_.find(node);
+  if (made != changed_.end() && made->second >= 0 && daemon_set.generation() >= made->second &&
+      IsSettled(daemon_set)) {
+    changed_.erase(made);
+  }
+}
+
+void RolloutGate::Forget(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  changed_.erase(node);
 }
 
 }  // namespace breakwater::controllers

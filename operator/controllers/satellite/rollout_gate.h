@@ -6,7 +6,9 @@
 /// at once, and with them the tools that DRBD's handlers and LINSTOR need. A change of a running
 /// satellite therefore waits until no other satellite of the cluster is changing or has failed to
 /// come back: trouble stops the rollout. A satellite that is down anyway may always change, because
-/// that is how a repair reaches it; a new one may always start.
+/// that is how a repair reaches it; a new one may always start. A satellite whose node is down is
+/// no trouble of the rollout, or one dead machine would stop them all - unless the node went down
+/// right after the rollout changed it.
 
 #include <map>
 #include <mutex>
@@ -22,6 +24,7 @@ struct SatelliteState {
   std::string node{};
   api::ObjectPtr daemon_set{};  ///< null: not made yet
   bool linstor_online = true;   ///< LINSTOR's word; true when LINSTOR cannot be asked
+  bool node_up = true;          ///< false: Kubernetes says that the node is gone or not ready
 };
 
 /// Thread safety: all methods may be called from any thread.
@@ -32,16 +35,23 @@ class RolloutGate {
   /// "" when `node` may change now (then call End afterwards), else the reason to wait.
   std::string Begin(const std::string& node, const std::vector<SatelliteState>& others);
 
-  /// The change was made and the DaemonSet has this generation now; 0 = nothing was changed.
+  /// The change that Begin allowed was made and the DaemonSet has this generation now; 0 = nothing
+  /// was changed. Without a Begin before it does nothing.
   void End(const std::string& node, std::int64_t generation);
+
+  /// The satellite runs `daemon_set` as it is: when that is the change, it came back from it.
+  void Settled(const std::string& node, const api::Object& daemon_set);
+
+  /// The satellite is gone.
+  void Forget(const std::string& node);
 
  private:
   bool Changing(const SatelliteState& state) const;
+  void NoteSettled(const std::string& node, const api::Object& daemon_set);
 
   const int max_unavailable_;
   std::mutex mutex_;
-  /// What this process changed, because the store may not show it yet. -1: the change is being
-  /// made.
+  /// What this process changed and what has not come back since. -1: the change is being made.
   std::map<std::string, std::int64_t> changed_;  // guarded by mutex_
 };
 

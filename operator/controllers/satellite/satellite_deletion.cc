@@ -28,7 +28,7 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
   Result<std::shared_ptr<linstor::Client>, Error> client =
       deps_.linstor.ClientFor(pass.spec.cluster_ref.name);
   if (!client) {
-    pass.conditions.AddError(api::kConditionAvailable, "Controller unreachable");
+    ReportUnreachable(pass.conditions);
     return false;
   }
   pass.client = std::move(*client);

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "operator/api/resources.h"
-#include "operator/base/log.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/satellite/node_registration.h"
 #include "operator/controllers/satellite/satellite_reconciler.h"
@@ -11,7 +10,9 @@
 namespace breakwater::controllers {
 namespace {
 
-constexpr std::int64_t kKib = 1024;
+/// A snapshot that shows something to do or something wrong is looked at again, when it is older
+/// than this: it may be done since.
+constexpr std::chrono::seconds kFresh{1};
 
 std::vector<std::string> Sorted(std::vector<std::string> values) {
   std::sort(values.begin(), values.end());
@@ -20,12 +21,9 @@ std::vector<std::string> Sorted(std::vector<std::string> values) {
 
 }  // namespace
 
-void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
+void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) {
   if (!pass.client) {
-    // Details are on the LinstorCluster: repeating them here would write every satellite's status
-    // whenever the text changes.
-    pass.conditions.AddError(api::kConditionAvailable, "Controller unreachable");
-    pass.conditions.AddUnknown(api::kConditionConfigured, "Controller unreachable");
+    ReportUnreachable(pass.conditions);  // details are on the LinstorCluster
     return;
   }
   const api::ObjectPtr pod = FindPod(pass);
@@ -35,7 +33,17 @@ void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
     pass.conditions.AddUnknown(api::kConditionConfigured, "Missing Pod");
     return;
   }
-  RegisterNode(ctx, pass, *pod);
+  const Result<WantedNode, Error> wanted = DescribeNode(*pass.node, *pod, pass.spec);
+  if (!wanted) {
+    pass.conditions.AddError(api::kConditionConfigured, wanted.error().message);
+    return;
+  }
+  const LinstorSnapshotPtr snapshot = Look(ctx, pass, *wanted);
+  if (!snapshot) {
+    ReportUnreachable(pass.conditions);
+    return;
+  }
+  Register(ctx, pass, *wanted, *snapshot);
 }
 
 api::ObjectPtr SatelliteReconciler::FindPod(const Pass& pass) const {
@@ -48,77 +56,80 @@ api::ObjectPtr SatelliteReconciler::FindPod(const Pass& pass) const {
   return nullptr;
 }
 
-void SatelliteReconciler::RegisterNode(const Context& ctx,
-                                       Pass& pass,
-                                       const api::Object& pod) const {
-  const Result<WantedNode, Error> wanted = DescribeNode(*pass.node, pod, pass.spec);
-  if (!wanted) {
-    pass.conditions.AddError(api::kConditionConfigured, wanted.error().message);
-    return;
+LinstorSnapshotPtr SatelliteReconciler::Look(const Context& ctx,
+                                             const Pass& pass,
+                                             const WantedNode& wanted) {
+  const std::string& cluster = pass.spec.cluster_ref.name;
+  auto snapshot = deps_.snapshots.Get(ctx, cluster, options_.linstor_max_age);
+  if (!snapshot) {
+    return nullptr;
   }
-  // A missing answer must read the same in every pass and on every satellite: see LinstorHalf.
-  if (const auto version = pass.client->GetVersion(ctx); !version) {
-    pass.client.reset();
-    LinstorHalf(ctx, pass);
-    return;
-  }
-  const Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, *wanted);
-  if (!node) {
-    pass.conditions.AddError(api::kConditionConfigured, node.error().message);
-    return;
-  }
-  pass.status.storage_providers = Sorted(node->storage_providers);
-  pass.status.device_layers = Sorted(node->resource_layers);
-  if (!node->online()) {
-    pass.conditions.AddError(api::kConditionAvailable,
-                             "satellite is " + node->connection_status + ", not ONLINE");
-    pass.conditions.AddUnknown(api::kConditionConfigured, "Satellite not online");
-    return;
-  }
-  pass.conditions.AddSuccess(api::kConditionAvailable, "satellite online");
-  RegisterPools(ctx, pass);
-}
-
-void SatelliteReconciler::RegisterPools(const Context& ctx, Pass& pass) const {
-  auto pools = pass.client->ListStoragePools(ctx, pass.satellite.name());
-  if (!pools) {
-    pass.conditions.AddError(api::kConditionConfigured, pools.error().message());
-    return;
-  }
-  const std::vector<std::string> errors =
-      SyncPools(ctx, *pass.client, *pass.node, pass.spec.storage_pools, *pools);
-  std::int64_t total = 0;
-  std::int64_t free = 0;
-  for (const linstor::StoragePool& pool : *pools) {
-    if (pool.provider_kind != "DISKLESS") {
-      total += pool.total_kib.value_or(0) * kKib;
-      free += pool.free_kib.value_or(0) * kKib;
+  const auto facts = (*snapshot)->Find(wanted.name);
+  const SteadyTime now = ctx.clock().SteadyNow();
+  if (facts && facts->node.online() && PlanNode(facts->node, wanted).empty()) {
+    const PoolPlan pools =
+        PlanPools(*pass.node, pass.spec.storage_pools, facts->pools, backoff_, now);
+    if (pools.steps.empty() && pools.errors.empty()) {
+      return *snapshot;
     }
   }
-  pass.status.total_capacity_bytes = total;
-  pass.status.free_capacity_bytes = free;
-  if (!errors.empty()) {
-    pass.conditions.AddError(api::kConditionConfigured, JoinBounded(errors));
-    return;
-  }
-  pass.conditions.AddSuccess(api::kConditionConfigured, "Pools configured");
-  ReadUsage(ctx, pass);
+  snapshot = deps_.snapshots.Get(
+      ctx, cluster, std::min<std::chrono::milliseconds>(kFresh, options_.linstor_max_age));
+  return snapshot ? *snapshot : nullptr;
 }
 
-void SatelliteReconciler::ReadUsage(const Context& ctx, Pass& pass) const {
-  const std::string& node = pass.satellite.name();
-  const auto resources = pass.client->ListResources(ctx, node, "");
-  const auto snapshots = pass.client->ListSnapshots(ctx);
-  if (!resources || !snapshots) {
-    return;  // numbers only; the next pass tries again
+void SatelliteReconciler::Register(const Context& ctx,
+                                   Pass& pass,
+                                   const WantedNode& wanted,
+                                   const LinstorSnapshot& snapshot) {
+  const auto known = snapshot.Find(wanted.name);
+  LinstorNodeFacts facts = known ? *known : LinstorNodeFacts();
+  bool changed = false;
+  if (!known || !PlanNode(known->node, wanted).empty()) {
+    Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, wanted);
+    if (!node) {
+      deps_.snapshots.Invalidate(pass.spec.cluster_ref.name);
+      pass.conditions.AddError(api::kConditionConfigured, node.error().message);
+      return;
+    }
+    facts.node = std::move(*node);
+    changed = true;
   }
-  pass.status.number_of_volumes = static_cast<std::int64_t>(resources->size());
-  pass.status.number_of_snapshots =
-      std::count_if(snapshots->begin(), snapshots->end(), [&](const linstor::Snapshot& snapshot) {
-        return std::find(snapshot.nodes.begin(), snapshot.nodes.end(), node) !=
-               snapshot.nodes.end();
-      });
-  pass.settled = true;
+  pass.status.storage_providers = Sorted(facts.node.storage_providers);
+  pass.status.device_layers = Sorted(facts.node.resource_layers);
+  pass.status.number_of_volumes = facts.replicas;
+  pass.status.number_of_snapshots = facts.snapshots;
+  if (facts.node.online()) {
+    pass.conditions.AddSuccess(api::kConditionAvailable, "satellite online");
+    changed = RegisterPools(ctx, pass, facts) || changed;
+  } else {
+    pass.conditions.AddError(api::kConditionAvailable,
+                             "satellite is " + facts.node.connection_status + ", not ONLINE");
+    pass.conditions.AddUnknown(api::kConditionConfigured, "Satellite not online");
+  }
+  if (changed) {
+    deps_.snapshots.Update(pass.spec.cluster_ref.name, facts);
+  }
+}
+
+bool SatelliteReconciler::RegisterPools(const Context& ctx, Pass& pass, LinstorNodeFacts& facts) {
+  PoolPlan plan = PlanPools(*pass.node, pass.spec.storage_pools, facts.pools, backoff_,
+                            ctx.clock().SteadyNow());
+  const bool changed = !plan.steps.empty();
+  const std::vector<std::string> errors =
+      changed
+          ? SyncPools(ctx, *pass.client, *pass.node, pass.spec.storage_pools, backoff_, facts.pools)
+          : std::move(plan.errors);
+  const LinstorUsage capacity = CapacityOf(facts.pools);
+  pass.status.total_capacity_bytes = capacity.total_bytes;
+  pass.status.free_capacity_bytes = capacity.free_bytes;
+  if (errors.empty()) {
+    pass.conditions.AddSuccess(api::kConditionConfigured, "Pools configured");
+    pass.settled = true;
+  } else {
+    pass.conditions.AddError(api::kConditionConfigured, JoinBounded(errors));
+  }
+  return changed;
 }
 
 }  // namespace breakwater::controllers

@@ -7,9 +7,11 @@
 /// Deletion follows the deletion policy. The finalizer makes sure of that.
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,9 @@
 #include "operator/controllers/common/apply_objects.h"
 #include "operator/controllers/common/image_source.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/linstor_connection/linstor_snapshot.h"
+#include "operator/controllers/satellite/node_registration.h"
+#include "operator/controllers/satellite/pool_backoff.h"
 #include "operator/controllers/satellite/rollout_gate.h"
 #include "operator/core/status/conditions.h"
 #include "operator/runtime/controller.h"
@@ -28,6 +33,8 @@ struct SatelliteReconcilerOptions {
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
   /// The same while something is not yet as it should be.
   std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+  /// How old what is known of LINSTOR may be while nothing is to be done.
+  std::chrono::milliseconds linstor_max_age{std::chrono::minutes{1}};
   /// Satellites that may change at once.
   int max_unavailable = 1;
 };
@@ -42,6 +49,7 @@ struct SatelliteReconcilerDeps {
   const Writers& writers;
   const ImageSource& images;
   LinstorProvider& linstor;
+  LinstorSnapshots& snapshots;
   const Logger& log;
 };
 
@@ -49,7 +57,10 @@ struct SatelliteReconcilerDeps {
 class SatelliteReconciler final : public runtime::Reconciler {
  public:
   SatelliteReconciler(SatelliteReconcilerDeps deps, SatelliteReconcilerOptions options)
-      : deps_(deps), options_(options), gate_(options.max_unavailable) {}
+      : deps_(deps),
+        options_(options),
+        gate_(options.max_unavailable),
+        backoff_(options.retry_interval, options.requeue_interval) {}
 
   Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
@@ -63,6 +74,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
     api::LinstorSatelliteStatus status{};
     std::optional<Error> error{};
     std::shared_ptr<linstor::Client> client{};  ///< null when LINSTOR has no address
+    std::string external_version{};             ///< of LINSTOR, when it is not ours
     bool settled = false;                       ///< LINSTOR has what it should
     bool waiting = false;                       ///< a change waits for its turn in the rollout
   };
@@ -70,19 +82,30 @@ class SatelliteReconciler final : public runtime::Reconciler {
   // satellite_reconciler.cc
   bool Guard(const Context& ctx, Pass& pass) const;
   void Keep(const Context& ctx, Pass& pass);
+  void Forget(const std::string& name);
+  Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
+
+  // satellite_apply.cc
   void ApplyHalf(const Context& ctx, Pass& pass);
-  std::string AwaitTurn(const Context& ctx, Pass& pass, const std::vector<api::Json>& objects);
+  void Apply(const Context& ctx, Pass& pass, const std::string& fingerprint);
+  std::string AwaitTurn(const Context& ctx, Pass& pass, const api::Json* desired);
   /// A volume on this node whose I/O a migration has suspended, or is about to; "" when none.
   std::string FrozenVolume(const Context& ctx, const Pass& pass) const;
-  Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
-  std::string ExternalVersion(const Context& ctx, Pass& pass) const;
+  std::set<std::string> OfflineNodes(const Context& ctx, Pass& pass) const;
+  std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
+  std::string Fingerprint(const Pass& pass) const;
 
   // satellite_linstor.cc
-  void LinstorHalf(const Context& ctx, Pass& pass) const;
+  void LinstorHalf(const Context& ctx, Pass& pass);
   api::ObjectPtr FindPod(const Pass& pass) const;
-  void RegisterNode(const Context& ctx, Pass& pass, const api::Object& pod) const;
-  void RegisterPools(const Context& ctx, Pass& pass) const;
-  void ReadUsage(const Context& ctx, Pass& pass) const;
+  /// LINSTOR as known, read again when it shows something to do; null when it cannot be asked.
+  LinstorSnapshotPtr Look(const Context& ctx, const Pass& pass, const WantedNode& wanted);
+  void Register(const Context& ctx,
+                Pass& pass,
+                const WantedNode& wanted,
+                const LinstorSnapshot& snapshot);
+  /// Whether something was written.
+  bool RegisterPools(const Context& ctx, Pass& pass, LinstorNodeFacts& facts);
 
   // satellite_deletion.cc
   /// True when nothing holds the satellite any more.
@@ -94,7 +117,12 @@ class SatelliteReconciler final : public runtime::Reconciler {
   const SatelliteReconcilerDeps deps_;
   const SatelliteReconcilerOptions options_;
   RolloutGate gate_;             // own locking
+  PoolBackoff backoff_;          // own locking
   std::mutex evacuation_mutex_;  // held from counting the running evacuations to starting one
+  std::mutex applied_mutex_;
+  /// By satellite: what its objects were made from and which versions they have, when the last pass
+  /// found nothing to write. Equal: rendering again would find the same.
+  std::map<std::string, std::string> applied_;  // guarded by applied_mutex_
 };
 
 }  // namespace breakwater::controllers

@@ -1,6 +1,8 @@
 // Storage pools of one node.
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "operator/api/resources.h"
 #include "operator/controllers/satellite/node_registration.h"
@@ -19,6 +21,17 @@ Result<linstor::Props, Error> WantedProps(const api::Object& node, const api::St
   return props;
 }
 
+/// Of `zpool create`, unless the pool has its own. A zpool whose disk fails then returns errors, on
+/// which DRBD detaches; the default of ZFS blocks every write for ever. Source: Piraeus Operator
+/// v2.
+std::vector<std::string> ZpoolArguments(const api::StoragePool& pool) {
+  const bool zfs =
+      pool.type == api::StoragePoolType::kZfs || pool.type == api::StoragePoolType::kZfsThin;
+  return zfs && pool.zpool_create_arguments.empty()
+             ? std::vector<std::string>{"-o", "failmode=continue"}
+             : pool.zpool_create_arguments;
+}
+
 linstor::PhysicalStorage AsPhysical(const api::StoragePool& pool, linstor::Props props) {
   return {.provider_kind = std::string(pool.ProviderKind()),
           .device_paths = pool.host_devices.value_or(std::vector<std::string>()),
@@ -28,7 +41,7 @@ linstor::PhysicalStorage AsPhysical(const api::StoragePool& pool, linstor::Props
           .pv_create_arguments = pool.physical_volume_create_arguments,
           .vg_create_arguments = pool.volume_group_create_arguments,
           .lv_create_arguments = pool.logical_volume_create_arguments,
-          .zpool_create_arguments = pool.zpool_create_arguments};
+          .zpool_create_arguments = ZpoolArguments(pool)};
 }
 
 Result<void, std::string> Create(const Context& ctx,
@@ -61,41 +74,8 @@ Result<void, std::string> Create(const Context& ctx,
                     registered.error().message()};
 }
 
-Result<void, std::string> SyncOne(const Context& ctx,
-                                  linstor::Client& client,
-                                  const api::Object& node,
-                                  const api::StoragePool& pool,
-                                  const std::vector<linstor::StoragePool>& pools,
-                                  bool& changed) {
-  Result<linstor::Props, Error> props = WantedProps(node, pool);
-  if (!props) {
-    return Unexpected{props.error().message};
-  }
-  const auto found = std::find_if(pools.begin(), pools.end(), [&](const linstor::StoragePool& p) {
-    return p.name == pool.name;
-  });
-  if (found == pools.end()) {
-    changed = true;
-    return Create(ctx, client, node.name(), pool, std::move(*props));
-  }
-  // LINSTOR never moves a pool to another volume group: what it was created on stays.
-  if (const auto backing = found->props.find(kStorPoolName); backing != found->props.end()) {
-    (*props)[kStorPoolName] = backing->second;
-  }
-  const linstor::PropsChange change = linstor::DiffProps(found->props, *props);
-  if (!change.empty()) {
-    changed = true;
-    const auto modified = client.ModifyStoragePool(ctx, node.name(), pool.name, change);
-    if (!modified) {
-      return Unexpected{modified.error().message()};
-    }
-  }
-  for (const linstor::ApiCallRc& report : found->reports) {
-    if (report.IsError()) {
-      return Unexpected{report.ToString()};
-    }
-  }
-  return {};
+std::string About(const std::string& pool, const std::string& what) {
+  return "storage pool " + pool + ": " + what;
 }
 
 bool IsManaged(const linstor::StoragePool& pool) {
@@ -103,41 +83,129 @@ bool IsManaged(const linstor::StoragePool& pool) {
   return found != pool.props.end() && found->second == api::kPropertyManagedByValue;
 }
 
+/// The step that brings one wanted pool nearer, if there is one; errors are added to the plan.
+void PlanOne(const api::Object& node,
+             const api::StoragePool& wanted,
+             const linstor::StoragePool* found,
+             PoolPlan& plan) {
+  Result<linstor::Props, Error> props = WantedProps(node, wanted);
+  if (!props) {
+    plan.errors.push_back(About(wanted.name, props.error().message));
+    return;
+  }
+  if (found == nullptr) {
+    plan.steps.push_back({.kind = PoolStep::Kind::kCreate,
+                          .name = wanted.name,
+                          .wanted = &wanted,
+                          .props = std::move(*props)});
+    return;
+  }
+  // LINSTOR never moves a pool to another volume group: what it was created on stays.
+  if (const auto backing = found->props.find(kStorPoolName); backing != found->props.end()) {
+    (*props)[kStorPoolName] = backing->second;
+  }
+  linstor::PropsChange change = linstor::DiffProps(found->props, *props);
+  if (!change.empty()) {
+    plan.steps.push_back({.kind = PoolStep::Kind::kModify,
+                          .name = wanted.name,
+                          .wanted = &wanted,
+                          .change = std::move(change)});
+  }
+  for (const linstor::ApiCallRc& report : found->reports) {
+    if (report.IsError()) {
+      plan.errors.push_back(About(wanted.name, report.ToString()));
+      return;
+    }
+  }
+}
+
+Result<void, std::string> Run(const Context& ctx,
+                              linstor::Client& client,
+                              const std::string& node,
+                              const PoolStep& step) {
+  switch (step.kind) {
+    case PoolStep::Kind::kCreate:
+      return Create(ctx, client, node, *step.wanted, step.props);
+    case PoolStep::Kind::kModify:
+      if (const auto done = client.ModifyStoragePool(ctx, node, step.name, step.change); !done) {
+        return Unexpected{done.error().message()};
+      }
+      return {};
+    case PoolStep::Kind::kDelete:
+      if (const auto done = client.DeleteStoragePool(ctx, node, step.name); !done) {
+        return Unexpected{"delete: " + done.error().message()};
+      }
+      return {};
+  }
+  return {};
+}
+
 }  // namespace
+
+PoolPlan PlanPools(const api::Object& node,
+                   const std::vector<api::StoragePool>& wanted,
+                   const std::vector<linstor::StoragePool>& pools,
+                   const PoolBackoff& backoff,
+                   SteadyTime now) {
+  PoolPlan plan;
+  std::set<std::string> names;
+  for (const api::StoragePool& pool : wanted) {
+    names.insert(pool.name);
+    const auto found = std::find_if(pools.begin(), pools.end(),
+                                    [&](const auto& item) { return item.name == pool.name; });
+    const std::optional<std::string> refusal =
+        found == pools.end() ? backoff.Refusal(node.name(), pool, now) : std::nullopt;
+    if (refusal) {
+      plan.errors.push_back(About(pool.name, *refusal));
+    } else {
+      PlanOne(node, pool, found == pools.end() ? nullptr : &*found, plan);
+    }
+  }
+  for (const linstor::StoragePool& pool : pools) {
+    if (!names.contains(pool.name) && IsManaged(pool)) {
+      plan.steps.push_back({.kind = PoolStep::Kind::kDelete, .name = pool.name});
+    }
+  }
+  return plan;
+}
 
 std::vector<std::string> SyncPools(const Context& ctx,
                                    linstor::Client& client,
                                    const api::Object& node,
                                    const std::vector<api::StoragePool>& wanted,
+                                   PoolBackoff& backoff,
                                    std::vector<linstor::StoragePool>& pools) {
-  std::vector<std::string> errors;
-  bool changed = false;
-  for (const api::StoragePool& pool : wanted) {
-    const Result<void, std::string> synced = SyncOne(ctx, client, node, pool, pools, changed);
-    if (!synced) {
-      errors.push_back("storage pool " + pool.name + ": " + synced.error());
+  const auto read = [&](std::vector<std::string>& errors) {
+    auto listed = client.ListStoragePools(ctx, node.name());
+    if (!listed) {
+      errors.push_back("read storage pools: " + listed.error().message());
+      return false;
     }
+    pools = std::move(*listed);
+    return true;
+  };
+  std::vector<std::string> errors;
+  if (!read(errors)) {
+    return errors;
   }
-  for (const linstor::StoragePool& pool : pools) {
-    const bool keep = std::any_of(wanted.begin(), wanted.end(), [&](const api::StoragePool& item) {
-      return item.name == pool.name;
-    });
-    if (keep || !IsManaged(pool)) {
+  PoolPlan plan = PlanPools(node, wanted, pools, backoff, ctx.clock().SteadyNow());
+  errors = std::move(plan.errors);
+  for (const PoolStep& step : plan.steps) {
+    const Result<void, std::string> done = Run(ctx, client, node.name(), step);
+    if (!done) {
+      errors.push_back(About(step.name, done.error()));
+    }
+    if (step.kind != PoolStep::Kind::kCreate) {
       continue;
     }
-    changed = true;
-    const auto deleted = client.DeleteStoragePool(ctx, node.name(), pool.name);
-    if (!deleted) {
-      errors.push_back("delete storage pool " + pool.name + ": " + deleted.error().message());
+    if (done) {
+      backoff.Made(node.name(), step.name);
+    } else {
+      backoff.Refused(node.name(), *step.wanted, done.error(), ctx.clock().SteadyNow());
     }
   }
-  if (changed) {
-    auto again = client.ListStoragePools(ctx, node.name());
-    if (again) {
-      pools = std::move(*again);
-    } else {
-      errors.push_back("read storage pools: " + again.error().message());
-    }
+  if (!plan.steps.empty()) {
+    read(errors);
   }
   return errors;
 }

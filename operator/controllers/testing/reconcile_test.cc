@@ -349,6 +349,114 @@ TEST(ReconcileTest, RemovesWhatIsNoLongerWanted) {
   });
 }
 
+// With a hundred nodes these reads are LINSTOR's load, and the operator's, day and night.
+TEST(ReconcileTest, AQuietMinuteReadsEachListOnce) {
+  World world({"n1", "n2", "n3", "n4", "n5", "n6"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  const std::size_t before = world.linstor->calls();
+  world.clock.Advance(std::chrono::minutes(1));
+  EXPECT_THAT(world.ReconcileAll(), IsEmpty());
+  EXPECT_LE(world.linstor->calls() - before, 5U + 1U + 1U)
+      << "the lists, the controller's properties, the node connections";
+}
+
+// An unchanged satellite is not rendered again. Whatever changes must still be noticed.
+TEST(ReconcileTest, EveryChangeOfAnInputOrObjectIsRepaired) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  const api::ObjectKey set{kWorldNamespace, "linstor-satellite.node-a"};
+  const auto image = [&](const char* list, std::size_t index) {
+    const Json daemon_set = *world.kube.Find(api::kDaemonSet, set);
+    return daemon_set["spec"]["template"]["spec"][list][index]["image"].get<std::string>();
+  };
+  world.kube.Mutate(api::kDaemonSet, set, [](Json& object) {
+    object["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody/else";
+  });
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(image("containers", 0), HasSubstr("linstor-satellite:v1"));
+  world.kube.Remove(api::kConfigMap, {kWorldNamespace, "satellite-config.node-a"});
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.kube.Find(api::kConfigMap, {kWorldNamespace, "satellite-config.node-a"}));
+  world.kube.Mutate(api::kConfigMap, {kWorldNamespace, "images"}, [](Json& images) {
+    auto text = images["data"]["images.yaml"].get<std::string>();
+    images["data"]["images.yaml"] =
+        text.replace(text.find("linstor-satellite, tag: v1"), 26, "linstor-satellite, tag: v2");
+  });
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(image("containers", 0), HasSubstr("linstor-satellite:v2"));
+  world.Put(api::kLinstorSatelliteConfiguration, "more",
+            R"({"podTemplate":{"metadata":{"annotations":{"new":"1"}}}})");
+  ASSERT_TRUE(world.Settle());
+  world.kube.Remove(api::kLinstorSatelliteConfiguration, {"", "more"});
+  ASSERT_TRUE(world.Settle());
+  const Json daemon_set = *world.kube.Find(api::kDaemonSet, set);
+  EXPECT_EQ(api::FindPath(daemon_set, {"spec", "template", "metadata", "annotations", "new"}),
+            nullptr);
+}
+
+// What LINSTOR lost or others changed there comes back, although lists are shared.
+TEST(ReconcileTest, DriftInLinstorIsRepaired) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.nodes["node-a"].props.erase("Aux/topology/linbit.com/hostname");
+    state.nodes["node-a"].flags = {"EVICTED"};
+    state.pools.clear();
+    return 0;
+  });
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_TRUE(state.nodes["node-a"].props.contains("Aux/topology/linbit.com/hostname"));
+    EXPECT_FALSE(state.nodes["node-a"].HasFlag("EVICTED"));
+    EXPECT_EQ(state.pools.size(), 1U);
+    return 0;
+  });
+}
+
+// Each attempt runs programs on the node and leaves an error report in LINSTOR.
+TEST(ReconcileTest, ARefusedDeviceIsTriedMoreAndMoreRarely) {
+  World world({"node-a"});
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.bad_devices = {"/dev/bad"};
+    state.backing = {{"node-a", "other"}};
+    return 0;
+  });
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  const auto put = [&](const char* device) {
+    world.Put(api::kLinstorSatelliteConfiguration, "pools",
+              std::string(R"({"storagePools":[{"name":"pool1","zfsPool":{"zPool":"tank"},)") +
+                  R"("source":{"hostDevices":[")" + device + R"("]}}]})");
+    world.ReconcileAll();
+    world.RunNodes();
+  };
+  const auto attempts = [&] {
+    return world.linstor->With([](FakeLinstor::State& state) { return state.physical.size(); });
+  };
+  put("/dev/bad");
+  for (int second = 0; second < 600; second += 10) {
+    EXPECT_TRUE(world.ReconcileSatellite("node-a"));
+    world.clock.Advance(std::chrono::seconds(10));
+  }
+  EXPECT_GE(attempts(), 10U);
+  EXPECT_LE(attempts(), 13U) << "after 10, 20, 40 and then 60 s";
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              HasSubstr("/dev/bad"));
+  put("/dev/good");
+  EXPECT_TRUE(world.ReconcileSatellite("node-a"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              StartsWith("True"))
+      << "another device is tried at once";
+  world.linstor->With([](FakeLinstor::State& state) {
+    // Without it a failed disk blocks every write for ever, DRBD never detaches from it.
+    EXPECT_THAT(state.physical.back().zpool_create_arguments,
+                ::testing::ElementsAre("-o", "failmode=continue"));
+    return 0;
+  });
+}
+
 // Sent for a pair, this property is adjusted on all nodes at once and fails on every volume in use.
 TEST(ReconcileTest, NodeConnectionsNeverSendTheTlsProperty) {
   World world({"node-a", "node-b"});

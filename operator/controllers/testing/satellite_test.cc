@@ -105,6 +105,74 @@ TEST(RolloutTest, WaitsWhileAVolumeOfTheNodeIsSuspended) {
   EXPECT_EQ(NodesWith(world, "2"), 3);
 }
 
+void SetNodeReady(World& world, const std::string& name, bool ready) {
+  world.kube.Mutate(api::kNode, {"", name}, [&](Json& node) {
+    node["status"]["conditions"] =
+        Json::array({{{"type", "Ready"}, {"status", ready ? "True" : "Unknown"}}});
+  });
+}
+
+// A machine that is away for a week must not hold up an upgrade of the others for a week.
+TEST(RolloutTest, ADeadNodeHoldsUpNobody) {
+  World world;
+  Start(world, Template("1"));
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  ASSERT_TRUE(world.Settle());  // generation 2 everywhere
+  SetNodeReady(world, "node-b", false);
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.nodes["node-b"].connection_status = "OFFLINE";
+    return 0;
+  });
+  world.RunNodes({"node-a", "node-c"});
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("3"));
+  for (int i = 0; i < 6; ++i) {
+    world.clock.Advance(std::chrono::minutes(1));
+    world.ReconcileAll();
+    world.RunNodes({"node-a", "node-c"});
+  }
+  EXPECT_EQ(NodesWith(world, "3"), 3);
+}
+
+// But when it is the change that killed the node, the next one must not follow.
+TEST(RolloutTest, ANodeThatDiesOfTheChangeStopsTheRollout) {
+  World world;
+  Start(world, Template("1"));
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  world.ReconcileAll();
+  ASSERT_EQ(NodesWith(world, "2"), 1);
+  SetNodeReady(world, "node-a", false);
+  for (int i = 0; i < 4; ++i) {
+    world.RunNodes({"node-b", "node-c"});
+    world.ReconcileAll();
+  }
+  EXPECT_EQ(NodesWith(world, "2"), 1);
+  SetNodeReady(world, "node-a", true);
+  EXPECT_TRUE(world.Settle());
+  EXPECT_EQ(NodesWith(world, "2"), 3);
+}
+
+// A new version of the operator changes a label on every DaemonSet and restarts no pod: that needs
+// no turn, and so no healthy cluster.
+TEST(RolloutTest, OnlyTheTemplateNeedsATurn) {
+  World world;
+  Start(world, Template("1"));
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  ASSERT_TRUE(world.Settle());
+  world.RunNodes({"node-b", "node-c"});  // node-a is in trouble
+  world.Put(
+      api::kLinstorSatelliteConfiguration, "label",
+      R"({"patches":[{"target":{"kind":"DaemonSet"},"patch":"metadata: {labels: {new: label}}"}]})");
+  world.ReconcileAll();
+  for (const Json& set : world.kube.All(api::kDaemonSet)) {
+    EXPECT_EQ(set["metadata"]["labels"]["new"], "label");
+  }
+  // A field that goes away again does restart the pod.
+  world.Put(api::kLinstorSatelliteConfiguration, "config", "{}");
+  world.ReconcileAll();
+  world.ReconcileAll();
+  EXPECT_EQ(NodesWith(world, "2"), 2) << "node-a only, which is down anyway";
+}
+
 // The default: removing a node from Kubernetes' view must never touch data.
 TEST(DeletionTest, RetainKeepsTheNodeInLinstor) {
   World world;

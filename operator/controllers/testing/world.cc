@@ -92,15 +92,15 @@ World::World(std::vector<std::string> nodes) {
                                                        ObjectKey{kWorldNamespace, "images"},
                                                        std::map<std::string, std::string>());
   cluster_ = std::make_unique<controllers::ClusterReconciler>(
-      controllers::ClusterReconcilerDeps{store(api::kLinstorCluster),
-                                         store(api::kLinstorSatelliteConfiguration),
-                                         store(api::kLinstorSatellite), store(api::kNode),
-                                         store(api::kPod), *writers_, *images_, provider, log_},
+      controllers::ClusterReconcilerDeps{
+          store(api::kLinstorCluster), store(api::kLinstorSatelliteConfiguration),
+          store(api::kLinstorSatellite), store(api::kNode), store(api::kPod), *writers_, *images_,
+          provider, snapshots, log_},
       controllers::ClusterReconcilerOptions{});
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{
           store(api::kLinstorCluster), store(api::kLinstorSatellite), store(api::kNode),
-          store(api::kPod), store(api::kDaemonSet), *writers_, *images_, provider, log_},
+          store(api::kPod), store(api::kDaemonSet), *writers_, *images_, provider, snapshots, log_},
       controllers::SatelliteReconcilerOptions{});
   configuration_ = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{store(api::kLinstorSatelliteConfiguration),
@@ -108,7 +108,7 @@ World::World(std::vector<std::string> nodes) {
   connection_ = std::make_unique<controllers::NodeConnectionReconciler>(
       controllers::NodeConnectionReconcilerDeps{
           store(api::kLinstorNodeConnection), store(api::kLinstorCluster),
-          store(api::kLinstorSatellite), store(api::kNode), applier_, provider, log_},
+          store(api::kLinstorSatellite), store(api::kNode), applier_, provider, snapshots, log_},
       controllers::NodeConnectionReconcilerOptions{});
   Refresh();
 }
@@ -200,6 +200,7 @@ std::vector<std::string> World::ReconcileAll() {
 
 bool World::Settle(int rounds) {
   for (int round = 0; round < rounds; ++round) {
+    clock.Advance(std::chrono::minutes(1));  // what is known of LINSTOR is old
     kube.CollectGarbage();
     RunNodes();
     kube.ClearCalls();
@@ -207,7 +208,6 @@ bool World::Settle(int rounds) {
     if (ReconcileAll().empty() && kube.write_count() == 0 && linstor->writes().empty()) {
       return true;
     }
-    clock.Advance(std::chrono::minutes(1));
   }
   return false;
 }

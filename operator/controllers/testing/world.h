@@ -45,6 +45,7 @@ class World {
   std::shared_ptr<FakeLinstor> linstor = std::make_shared<FakeLinstor>();
   FakeLinstorProvider provider{linstor};
   FakeClock clock;
+  controllers::LinstorSnapshots snapshots{provider};
 
   /// Creates or replaces a custom resource from JSON text.
   void Put(const api::ResourceInfo& kind, const std::string& name, const std::string& spec);
@@ -54,8 +55,8 @@ class World {
   /// Reconciles every object once; returns the errors.
   std::vector<std::string> ReconcileAll();
   /// RunNodes and ReconcileAll until a round writes nothing (neither to Kubernetes nor to LINSTOR)
-  /// and has no error. False when that takes more than `rounds`. Deleted objects' dependents are
-  /// collected.
+  /// and has no error, a minute for each. False when that takes more than `rounds`. Deleted
+  /// objects' dependents are collected.
   bool Settle(int rounds = 12);
   /// Reconciles one satellite on fresh stores.
   Result<runtime::Requeue, Error> ReconcileSatellite(const std::string& name);

@@ -1,0 +1,71 @@
+// The LINSTOR half of the cluster reconciler.
+
+#include "operator/base/log.h"
+#include "operator/controllers/cluster/cluster_reconciler.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/linstor_connection/foreign_properties.h"
+#include "operator/core/cluster/controller_properties.h"
+#include "operator/linstor/props.h"
+
+namespace breakwater::controllers {
+
+void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
+  const std::string name = pass.cluster.name();
+  const Result<LinstorSnapshotPtr, Error> snapshot =
+      deps_.snapshots.Get(ctx, name, options_.linstor_max_age);
+  if (!snapshot) {
+    ReportUnreachable(pass.conditions, snapshot.error().message);
+    return;
+  }
+  const LinstorSnapshot& linstor = **snapshot;
+  pass.linstor_settled = true;
+  pass.status.version = linstor.version.version;
+  pass.conditions.AddSuccess(
+      api::kConditionAvailable,
+      "Controller " + linstor.version.version + " (API: " + linstor.version.rest_api_version +
+          ", Git: " + linstor.version.git_hash + ") reachable at '" + linstor.url + "'");
+  const LinstorUsage usage = linstor.UsageOf("");
+  pass.status.total_capacity_bytes = usage.total_bytes;
+  pass.status.free_capacity_bytes = usage.free_bytes;
+  pass.status.number_of_volumes = usage.volumes;
+  pass.status.number_of_snapshots = usage.snapshots;
+  if (!pass.readable) {
+    pass.conditions.AddUnknown(api::kConditionConfigured,
+                               "No property is changed while the spec cannot be read");
+    return;
+  }
+  if (const auto client = deps_.linstor.ClientFor(name)) {
+    SyncProperties(ctx, **client, pass);
+  }
+}
+
+void ClusterReconciler::SyncProperties(const Context& ctx,
+                                       linstor::Client& client,
+                                       Pass& pass) const {
+  const linstor::LinstorResult<linstor::Props> current = client.GetControllerProps(ctx);
+  if (!current) {
+    pass.conditions.AddError(api::kConditionConfigured,
+                             "Failed to read properties: " + current.error().message());
+    pass.linstor_settled = false;
+    return;
+  }
+  const linstor::PropsChange change = linstor::DiffProps(
+      *current, core::DesiredControllerProperties(pass.spec.properties), ForeignProperties());
+  if (!change.empty()) {
+    const linstor::LinstorResult<linstor::Reply> changed =
+        client.ModifyControllerProps(ctx, change);
+    if (!changed) {
+      pass.conditions.AddError(api::kConditionConfigured,
+                               "Failed to set properties: " + changed.error().message());
+      pass.linstor_settled = false;
+      return;
+    }
+    deps_.log.Info("LINSTOR controller properties changed",
+                   {{"name", pass.cluster.name()},
+                    {"set", change.override_props.size()},
+                    {"deleted", change.delete_props.size()}});
+  }
+  pass.conditions.AddSuccess(api::kConditionConfigured, "Properties applied");
+}
+
+}  // namespace breakwater::controllers

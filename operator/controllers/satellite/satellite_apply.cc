@@ -1,0 +1,239 @@
+// The Kubernetes half of the satellite reconciler.
+
+#include <algorithm>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/resources.h"
+#include "operator/base/log.h"
+#include "operator/controllers/common/pass_end.h"
+#include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/satellite/satellite_reconciler.h"
+#include "operator/core/admission/validate.h"
+#include "operator/core/render/render.h"
+#include "operator/runtime/apply.h"
+#include "operator/runtime/subset.h"
+
+namespace breakwater::controllers {
+namespace {
+
+/// On the DaemonSet: hash of its pod template as it was applied last. The live template has the
+/// defaults of the API server, so only a hash shows that a field is no longer wanted.
+constexpr const char* kTemplateHash = "breakwater.io/template-hash";
+
+const std::vector<api::ResourceInfo>& PruneKinds() {
+  static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap,
+                                                     api::kCertificate};
+  return kKinds;
+}
+
+/// The DaemonSet with the hash of its template on it; null when there is none.
+const api::Json* MarkDaemonSet(std::vector<api::Json>& objects) {
+  for (api::Json& object : objects) {
+    if (api::StringAt(object, "kind") == api::kDaemonSet.kind) {
+      const api::Json* pods = api::FindPath(object, {"spec", "template"});
+      object["metadata"]["annotations"][kTemplateHash] =
+          runtime::DesiredHash(runtime::NormalizeDesired(pods == nullptr ? api::Json() : *pods));
+      return &object;
+    }
+  }
+  return nullptr;
+}
+
+/// Whether applying `desired` restarts the pod: only a change of the pod template does.
+bool ChangesPods(const api::Json& desired, const api::Object& live) {
+  const std::string known = live.annotation(kTemplateHash);
+  if (known != api::Object(desired).annotation(kTemplateHash)) {
+    return true;  // also when it was made by another operator: what it had is not known
+  }
+  const api::Json* pods = api::FindPath(desired, {"spec", "template"});
+  const api::Json wanted{{"spec", {{"template", pods == nullptr ? api::Json() : *pods}}}};
+  return runtime::FirstDifference(runtime::NormalizeDesired(wanted), live.raw()).has_value();
+}
+
+/// Whether Kubernetes says that the node does not work.
+bool IsDown(const api::ObjectPtr& node) {
+  if (!node) {
+    return true;
+  }
+  const std::vector<api::Condition> conditions = api::ConditionsFromJson(node->raw());
+  const api::Condition* ready = api::FindCondition(conditions, "Ready");
+  return ready != nullptr && ready->status != "True";
+}
+
+}  // namespace
+
+void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
+  const api::ObjectPtr live =
+      deps_.daemon_sets.Get({deps_.writers.operator_namespace,
+                             core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)});
+  if (live) {
+    gate_.Settled(pass.satellite.name(), *live);
+  }
+  pass.external_version = ExternalVersion(LinstorContext(ctx), pass);
+  const std::string fingerprint = Fingerprint(pass);
+  {
+    const std::lock_guard lock(applied_mutex_);
+    const auto last = applied_.find(pass.satellite.name());
+    if (last != applied_.end() && last->second == fingerprint) {
+      pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+      return;
+    }
+  }
+  const api::FieldErrors invalid = core::ValidateSatellite(pass.spec);
+  if (!invalid.empty()) {
+    pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(invalid));
+  }
+  Apply(ctx, pass, invalid.empty() ? fingerprint : "");
+}
+
+std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
+  const api::Json* system = api::FindPath(pass.node->raw(), {"status", "nodeInfo", "osImage"});
+  std::string text = pass.satellite.uid() + "/" + std::to_string(pass.satellite.generation()) +
+                     "|" + (system == nullptr ? "" : system->dump()) + "|" +
+                     deps_.images.Version() + "|" + pass.external_version;
+  for (const runtime::Store* store : deps_.writers.stores.Select(PruneKinds())) {
+    for (const api::ObjectPtr& object : store->ListByController(pass.satellite.uid())) {
+      text +=
+          "|" + store->resource().kind + "/" + object->name() + "/" + object->resource_version();
+    }
+  }
+  return text;
+}
+
+void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::string& fingerprint) {
+  const auto images = deps_.images.Get();
+  if (!images) {
+    pass.conditions.AddError(api::kConditionApplied, images.error().message);
+    return;
+  }
+  core::SatelliteRendering rendering =
+      core::RenderSatellite({.name = pass.satellite.name(),
+                             .uid = pass.satellite.uid(),
+                             .spec = pass.spec,
+                             .node = pass.node,
+                             .ns = deps_.writers.operator_namespace,
+                             .images = **images,
+                             .external_controller_version = pass.external_version});
+  std::vector<std::string> problems;
+  for (const core::RenderProblem& problem : rendering.problems) {
+    problems.push_back(problem.ToString());
+  }
+  if (!problems.empty()) {
+    // What runs stays as it is: half a satellite is worse than an old one.
+    pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
+    return;
+  }
+  const std::string wait = AwaitTurn(ctx, pass, MarkDaemonSet(rendering.objects));
+  if (!wait.empty()) {
+    pass.conditions.AddPending(api::kConditionApplied, "Change prepared, " + wait,
+                               "RolloutWaiting");
+    pass.waiting = true;
+    return;
+  }
+  ApplyReport report =
+      ApplyObjects(ctx, deps_.writers, pass.satellite, std::move(rendering.objects));
+  PruneObjects(ctx, deps_.writers, pass.satellite, PruneKinds(), report);
+  const runtime::ObjectId id{"apps",
+                             "DaemonSet",
+                             {deps_.writers.operator_namespace,
+                              core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)}};
+  const auto made = report.generations.find(id);
+  gate_.End(pass.satellite.name(), made == report.generations.end() ? 0 : made->second);
+  if (report.written > 0) {
+    deps_.log.Info("applied", {{"name", pass.satellite.name()}, {"changes", report.written}});
+  } else if (report.ok() && !fingerprint.empty()) {
+    const std::lock_guard lock(applied_mutex_);
+    applied_[pass.satellite.name()] = fingerprint;
+  }
+  LogNewFailure(deps_.log, pass.satellite, report);
+  pass.error = report.error;
+  AddApplied(report, pass.conditions);
+}
+
+std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
+                                           Pass& pass,
+                                           const api::Json* desired) {
+  const api::ObjectPtr live =
+      deps_.daemon_sets.Get({deps_.writers.operator_namespace,
+                             core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)});
+  if (desired == nullptr || !live || !ChangesPods(*desired, *live) || !IsSettled(*live)) {
+    return "";
+  }
+  if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
+    return "waiting for volume " + frozen + ", whose I/O is suspended for a moment";
+  }
+  const std::set<std::string> offline = OfflineNodes(ctx, pass);
+  std::vector<SatelliteState> others;
+  for (const api::ObjectPtr& other : deps_.satellites.List()) {
+    const auto sets = deps_.daemon_sets.ListByController(other->uid());
+    others.push_back({.node = other->name(),
+                      .daemon_set = sets.empty() ? nullptr : sets.front(),
+                      .linstor_online = !offline.contains(other->name()),
+                      .node_up = !IsDown(deps_.nodes.Get({"", other->name()}))});
+  }
+  return gate_.Begin(pass.satellite.name(), others);
+}
+
+// The watchdog that ends a suspension lives in the satellite's pod: it must not go meanwhile.
+std::string SatelliteReconciler::FrozenVolume(const Context& ctx, const Pass& pass) const {
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const api::Json* runs =
+      cluster ? api::FindPath(cluster->raw(), {"status", "replicationTLS", "inFlight"}) : nullptr;
+  if (runs == nullptr || !runs->is_array()) {
+    return "";
+  }
+  for (const api::Json& run : *runs) {
+    const std::string step = api::StringAt(run, "step");
+    const std::string resource = api::StringAt(run, "resource");
+    if (!step.ends_with("Prepare") && !step.ends_with("Suspend") && !step.ends_with("Resume")) {
+      continue;
+    }
+    if (!pass.client) {
+      return resource;
+    }
+    const auto replicas = pass.client->ListResources(LinstorContext(ctx), "", resource);
+    if (!replicas || std::any_of(replicas->begin(), replicas->end(), [&](const auto& replica) {
+          return replica.node == pass.satellite.name();
+        })) {
+      return resource;
+    }
+  }
+  return "";
+}
+
+std::set<std::string> SatelliteReconciler::OfflineNodes(const Context& ctx, Pass& pass) const {
+  std::set<std::string> offline;
+  // LINSTOR may be down: then the readiness of the pods alone decides, and at once. Not from the
+  // snapshot: it may be from before the last change.
+  if (pass.client && deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
+    if (const auto nodes = pass.client->ListNodes(LinstorContext(ctx))) {
+      for (const linstor::Node& node : *nodes) {
+        if (!node.online()) {
+          offline.insert(node.name);
+        }
+      }
+    }
+  }
+  return offline;
+}
+
+std::string SatelliteReconciler::ExternalVersion(const Context& ctx, const Pass& pass) const {
+  const api::ClusterReference& reference = pass.spec.cluster_ref;
+  if (!reference.external_controller_url) {
+    return "";
+  }
+  if (const LinstorSnapshotPtr last = deps_.snapshots.Last(reference.name)) {
+    return last->version.version;
+  }
+  // Without an answer the last known version: another image would restart every satellite.
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", reference.name});
+  const api::Json* status = cluster ? api::FindPath(cluster->raw(), {"status"}) : nullptr;
+  const std::string shown = status == nullptr ? "" : api::StringAt(*status, "version");
+  if (!shown.empty()) {
+    return shown;
+  }
+  const auto snapshot = deps_.snapshots.Get(ctx, reference.name, options_.linstor_max_age);
+  return snapshot ? (*snapshot)->version.version : "";
+}
+
+}  // namespace breakwater::controllers
