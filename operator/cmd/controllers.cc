@@ -136,6 +136,8 @@ void AddControllers(OperatorControllers& into,
   // Data that is older than the interval between two passes would make the second one useless.
   const std::chrono::milliseconds max_age =
       std::min(options.linstor_node_cache_duration, options.requeue_interval);
+  const std::chrono::milliseconds young =
+      std::min(controllers::ClusterReconcilerOptions().linstor_max_age, max_age);
   into.cluster = std::make_unique<controllers::ClusterReconciler>(
       controllers::ClusterReconcilerDeps{.clusters = stores.clusters,
                                          .configurations = stores.configurations,
@@ -148,7 +150,8 @@ void AddControllers(OperatorControllers& into,
                                          .snapshots = *into.snapshots,
                                          .log = into.log},
       controllers::ClusterReconcilerOptions{.pull_secret = options.pull_secret,
-                                            .requeue_interval = options.requeue_interval});
+                                            .requeue_interval = options.requeue_interval,
+                                            .linstor_max_age = young});
   into.satellite = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{.clusters = stores.clusters,
                                            .satellites = stores.satellites,

@@ -27,7 +27,8 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
   }
   Result<std::shared_ptr<linstor::Client>, Error> client =
       deps_.linstor.ClientFor(pass.spec.cluster_ref.name);
-  if (!client) {
+  // While LINSTOR is known not to answer, the LinstorCluster's pass is the one that asks it.
+  if (!client || !deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
     ReportUnreachable(pass.conditions);
     return false;
   }
