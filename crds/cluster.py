@@ -77,7 +77,11 @@ def spec():
         "nodeAffinity": node_affinity(),
         "tolerations": array("Taints that all workloads tolerate; nodes with other taints get no satellite.",
                              _toleration(), **{"x-kubernetes-list-type": "atomic"}),
-        "properties": literal_properties("Properties of the LINSTOR controller: defaults for all resources."),
+        "properties": literal_properties(
+            "Properties of the LINSTOR controller: defaults for all resources.",
+            ("self.name != 'DrbdOptions/Net/tls' || "
+             "(has(self.value) && self.value in ['yes', 'no', 'Yes', 'No', 'YES', 'NO'])",
+             "DrbdOptions/Net/tls is yes or no")),
         "patches": patches("the objects of the cluster"),
         "linstorPassphraseSecret": string("Secret with the key MASTER_PASSPHRASE."),
         "internalTLS": tls_config(

@@ -143,11 +143,12 @@ def tls_config(description, handshake_daemon):
     return obj(description, properties, nullable=True)
 
 
-def literal_properties(description):
+def literal_properties(description, *item_rules):
+    more = rules(*item_rules) if item_rules else {}
     return map_list(description, obj("A property.", {
         "name": string("Name of the property.", minLength=1),
         "value": string("Value of the property."),
-    }, required=["name"]))
+    }, required=["name"], **more))
 
 
 def node_properties(description, max_items):

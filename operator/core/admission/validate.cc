@@ -155,6 +155,19 @@ void CheckUrl(const std::string& path,
   }
 }
 
+/// Any other word would be read as "not set" by somebody on the way.
+void CheckTlsValue(const std::string& path,
+                   const std::vector<api::Property>& properties,
+                   api::FieldErrors* errors) {
+  static const re2::RE2 kYesOrNo("(?i)yes|no");
+  for (const api::Property& property : properties) {
+    if (property.name == "DrbdOptions/Net/tls" && !re2::RE2::FullMatch(property.value, kYesOrNo)) {
+      errors->push_back(
+          {path, "\"" + property.value + "\" is no value of " + property.name + "; use yes or no"});
+    }
+  }
+}
+
 }  // namespace
 
 api::FieldErrors ValidateCluster(const api::LinstorClusterSpec& spec) {
@@ -175,6 +188,7 @@ api::FieldErrors ValidateCluster(const api::LinstorClusterSpec& spec) {
     CheckPodTemplate("spec." + std::string(name) + ".podTemplate", component->pod_template,
                      &errors);
   }
+  CheckTlsValue("spec.properties", spec.properties, &errors);
   return errors;
 }
 

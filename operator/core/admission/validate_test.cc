@@ -103,6 +103,13 @@ TEST(ValidateCluster, Rules) {
   EXPECT_FALSE(check("{externalController: {url: 'http://a b'}}"));
   EXPECT_FALSE(check("{externalController: {url: 'a,,b'}}"));
   EXPECT_FALSE(check("{csiNode: {podTemplate: {spec: {volumes: {}}}}}"));
+  // "true" would otherwise be taken for "not set", that is, for the wish to decrypt everything.
+  EXPECT_TRUE(check("{properties: [{name: DrbdOptions/Net/tls, value: 'Yes'}]}"));
+  for (const char* wrong : {"true", "enabled", "yes ", ""}) {
+    const std::string text =
+        std::string("{properties: [{name: DrbdOptions/Net/tls, value: '") + wrong + "'}]}";
+    EXPECT_FALSE(check(text.c_str())) << wrong;
+  }
 }
 
 TEST(ValidateNodeConnection, ValuesOnlyWhereTheyAreUsed) {
