@@ -13,6 +13,7 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   for (const api::Property& property : spec.value.properties) {
     if (property.name == tls_migration::kTlsProperty) {
       settings.tls = tls_migration::ParseTlsValue(property.value);
+      settings.invalid = settings.tls ? std::nullopt : std::optional(property.value);
     }
   }
   settings.migration = spec.value.replication_tls.migration;

@@ -17,6 +17,8 @@ inline constexpr std::string_view kMigrateAnnotation = "breakwater.io/migrate";
 
 struct ClusterSettings {
   std::optional<bool> tls{};  ///< spec.properties DrbdOptions/Net/tls
+  /// Its text when it is neither yes nor no: then nobody knows what is wanted, and nothing moves.
+  std::optional<std::string> invalid{};
   api::MigrationSettings migration{};
   bool enforce = false;
   std::set<std::string> released{};

@@ -63,12 +63,20 @@ Engine::~Engine() {
 }
 
 void Engine::Start() {
-  driver_stop_ = std::stop_source();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = false;
+    driver_stop_ = std::stop_source();
+  }
   loop_ = Thread("rtls-loop", [this](const std::stop_token& stop) { Loop(stop); });
 }
 
 void Engine::Stop() {
-  driver_stop_.request_stop();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    driver_stop_.request_stop();
+  }
   loop_.RequestStop();
   wakeup_.NotifyAll();
   loop_.Join();
@@ -90,21 +98,52 @@ void Engine::Loop(const std::stop_token& stop) {
   }
 }
 
+void Engine::MakeCluster(const api::Object& object) {
+  cluster_ = std::make_unique<Cluster>();
+  cluster_->name = object.name();
+  cluster_->uid = object.uid();
+  cluster_->linstor = std::make_unique<LinstorView>(deps_.linstor, object.name());
+  cluster_->actor = std::make_unique<Actor>(deps_.shell, *cluster_->linstor, log_,
+                                            deps_.options.satellite_container);
+  cluster_->status = std::make_unique<StatusWriter>(deps_.client, object.name());
+  cluster_->driver = std::make_unique<RunDriver>(
+      RunServices{observer_, *cluster_->linstor, *cluster_->actor, *cluster_->status,
+                  deps_.services.clock, log_},
+      [this, name = object.name()](const std::string&, bool warning, const std::string& reason,
+                                   const std::string& note) {
+        reporter_.Event(name, warning, reason, note);
+      });
+}
+
+// Drivers borrow what belongs to the cluster: they come to their end first.
+void Engine::CloseCluster(const Context& ctx) {
+  {
+    const std::lock_guard lock(mutex_);
+    driver_stop_.request_stop();
+  }
+  JoinDrivers();
+  ReapDrivers(ctx);
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_.clear();
+    if (!stopping_) {
+      driver_stop_ = std::stop_source();
+    }
+  }
+  cluster_.reset();
+  resume_.clear();
+  failures_.clear();
+  care_since_.clear();
+  danger_since_.clear();
+  last_phase_.clear();
+}
+
 bool Engine::OpenCluster(const Context& ctx, const api::Object& object) {
-  if (cluster_ == nullptr || cluster_->name != object.name()) {
-    cluster_ = std::make_unique<Cluster>();
-    cluster_->name = object.name();
-    cluster_->linstor = std::make_unique<LinstorView>(deps_.linstor, object.name());
-    cluster_->actor = std::make_unique<Actor>(deps_.shell, *cluster_->linstor, log_,
-                                              deps_.options.satellite_container);
-    cluster_->status = std::make_unique<StatusWriter>(deps_.client, object.name());
-    cluster_->driver = std::make_unique<RunDriver>(
-        RunServices{observer_, *cluster_->linstor, *cluster_->actor, *cluster_->status,
-                    deps_.services.clock, log_},
-        [this, name = object.name()](const std::string&, bool warning, const std::string& reason,
-                                     const std::string& note) {
-          reporter_.Event(name, warning, reason, note);
-        });
+  if (cluster_ != nullptr && cluster_->uid != object.uid()) {
+    CloseCluster(ctx);
+  }
+  if (cluster_ == nullptr) {
+    MakeCluster(object);
   }
   if (cluster_->loaded) {
     return true;
@@ -192,7 +231,7 @@ milliseconds Engine::Round(const std::stop_token& stop) {
     return milliseconds(0);
   }
   Apply(ctx, plan);
-  StartDrivers(resources, plan, linstor.known);
+  StartDrivers(resources, plan, linstor);
   Report(ctx, *object,
          {resources, plan, settings, preflight, ActiveNames(),
           ShownFailures(resources, plan, preflight), linstor.known, linstor.error});
@@ -212,6 +251,7 @@ ClusterPlan Engine::Plan(
   ClusterInput input;
   input.linstor_known = linstor.known;
   input.cluster_value = settings.tls;
+  input.invalid_value = settings.invalid;
   input.linstor_value = linstor.controller;
   input.linstor_value_ours = linstor.controller_ours;
   for (const ResourceObservation& seen : resources) {
@@ -245,9 +285,11 @@ ClusterPlan Engine::Plan(
   const std::lock_guard lock(mutex_);
   settings_ = settings;
   unfit_ = input.unfit;
-  for (auto& [resource, wanted] : wanted_) {
-    if (const auto it = plan.wanted.find(resource); it != plan.wanted.end() && linstor.known) {
-      wanted = it->second;
+  for (const auto& [resource, active] : active_) {
+    const auto it = plan.wanted.find(resource);
+    if (active.switching && linstor.known && plan.problem.reason.empty() &&
+        it != plan.wanted.end()) {
+      wanted_[resource] = it->second;
     }
   }
   return plan;
@@ -361,6 +403,9 @@ tls_migration::Goal Engine::GoalFor(const std::string& resource) const {
   tls_migration::Goal goal;
   if (const auto it = wanted_.find(resource); it != wanted_.end()) {
     goal.wanted = it->second;
+  }
+  if (const auto it = active_.find(resource); it != active_.end()) {
+    goal.heal_only = it->second.foreign;
   }
   goal.strategy = ToChoice(settings_.migration.strategy);
   goal.heal_stale = settings_.migration.heal_stale;

@@ -72,6 +72,7 @@ class Engine {
   /// another.
   struct Cluster {
     std::string name{};
+    std::string uid{};
     std::unique_ptr<LinstorView> linstor{};
     std::unique_ptr<Actor> actor{};
     std::unique_ptr<StatusWriter> status{};
@@ -82,6 +83,10 @@ class Engine {
   /// A resource with a driver.
   struct Active {
     std::unique_ptr<Thread> thread{};
+    bool switching = false;  ///< a migration, not only care: it is told what is wanted
+    bool foreign = false;    ///< LINSTOR does not know the resource
+    std::string waiting{};   ///< what it waits for, "" while it acts
+    SystemTime waiting_since{};
     bool done = false;
     RunResult result{};
   };
@@ -94,6 +99,8 @@ class Engine {
 
   void Loop(const std::stop_token& stop);
   bool OpenCluster(const Context& ctx, const api::Object& object);
+  void MakeCluster(const api::Object& object);
+  void CloseCluster(const Context& ctx);
   std::set<std::string> SatelliteNodes() const;
   std::vector<tls_migration::ResourceObservation> Assemble(
       const std::map<std::string, tls_migration::NodeReport>& reports,
@@ -112,8 +119,13 @@ class Engine {
   std::map<std::string, std::map<tls_migration::Pair, bool>> WantedNow() const;
   void StartDrivers(const std::vector<tls_migration::ResourceObservation>& resources,
                     const tls_migration::ClusterPlan& plan,
-                    bool linstor_known);
-  void StartDriver(const tls_migration::ResourceObservation& seen, tls_migration::RunState state);
+                    const LinstorSnapshot& linstor);
+  void StartDriver(const tls_migration::ResourceObservation& seen,
+                   tls_migration::RunState state,
+                   bool switching,
+                   bool foreign);
+  void NoteWaiting(const std::string& resource, const std::string& why);
+  std::vector<api::MigrationFailure> LongWaits() const;
   void ReapDrivers(const Context& ctx);
   void NoteResult(const std::string& resource, const RunResult& result);
   std::vector<api::MigrationFailure> ShownFailures(
@@ -122,7 +134,7 @@ class Engine {
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   void Report(const Context& ctx, const api::Object& object, const Picture& picture);
   void TrackLeftovers(const std::vector<tls_migration::ResourceObservation>& resources);
-  bool NeedsCare(const tls_migration::ResourceObservation& seen);
+  bool NeedsCare(const tls_migration::ResourceObservation& seen, bool foreign);
   tls_migration::Goal GoalFor(const std::string& resource) const;
   std::set<std::string> ActiveNames() const;
 
@@ -149,8 +161,10 @@ class Engine {
   std::map<std::string, std::string> unfit_{};                           // guarded by mutex_
   std::set<std::string> leftover_{};                                     // guarded by mutex_
 
+  bool stopping_ = false;         // guarded by mutex_
+  std::stop_source driver_stop_;  // guarded by mutex_
+
   Thread loop_;
-  std::stop_source driver_stop_;
 };
 
 }  // namespace breakwater::controllers

@@ -17,6 +17,8 @@ namespace {
 // LINSTOR suspends for a snapshot, a person for some work: nobody is responsible only after a
 // while.
 constexpr seconds kLeftoverAfter{60};
+// A run that waits so long is shown.
+constexpr seconds kShownAfter{60};
 
 bool DownWithTls(const ResourceObservation& seen) {
   return std::any_of(seen.connections.begin(), seen.connections.end(), [](const auto& item) {
@@ -51,11 +53,13 @@ void Engine::TrackLeftovers(const std::vector<ResourceObservation>& resources) {
 
 // Whether a resource without a run needs a driver: F12's state, a leftover suspension, or a
 // connection that does not come back by itself (F5, F6). On every observation of every volume.
-bool Engine::NeedsCare(const ResourceObservation& seen) {
+// `foreign`: LINSTOR answers and does not know it. It belongs to somebody else, and only F12's
+// state is mended.
+bool Engine::NeedsCare(const ResourceObservation& seen, bool foreign) {
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool stale = !FindStale(seen).empty();
   const bool suspended = seen.SuspendedUser();
-  if (!stale && !suspended && !DownWithTls(seen)) {
+  if (!stale && (foreign || (!suspended && !DownWithTls(seen)))) {
     care_since_.erase(seen.resource);
     return false;
   }
@@ -70,7 +74,7 @@ bool Engine::NeedsCare(const ResourceObservation& seen) {
 
 void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
                           const ClusterPlan& plan,
-                          bool linstor_known) {
+                          const LinstorSnapshot& linstor) {
   TrackLeftovers(resources);
   const std::set<std::string> active = ActiveNames();
   for (const ResourceObservation& seen : resources) {
@@ -80,7 +84,8 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
     const auto resumed = resume_.find(seen.resource);
     const bool start =
         std::find(plan.start.begin(), plan.start.end(), seen.resource) != plan.start.end();
-    const bool care = NeedsCare(seen);
+    const bool foreign = linstor.known && !linstor.resources.contains(seen.resource);
+    const bool care = NeedsCare(seen, foreign);
     if (resumed == resume_.end() && !start && !care) {
       continue;
     }
@@ -88,7 +93,7 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
     const bool urgent = seen.SuspendedUser() ||
                         std::any_of(seen.connections.begin(), seen.connections.end(),
                                     [](const auto& item) { return !item.second.BothConnected(); });
-    if (resumed != resume_.end() && !linstor_known && !urgent) {
+    if (resumed != resume_.end() && !linstor.known && !urgent) {
       continue;
     }
     tls_migration::RunState state;
@@ -96,20 +101,22 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
       state = resumed->second;
       resume_.erase(resumed);
     }
+    const bool switching = start || state.running();
+    // Without LINSTOR the plan's wishes are guesses; the driver gets them when it answers.
     if (const auto wanted = plan.wanted.find(seen.resource);
-        wanted != plan.wanted.end() && (start || state.running())) {
+        wanted != plan.wanted.end() && switching && linstor.known && plan.problem.reason.empty()) {
       const std::lock_guard lock(mutex_);
       wanted_[seen.resource] = wanted->second;
     }
-    StartDriver(seen, std::move(state));
+    StartDriver(seen, std::move(state), switching, foreign);
   }
   // A journal entry of a resource that is gone everywhere has nothing to go on with.
   for (auto it = resume_.begin(); it != resume_.end();) {
     const bool there = std::any_of(resources.begin(), resources.end(),
                                    [&](const auto& seen) { return seen.resource == it->first; });
-    if (!there && linstor_known) {
+    if (!there && linstor.known) {
       const Context ctx =
-          Context(driver_stop_.get_token(), deps_.services.clock).WithTimeout(milliseconds(10000));
+          Context(std::stop_token{}, deps_.services.clock).WithTimeout(milliseconds(10000));
       (void)cluster_->status->SetJournal(ctx, it->first, std::nullopt);
       it = resume_.erase(it);
     } else {
@@ -118,7 +125,10 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
   }
 }
 
-void Engine::StartDriver(const ResourceObservation& seen, tls_migration::RunState state) {
+void Engine::StartDriver(const ResourceObservation& seen,
+                         tls_migration::RunState state,
+                         bool switching,
+                         bool foreign) {
   std::set<std::string> nodes;
   for (const auto& [name, view] : seen.nodes) {
     nodes.insert(name);
@@ -127,12 +137,14 @@ void Engine::StartDriver(const ResourceObservation& seen, tls_migration::RunStat
   RunDriver* driver = cluster_->driver.get();
   const std::lock_guard lock(mutex_);
   Active& active = active_[resource];
+  active.switching = switching;
+  active.foreign = foreign;
   active.thread = std::make_unique<Thread>(
-      "rtls-run",
-      [this, driver, resource, nodes, state = std::move(state)](const std::stop_token&) {
+      "rtls-run", [this, driver, resource, nodes, state = std::move(state),
+                   stop = driver_stop_.get_token()](const std::stop_token&) {
         RunResult result = driver->Run(
-            driver_stop_.get_token(), resource, nodes,
-            [this, resource] { return GoalFor(resource); }, state);
+            {stop, resource, nodes, state, [this, resource] { return GoalFor(resource); },
+             [this, resource](const std::string& why) { NoteWaiting(resource, why); }});
         {
           const std::lock_guard guard(mutex_);
           active_[resource].result = std::move(result);
@@ -140,6 +152,29 @@ void Engine::StartDriver(const ResourceObservation& seen, tls_migration::RunStat
         }
         wakeup_.NotifyAll();
       });
+}
+
+void Engine::NoteWaiting(const std::string& resource, const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  Active& active = active_[resource];
+  if (active.waiting.empty()) {
+    active.waiting_since = deps_.services.clock.SystemNow();
+  }
+  active.waiting = why;
+}
+
+// A run that waits is not a failure for a minute; then people must be able to see what for.
+std::vector<api::MigrationFailure> Engine::LongWaits() const {
+  std::vector<api::MigrationFailure> waits;
+  const SystemTime now = deps_.services.clock.SystemNow();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [resource, active] : active_) {
+    if (!active.waiting.empty() && now - active.waiting_since >= kShownAfter) {
+      waits.push_back(
+          {resource, "", "Waiting", active.waiting, FormatRfc3339(active.waiting_since)});
+    }
+  }
+  return waits;
 }
 
 void Engine::ReapDrivers(const Context& ctx) {
@@ -205,6 +240,11 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
   std::vector<api::MigrationFailure> shown;
   const std::string now = FormatRfc3339(deps_.services.clock.SystemNow());
   std::set<std::string> dangers;
+  if (const tls_migration::ClusterProblem& problem = plan.problem; !problem.reason.empty()) {
+    const std::string since = danger_since_.emplace(problem.reason, now).first->second;
+    dangers.insert(problem.reason);
+    shown.push_back({"", "", problem.reason, problem.message, since});
+  }
   for (const ResourceObservation& seen : resources) {
     for (const tls_migration::StalePeer& stale : FindStale(seen)) {
       const std::string since = danger_since_.emplace(seen.resource, now).first->second;
@@ -239,6 +279,9 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
   std::erase_if(danger_since_, [&](const auto& item) { return !dangers.contains(item.first); });
   for (const auto& [resource, failure] : failures_) {
     shown.push_back(failure.shown);
+  }
+  for (api::MigrationFailure& wait : LongWaits()) {
+    shown.push_back(std::move(wait));
   }
   return shown;
 }

@@ -13,6 +13,9 @@ using tls_migration::LinstorOp;
 using tls_migration::Pair;
 using tls_migration::ResourceLevels;
 
+// Each resource's connections are read again after so many rounds at the latest.
+constexpr std::size_t kRereadRounds = 10;
+
 std::optional<bool> TlsIn(const linstor::Props& props) {
   return tls_migration::ReadLevel(props, tls_migration::kPinMarker).value;
 }
@@ -105,12 +108,12 @@ LinstorSnapshot LinstorView::ReadAll(const Context& ctx,
       node_values[Pair::Of(connection.node_a, connection.node_b).ToString()] = *value;
     }
   }
-  std::map<std::string, Definition> seen;
+  std::map<std::string, std::map<std::string, std::string>> definition_props;
   for (const linstor::ResourceDefinition& definition : *definitions) {
     if (!definition.layers.empty() && !definition.HasDrbd()) {
       continue;
     }
-    seen[definition.name] = {definition.props, definition.resource_group};
+    definition_props[definition.name] = definition.props;
     LinstorResource& resource = snapshot.resources[definition.name];
     resource.levels.controller = snapshot.controller;
     resource.levels.group = group_values[definition.resource_group];
@@ -124,57 +127,79 @@ LinstorSnapshot LinstorView::ReadAll(const Context& ctx,
       it->second.nodes.insert(replica.node);
     }
   }
-  std::map<std::string, Definition> before;
-  LinstorSnapshot last;
-  {
-    const std::lock_guard lock(mutex_);
-    before = definitions_;
-    last = last_;
-  }
-  for (auto& [name, resource] : snapshot.resources) {
-    const auto old = last.resources.find(name);
-    const bool same = before.contains(name) && before[name].props == seen[name].props &&
-                      old != last.resources.end() && old->second.nodes == resource.nodes &&
-                      old->second.levels.known;
-    if (same && !with_connections.contains(name)) {
-      resource.levels.pairs = old->second.levels.pairs;
-    } else {
-      const auto connections = api.ListResourceConnections(ctx, name);
-      if (!connections && !connections.error().IsNotFound()) {
-        return fail(connections.error().message());
-      }
-      if (connections) {
-        resource.levels.pairs = PairLevels(*connections);
-      }
-    }
-    resource.levels.known = true;
+  if (const auto read = ReadPairs(ctx, api, definition_props, with_connections, &snapshot); !read) {
+    return fail(read.error().message);
   }
   snapshot.known = true;
-  {
-    const std::lock_guard lock(mutex_);
-    definitions_ = std::move(seen);
-  }
   return Remember(std::move(snapshot));
 }
 
-ResourceLevels LinstorView::ReadLevels(const Context& ctx, const std::string& resource) {
-  ResourceLevels levels = Remembered(resource);
+Result<void, Error> LinstorView::ReadPairs(
+    const Context& ctx,
+    linstor::Client& api,
+    const std::map<std::string, std::map<std::string, std::string>>& props,
+    const std::set<std::string>& fresh,
+    LinstorSnapshot* snapshot) {
+  std::size_t round = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    round = round_++;
+    std::erase_if(pairs_, [&](const auto& item) { return !props.contains(item.first); });
+  }
+  for (auto& [name, resource] : snapshot->resources) {
+    const bool turn = (std::hash<std::string>{}(name) + round) % kRereadRounds == 0;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto old = pairs_.find(name);
+      const bool ours = changed_.erase(name) > 0;
+      if (old != pairs_.end() && old->second.props == props.at(name) &&
+          old->second.nodes == resource.nodes && !fresh.contains(name) && !ours && !turn) {
+        resource.levels.pairs = old->second.pairs;
+        resource.levels.known = true;
+        continue;
+      }
+      pairs_.erase(name);
+    }
+    const auto connections = api.ListResourceConnections(ctx, name);
+    if (!connections && !connections.error().IsNotFound()) {
+      return Unexpected{connections.error().ToError()};
+    }
+    if (connections) {
+      resource.levels.pairs = PairLevels(*connections);
+    }
+    resource.levels.known = true;
+    const std::lock_guard lock(mutex_);
+    pairs_[name] = {props.at(name), resource.nodes, resource.levels.pairs};
+  }
+  return {};
+}
+
+LinstorResource LinstorView::ReadResource(const Context& ctx, const std::string& name) {
+  LinstorResource result = Remembered(name);
+  ResourceLevels& levels = result.levels;
   levels.known = false;
   Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
   if (!client) {
-    return levels;
+    return result;
   }
-  const auto connections = (*client)->ListResourceConnections(ctx, resource);
+  const auto connections = (*client)->ListResourceConnections(ctx, name);
   if (!connections) {
-    return levels;
+    return result;
   }
   const auto definitions = (*client)->ListResourceDefinitions(ctx);
   const auto props = (*client)->GetControllerProps(ctx);
-  if (!definitions || !props) {
-    return levels;
+  const auto replicas = (*client)->ListResources(ctx, "", name);
+  if (!definitions || !props || !replicas) {
+    return result;
+  }
+  result.nodes.clear();
+  for (const linstor::Resource& replica : *replicas) {
+    if (replica.name == name && !replica.HasFlag("DELETE")) {
+      result.nodes.insert(replica.node);
+    }
   }
   for (const linstor::ResourceDefinition& definition : *definitions) {
-    if (definition.name != resource) {
+    if (definition.name != name) {
       continue;
     }
     levels.definition = tls_migration::ReadLevel(definition.props, tls_migration::kPinMarker);
@@ -184,20 +209,24 @@ ResourceLevels LinstorView::ReadLevels(const Context& ctx, const std::string& re
   }
   const std::lock_guard lock(mutex_);
   if (levels.known) {
-    last_.resources[resource].levels = levels;
+    last_.resources[name] = result;
   }
-  return levels;
+  return result;
 }
 
-ResourceLevels LinstorView::Remembered(const std::string& resource) const {
+LinstorResource LinstorView::Remembered(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
   const auto it = last_.resources.find(resource);
-  return it == last_.resources.end() ? ResourceLevels{} : it->second.levels;
+  return it == last_.resources.end() ? LinstorResource{} : it->second;
 }
 
 Result<void, Error> LinstorView::Change(const Context& ctx,
                                         const std::string& resource,
                                         const LinstorOp& op) {
+  {
+    const std::lock_guard lock(mutex_);
+    changed_.insert(resource);  // an error may have changed it, too
+  }
   Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
   if (!client) {
     return Unexpected{client.error()};

@@ -39,15 +39,13 @@ class LinstorView {
   LinstorView(LinstorProvider& provider, std::string cluster);
 
   /// Reads everything: five requests, and one more for every resource whose definition is new,
-  /// changed, or in `with_connections`.
+  /// changed, changed by us, or in `with_connections`, and for a tenth of the others: a value that
+  /// a person sets on a connection changes nothing else.
   LinstorSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);
 
-  /// Reads the levels of one resource again (three requests). When LINSTOR cannot be reached the
-  /// last known ones come back with `known == false`.
-  tls_migration::ResourceLevels ReadLevels(const Context& ctx, const std::string& resource);
-
-  /// The last known levels, without a request.
-  tls_migration::ResourceLevels Remembered(const std::string& resource) const;
+  /// Reads one resource again (four requests). When LINSTOR cannot be reached the last known state
+  /// comes back with `levels.known == false`.
+  LinstorResource ReadResource(const Context& ctx, const std::string& resource);
 
   /// One change. The reply may be an error although it was made (L20): read the levels again.
   Result<void, Error> Change(const Context& ctx,
@@ -58,19 +56,35 @@ class LinstorView {
   Result<void, Error> SetClusterValue(const Context& ctx, std::optional<bool> value);
 
  private:
-  struct Definition {
+  /// The connections of a resource, and what they were read with.
+  struct PairsRead {
     std::map<std::string, std::string> props{};
-    std::string group{};
+    std::set<std::string> nodes{};
+    std::map<tls_migration::PairKey, tls_migration::Level> pairs{};
   };
 
+  using PairLevelsOf = std::map<std::string, PairsRead>;
+
+  /// Brings pairs_ up to date, one request for each resource that may have changed. What was read
+  /// before an error stays, so that the next try has less to do.
+  Result<void, Error> ReadPairs(
+      const Context& ctx,
+      linstor::Client& api,
+      const std::map<std::string, std::map<std::string, std::string>>& props,
+      const std::set<std::string>& fresh,
+      LinstorSnapshot* snapshot);
+
   LinstorSnapshot Remember(LinstorSnapshot snapshot);
+  LinstorResource Remembered(const std::string& resource) const;
 
   LinstorProvider& provider_;
   const std::string cluster_;
 
   mutable std::mutex mutex_;
-  LinstorSnapshot last_{};                           // guarded by mutex_
-  std::map<std::string, Definition> definitions_{};  // guarded by mutex_
+  LinstorSnapshot last_{};           // guarded by mutex_
+  PairLevelsOf pairs_{};             // guarded by mutex_
+  std::set<std::string> changed_{};  // guarded by mutex_; by ourselves, since pairs_ was read
+  std::size_t round_ = 0;            // guarded by mutex_
 };
 
 }  // namespace breakwater::controllers

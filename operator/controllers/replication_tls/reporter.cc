@@ -55,6 +55,9 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
   if (!picture.in_flight.empty()) {
     return "Migrating";
   }
+  if (!picture.plan.problem.reason.empty()) {
+    return "Blocked";
+  }
   if (status.resources.pending > 0 || !picture.plan.push_held.empty()) {
     if (picture.settings.migration.policy == api::MigrationPolicy::kPaused) {
       return "Paused";
@@ -117,6 +120,12 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
       return condition;
     }
   }
+  if (picture.plan.problem.reason == "InvalidValue") {
+    condition.status = "False";
+    condition.reason = picture.plan.problem.reason;
+    condition.message = picture.plan.problem.message + "; " + share();
+    return condition;
+  }
   if (!wanted) {
     condition.status = "False";
     condition.reason = "NotRequested";
@@ -134,6 +143,9 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.reason =
         picture.settings.enforce && counts.plaintext > 0 ? "PlaintextForbidden" : status.phase;
     condition.message = share();
+  }
+  if (!picture.plan.problem.reason.empty()) {
+    condition.message += "; " + picture.plan.problem.message;
   }
   if (!picture.plan.push_held.empty()) {
     condition.message += "; new volumes are not encrypted yet: " + picture.plan.push_held;

@@ -25,24 +25,52 @@ constexpr milliseconds kLevelsAge{5000};
 // After a stop request a frozen volume is brought to an end; beyond this the node's watchdog does
 // it.
 constexpr milliseconds kStopGrace{15000};
+// The gate speaks of the moment of the observation; beyond this age it is asked again before a cut.
+constexpr milliseconds kEvidenceAge{1000};
+constexpr milliseconds kJournalTimeout{10000};
+// A frozen volume does not wait for the API server.
+constexpr milliseconds kFrozenJournalTimeout{500};
 // A driver that only waits without a run gives its place back.
 constexpr milliseconds kIdlePatience{20000};
+// A repair without a run: twice the time that a connection may take to come back (F18).
+constexpr milliseconds kRepairPatience{60000};
+// A run all of whose connections are up.
+constexpr milliseconds kRunPatience{300000};
+
+// A step that starts anew within this time keeps its entry: an earlier start is the careful one.
+constexpr std::chrono::seconds kSameStart{5};
+
+bool SameEntry(const std::optional<Journal>& written, Journal journal) {
+  if (!written) {
+    return false;
+  }
+  const auto later = journal.started_at - written->started_at;
+  if (later >= later.zero() && later <= kSameStart) {
+    journal.started_at = written->started_at;
+  }
+  return *written == journal;
+}
 
 }  // namespace
 
 struct RunDriver::Context_ {
   std::stop_token stop{};
   std::string resource{};
-  std::set<std::string> nodes{};
+  std::set<std::string> nodes{};  ///< LINSTOR's list
+  std::set<std::string> peers{};  ///< whom the nodes name as peers
   RunState state{};
   tls_migration::ResourceLevels levels{};
   std::optional<SteadyTime> levels_read{};
   std::optional<Journal> written{};
+  std::optional<Journal> given_up{};  ///< could not be written while the volume was frozen
+  SteadyTime observed_at{};
   std::optional<SteadyTime> stop_seen{};
   std::optional<SteadyTime> suspended_since{};
-  std::optional<SteadyTime> idle_since{};
+  std::optional<SteadyTime> waits_since{};
+  std::optional<SteadyTime> repair_since{};
   std::string last_why{};
   bool stale_reported = false;
+  bool announced = false;
   RunResult result{};
 };
 
@@ -61,21 +89,32 @@ ResourceObservation RunDriver::Observe(Context_& run) {
       run.state.journal.step == Step::kSuspend || run.state.journal.step == Step::kResume;
   const SteadyTime now = services_.clock.SteadyNow();
   if (!run.levels_read || (!suspended && now - *run.levels_read > kLevelsAge)) {
-    run.levels = services_.linstor.ReadLevels(ctx, run.resource);
+    LinstorResource resource = services_.linstor.ReadResource(ctx, run.resource);
+    run.levels = std::move(resource.levels);
+    if (run.levels.known) {
+      run.nodes = std::move(resource.nodes);  // a pod moved, a replica came or went
+    }
     run.levels_read = services_.clock.SteadyNow();
   }
+  std::set<std::string> asked = run.nodes;
+  asked.insert(run.peers.begin(), run.peers.end());
   const std::map<std::string, tls_migration::NodeReport> reports =
-      services_.observer.Observe(ctx, run.nodes);
+      services_.observer.Observe(ctx, asked);
+  run.observed_at = services_.clock.SteadyNow();
+  run.peers = tls_migration::PeersIn(reports, run.resource);
   return tls_migration::BuildObservation(run.resource, run.nodes, reports, run.levels,
                                          services_.clock.SystemNow());
 }
 
-// False: do not act. While a volume is frozen the way out must not depend on the API server.
+// False: do not act. While a volume is frozen the way out must not depend on the API server: then
+// one short try per entry.
 bool RunDriver::WriteJournal(Context_& run, const Journal& journal) {
-  if (run.written == journal) {
+  const bool frozen = run.suspended_since.has_value();
+  if (SameEntry(run.written, journal) || (frozen && SameEntry(run.given_up, journal))) {
     return true;
   }
-  const Context ctx = Context(std::stop_token{}, services_.clock).WithTimeout(milliseconds(10000));
+  const Context ctx = Context(std::stop_token{}, services_.clock)
+                          .WithTimeout(frozen ? kFrozenJournalTimeout : kJournalTimeout);
   const Result<void, Error> written = services_.status.SetJournal(ctx, run.resource, journal);
   if (written) {
     run.written = journal;
@@ -83,7 +122,33 @@ bool RunDriver::WriteJournal(Context_& run, const Journal& journal) {
   }
   services_.log.Warn("journal could not be written",
                      {{"resource", run.resource}, {"error", written.error().message}});
-  return run.suspended_since.has_value();
+  if (frozen) {
+    run.given_up = journal;
+  }
+  return frozen;
+}
+
+// Writing may have taken longer than what the nodes said stays true. Then the same step is decided
+// again on a new look, without counting as a try.
+bool RunDriver::EvidenceIsOld(const Context_& run, const Decision& decision) const {
+  return std::holds_alternative<tls_migration::RunOnNodes>(decision.action) &&
+         services_.clock.SteadyNow() - run.observed_at > kEvidenceAge;
+}
+
+RunState RunDriver::NotDone(const RunState& before, const Decision& decision, bool written) {
+  RunState state = decision.run;
+  const bool same_step = before.journal.step == state.journal.step &&
+                         before.journal.pair == state.journal.pair &&
+                         before.journal.rolling_back == state.journal.rolling_back;
+  state.attempts = same_step ? before.attempts : 0;
+  state.not_before = same_step ? before.not_before : SystemTime{};
+  if (!written) {
+    state.journal = before.journal;
+    state.failure = before.failure;
+    state.attempts = before.attempts;
+    state.not_before = before.not_before;
+  }
+  return state;
 }
 
 void RunDriver::Act(Context_& run, const ResourceObservation& seen, const Decision& decision) {
@@ -138,18 +203,54 @@ bool RunDriver::MustStop(const Context_& run, bool suspended) const {
   return !suspended || !run.stop_seen || services_.clock.SteadyNow() - *run.stop_seen > kStopGrace;
 }
 
-RunResult RunDriver::Run(std::stop_token stop,
-                         const std::string& resource,
-                         std::set<std::string> nodes,
-                         std::function<Goal()> goal,
-                         RunState state) {
+// A run that can only wait gives its place back: at once what is not ours to wait for, after a
+// while what is whole. Whatever is cut or frozen by us is not left alone.
+bool RunDriver::GivesUp(Context_& run,
+                        const ResourceObservation& seen,
+                        const Decision& decision) const {
+  const SteadyTime now = services_.clock.SteadyNow();
+  const Journal& journal = decision.run.journal;
+  const bool repair =
+      journal.strategy == tls_migration::Strategy::kNone && journal.step == Step::kReconnect;
+  run.repair_since = repair ? run.repair_since.value_or(now) : run.repair_since;
+  if (repair && !seen.SuspendedUser() && now - *run.repair_since > kRepairPatience) {
+    return true;  // tries count as well: somebody must mend the cause first
+  }
+  if (!std::holds_alternative<tls_migration::Wait>(decision.action)) {
+    run.waits_since.reset();
+    return false;
+  }
+  if (!run.waits_since) {
+    run.waits_since = now;
+  }
+  const auto waited = now - *run.waits_since;
+  if (!decision.run.running()) {
+    return waited > kIdlePatience;
+  }
+  if (seen.SuspendedUser()) {
+    return false;
+  }
+  if (journal.strategy == tls_migration::Strategy::kNone) {
+    return waited > kRepairPatience;
+  }
+  const bool all = journal.strategy == tls_migration::Strategy::kSuspendIo;
+  const bool cut =
+      std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
+        return (all || journal.pair == item.first) && item.second.BothKnown() &&
+               !item.second.BothConnected();
+      });
+  return !cut && waited > kRunPatience;
+}
+
+RunResult RunDriver::Run(RunTask task) {
   Context_ run;
-  run.stop = std::move(stop);
-  run.resource = resource;
-  run.nodes = std::move(nodes);
-  run.state = std::move(state);
+  run.stop = std::move(task.stop);
+  run.resource = task.resource;
+  run.nodes = std::move(task.nodes);
+  run.state = std::move(task.state);
   if (run.state.running()) {
     run.written = run.state.journal;
+    run.announced = true;
   }
   while (true) {
     if (run.stop.stop_requested() && !run.stop_seen) {
@@ -160,42 +261,40 @@ RunResult RunDriver::Run(std::stop_token stop,
       run.result.end = RunResult::End::kStopped;
       return run.result;
     }
-    const Decision decision = Next(seen, goal(), run.state, services_.clock.SystemNow());
+    const Decision decision = Next(seen, task.goal(), run.state, services_.clock.SystemNow());
     Report(run, seen, decision);
-    const bool began = !run.state.running() && decision.run.running();
     if (decision.run.journal.strategy != tls_migration::Strategy::kNone) {
       run.result.strategy = decision.run.journal.strategy;
     }
+    run.result.why = decision.why;
     if (const auto* finished = std::get_if<tls_migration::Finished>(&decision.action)) {
       using Result_ = tls_migration::Finished::Result;
       run.result.end = finished->result == Result_::kDone         ? RunResult::End::kDone
                        : finished->result == Result_::kRolledBack ? RunResult::End::kRolledBack
                                                                   : RunResult::End::kBlocked;
-      run.result.why = decision.why;
       return run.result;
+    }
+    if (GivesUp(run, seen, decision)) {
+      run.result.end = RunResult::End::kBlocked;
+      return run.result;
+    }
+    task.waiting(run.waits_since ? decision.why : std::string());
+    if (decision.run.running()) {
+      const bool written = WriteJournal(run, decision.run.journal);
+      if (!written || EvidenceIsOld(run, decision)) {
+        run.state = NotDone(run.state, decision, written);
+        Context(run.stop, services_.clock).SleepFor(milliseconds(written ? 0 : 2000));
+        continue;  // never act on what is not written down, nor on what may have changed
+      }
     }
     run.state = decision.run;
-    if (run.state.running() && !WriteJournal(run, run.state.journal)) {
-      const Context ctx(run.stop, services_.clock);
-      ctx.SleepFor(milliseconds(2000));
-      continue;  // never act on what is not written down
-    }
-    if (began) {
-      event_(resource, false, "MigrationStarted", "Volume " + resource + ": " + decision.why);
+    if (run.state.running() && !run.announced) {
+      run.announced = true;
+      event_(run.resource, false, "MigrationStarted",
+             "Volume " + run.resource + ": " + decision.why);
     }
     Act(run, seen, decision);
-    const SteadyTime now = services_.clock.SteadyNow();
-    if (run.state.running()) {
-      run.idle_since.reset();
-    } else if (!run.idle_since) {
-      run.idle_since = now;
-    } else if (now - *run.idle_since > kIdlePatience) {
-      run.result.end = RunResult::End::kBlocked;
-      run.result.why = decision.why;
-      return run.result;
-    }
-    const Context ctx(run.stop, services_.clock);
-    ctx.SleepFor(decision.poll);
+    Context(run.stop, services_.clock).SleepFor(decision.poll);
   }
 }
 

@@ -49,17 +49,24 @@ struct RunResult {
 using RunEvent = std::function<void(
     const std::string& resource, bool warning, const std::string& reason, const std::string& note)>;
 
+/// One run of one resource.
+struct RunTask {
+  std::stop_token stop{};
+  std::string resource{};
+  std::set<std::string> nodes{};  ///< where it is, until LINSTOR says otherwise
+  tls_migration::RunState state{};
+  /// Asked before each step, because wishes and the fitness of nodes change during a run.
+  std::function<tls_migration::Goal()> goal{};
+  /// Told after each look: what the run waits for, "" when it acts.
+  std::function<void(const std::string& why)> waiting{};
+};
+
 /// Thread safety: Run() may be called once per resource at the same time.
 class RunDriver {
  public:
   RunDriver(RunServices services, RunEvent event);
 
-  /// `goal` is asked before each step, because wishes and the fitness of nodes change during a run.
-  RunResult Run(std::stop_token stop,
-                const std::string& resource,
-                std::set<std::string> nodes,
-                std::function<tls_migration::Goal()> goal,
-                tls_migration::RunState state);
+  RunResult Run(RunTask task);
 
  private:
   struct Context_;
@@ -67,6 +74,10 @@ class RunDriver {
   Context Base(const Context_& run) const;
   tls_migration::ResourceObservation Observe(Context_& run);
   bool WriteJournal(Context_& run, const tls_migration::Journal& journal);
+  bool EvidenceIsOld(const Context_& run, const tls_migration::Decision& decision) const;
+  static tls_migration::RunState NotDone(const tls_migration::RunState& before,
+                                         const tls_migration::Decision& decision,
+                                         bool written);
   void Act(Context_& run,
            const tls_migration::ResourceObservation& seen,
            const tls_migration::Decision& decision);
@@ -74,6 +85,9 @@ class RunDriver {
               const tls_migration::ResourceObservation& seen,
               const tls_migration::Decision& decision);
   bool MustStop(const Context_& run, bool suspended) const;
+  bool GivesUp(Context_& run,
+               const tls_migration::ResourceObservation& seen,
+               const tls_migration::Decision& decision) const;
 
   const RunServices services_;
   const RunEvent event_;

@@ -4,6 +4,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/core/tls_migration/node_scripts.h"
+#include "operator/core/tls_migration/parse.h"
 #include "operator/core/tls_migration/properties.h"
 
 namespace breakwater::controllers {
@@ -41,7 +42,7 @@ const sim::testing::TestCa& Authority() {
 
 }  // namespace
 
-SimBed::SimBed(const std::vector<std::string>& resources)
+SimBed::SimBed(const std::vector<std::string>& resources, std::size_t replicas)
     : clock_(cluster_, mutex_),
       log_(
           [this](std::string_view line) {
@@ -72,9 +73,12 @@ SimBed::SimBed(const std::vector<std::string>& resources)
     spec.name = name;
     spec.port = port;
     spec.minor = port++ - 6000;
-    for (const auto& [a, b] : {std::pair{0, 1}, {0, 2}, {1, 2}}) {
-      spec.pair_tls[{nodes_[static_cast<std::size_t>(a)], nodes_[static_cast<std::size_t>(b)]}] =
-          false;
+    spec.nodes.assign(nodes_.begin(), nodes_.begin() + static_cast<std::ptrdiff_t>(replicas));
+    spec.quorum = replicas < 3 ? "off" : spec.quorum;
+    for (std::size_t a = 0; a < replicas; ++a) {
+      for (std::size_t b = a + 1; b < replicas; ++b) {
+        spec.pair_tls[{nodes_[a], nodes_[b]}] = false;
+      }
     }
     specs_[name] = spec;
     sim::testing::BringUp(cluster_, spec);
@@ -85,7 +89,7 @@ SimBed::SimBed(const std::vector<std::string>& resources)
       definition.resource_group = "group";
       definition.layers = {"DRBD", "STORAGE"};
       state.definitions[name] = definition;
-      for (const std::string& node : nodes_) {
+      for (const std::string& node : spec.nodes) {
         linstor::Resource replica;
         replica.name = name;
         replica.node = node;
@@ -195,9 +199,77 @@ void SimBed::Suspend(const std::string& resource) {
   (void)cluster_.Run("node1", {"drbdadm", "suspend-io", resource});
 }
 
-bool SimBed::InjectStale(const std::string& resource) {
+void SimBed::AddReplica() {
   const std::lock_guard lock(mutex_);
-  return cluster_.InjectStale(resource, "node1", "node2");
+  sim::testing::ResourceSpec& spec = specs_.at("r0");
+  spec.nodes = nodes_;
+  for (const std::string& node : {nodes_[0], nodes_[1]}) {
+    spec.pair_tls[{node, nodes_[2]}] = false;
+  }
+  linstor_->With([&](auto& state) {
+    linstor::Resource replica;
+    replica.name = "r0";
+    replica.node = nodes_[2];
+    replica.has_drbd = true;
+    state.resources.push_back(replica);
+    return 0;
+  });
+  sim::testing::PutRes(cluster_, spec);
+  cluster_.SetTlshd(nodes_[2], true);
+  (void)cluster_.Run(nodes_[2], {"drbdadm", "create-md", "--force", "r0"});
+  (void)sim::testing::Parallel(cluster_, nodes_, {"drbdadm", "-vvv", "adjust", "r0"});
+}
+
+void SimBed::SetUnreachable(const std::string& node, bool unreachable) {
+  const std::lock_guard lock(mutex_);
+  if (unreachable) {
+    unreachable_.insert(node);
+  } else {
+    unreachable_.erase(node);
+  }
+}
+
+void SimBed::Advance(std::chrono::milliseconds time) {
+  const std::lock_guard lock(mutex_);
+  cluster_.Advance(sim::Millis(time.count()));
+}
+
+int SimBed::Shell(const std::string& node, const std::vector<std::string>& command) {
+  const std::lock_guard lock(mutex_);
+  return cluster_.Run(node, command).exit;
+}
+
+std::string SimBed::StateOf(const std::string& node, const std::string& peer) {
+  const std::lock_guard lock(mutex_);
+  const auto status =
+      tls_migration::ParseStatus(cluster_.Run(node, {"drbdsetup", "status", "--json"}).out);
+  for (const tls_migration::DrbdConnection& connection : status->at("r0").connections) {
+    if (connection.peer == peer) {
+      return connection.state;
+    }
+  }
+  return "";
+}
+
+void SimBed::BreakByCertificate(const std::string& node, const std::string& peer) {
+  RemoveCertificates(node);
+  (void)Shell(node, {"drbdadm", "disconnect", "r0:" + peer});
+  (void)Shell(node, {"drbdadm", "connect", "r0:" + peer});
+  for (int i = 0; i < 20 && StateOf(node, peer) != "StandAlone"; ++i) {
+    Advance(std::chrono::seconds(1));
+  }
+}
+
+std::vector<std::string> SimBed::operation_kinds() {
+  const std::lock_guard lock(mutex_);
+  return kinds_;
+}
+
+bool SimBed::InjectStale(const std::string& resource,
+                         const std::string& primary,
+                         const std::string& peer) {
+  const std::lock_guard lock(mutex_);
+  return cluster_.InjectStale(resource, primary, peer);
 }
 
 void SimBed::RemoveCertificates(const std::string& node) {
@@ -258,6 +330,9 @@ std::string SimBed::log() {
 // LINSTOR's satellites: new values reach the .res files and are adjusted, some time after the
 // reply.
 void SimBed::SyncRes() {
+  if (frozen_res_) {
+    return;
+  }
   for (auto& [name, spec] : specs_) {
     tls_migration::ResourceLevels levels;
     linstor_->With([&, resource = name](auto& state) {
@@ -287,9 +362,12 @@ Result<kube::ExecResult, Error> SimBed::Run(const Context&,
                                             const std::string& node,
                                             const std::string& container,
                                             const std::vector<std::string>& argv) {
+  if (on_operation_ && argv.size() > 4 && argv.at(3) == "breakwater-act") {
+    on_operation_(argv.at(4));
+  }
   const std::lock_guard lock(mutex_);
-  if (dead_) {
-    return Unexpected{Error{ErrorClass::kTransient, "the operator is gone"}};
+  if (dead_ || unreachable_.contains(node)) {
+    return Unexpected{Error{ErrorClass::kTransient, "no answer"}};
   }
   SyncRes();
   kube::ExecResult result;
@@ -327,6 +405,7 @@ kube::ExecResult SimBed::Act(const std::string& node, const std::vector<std::str
     }
     operations_left_ = operations_left_ > 0 ? operations_left_ - 1 : -1;
     ++operations_;
+    kinds_.push_back(argv[i]);
     result.exit_code = RunOp(node, &argv[i]);
     if (result.exit_code != 0) {
       return result;

@@ -4,11 +4,13 @@
 /// in virtual time. For tests only.
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "operator/api/object.h"
@@ -40,7 +42,8 @@ class SimClock final : public Clock {
 
 class SimBed final : public NodeShell, public LinstorProvider {
  public:
-  explicit SimBed(const std::vector<std::string>& resources);
+  /// `replicas`: on the first so many nodes; two replicas have no quorum.
+  explicit SimBed(const std::vector<std::string>& resources, std::size_t replicas = 3);
   ~SimBed() override;
 
   void SetClusterTls(const std::string& value, const api::Json& replication_tls = {});
@@ -58,7 +61,20 @@ class SimBed final : public NodeShell, public LinstorProvider {
   void NewLeader();
   /// As LINSTOR does for a snapshot.
   void Suspend(const std::string& resource);
-  bool InjectStale(const std::string& resource);
+  bool InjectStale(const std::string& resource,
+                   const std::string& primary = "node1",
+                   const std::string& peer = "node2");
+  /// A third replica of r0, made by LINSTOR on node3.
+  void AddReplica();
+  /// The node's exec fails from now on, or works again.
+  void SetUnreachable(const std::string& node, bool unreachable);
+
+  /// LINSTOR's satellites write no .res files any more.
+  void FreezeRes() { frozen_res_ = true; }
+
+  /// Whether the call that reaches the API server now comes from a driver's thread.
+  bool InJournalWrite() const { return std::this_thread::get_id() != main_thread_; }
+
   void RemoveCertificates(const std::string& node);
   void GiveCertificates(const std::string& node);
 
@@ -69,6 +85,21 @@ class SimBed final : public NodeShell, public LinstorProvider {
   std::vector<std::string> EventReasons();
 
   int operations() const { return operations_; }
+
+  /// Called in the driver's thread before each operation on a node, without any lock.
+  void on_operation(std::function<void(const std::string& kind)> hook) {
+    on_operation_ = std::move(hook);
+  }
+
+  /// Virtual time goes on, as it does while a server takes its time.
+  void Advance(std::chrono::milliseconds time);
+  /// A command that somebody else gives on a node; its exit code.
+  int Shell(const std::string& node, const std::vector<std::string>& command);
+  /// State of a connection of r0 as `node` sees it.
+  std::string StateOf(const std::string& node, const std::string& peer);
+  /// What F6 describes: without a certificate the next handshake ends StandAlone; then it is back.
+  void BreakByCertificate(const std::string& node, const std::string& peer);
+  std::vector<std::string> operation_kinds();
 
   std::string log();
 
@@ -108,6 +139,11 @@ class SimBed final : public NodeShell, public LinstorProvider {
   runtime::Store satellites_;
   runtime::Store pods_;
   std::vector<std::string> events_;
+  std::function<void(const std::string&)> on_operation_;
+  const std::thread::id main_thread_ = std::this_thread::get_id();
+  bool frozen_res_ = false;
+  std::set<std::string> unreachable_;  // guarded by mutex_
+  std::vector<std::string> kinds_;     // guarded by mutex_
   std::atomic<int> operations_{0};
   std::atomic<int> operations_left_{-1};
   std::atomic<bool> dead_{false};

@@ -74,7 +74,11 @@ Result<std::map<std::string, Journal>, Error> StatusWriter::Load(
 Result<void, Error> StatusWriter::SetJournal(const Context& ctx,
                                              const std::string& resource,
                                              const std::optional<Journal>& journal) {
-  const std::lock_guard lock(mutex_);
+  // Behind a slow report: a driver must not wait longer than it said.
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (!lock.try_lock_for(ctx.Remaining(std::chrono::minutes(1)))) {
+    return Unexpected{Error{ErrorClass::kTransient, "another write of the status takes too long"}};
+  }
   api::ReplicationTlsStatus status = status_;
   const auto entry = std::find_if(status.in_flight.begin(), status.in_flight.end(),
                                   [&](const auto& item) { return item.resource == resource; });

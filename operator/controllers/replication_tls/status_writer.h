@@ -60,7 +60,7 @@ class StatusWriter {
   kube::KubeClient& client_;
   const std::string cluster_;
 
-  mutable std::mutex mutex_;            // held during the write: one writer, in order
+  mutable std::timed_mutex mutex_;      // held during the write: one writer, in order
   api::ReplicationTlsStatus status_{};  // guarded by mutex_; as last written
   api::Condition condition_{};          // guarded by mutex_; as last written
   bool written_ = false;                // guarded by mutex_

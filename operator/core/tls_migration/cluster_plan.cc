@@ -186,22 +186,44 @@ std::optional<bool> ClusterValue(const ClusterInput& input) {
   if (input.cluster_value) {
     return input.cluster_value;
   }
-  return input.linstor_value_ours ? std::nullopt : input.linstor_value;
+  return input.linstor_value_ours && !input.linstor_value.value_or(false) ? std::nullopt
+                                                                          : input.linstor_value;
 }
+
+namespace {
+
+ClusterProblem FindProblem(const ClusterInput& input) {
+  if (input.invalid_value) {
+    return {"InvalidValue", "the value '" + input.invalid_value->substr(0, 40) + "' of property " +
+                                std::string(kTlsProperty) +
+                                " is neither yes nor no; nothing is changed until it is"};
+  }
+  if (!input.cluster_value && input.linstor_value_ours && input.linstor_value.value_or(false)) {
+    return {"ValueRemoved",
+            "property " + std::string(kTlsProperty) +
+                " was removed while it was yes; everything stays as it is: set it to yes again, or "
+                "to no for the way back to plaintext"};
+  }
+  return {};
+}
+
+}  // namespace
 
 ClusterPlan PlanCluster(const ClusterInput& input) {
   ClusterPlan plan;
   const std::optional<bool> cluster = ClusterValue(input);
+  plan.problem = FindProblem(input);
+  const bool may_change = input.linstor_known && plan.problem.reason.empty();
   Starter starter(input, cluster);
   for (const ResourceObservation& seen : input.resources) {
     std::map<Pair, bool> wanted = Wanted(seen, cluster);
     const bool in_flight = input.in_flight.contains(seen.resource);
-    if (input.linstor_known && !in_flight && NeedsPin(seen, cluster)) {
+    if (may_change && !in_flight && NeedsPin(seen, cluster)) {
       PinResource(seen, &plan.pins);
     }
     plan.wanted[seen.resource] = std::move(wanted);
   }
-  if (input.linstor_known) {
+  if (may_change) {
     PlanPush(input, cluster, &plan);
   }
   for (const ResourceObservation& seen : input.resources) {
@@ -210,14 +232,16 @@ ClusterPlan PlanCluster(const ClusterInput& input) {
       continue;
     }
     const bool differs = Differs(seen, wanted);
-    const bool leftovers = input.linstor_known && plan.pins.empty() && !plan.push &&
-                           HasLeftovers(seen, input.linstor_value);
+    const bool leftovers =
+        may_change && plan.pins.empty() && !plan.push && HasLeftovers(seen, input.linstor_value);
     (differs ? plan.pending : plan.migrated) += 1;
     if (!differs && !leftovers) {
       continue;
     }
     if (!input.linstor_known) {
       plan.held[seen.resource] = "LINSTOR cannot be reached";
+    } else if (!plan.problem.reason.empty()) {
+      plan.held[seen.resource] = plan.problem.message;
     } else if (const std::optional<std::string> why = starter.Start(seen, wanted)) {
       plan.held[seen.resource] = *why;
     } else {

@@ -43,6 +43,8 @@ struct ClusterInput {
   bool linstor_known = false;
   /// spec.properties DrbdOptions/Net/tls of the LinstorCluster; nothing when it is not set there.
   std::optional<bool> cluster_value{};
+  /// The text of that property when it is neither yes nor no.
+  std::optional<std::string> invalid_value{};
   /// The same property in LINSTOR, and whether it is marked as written by us.
   std::optional<bool> linstor_value{};
   bool linstor_value_ours = false;
@@ -69,7 +71,15 @@ struct ClusterPush {
   bool operator==(const ClusterPush&) const = default;
 };
 
+/// What is wrong with the cluster's own value. While there is a problem nothing is pinned, pushed
+/// or started: a typing error or a deleted line must not decrypt a cluster.
+struct ClusterProblem {
+  std::string reason{};  ///< "" = none; InvalidValue, ValueRemoved
+  std::string message{};
+};
+
 struct ClusterPlan {
+  ClusterProblem problem{};
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
   std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
@@ -83,8 +93,8 @@ struct ClusterPlan {
 
 ClusterPlan PlanCluster(const ClusterInput& input);
 
-/// The cluster's value as far as anybody set it: the LinstorCluster's, else one that a person set
-/// in LINSTOR; a leftover of ours counts as "not set".
+/// The cluster's value as far as anybody set it: the LinstorCluster's, else LINSTOR's. A "no" that
+/// is only a leftover of ours counts as "not set"; a "yes" of ours holds until somebody says "no".
 std::optional<bool> ClusterValue(const ClusterInput& input);
 
 }  // namespace breakwater::tls_migration

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operator/core/tls_migration/evidence.h"
+#include "operator/core/tls_migration/text.h"
 
 namespace breakwater::tls_migration {
 
@@ -176,6 +177,23 @@ ResourceObservation BuildObservation(const std::string& resource,
   }
   AddUnseenConnections(&seen);
   return seen;
+}
+
+std::set<std::string> PeersIn(const std::map<std::string, NodeReport>& reports,
+                              const std::string& resource) {
+  std::set<std::string> names;
+  for (const auto& [node, report] : reports) {
+    const auto status = report.status.find(resource);
+    if (status == report.status.end()) {
+      continue;
+    }
+    for (const DrbdConnection& connection : status->second.connections) {
+      if (IsSafeName(connection.peer)) {
+        names.insert(connection.peer);
+      }
+    }
+  }
+  return names;
 }
 
 std::set<std::string> ResourcesIn(const std::map<std::string, NodeReport>& reports) {

@@ -128,6 +128,10 @@ ResourceObservation BuildObservation(const std::string& resource,
                                      const ResourceLevels& levels,
                                      SystemTime now);
 
+/// Peers that the nodes name for a resource; only names that may reach a node.
+std::set<std::string> PeersIn(const std::map<std::string, NodeReport>& reports,
+                              const std::string& resource);
+
 /// Names of all resources in the reports.
 std::set<std::string> ResourcesIn(const std::map<std::string, NodeReport>& reports);
 

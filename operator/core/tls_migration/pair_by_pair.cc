@@ -104,6 +104,9 @@ Decision Planner::PlanCut() {
     if (gate.kind == GateResult::Kind::kNotConnected) {
       return PlanOther(*gate.pair);
     }
+    if (std::optional<Decision> back = PlanNoProof(gate)) {
+      return *back;
+    }
     return WaitFor("gate before the cut: " + gate.reason, milliseconds(700));
   }
   if (const std::optional<std::string> obstacle = CutObstacle(seen_, connection->pair)) {
@@ -181,6 +184,11 @@ Decision Planner::PlanReconnect() {
                         " did not come back with tls=" + std::string(TlsValue(want)));
   }
   if (!connection->BothConfigured(want)) {
+    if (run_.journal.strategy == Strategy::kNone && !seen_.levels.known) {
+      return End(Finished::Result::kBlocked,
+                 "the ends of connection " + connection->pair.ToString() +
+                     " differ and LINSTOR cannot be asked which is right");
+    }
     return PlanReconfigure(*connection, want);
   }
   if (std::optional<Decision> property = PlanPairProperty(connection->pair, want)) {
@@ -280,12 +288,25 @@ Decision Planner::PlanConnected(const ConnectionView& connection, bool want) {
         run_.journal.strategy == Strategy::kPairByPair) {
       return PlanOther(*gate.pair);
     }
+    if (std::optional<Decision> back = PlanNoProof(gate)) {
+      return *back;
+    }
     return WaitFor("gate after the reconnect: " + gate.reason, milliseconds(700));
   }
   if (run_.journal.strategy == Strategy::kNone) {
     return End(Finished::Result::kDone, "connection " + connection.pair.ToString() + " is back");
   }
   return PlanNextPair();
+}
+
+// Connected with TLS, and the sockets do not prove it for so long: nobody could ever say
+// "encrypted".
+std::optional<Decision> Planner::PlanNoProof(const GateResult& gate) {
+  if (gate.kind != GateResult::Kind::kNoProof || run_.journal.rolling_back ||
+      run_.journal.strategy != Strategy::kPairByPair || InStep() <= goal_.timing.reconnect) {
+    return std::nullopt;
+  }
+  return RollBackFrom("ss cannot prove TLS: " + gate.reason);
 }
 
 // F4.9: two Secondaries that do not find to each other. The only case in which a reconnect is the

@@ -156,6 +156,9 @@ std::optional<Decision> Planner::PlanStartRepair() {
     if (!tls || (!mismatch && !stand_alone)) {
       continue;
     }
+    if (mismatch && !seen_.levels.known) {
+      continue;  // which end is right is LINSTOR's to say
+    }
     for (const std::string& node : {pair.a, pair.b}) {
       if (const auto unfit = goal_.unfit.find(node); unfit != goal_.unfit.end() && !mismatch) {
         return End(Finished::Result::kBlocked, "connection " + pair.ToString() +
@@ -175,6 +178,9 @@ std::optional<Decision> Planner::PlanStartRepair() {
 Decision Planner::PlanStart() {
   if (std::optional<Decision> heal = PlanHeal()) {
     return *heal;
+  }
+  if (goal_.heal_only) {
+    return End(Finished::Result::kDone, "no stale peer");
   }
   if (seen_.SuspendedUser()) {
     if (!goal_.may_resume_leftover) {  // a snapshot that is being taken, or a person's
@@ -250,21 +256,28 @@ bool Planner::LinstorNeedsCleanup() const {
   return runs && !CleanupOps(seen_.levels, *runs, false).empty();
 }
 
+// What nobody said is never a reason to change anything: then a connection stays what it runs, and
+// TLS where its ends differ.
 bool Planner::Target(const Pair& pair) const {
+  const ConnectionView* connection = seen_.Connection(pair);
+  const bool runs = connection != nullptr &&
+                    (connection->a.tls.value_or(false) || connection->b.tls.value_or(false));
   const auto wanted = goal_.wanted.find(pair);
-  const bool goal =
-      wanted != goal_.wanted.end() ? wanted->second : Effective(seen_.levels, pair.ToString());
+  const bool told = wanted != goal_.wanted.end();
   if (!run_.journal.rolling_back) {
     // A repair without a run restores what LINSTOR's configuration says, not what is wanted one
     // day.
-    const bool repair = run_.journal.strategy == Strategy::kNone && seen_.levels.known;
-    return repair ? Effective(seen_.levels, pair.ToString()) : goal;
+    if (run_.journal.strategy == Strategy::kNone && seen_.levels.known) {
+      return Effective(seen_.levels, pair.ToString());
+    }
+    return told ? wanted->second : runs;
   }
+  const bool before = told ? !wanted->second : runs;
   const Level own = PairLevel(seen_.levels, pair.ToString());
   if (own.ours) {
-    return own.previous.value_or(!goal);
+    return own.previous.value_or(before);
   }
-  return seen_.levels.known ? Effective(seen_.levels, pair.ToString()) : !goal;
+  return seen_.levels.known ? Effective(seen_.levels, pair.ToString()) : before;
 }
 
 std::map<Pair, bool> Planner::Targets() const {

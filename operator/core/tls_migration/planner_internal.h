@@ -47,6 +47,7 @@ class Planner {
   std::optional<Decision> PlanPairProperty(const Pair& pair, bool want);
   Decision PlanStuck(const GateResult& gate);
   Decision RollBackFrom(std::string failure);
+  std::optional<Decision> PlanNoProof(const GateResult& gate);
 
   // suspend_io.cc
   Decision PlanPrepare();

@@ -140,6 +140,41 @@ TEST(PlannerTest, DoesNotStartWithoutPinOrLinstorOrFitNodes) {
   EXPECT_THAT(Next(seen, goal, {}, kNow).why, HasSubstr("CertificateExpired"));
 }
 
+// An `ss` that cannot see TLS would keep the run, and its place, for ever.
+TEST(PlannerTest, RollsBackWhatTheSocketsDoNotProve) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"});
+  for (const char* other : {"n1", "n2"}) {
+    EndView& end = End(seen, other, other == std::string("n1") ? "n2" : "n1");
+    end.tls = true;
+    end.sockets = SocketProof::kUnknown;
+  }
+  seen.levels.pairs["n1/n2"] = Level{true, true, false};
+  RunState state;
+  state.journal = {.strategy = Strategy::kPairByPair,
+                   .step = Step::kReconnect,
+                   .pair = Pair::Of("n1", "n2"),
+                   .started_at = kNow};
+  EXPECT_FALSE(Next(seen, Want(seen, true), state, kNow + std::chrono::seconds(29))
+                   .run.journal.rolling_back);
+  const Decision decision = Next(seen, Want(seen, true), state, kNow + std::chrono::seconds(31));
+  EXPECT_TRUE(decision.run.journal.rolling_back);
+  EXPECT_THAT(decision.run.failure, HasSubstr("ss cannot prove TLS"));
+}
+
+// The operator restarted while LINSTOR is down: nobody says what is wanted.
+TEST(PlannerTest, AGuessNeverDecrypts) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+  seen.levels = {};
+  End(seen, "n1", "n2").state = "StandAlone";
+  End(seen, "n2", "n1").state = "Connecting";
+  Decision decision = Next(seen, Goal{}, {}, kNow);
+  ASSERT_TRUE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
+  EXPECT_EQ(std::get<RunOnNodes>(decision.action).stages.at(0).at(0).kind, NodeOp::Kind::kConnect);
+  End(seen, "n2", "n1").tls = false;
+  decision = Next(seen, Goal{}, {}, kNow);
+  EXPECT_FALSE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
+}
+
 TEST(PlannerTest, JournalNamesAreReversible) {
   for (const Step step : {Step::kIdle, Step::kCut, Step::kReconnect, Step::kPrepare, Step::kSuspend,
                           Step::kResume, Step::kFinish, Step::kHeal}) {
@@ -169,6 +204,15 @@ TEST(PropertiesTest, FollowsLinstorsOrder) {
   levels.pairs["a/b"] = Level{true, true, false};
   EXPECT_TRUE(Effective(levels, "a/b"));
   EXPECT_FALSE(EffectiveWithoutOurs(levels, "a/b"));
+}
+
+// A person sets "yes" on a definition that we pinned to "no": that is a wish, not our pin.
+TEST(PropertiesTest, AnotherValueBesideOurMarkIsAPersons) {
+  std::map<std::string, std::string> props = {{std::string(kTlsProperty), "no"},
+                                              {std::string(kPinMarker), "no"}};
+  EXPECT_TRUE(ReadLevel(props, kPinMarker).ours);
+  props[std::string(kTlsProperty)] = "yes";
+  EXPECT_FALSE(ReadLevel(props, kPinMarker).ours);
 }
 
 ClusterInput Input(std::vector<ResourceObservation> resources) {
@@ -251,6 +295,27 @@ TEST(ClusterPlanTest, PinsThePairsOfAResourceWithAValueOfItsOwn) {
     input.resources[0].levels = After(input.resources[0].levels, pin.op);
   }
   EXPECT_THAT(PlanCluster(input).start, ::testing::ElementsAre("r0"));
+}
+
+// "true" is not "no", and a deleted line is not the wish to decrypt.
+TEST(ClusterPlanTest, AWrongOrRemovedValueMovesNothing) {
+  ResourceObservation encrypted = Healthy({"n1", "n2", "n3"}, true);
+  encrypted.levels.definition = {};
+  encrypted.levels.controller = true;
+  ClusterInput input = Input({encrypted});
+  input.linstor_value = true;
+  input.linstor_value_ours = true;
+  input.cluster_value.reset();
+  ClusterPlan plan = PlanCluster(input);
+  EXPECT_EQ(plan.problem.reason, "ValueRemoved");
+  EXPECT_TRUE(plan.pins.empty() && !plan.push && plan.start.empty());
+  EXPECT_TRUE(plan.wanted.at("r0").begin()->second);
+  input.invalid_value = "true";
+  input.linstor_value_ours = false;
+  input.linstor_value.reset();
+  plan = PlanCluster(input);
+  EXPECT_EQ(plan.problem.reason, "InvalidValue");
+  EXPECT_TRUE(plan.pins.empty() && !plan.push && plan.start.empty());
 }
 
 TEST(ClusterPlanTest, DoesNothingWhenNothingIsAsked) {

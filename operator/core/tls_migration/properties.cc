@@ -33,8 +33,10 @@ Level ReadLevel(const std::map<std::string, std::string>& props, std::string_vie
     level.value = ParseTlsValue(value->second);
   }
   if (const auto mark = props.find(std::string(marker)); mark != props.end()) {
-    level.ours = true;
     level.previous = ParseTlsValue(mark->second);
+    // A pin is written with its own value as mark: another value beside it is a person's. A pair
+    // remembers what it ran before, which may differ.
+    level.ours = marker == kPairMarker || level.value == level.previous;
   }
   return level;
 }
