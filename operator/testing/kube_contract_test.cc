@@ -303,12 +303,14 @@ TEST_P(KubeContractTest, EventsAreAccepted) {
                           .action = "Test",
                           .reason = "Contract",
                           .note = std::string(2000, 'x')};
-  const SystemTime now = RealClock().SystemNow();
+  kube::EventTime now{RealClock().SteadyNow(), RealClock().SystemNow()};
   const auto first = aggregator.Add(event, now);
   ASSERT_TRUE(first);
   const auto created = kube().Create(ctx_, events, first->key.ns, first->object);
   ASSERT_TRUE(created) << created.error().message();
-  const auto repeated = aggregator.Add(event, now + kube::EventAggregator::kWriteAgainAfter);
+  now.steady += kube::EventAggregator::kWriteAgainAfter;
+  now.wall += kube::EventAggregator::kWriteAgainAfter;
+  const auto repeated = aggregator.Add(event, now);
   ASSERT_TRUE(repeated && repeated->update);
   const auto updated =
       kube().Patch(ctx_, events, repeated->key, kube::PatchType::kMerge, repeated->object, "");

@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 
+#include "operator/testing/source_dir.h"
 #include "tests/e2e/sim/drbd/test_cluster.h"
 #include "tests/e2e/sim/drbd/tls_check.h"
 
@@ -191,7 +192,7 @@ std::multiset<std::string> Verdicts(const std::string& log) {
 }
 
 std::string Recorded(const std::string& name) {
-  std::ifstream file(std::string(BREAKWATER_SOURCE_DIR) + "/tests/e2e/sim/drbd/testdata/tlshd/" +
+  std::ifstream file(breakwater::testing::SourceDir() + "/tests/e2e/sim/drbd/testdata/tlshd/" +
                      name);
   std::ostringstream text;
   text << file.rdbuf();
