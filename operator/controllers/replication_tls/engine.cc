@@ -25,7 +25,7 @@ constexpr milliseconds kPendingInterval{15000};
 constexpr milliseconds kRoundTimeout{60000};
 
 // Why anything is wanted at all: decides whether certificate files are looked at.
-bool TlsWanted(const ClusterSettings& settings, const LinstorSnapshot& linstor) {
+bool TlsWanted(const ClusterSettings& settings, const LevelsSnapshot& linstor) {
   if (settings.tls.value_or(false) || linstor.controller.value_or(false)) {
     return true;
   }
@@ -183,7 +183,7 @@ std::set<std::string> Engine::SatelliteNodes() const {
 }
 
 std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, NodeReport>& reports,
-                                                  const LinstorSnapshot& linstor) {
+                                                  const LevelsSnapshot& linstor) {
   std::set<std::string> names = tls_migration::ResourcesIn(reports);
   for (const auto& [name, resource] : linstor.resources) {
     names.insert(name);
@@ -222,7 +222,7 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   for (const auto& [name, wanted] : WantedNow()) {
     fresh.insert(name);
   }
-  const LinstorSnapshot linstor = cluster_->linstor->ReadAll(ctx, fresh);
+  const LevelsSnapshot linstor = cluster_->linstor->ReadAll(ctx, fresh);
   const std::vector<ResourceObservation> resources = Assemble(reports, linstor);
   const bool wanted = TlsWanted(settings, linstor);
   const auto preflight = Preflight(ctx, nodes, reports, wanted);
@@ -245,7 +245,7 @@ milliseconds Engine::Round(const std::stop_token& stop) {
 
 ClusterPlan Engine::Plan(
     const ClusterSettings& settings,
-    const LinstorSnapshot& linstor,
+    const LevelsSnapshot& linstor,
     const std::vector<ResourceObservation>& resources,
     const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
   ClusterInput input;

@@ -104,7 +104,7 @@ class Engine {
   std::set<std::string> SatelliteNodes() const;
   std::vector<tls_migration::ResourceObservation> Assemble(
       const std::map<std::string, tls_migration::NodeReport>& reports,
-      const LinstorSnapshot& linstor);
+      const LevelsSnapshot& linstor);
   std::map<std::string, std::vector<tls_migration::PreflightFailure>> Preflight(
       const Context& ctx,
       const std::set<std::string>& nodes,
@@ -113,13 +113,13 @@ class Engine {
   void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
   tls_migration::ClusterPlan Plan(
       const ClusterSettings& settings,
-      const LinstorSnapshot& linstor,
+      const LevelsSnapshot& linstor,
       const std::vector<tls_migration::ResourceObservation>& resources,
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   std::map<std::string, std::map<tls_migration::Pair, bool>> WantedNow() const;
   void StartDrivers(const std::vector<tls_migration::ResourceObservation>& resources,
                     const tls_migration::ClusterPlan& plan,
-                    const LinstorSnapshot& linstor);
+                    const LevelsSnapshot& linstor);
   void StartDriver(const tls_migration::ResourceObservation& seen,
                    tls_migration::RunState state,
                    bool switching,

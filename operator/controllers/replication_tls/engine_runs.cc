@@ -74,7 +74,7 @@ bool Engine::NeedsCare(const ResourceObservation& seen, bool foreign) {
 
 void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
                           const ClusterPlan& plan,
-                          const LinstorSnapshot& linstor) {
+                          const LevelsSnapshot& linstor) {
   TrackLeftovers(resources);
   const std::set<std::string> active = ActiveNames();
   for (const ResourceObservation& seen : resources) {

@@ -57,7 +57,7 @@ LinstorView::LinstorView(LinstorProvider& provider, std::string cluster)
     : provider_(provider), cluster_(std::move(cluster)) {}
 
 // What could not be read comes from the last reading, marked as not known.
-LinstorSnapshot LinstorView::Remember(LinstorSnapshot snapshot) {
+LevelsSnapshot LinstorView::Remember(LevelsSnapshot snapshot) {
   const std::lock_guard lock(mutex_);
   if (snapshot.known) {
     last_ = snapshot;
@@ -65,16 +65,16 @@ LinstorSnapshot LinstorView::Remember(LinstorSnapshot snapshot) {
   }
   last_.known = false;
   last_.error = snapshot.error;
-  LinstorSnapshot old = last_;
+  LevelsSnapshot old = last_;
   for (auto& [name, resource] : old.resources) {
     resource.levels.known = false;
   }
   return old;
 }
 
-LinstorSnapshot LinstorView::ReadAll(const Context& ctx,
+LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
                                      const std::set<std::string>& with_connections) {
-  LinstorSnapshot snapshot;
+  LevelsSnapshot snapshot;
   const auto fail = [&](const std::string& why) {
     snapshot.error = why;
     return Remember(snapshot);
@@ -139,7 +139,7 @@ Result<void, Error> LinstorView::ReadPairs(
     linstor::Client& api,
     const std::map<std::string, std::map<std::string, std::string>>& props,
     const std::set<std::string>& fresh,
-    LinstorSnapshot* snapshot) {
+    LevelsSnapshot* snapshot) {
   std::size_t round = 0;
   {
     const std::lock_guard lock(mutex_);

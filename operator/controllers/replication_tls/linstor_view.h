@@ -24,7 +24,7 @@ struct LinstorResource {
   tls_migration::ResourceLevels levels{};
 };
 
-struct LinstorSnapshot {
+struct LevelsSnapshot {
   bool known = false;   ///< the last reading was complete
   std::string error{};  ///< why not
   std::optional<bool> controller{};
@@ -41,7 +41,7 @@ class LinstorView {
   /// Reads everything: five requests, and one more for every resource whose definition is new,
   /// changed, changed by us, or in `with_connections`, and for a tenth of the others: a value that
   /// a person sets on a connection changes nothing else.
-  LinstorSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);
+  LevelsSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);
 
   /// Reads one resource again (four requests). When LINSTOR cannot be reached the last known state
   /// comes back with `levels.known == false`.
@@ -72,16 +72,16 @@ class LinstorView {
       linstor::Client& api,
       const std::map<std::string, std::map<std::string, std::string>>& props,
       const std::set<std::string>& fresh,
-      LinstorSnapshot* snapshot);
+      LevelsSnapshot* snapshot);
 
-  LinstorSnapshot Remember(LinstorSnapshot snapshot);
+  LevelsSnapshot Remember(LevelsSnapshot snapshot);
   LinstorResource Remembered(const std::string& resource) const;
 
   LinstorProvider& provider_;
   const std::string cluster_;
 
   mutable std::mutex mutex_;
-  LinstorSnapshot last_{};           // guarded by mutex_
+  LevelsSnapshot last_{};           // guarded by mutex_
   PairLevelsOf pairs_{};             // guarded by mutex_
   std::set<std::string> changed_{};  // guarded by mutex_; by ourselves, since pairs_ was read
   std::size_t round_ = 0;            // guarded by mutex_
