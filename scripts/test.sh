@@ -49,7 +49,6 @@ end_to_end() {
 
 step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step "lint" scripts/lint.sh
-step "clang-tidy" scripts/tidy.sh
 step "test tools" scripts/tools.sh
 step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" scripts/fuzz.py
