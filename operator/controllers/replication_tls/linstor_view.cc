@@ -73,7 +73,7 @@ LevelsSnapshot LinstorView::Remember(LevelsSnapshot snapshot) {
 }
 
 LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
-                                     const std::set<std::string>& with_connections) {
+                                    const std::set<std::string>& with_connections) {
   LevelsSnapshot snapshot;
   const auto fail = [&](const std::string& why) {
     snapshot.error = why;

@@ -81,7 +81,7 @@ class LinstorView {
   const std::string cluster_;
 
   mutable std::mutex mutex_;
-  LevelsSnapshot last_{};           // guarded by mutex_
+  LevelsSnapshot last_{};            // guarded by mutex_
   PairLevelsOf pairs_{};             // guarded by mutex_
   std::set<std::string> changed_{};  // guarded by mutex_; by ourselves, since pairs_ was read
   std::size_t round_ = 0;            // guarded by mutex_
