@@ -51,7 +51,7 @@ step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step "lint" scripts/lint.sh
 step "test tools" scripts/tools.sh
 step "unit tests, address and undefined behaviour sanitizers" sanitized asan
-step "fuzz targets" scripts/fuzz.py
+step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
   step "end-to-end tests" end_to_end

@@ -248,25 +248,25 @@ TEST(PlannerChaosTest, OneSeed) {
 }
 
 TEST(PlannerChaosTest, PairByPair) {
-  RunChaos({}, Runs(40), 1000);
+  RunChaos({}, Runs(20), 1000);
 }
 
 TEST(PlannerChaosTest, TieBreaker) {
-  RunChaos({.tie_breaker = true}, Runs(25), 2000);
+  RunChaos({.tie_breaker = true}, Runs(12), 2000);
 }
 
 TEST(PlannerChaosTest, SuspendIo) {
-  RunChaos({.strategy = StrategyChoice::kSuspendIo}, Runs(60), 3000);
+  RunChaos({.strategy = StrategyChoice::kSuspendIo}, Runs(20), 3000);
 }
 
 // Execs that hang for seconds in the middle of a suspension: the watchdog resumes, and what comes
 // after it must not cut by force.
 TEST(PlannerChaosTest, SuspendIoWithSlowNodes) {
-  RunChaos({.strategy = StrategyChoice::kSuspendIo, .op_delay = 0.1}, Runs(40), 5000);
+  RunChaos({.strategy = StrategyChoice::kSuspendIo, .op_delay = 0.1}, Runs(15), 5000);
 }
 
 TEST(PlannerChaosTest, TwoNodes) {
-  RunChaos({.two_nodes = true}, Runs(40), 4000);
+  RunChaos({.two_nodes = true}, Runs(20), 4000);
 }
 
 // The same machine with a gate that only looks at "Connected", as the documented procedure does:
