@@ -35,7 +35,7 @@ sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a p
   scripts/build.sh "$preset" "${targets[@]}" || return 1
   GTEST_OUTPUT="xml:$results/$preset/" \
     ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-    TSAN_OPTIONS=halt_on_error=1 \
+    TSAN_OPTIONS="halt_on_error=1:suppressions=$PWD/scripts/tsan.supp" \
     ctest --test-dir "build/$preset" --output-on-failure -j2 ${expression:+-R "${expression#|}"} \
     >"$results/$preset.log" 2>&1 ||
     { grep -vE '^\[ *(RUN|OK)' "$results/$preset.log" | tail -n 150; return 1; }

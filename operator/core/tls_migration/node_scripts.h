@@ -86,7 +86,7 @@ while [ $# -ge 4 ]; do
     disarm)
       tries=0
       while pids="$(guards breakwater-cut-window) $(guards breakwater-watchdog)"; [ "$pids" != " " ]; do
-        for pid in $pids; do kill -TERM -- "-$pid" || kill -TERM "$pid"; done
+        for pid in $pids; do kill -TERM "-$pid" || kill -TERM "$pid"; done
         tries=$((tries + 1))
         if [ "$tries" -ge 50 ]; then code=70; break; fi
         sleep 0.1
