@@ -60,4 +60,12 @@ def replication_tls_status():
             "A volume that is being migrated.", ["resource", "strategy", "step", "pair", "startedAt"])),
         "failures": array("What went wrong, worst first.", _texts(
             "A failure.", ["resource", "node", "reason", "message", "since"])),
+        "stalePeers": array(
+            "Connections whose peer does not get all writes, until there is proof that the copies are equal.",
+            obj("A connection.", {
+                **{name: {"type": "string"} for name in ["resource", "node", "peer", "since", "sockets"]},
+                "volume": {"type": "integer", "format": "int64"},
+                "state": string("Stale: being healed, or held. Diverged: it was interrupted before it was healed, so "
+                                "the copies may differ for good.", enum=["Stale", "Diverged"]),
+            })),
     })

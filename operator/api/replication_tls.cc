@@ -120,6 +120,15 @@ Json ToJson(const ReplicationTlsStatus& status) {
                                   {"message", failure.message},
                                   {"since", failure.since}});
   }
+  for (const StaleConnection& stale : status.stale_peers) {
+    result["stalePeers"].push_back({{"resource", stale.resource},
+                                    {"node", stale.node},
+                                    {"peer", stale.peer},
+                                    {"volume", stale.volume},
+                                    {"since", stale.since},
+                                    {"sockets", stale.sockets},
+                                    {"state", stale.diverged ? "Diverged" : "Stale"}});
+  }
   return result;
 }
 
@@ -147,6 +156,14 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
       status.failures.push_back({StringAt(item, "resource"), StringAt(item, "node"),
                                  StringAt(item, "reason"), StringAt(item, "message"),
                                  StringAt(item, "since")});
+    }
+  }
+  if (const Json* list = FindMember(json, "stalePeers"); list != nullptr && list->is_array()) {
+    for (const Json& item : *list) {
+      status.stale_peers.push_back({StringAt(item, "resource"), StringAt(item, "node"),
+                                    StringAt(item, "peer"), CountAt(item, {"volume"}),
+                                    StringAt(item, "since"), StringAt(item, "sockets"),
+                                    StringAt(item, "state") == "Diverged"});
     }
   }
   return status;

@@ -79,12 +79,26 @@ struct MigrationFailure {
   bool operator==(const MigrationFailure&) const = default;
 };
 
+/// A connection whose peer does not get all writes, or did not when it was interrupted.
+struct StaleConnection {
+  std::string resource{};
+  std::string node{};  ///< the end that shows it
+  std::string peer{};  ///< whose copy lacks writes
+  std::int64_t volume = 0;
+  std::string since{};    ///< RFC 3339
+  std::string sockets{};  ///< names the connection, to recognise another one
+  bool diverged = false;  ///< state Diverged: what differs is not known any more
+
+  bool operator==(const StaleConnection&) const = default;
+};
+
 struct ReplicationTlsStatus {
   std::string phase = "Idle";  ///< Idle, Preflight, Migrating, Paused, Blocked, Complete
   ConnectionCounts connections{};
   ResourceCounts resources{};
   std::vector<InFlightMigration> in_flight{};
   std::vector<MigrationFailure> failures{};  ///< bounded, worst first
+  std::vector<StaleConnection> stale_peers{};
 
   bool operator==(const ReplicationTlsStatus&) const = default;
 };

@@ -7,6 +7,23 @@
 
 namespace breakwater::controllers {
 
+namespace {
+
+std::set<std::string> ReadList(std::string list) {
+  std::set<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string name(tls_migration::Trim(std::string_view(list).substr(0, comma)));
+    if (!name.empty()) {
+      names.insert(name);
+    }
+    list = comma == std::string::npos ? std::string() : list.substr(comma + 1);
+  }
+  return names;
+}
+
+}  // namespace
+
 ClusterSettings ReadSettings(const api::Object& cluster) {
   ClusterSettings settings;
   const api::Decoded<api::LinstorClusterSpec> spec = api::DecodeLinstorCluster(cluster.raw());
@@ -18,17 +35,9 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   }
   settings.migration = spec.value.replication_tls.migration;
   settings.enforce = spec.value.replication_tls.enforce;
-  std::string list = cluster.annotation(kMigrateAnnotation);
-  while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    const std::string name(tls_migration::Trim(std::string_view(list).substr(0, comma)));
-    if (name == "*") {
-      settings.release_all = true;
-    } else if (!name.empty()) {
-      settings.released.insert(name);
-    }
-    list = comma == std::string::npos ? std::string() : list.substr(comma + 1);
-  }
+  settings.released = ReadList(cluster.annotation(kMigrateAnnotation));
+  settings.release_all = settings.released.erase("*") > 0;
+  settings.resynced = ReadList(cluster.annotation(kResyncedAnnotation));
   return settings;
 }
 

@@ -15,6 +15,10 @@ namespace breakwater::controllers {
 /// "*".
 inline constexpr std::string_view kMigrateAnnotation = "breakwater.io/migrate";
 
+/// Annotation on the LinstorCluster: diverged connections whose copies a person made equal again,
+/// "<resource>@<since>" each, as the failure says it.
+inline constexpr std::string_view kResyncedAnnotation = "breakwater.io/resynced";
+
 struct ClusterSettings {
   std::optional<bool> tls{};  ///< spec.properties DrbdOptions/Net/tls
   /// Its text when it is neither yes nor no: then nobody knows what is wanted, and nothing moves.
@@ -23,6 +27,7 @@ struct ClusterSettings {
   bool enforce = false;
   std::set<std::string> released{};
   bool release_all = false;
+  std::set<std::string> resynced{};
 };
 
 ClusterSettings ReadSettings(const api::Object& cluster);

@@ -165,6 +165,7 @@ bool Engine::OpenCluster(const Context& ctx, const api::Object& object) {
                {{"resource", resource}});
     resume_[resource] = {};
   }
+  LoadStale();
   cluster_->loaded = true;
   return true;
 }
@@ -224,6 +225,13 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   }
   const LevelsSnapshot linstor = cluster_->linstor->ReadAll(ctx, fresh);
   const std::vector<ResourceObservation> resources = Assemble(reports, linstor);
+  std::set<std::string> known;
+  for (const ResourceObservation& seen : resources) {
+    known.insert(seen.resource);
+    NoteObservation(seen);
+  }
+  TidyStale(ctx, settings.resynced,
+            linstor.known && reports.size() == nodes.size() ? &known : nullptr);
   const bool wanted = TlsWanted(settings, linstor);
   const auto preflight = Preflight(ctx, nodes, reports, wanted);
   const ClusterPlan plan = Plan(settings, linstor, resources, preflight);

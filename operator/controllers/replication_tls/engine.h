@@ -28,6 +28,7 @@
 #include "operator/controllers/replication_tls/run_driver.h"
 #include "operator/controllers/replication_tls/status_writer.h"
 #include "operator/core/tls_migration/cluster_plan.h"
+#include "operator/core/tls_migration/stale_ledger.h"
 #include "operator/runtime/wakeup.h"
 
 namespace breakwater::controllers {
@@ -124,6 +125,14 @@ class Engine {
                    tls_migration::RunState state,
                    bool switching,
                    bool foreign);
+  // engine_stale.cc
+  void LoadStale();
+  void NoteObservation(const tls_migration::ResourceObservation& seen);
+  void TidyStale(const Context& ctx,
+                 const std::set<std::string>& released,
+                 const std::set<std::string>* known);
+  std::vector<api::MigrationFailure> StaleFailures() const;
+
   void NoteWaiting(const std::string& resource, const std::string& why);
   std::vector<api::MigrationFailure> LongWaits() const;
   void ReapDrivers(const Context& ctx);
@@ -159,6 +168,7 @@ class Engine {
   ClusterSettings settings_{};                                           // guarded by mutex_
   std::map<std::string, std::map<tls_migration::Pair, bool>> wanted_{};  // guarded by mutex_
   std::map<std::string, std::string> unfit_{};                           // guarded by mutex_
+  tls_migration::StaleLedger stale_{};                                   // guarded by mutex_
   std::set<std::string> leftover_{};                                     // guarded by mutex_
 
   bool stopping_ = false;         // guarded by mutex_

@@ -144,6 +144,11 @@ void Engine::StartDriver(const ResourceObservation& seen,
                    stop = driver_stop_.get_token()](const std::stop_token&) {
         RunResult result = driver->Run(
             {stop, resource, nodes, state, [this, resource] { return GoalFor(resource); },
+             [this](const ResourceObservation& look) { NoteObservation(look); },
+             [this, resource](const tls_migration::Pair& pair) {
+               const std::lock_guard guard(mutex_);
+               stale_.NoteHeal(resource, pair);
+             },
              [this, resource](const std::string& why) { NoteWaiting(resource, why); }});
         {
           const std::lock_guard guard(mutex_);
@@ -237,7 +242,7 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
     const std::vector<ResourceObservation>& resources,
     const ClusterPlan& plan,
     const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
-  std::vector<api::MigrationFailure> shown;
+  std::vector<api::MigrationFailure> shown = StaleFailures();
   const std::string now = FormatRfc3339(deps_.services.clock.SystemNow());
   std::set<std::string> dangers;
   if (const tls_migration::ClusterProblem& problem = plan.problem; !problem.reason.empty()) {
@@ -246,14 +251,6 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
     shown.push_back({"", "", problem.reason, problem.message, since});
   }
   for (const ResourceObservation& seen : resources) {
-    for (const tls_migration::StalePeer& stale : FindStale(seen)) {
-      const std::string since = danger_since_.emplace(seen.resource, now).first->second;
-      dangers.insert(seen.resource);
-      shown.push_back({seen.resource, stale.peer, "StalePeer",
-                       stale.primary + " does not send writes to " + stale.peer +
-                           " although they are connected; do not reconnect them",
-                       since});
-    }
     if (seen.SuspendedUser() && !ActiveNames().contains(seen.resource)) {
       const std::string since = danger_since_.emplace(seen.resource, now).first->second;
       dangers.insert(seen.resource);
@@ -301,13 +298,14 @@ void Engine::Report(const Context& ctx, const api::Object& object, const Picture
     }
     last_phase_ = status.phase;
   }
-  std::size_t stale = 0;
-  std::size_t suspended = 0;
-  for (const ResourceObservation& seen : picture.resources) {
-    stale += FindStale(seen).size();
-    suspended += seen.SuspendedUser() ? 1U : 0U;
+  Reporter::Dangers dangers;
+  for (const api::MigrationFailure& failure : StaleFailures()) {
+    ++(failure.reason == "Diverged" ? dangers.diverged : dangers.stale);
   }
-  reporter_.SetMetrics(status, stale, suspended);
+  for (const ResourceObservation& seen : picture.resources) {
+    dangers.suspended += seen.SuspendedUser() ? 1U : 0U;
+  }
+  reporter_.SetMetrics(status, dangers);
   reporter_.ReportNodes(ctx, picture.nodes);
 }
 

@@ -180,6 +180,32 @@ TEST(ReplicationTlsSafetyTest, FollowsAValueOnAConnection) {
   EXPECT_EQ(bed.Status()["resources"]["pending"], 1) << bed.Status();
 }
 
+// The connection drops and comes back between two looks: every state is clean, the blocks differ.
+TEST(ReplicationTlsSafetyTest, AReconnectIsNotTakenForAHeal) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("", {{"migration", {{"healStale", false}}}});
+  bed.Round();
+  ASSERT_TRUE(bed.InjectStale("r0"));
+  Rounds(bed, 2);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "StalePeer") << bed.log();
+  (void)bed.Shell("node1", {"drbdadm", "disconnect", "r0:node2"});
+  (void)bed.Shell("node1", {"drbdadm", "connect", "r0:node2"});
+  bed.Advance(std::chrono::seconds(20));
+  bed.SetClusterTls("");
+  Rounds(bed, 2);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "Diverged")
+      << bed.Status();
+  EXPECT_THAT(bed.EventReasons(), Not(Contains("StalePeerHealed")));
+  bed.NewLeader();
+  Rounds(bed, 2);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "Diverged");
+  const std::string since = bed.Status()["stalePeers"][0].value("since", "");
+  bed.Annotate("breakwater.io/resynced", "r0@" + since);
+  Rounds(bed, 1);
+  EXPECT_FALSE(bed.Status().contains("stalePeers")) << bed.Status();
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "NotRequested");
+}
+
 // A pod moves during the switch and its volume gets one more replica.
 TEST(ReplicationTlsSafetyTest, ARunFollowsAReplicaThatAppears) {
   SimBed bed({"r0"}, 2);

@@ -104,6 +104,8 @@ TEST(ReplicationTlsTest, HealsAStalePeerWithoutAnyTlsAndWithoutLinstor) {
   }
   EXPECT_EQ(bed.Report("r0").stale_peers, 0U) << Dump(bed);
   EXPECT_THAT(bed.EventReasons(), ::testing::Contains("StalePeer"));
+  EXPECT_THAT(bed.EventReasons(), ::testing::Contains("StalePeerHealed"));
+  EXPECT_FALSE(bed.Status().contains("stalePeers")) << bed.Status();
   EXPECT_EQ(bed.Report("r0").diverged_blocks, 0U);
 }
 

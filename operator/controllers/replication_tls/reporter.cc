@@ -71,7 +71,7 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
 }
 
 int Rank(const api::MigrationFailure& failure) {
-  if (failure.reason == "StalePeer") {
+  if (failure.reason == "StalePeer" || failure.reason == "Diverged") {
     return 0;
   }
   return failure.reason == "Suspended" ? 1 : failure.reason == "RolledBack" ? 2 : 3;
@@ -113,9 +113,9 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   };
   const bool wanted = AnyTlsWanted(picture);
   for (const api::MigrationFailure& failure : status.failures) {
-    if (failure.reason == "StalePeer") {
+    if (Rank(failure) == 0) {
       condition.status = "False";
-      condition.reason = "StalePeer";
+      condition.reason = failure.reason;
       condition.message = failure.message;
       return condition;
     }
@@ -228,9 +228,7 @@ void Reporter::ReportNodes(const Context& ctx,
   }
 }
 
-void Reporter::SetMetrics(const api::ReplicationTlsStatus& status,
-                          std::size_t stale,
-                          std::size_t suspended) {
+void Reporter::SetMetrics(const api::ReplicationTlsStatus& status, const Dangers& dangers) {
   runtime::Metrics& metrics = services_.metrics;
   const auto connections = [&](const char* state, std::int64_t value) {
     metrics
@@ -254,9 +252,13 @@ void Reporter::SetMetrics(const api::ReplicationTlsStatus& status,
   metrics
       .Gauge("breakwater_drbd_stale_peers",
              "Peers that look connected but do not get all writes (silent divergence ahead)")
-      .Set(static_cast<double>(stale));
+      .Set(static_cast<double>(dangers.stale));
+  metrics
+      .Gauge("breakwater_drbd_diverged_peers",
+             "Peers that missed writes and were reconnected before they were healed")
+      .Set(static_cast<double>(dangers.diverged));
   metrics.Gauge("breakwater_drbd_suspended_resources", "Resources with user-suspended I/O")
-      .Set(static_cast<double>(suspended));
+      .Set(static_cast<double>(dangers.suspended));
 }
 
 void Reporter::CountRun(const RunResult& result) {

@@ -59,9 +59,15 @@ class Reporter {
   void ReportNodes(
       const Context& ctx,
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& nodes);
-  void SetMetrics(const api::ReplicationTlsStatus& status,
-                  std::size_t stale,
-                  std::size_t suspended);
+
+  /// What alerts are made of.
+  struct Dangers {
+    std::size_t stale = 0;
+    std::size_t diverged = 0;
+    std::size_t suspended = 0;
+  };
+
+  void SetMetrics(const api::ReplicationTlsStatus& status, const Dangers& dangers);
   void CountRun(const RunResult& result);
   void Event(const std::string& cluster,
              bool warning,

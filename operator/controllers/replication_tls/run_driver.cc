@@ -40,6 +40,24 @@ constexpr milliseconds kRunPatience{300000};
 // A step that starts anew within this time keeps its entry: an earlier start is the careful one.
 constexpr std::chrono::seconds kSameStart{5};
 
+std::vector<tls_migration::Pair> HealedBy(const Decision& decision) {
+  std::vector<tls_migration::Pair> pairs;
+  const auto* run = std::get_if<tls_migration::RunOnNodes>(&decision.action);
+  if (run == nullptr) {
+    return pairs;
+  }
+  for (const std::vector<tls_migration::NodeOp>& stage : run->stages) {
+    for (const tls_migration::NodeOp& op : stage) {
+      if (op.kind == tls_migration::NodeOp::Kind::kInvalidateRemote) {
+        pairs.push_back(tls_migration::Pair::Of(op.node, op.peer));
+      } else if (op.kind == tls_migration::NodeOp::Kind::kInvalidate && decision.run.journal.pair) {
+        pairs.push_back(*decision.run.journal.pair);
+      }
+    }
+  }
+  return pairs;
+}
+
 bool SameEntry(const std::optional<Journal>& written, Journal journal) {
   if (!written) {
     return false;
@@ -69,7 +87,6 @@ struct RunDriver::Context_ {
   std::optional<SteadyTime> waits_since{};
   std::optional<SteadyTime> repair_since{};
   std::string last_why{};
-  bool stale_reported = false;
   bool announced = false;
   RunResult result{};
 };
@@ -176,16 +193,6 @@ void RunDriver::Report(Context_& run, const ResourceObservation& seen, const Dec
                  std::chrono::duration_cast<milliseconds>(now - *run.suspended_since));
     run.suspended_since.reset();
   }
-  if (!decision.stale.empty() && !run.stale_reported) {
-    const tls_migration::StalePeer& stale = decision.stale.front();
-    event_(run.resource, true, "StalePeer",
-           "Volume " + run.resource + ": " + stale.primary + " does not send writes to " +
-               stale.peer + " although they are connected; " + decision.why);
-    run.stale_reported = true;
-  } else if (decision.stale.empty() && run.stale_reported) {
-    event_(run.resource, false, "StalePeerHealed", "Volume " + run.resource + " is in sync again");
-    run.stale_reported = false;
-  }
   if (decision.why != run.last_why) {
     services_.log.Info("step",
                        {{"resource", run.resource},
@@ -257,6 +264,7 @@ RunResult RunDriver::Run(RunTask task) {
       run.stop_seen = services_.clock.SteadyNow();
     }
     const ResourceObservation seen = Observe(run);
+    task.observed(seen);
     if (MustStop(run, seen.SuspendedUser() && run.state.running())) {
       run.result.end = RunResult::End::kStopped;
       return run.result;
@@ -292,6 +300,9 @@ RunResult RunDriver::Run(RunTask task) {
       run.announced = true;
       event_(run.resource, false, "MigrationStarted",
              "Volume " + run.resource + ": " + decision.why);
+    }
+    for (const tls_migration::Pair& pair : HealedBy(decision)) {
+      task.heals(pair);
     }
     Act(run, seen, decision);
     Context(run.stop, services_.clock).SleepFor(decision.poll);

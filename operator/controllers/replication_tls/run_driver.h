@@ -57,6 +57,10 @@ struct RunTask {
   tls_migration::RunState state{};
   /// Asked before each step, because wishes and the fitness of nodes change during a run.
   std::function<tls_migration::Goal()> goal{};
+  /// Told of each look.
+  std::function<void(const tls_migration::ResourceObservation&)> observed{};
+  /// Told of each heal of a stale peer, before it is done.
+  std::function<void(const tls_migration::Pair&)> heals{};
   /// Told after each look: what the run waits for, "" when it acts.
   std::function<void(const std::string& why)> waiting{};
 };

@@ -55,6 +55,7 @@ Result<std::map<std::string, Journal>, Error> StatusWriter::Load(
     return runs;
   }
   status_ = api::ReplicationTlsStatusFromJson(*json);
+  stale_ = status_.stale_peers;
   const std::vector<api::Condition> conditions = api::ConditionsFromJson(*object);
   if (const api::Condition* condition =
           api::FindCondition(conditions, api::kConditionReplicationEncrypted)) {
@@ -80,6 +81,7 @@ Result<void, Error> StatusWriter::SetJournal(const Context& ctx,
     return Unexpected{Error{ErrorClass::kTransient, "another write of the status takes too long"}};
   }
   api::ReplicationTlsStatus status = status_;
+  status.stale_peers = stale_;
   const auto entry = std::find_if(status.in_flight.begin(), status.in_flight.end(),
                                   [&](const auto& item) { return item.resource == resource; });
   if (entry != status.in_flight.end()) {
@@ -96,11 +98,32 @@ Result<void, Error> StatusWriter::SetJournal(const Context& ctx,
   return Write(ctx, status, condition_);
 }
 
+Result<void, Error> StatusWriter::SetStale(const Context& ctx,
+                                           std::vector<api::StaleConnection> stale) {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (!lock.try_lock_for(ctx.Remaining(std::chrono::minutes(1)))) {
+    return Unexpected{Error{ErrorClass::kTransient, "another write of the status takes too long"}};
+  }
+  stale_ = std::move(stale);
+  if (stale_ == status_.stale_peers) {
+    return {};
+  }
+  api::ReplicationTlsStatus status = status_;
+  status.stale_peers = stale_;
+  return Write(ctx, status, condition_);
+}
+
+std::vector<api::StaleConnection> StatusWriter::stale() const {
+  const std::lock_guard lock(mutex_);
+  return stale_;
+}
+
 Result<void, Error> StatusWriter::Update(const Context& ctx,
                                          api::ReplicationTlsStatus status,
                                          const api::Condition& condition) {
   const std::lock_guard lock(mutex_);
   status.in_flight = status_.in_flight;
+  status.stale_peers = stale_;
   api::Condition next = condition;
   if (condition_.type == next.type && condition_.status == next.status) {
     next.last_transition_time = condition_.last_transition_time;

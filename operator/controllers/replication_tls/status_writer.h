@@ -44,7 +44,13 @@ class StatusWriter {
                                  const std::string& resource,
                                  const std::optional<tls_migration::Journal>& journal);
 
-  /// Everything but the journal. No request when nothing changed.
+  /// Connections with a stale peer. No request when they are there already; after a failure they go
+  /// with the next write of anything.
+  Result<void, Error> SetStale(const Context& ctx, std::vector<api::StaleConnection> stale);
+  /// As last set, or read by Load.
+  std::vector<api::StaleConnection> stale() const;
+
+  /// Everything but the journal and the stale peers. No request when nothing changed.
   Result<void, Error> Update(const Context& ctx,
                              api::ReplicationTlsStatus status,
                              const api::Condition& condition);
@@ -60,10 +66,11 @@ class StatusWriter {
   kube::KubeClient& client_;
   const std::string cluster_;
 
-  mutable std::timed_mutex mutex_;      // held during the write: one writer, in order
-  api::ReplicationTlsStatus status_{};  // guarded by mutex_; as last written
-  api::Condition condition_{};          // guarded by mutex_; as last written
-  bool written_ = false;                // guarded by mutex_
+  mutable std::timed_mutex mutex_;             // held during the write: one writer, in order
+  api::ReplicationTlsStatus status_{};         // guarded by mutex_; as last written
+  std::vector<api::StaleConnection> stale_{};  // guarded by mutex_; to be written
+  api::Condition condition_{};                 // guarded by mutex_; as last written
+  bool written_ = false;                       // guarded by mutex_
 };
 
 }  // namespace breakwater::controllers

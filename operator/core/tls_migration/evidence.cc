@@ -1,6 +1,7 @@
 #include "operator/core/tls_migration/evidence.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 namespace breakwater::tls_migration {
@@ -55,6 +56,21 @@ SocketProof ProofOf(const DrbdConnection& connection,
     return SocketProof::kPlaintext;
   }
   return SocketProof::kUnknown;
+}
+
+std::string SessionOf(const DrbdConnection& connection, const SocketTable& table) {
+  std::set<std::string> names;
+  for (const Socket& socket : table.sockets) {
+    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
+                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
+    if (ours && socket.state == "ESTAB") {
+      names.insert(std::to_string(socket.local_port) + "-" + std::to_string(socket.remote_port));
+    }
+  }
+  if (names.size() != 2) {  // DRBD has two; more are another transport's paths
+    return {};
+  }
+  return *names.begin() + "," + *names.rbegin();
 }
 
 Evidence EvidenceOf(const ConnectionView& connection) {

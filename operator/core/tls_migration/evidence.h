@@ -4,6 +4,7 @@
 /// `adjust`'s exit code says nothing (F6.0); only the sockets are proof (F8, F24). Pure functions.
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "operator/core/tls_migration/observation.h"
@@ -15,6 +16,10 @@ namespace breakwater::tls_migration {
 SocketProof ProofOf(const DrbdConnection& connection,
                     const SocketTable& table,
                     const std::optional<TlsStat>& tls_stat);
+
+/// Names the sockets of a connection by their ports; another text means that it was reconnected in
+/// between. "" when its sockets are not visible or may change while it is up.
+std::string SessionOf(const DrbdConnection& connection, const SocketTable& table);
 
 /// Encrypted: proof on both ends. Plaintext: proof on one end and none of encryption on the other.
 Evidence EvidenceOf(const ConnectionView& connection);

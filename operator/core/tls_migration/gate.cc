@@ -181,7 +181,11 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
   const std::vector<std::string> primaries = seen.Primaries();
   if (check.policy == GatePolicy::kEnforce) {
     for (const StalePeer& stale : FindStale(seen)) {
-      return CheckFromPrimary(*seen.Connection(stale.pair), stale.primary);
+      return Fail(stale.out_of_sync ? Kind::kOutOfSync : Kind::kStale,
+                  stale.pair.ToString() + " volume " + std::to_string(stale.volume) +
+                      " seen from " + stale.primary + " is Established, but the peer " +
+                      (stale.out_of_sync ? "is out of sync" : "disk is Outdated"),
+                  stale.pair, stale.primary);
     }
     if (GateResult stuck = CheckStuck(seen); !stuck.ok()) {
       return stuck;
@@ -218,32 +222,45 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
   return {};
 }
 
+namespace {
+
+void AddStale(const ResourceObservation& seen,
+              const ConnectionView& connection,
+              const std::string& viewer,
+              std::vector<StalePeer>* found) {
+  const std::string& peer = connection.pair.Other(viewer);
+  const EndView& end = connection.End(viewer);
+  const NodeView* own = seen.Node(viewer);
+  const NodeView* other = seen.Node(peer);
+  if (!end.connected() || own == nullptr || other == nullptr) {
+    return;
+  }
+  for (const PeerDevice& device : end.devices) {
+    const auto disk = std::find_if(other->devices.begin(), other->devices.end(),
+                                   [&](const DrbdDevice& d) { return d.volume == device.volume; });
+    // An unobserved peer counts as stale too: the Primary's view alone is the danger.
+    const bool peer_says_good =
+        other->known ? disk != other->devices.end() && disk->disk == "UpToDate" : own->primary;
+    if (device.replication != "Established" || device.peer_client || !peer_says_good) {
+      continue;
+    }
+    // Between Secondaries blocks out of sync say nothing (F4.8).
+    const bool behind =
+        own->primary && device.out_of_sync_kib > 0 && device.peer_disk == "UpToDate";
+    if (device.peer_disk == "Outdated" || behind) {
+      found->push_back(
+          {connection.pair, viewer, peer, device.volume, behind, device.out_of_sync_kib});
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<StalePeer> FindStale(const ResourceObservation& seen) {
   std::vector<StalePeer> found;
-  for (const std::string& primary : seen.Primaries()) {
-    for (const ConnectionView* connection : seen.ConnectionsOf(primary)) {
-      const std::string& peer = connection->pair.Other(primary);
-      const NodeView* peer_node = seen.Node(peer);
-      const EndView& end = connection->End(primary);
-      if (!end.connected() || peer_node == nullptr) {
-        continue;
-      }
-      for (const PeerDevice& device : end.devices) {
-        const auto own =
-            std::find_if(peer_node->devices.begin(), peer_node->devices.end(),
-                         [&](const DrbdDevice& d) { return d.volume == device.volume; });
-        // An unobserved peer counts as stale too: the Primary's view alone is the danger.
-        const bool peer_says_good =
-            !peer_node->known || (own != peer_node->devices.end() && own->disk == "UpToDate");
-        if (device.replication != "Established" || device.peer_client || !peer_says_good) {
-          continue;
-        }
-        const bool behind = device.out_of_sync_kib > 0 && device.peer_disk == "UpToDate";
-        if (device.peer_disk == "Outdated" || behind) {
-          found.push_back(
-              {connection->pair, primary, peer, device.volume, behind, device.out_of_sync_kib});
-        }
-      }
+  for (const auto& [pair, connection] : seen.connections) {
+    for (const std::string& viewer : {pair.a, pair.b}) {
+      AddStale(seen, connection, viewer, &found);
     }
   }
   return found;

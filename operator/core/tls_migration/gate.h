@@ -50,10 +50,10 @@ struct GateCheck {
 
 GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check);
 
-/// A connection whose Primary end looks established while the peer does not get everything.
+/// A connection that looks established while the peer does not get everything.
 struct StalePeer {
   Pair pair{};
-  std::string primary{};
+  std::string primary{};  ///< the end that shows it: the Primary, or the one that was it before
   std::string peer{};
   int volume = 0;
   bool out_of_sync =
@@ -63,8 +63,9 @@ struct StalePeer {
   auto operator<=>(const StalePeer&) const = default;
 };
 
-/// Candidates at this moment. F12's state must last more than kStaleAfter to count: an Outdated
-/// peer is normal for a moment after every reconnect.
+/// Candidates at this moment, seen from every end: the state outlives the Primary that shows it.
+/// F12's state must last more than kStaleAfter to count: an Outdated peer is normal for a moment
+/// after every reconnect.
 std::vector<StalePeer> FindStale(const ResourceObservation& seen);
 
 inline constexpr std::chrono::milliseconds kStaleAfter{2000};  // F14.1

@@ -108,6 +108,7 @@ EndView ReadEnd(const NodeReport& report,
   end.peer_role = connection.peer_role;
   end.devices = connection.devices;
   end.sockets = ProofOf(connection, report.sockets, report.tls_stat);
+  end.session = SessionOf(connection, report.sockets);
   const auto show = report.show.find(resource);
   if (show == report.show.end()) {
     return end;

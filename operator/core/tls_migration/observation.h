@@ -61,6 +61,7 @@ struct EndView {
   bool load_balance_paths = false;
   std::vector<PeerDevice> devices{};
   SocketProof sockets = SocketProof::kUnknown;
+  std::string session{};  ///< see SessionOf
 
   bool connected() const { return known && state == "Connected"; }
 

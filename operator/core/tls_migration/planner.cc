@@ -51,7 +51,6 @@ Decision Planner::Decide() {
       decision = PlanHealStep();
       break;
   }
-  decision.stale = DueStale();
   return decision;
 }
 

@@ -107,8 +107,6 @@ struct Decision {
   RunState run{};
   std::string why{};
   std::chrono::milliseconds poll{1000};  ///< when to observe again
-  /// I5: a danger that a person must know about although the planner deals with it.
-  std::vector<StalePeer> stale{};
 };
 
 /// The next action. `policy` is kEnforce everywhere but in one test of the simulator.

@@ -120,6 +120,19 @@ std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pa
 }
 
 std::optional<std::string> HealObstacle(const ResourceObservation& seen, const StalePeer& stale) {
+  const NodeView* peer = seen.Node(stale.peer);
+  if (peer != nullptr && peer->primary) {
+    return stale.peer + " itself is the Primary";
+  }
+  if (!seen.nodes.at(stale.primary).primary && !seen.nodes.at(stale.primary).AllUpToDate()) {
+    return "the copy of " + stale.primary + " is not up to date";
+  }
+  for (const std::string& name : seen.Primaries()) {
+    const Reach left = ReachOf(seen, name, Pair::Of(name, stale.peer));
+    if (left.up_to_date == 0 || !HasQuorum(seen.nodes.at(name), left)) {
+      return "the Primary " + name + " needs " + stale.peer + " while it heals";
+    }
+  }
   const Reach reach = ReachOf(seen, stale.primary, stale.pair);
   if (reach.up_to_date == 0) {
     return "there is no other up-to-date copy while " + stale.peer + " heals";
