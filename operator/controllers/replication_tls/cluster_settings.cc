@@ -37,6 +37,8 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   settings.enforce = spec.value.replication_tls.enforce;
   settings.released = ReadList(cluster.annotation(kMigrateAnnotation));
   settings.release_all = settings.released.erase("*") > 0;
+  settings.hold = ReadList(cluster.annotation(kHoldAnnotation));
+  settings.hold_all = settings.hold.erase("*") > 0;
   settings.resynced = ReadList(cluster.annotation(kResyncedAnnotation));
   return settings;
 }

@@ -15,6 +15,9 @@ namespace breakwater::controllers {
 /// "*".
 inline constexpr std::string_view kMigrateAnnotation = "breakwater.io/migrate";
 
+/// Annotation on the LinstorCluster: resources whose connections a person disconnected on purpose,
+/// "res1,res2" or "*"; they are not reconnected.
+inline constexpr std::string_view kHoldAnnotation = "breakwater.io/hold";
 /// Annotation on the LinstorCluster: diverged connections whose copies a person made equal again,
 /// "<resource>@<since>" each, as the failure says it.
 inline constexpr std::string_view kResyncedAnnotation = "breakwater.io/resynced";
@@ -28,6 +31,8 @@ struct ClusterSettings {
   std::set<std::string> released{};
   bool release_all = false;
   std::set<std::string> resynced{};
+  std::set<std::string> hold{};
+  bool hold_all = false;
 };
 
 ClusterSettings ReadSettings(const api::Object& cluster);

@@ -22,18 +22,11 @@ namespace {
 
 constexpr milliseconds kBusyInterval{2000};
 constexpr milliseconds kPendingInterval{15000};
-constexpr milliseconds kRoundTimeout{60000};
-
-// Why anything is wanted at all: decides whether certificate files are looked at.
-bool TlsWanted(const ClusterSettings& settings, const LevelsSnapshot& linstor) {
-  if (settings.tls.value_or(false) || linstor.controller.value_or(false)) {
-    return true;
-  }
-  return std::any_of(linstor.resources.begin(), linstor.resources.end(), [](const auto& item) {
-    const tls_migration::ResourceLevels& levels = item.second.levels;
-    return levels.group.value_or(false) || levels.definition.value.value_or(false);
-  });
-}
+// Somebody is mending a certificate and waits for us to see it.
+constexpr milliseconds kTroubleInterval{10000};
+constexpr milliseconds kNodesTimeout{30000};
+constexpr milliseconds kLinstorTimeout{30000};
+constexpr milliseconds kApiTimeout{20000};
 
 tls_migration::StrategyChoice ToChoice(api::MigrationStrategy strategy) {
   switch (strategy) {
@@ -135,6 +128,8 @@ void Engine::CloseCluster(const Context& ctx) {
   failures_.clear();
   care_since_.clear();
   danger_since_.clear();
+  alone_.clear();
+  first_look_ = true;
   last_phase_.clear();
 }
 
@@ -205,57 +200,63 @@ std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, No
 }
 
 milliseconds Engine::Round(const std::stop_token& stop) {
-  const Context ctx = Context(stop, deps_.services.clock).WithTimeout(kRoundTimeout);
+  // Each part has a time of its own: a slow one must not keep the others from being done.
+  const auto within = [&](milliseconds time) {
+    return Context(stop, deps_.services.clock).WithTimeout(time);
+  };
   api::ObjectPtr object;
   for (const api::ObjectPtr& candidate : deps_.clusters.List()) {
     if (object == nullptr && !candidate->deleting()) {
       object = candidate;
     }
   }
-  if (object == nullptr || !OpenCluster(ctx, *object)) {
+  if (object == nullptr || !OpenCluster(within(kApiTimeout), *object)) {
     return object == nullptr ? deps_.options.observe_interval : milliseconds(5000);
   }
   const ClusterSettings settings = ReadSettings(*object);
-  ReapDrivers(ctx);
+  ReapDrivers(within(kApiTimeout));
   const std::set<std::string> nodes = SatelliteNodes();
-  const std::map<std::string, NodeReport> reports = observer_.Observe(ctx, nodes);
+  const std::map<std::string, NodeReport> reports =
+      observer_.Observe(within(kNodesTimeout), nodes);
   std::set<std::string> fresh = ActiveNames();
   for (const auto& [name, wanted] : WantedNow()) {
     fresh.insert(name);
   }
-  const LevelsSnapshot linstor = cluster_->linstor->ReadAll(ctx, fresh);
+  const LevelsSnapshot linstor = cluster_->linstor->ReadAll(within(kLinstorTimeout), fresh);
   const std::vector<ResourceObservation> resources = Assemble(reports, linstor);
   std::set<std::string> known;
   for (const ResourceObservation& seen : resources) {
     known.insert(seen.resource);
     NoteObservation(seen);
   }
-  TidyStale(ctx, settings.resynced,
+  TidyStale(within(kApiTimeout), settings.resynced,
             linstor.known && reports.size() == nodes.size() ? &known : nullptr);
-  const bool wanted = TlsWanted(settings, linstor);
-  const auto preflight = Preflight(ctx, nodes, reports, wanted);
-  const ClusterPlan plan = Plan(settings, linstor, resources, preflight);
+  TrackAlone(resources);
+  ClusterInput input = Input(settings, linstor, resources);
+  const auto preflight = Preflight(within(kNodesTimeout), nodes, reports, AnyTlsWanted(input));
+  TrackCauses(preflight);
+  HoldAlone(settings);
+  const ClusterPlan plan = Plan(std::move(input), settings, preflight);
   if (stop.stop_requested()) {
     return milliseconds(0);
   }
-  Apply(ctx, plan);
+  Apply(within(kLinstorTimeout), plan);
   StartDrivers(resources, plan, linstor);
-  Report(ctx, *object,
+  Report(within(kApiTimeout), *object,
          {resources, plan, settings, preflight, ActiveNames(),
           ShownFailures(resources, plan, preflight), linstor.known, linstor.error});
   const bool busy =
       !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
   const bool pending = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
-  return busy ? kBusyInterval
-              : std::min(deps_.options.observe_interval,
-                         pending ? kPendingInterval : deps_.options.observe_interval);
+  const milliseconds most = certificate_trouble_ ? kTroubleInterval
+                            : pending            ? kPendingInterval
+                                                 : deps_.options.observe_interval;
+  return busy ? kBusyInterval : std::min(deps_.options.observe_interval, most);
 }
 
-ClusterPlan Engine::Plan(
-    const ClusterSettings& settings,
-    const LevelsSnapshot& linstor,
-    const std::vector<ResourceObservation>& resources,
-    const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
+ClusterInput Engine::Input(const ClusterSettings& settings,
+                           const LevelsSnapshot& linstor,
+                           const std::vector<ResourceObservation>& resources) const {
   ClusterInput input;
   input.linstor_known = linstor.known;
   input.cluster_value = settings.tls;
@@ -267,13 +268,10 @@ ClusterPlan Engine::Plan(
       input.resources.push_back(seen);
     }
   }
-  for (const auto& [node, failures] : preflight) {
-    const auto blocker = tls_migration::FirstBlocker(failures);
-    if (blocker && blocker->reason != "NotObserved") {
-      input.unfit[node] = blocker->reason;
-    }
-  }
   input.in_flight = ActiveNames();
+  for (const api::InFlightMigration& entry : cluster_->status->in_flight()) {
+    input.journalled.insert(entry.resource);
+  }
   for (const auto& [name, state] : resume_) {
     input.in_flight.insert(name);
   }
@@ -289,13 +287,26 @@ ClusterPlan Engine::Plan(
   input.policy.release_all = settings.release_all;
   input.policy.max_parallel_resources = settings.migration.max_parallel_resources;
   input.policy.max_parallel_per_node = settings.migration.max_parallel_per_node;
-  const ClusterPlan plan = PlanCluster(input);
+  return input;
+}
+
+ClusterPlan Engine::Plan(
+    ClusterInput input,
+    const ClusterSettings& settings,
+    const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
+  for (const auto& [node, failures] : preflight) {
+    const auto blocker = tls_migration::FirstBlocker(failures);
+    if (blocker && blocker->reason != "NotObserved") {
+      input.unfit[node] = blocker->reason;
+    }
+  }
+  ClusterPlan plan = PlanCluster(input);
   const std::lock_guard lock(mutex_);
   settings_ = settings;
   unfit_ = input.unfit;
   for (const auto& [resource, active] : active_) {
     const auto it = plan.wanted.find(resource);
-    if (active.switching && linstor.known && plan.problem.reason.empty() &&
+    if (active.switching && input.linstor_known && plan.problem.reason.empty() &&
         it != plan.wanted.end()) {
       wanted_[resource] = it->second;
     }
@@ -411,6 +422,9 @@ tls_migration::Goal Engine::GoalFor(const std::string& resource) const {
   tls_migration::Goal goal;
   if (const auto it = wanted_.find(resource); it != wanted_.end()) {
     goal.wanted = it->second;
+  }
+  if (const auto it = hold_.find(resource); it != hold_.end()) {
+    goal.hold = it->second;
   }
   if (const auto it = active_.find(resource); it != active_.end()) {
     goal.heal_only = it->second.foreign;

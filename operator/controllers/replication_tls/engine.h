@@ -92,6 +92,20 @@ class Engine {
     RunResult result{};
   };
 
+  /// An encrypted connection with a StandAlone end.
+  struct Alone {
+    std::string node{};        ///< one that is StandAlone
+    SystemTime since{};        ///< first seen
+    bool since_known = false;  ///< it was seen in another state before
+    std::string held{};        ///< why it is not reconnected, "" when it is
+  };
+
+  /// When a node last had a fault that makes DRBD give up on TLS (F6).
+  struct Cause {
+    SystemTime first{};
+    SystemTime last{};
+  };
+
   struct Failure {
     api::MigrationFailure shown{};
     int count = 0;
@@ -112,10 +126,13 @@ class Engine {
       const std::map<std::string, tls_migration::NodeReport>& reports,
       bool wanted);
   void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
-  tls_migration::ClusterPlan Plan(
+  tls_migration::ClusterInput Input(
       const ClusterSettings& settings,
       const LevelsSnapshot& linstor,
-      const std::vector<tls_migration::ResourceObservation>& resources,
+      const std::vector<tls_migration::ResourceObservation>& resources) const;
+  tls_migration::ClusterPlan Plan(
+      tls_migration::ClusterInput input,
+      const ClusterSettings& settings,
       const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
   std::map<std::string, std::map<tls_migration::Pair, bool>> WantedNow() const;
   void StartDrivers(const std::vector<tls_migration::ResourceObservation>& resources,
@@ -125,6 +142,14 @@ class Engine {
                    tls_migration::RunState state,
                    bool switching,
                    bool foreign);
+  // engine_alone.cc
+  void TrackAlone(const std::vector<tls_migration::ResourceObservation>& resources);
+  void TrackCauses(
+      const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight);
+  void HoldAlone(const ClusterSettings& settings);
+  bool Explained(const std::string& node, SystemTime since, bool since_known) const;
+  std::vector<api::MigrationFailure> AloneFailures() const;
+
   // engine_stale.cc
   void LoadStale();
   void NoteObservation(const tls_migration::ResourceObservation& seen);
@@ -158,6 +183,9 @@ class Engine {
   std::map<std::string, SteadyTime> care_since_;           // loop only
   std::map<std::string, SteadyTime> suspended_since_;      // loop only
   std::map<std::string, std::string> danger_since_;        // loop only
+  std::map<std::pair<std::string, tls_migration::Pair>, Alone> alone_;  // loop only
+  std::map<std::string, Cause> causes_;                                 // by node; loop only
+  bool first_look_ = true;                                              // loop only
   std::string last_phase_;                                 // loop only
   std::map<std::string, NodeCertificate> certificates_;    // loop only
   bool certificate_trouble_ = false;                       // loop only
@@ -168,6 +196,7 @@ class Engine {
   ClusterSettings settings_{};                                           // guarded by mutex_
   std::map<std::string, std::map<tls_migration::Pair, bool>> wanted_{};  // guarded by mutex_
   std::map<std::string, std::string> unfit_{};                           // guarded by mutex_
+  std::map<std::string, std::set<tls_migration::Pair>> hold_{};          // guarded by mutex_
   tls_migration::StaleLedger stale_{};                                   // guarded by mutex_
   std::set<std::string> leftover_{};                                     // guarded by mutex_
 

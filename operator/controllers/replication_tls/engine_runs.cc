@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "operator/base/rfc3339.h"
@@ -20,12 +21,13 @@ constexpr seconds kLeftoverAfter{60};
 // A run that waits so long is shown.
 constexpr seconds kShownAfter{60};
 
-bool DownWithTls(const ResourceObservation& seen) {
-  return std::any_of(seen.connections.begin(), seen.connections.end(), [](const auto& item) {
+bool DownWithTls(const ResourceObservation& seen, const std::set<tls_migration::Pair>& hold) {
+  return std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
     const tls_migration::ConnectionView& c = item.second;
     const bool tls = c.a.tls.value_or(false) || c.b.tls.value_or(false);
-    return c.BothKnown() && !c.BothConnected() && tls &&
-           (c.a.tls != c.b.tls || c.a.stand_alone() || c.b.stand_alone());
+    const bool alone = c.a.stand_alone() || c.b.stand_alone();
+    return c.BothKnown() && !c.BothConnected() && tls && (c.a.tls != c.b.tls || alone) &&
+           !(alone && hold.contains(item.first));
   });
 }
 
@@ -59,7 +61,12 @@ bool Engine::NeedsCare(const ResourceObservation& seen, bool foreign) {
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool stale = !FindStale(seen).empty();
   const bool suspended = seen.SuspendedUser();
-  if (!stale && (foreign || (!suspended && !DownWithTls(seen)))) {
+  std::set<tls_migration::Pair> hold;
+  {
+    const std::lock_guard lock(mutex_);
+    hold = hold_.contains(seen.resource) ? hold_.at(seen.resource) : hold;
+  }
+  if (!stale && (foreign || (!suspended && !DownWithTls(seen, hold)))) {
     care_since_.erase(seen.resource);
     return false;
   }
@@ -277,8 +284,8 @@ std::vector<api::MigrationFailure> Engine::ShownFailures(
   for (const auto& [resource, failure] : failures_) {
     shown.push_back(failure.shown);
   }
-  for (api::MigrationFailure& wait : LongWaits()) {
-    shown.push_back(std::move(wait));
+  for (std::vector<api::MigrationFailure> more : {AloneFailures(), LongWaits()}) {
+    std::move(more.begin(), more.end(), std::back_inserter(shown));
   }
   return shown;
 }

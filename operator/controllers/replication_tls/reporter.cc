@@ -17,23 +17,38 @@ using tls_migration::ResourceObservation;
 
 namespace {
 
-void CountConnections(const Picture& picture, api::ConnectionCounts* counts) {
+bool Wants(const Picture& picture, const std::string& resource, const tls_migration::Pair& pair) {
+  const auto wanted = picture.plan.wanted.find(resource);
+  if (wanted == picture.plan.wanted.end()) {
+    return false;
+  }
+  const auto value = wanted->second.find(pair);
+  return value != wanted->second.end() && value->second;
+}
+
+// `all`: also those that nobody wants encrypted.
+api::ConnectionCounts CountConnections(const Picture& picture, bool all) {
+  api::ConnectionCounts counts;
   for (const ResourceObservation& seen : picture.resources) {
     for (const auto& [pair, connection] : seen.connections) {
-      ++counts->total;
+      if (!all && !Wants(picture, seen.resource, pair)) {
+        continue;
+      }
+      ++counts.total;
       switch (EvidenceOf(connection)) {
         case Evidence::kEncrypted:
-          ++counts->encrypted;
+          ++counts.encrypted;
           break;
         case Evidence::kPlaintext:
-          ++counts->plaintext;
+          ++counts.plaintext;
           break;
         case Evidence::kUnknown:
-          ++counts->unknown;
+          ++counts.unknown;
           break;
       }
     }
   }
+  return counts;
 }
 
 bool AnyTlsWanted(const Picture& picture) {
@@ -81,7 +96,7 @@ int Rank(const api::MigrationFailure& failure) {
 
 api::ReplicationTlsStatus BuildStatus(const Picture& picture) {
   api::ReplicationTlsStatus status;
-  CountConnections(picture, &status.connections);
+  status.connections = CountConnections(picture, /*all=*/true);
   status.resources.total = static_cast<std::int64_t>(picture.resources.size());
   status.resources.pending = picture.plan.pending;
   status.resources.migrated = picture.plan.migrated;
@@ -106,12 +121,15 @@ api::ReplicationTlsStatus BuildStatus(const Picture& picture) {
 api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsStatus& status) {
   api::Condition condition;
   condition.type = api::kConditionReplicationEncrypted;
-  const api::ConnectionCounts& counts = status.connections;
-  const auto share = [&] {
-    return std::to_string(counts.encrypted) + " of " + std::to_string(counts.total) +
-           " connections are encrypted";
-  };
   const bool wanted = AnyTlsWanted(picture);
+  const api::ConnectionCounts counts =
+      wanted ? CountConnections(picture, /*all=*/false) : status.connections;
+  const std::string which =
+      counts.total == status.connections.total ? " connections" : " connections that want TLS";
+  const auto share = [&] {
+    return std::to_string(counts.encrypted) + " of " + std::to_string(counts.total) + which +
+           " are encrypted";
+  };
   for (const api::MigrationFailure& failure : status.failures) {
     if (Rank(failure) == 0) {
       condition.status = "False";
@@ -130,10 +148,18 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.status = "False";
     condition.reason = "NotRequested";
     condition.message = "TLS is not requested; " + share();
+  } else if (counts.encrypted == counts.total && !picture.linstor_known) {
+    condition.status = "Unknown";
+    condition.reason = "NotObserved";
+    condition.message = share() + "; whether that is all is not known";
+  } else if (counts.total == 0) {
+    condition.status = "Unknown";
+    condition.reason = "NoConnections";
+    condition.message = "TLS is requested; there is no connection yet";
   } else if (counts.encrypted == counts.total && picture.plan.push_held.empty()) {
     condition.status = "True";
     condition.reason = "Encrypted";
-    condition.message = "all " + std::to_string(counts.total) + " connections are encrypted";
+    condition.message = "all " + std::to_string(counts.total) + which + " are encrypted";
   } else if (counts.plaintext == 0 && counts.unknown > 0) {
     condition.status = "Unknown";
     condition.reason = "NotObserved";

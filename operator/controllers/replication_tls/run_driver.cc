@@ -243,8 +243,10 @@ bool RunDriver::GivesUp(Context_& run,
   const bool all = journal.strategy == tls_migration::Strategy::kSuspendIo;
   const bool cut =
       std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
-        return (all || journal.pair == item.first) && item.second.BothKnown() &&
-               !item.second.BothConnected();
+        const tls_migration::ConnectionView& c = item.second;
+        const bool alone = c.a.stand_alone() || c.b.stand_alone();
+        return (all || journal.pair == item.first) &&
+               (alone || (c.BothKnown() && !c.BothConnected()));
       });
   return !cut && waited > kRunPatience;
 }

@@ -177,6 +177,11 @@ void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
         "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
     return;
   }
+  if (!input.journalled.empty()) {  // LINSTOR would adjust, and resume, what is in flight (L17, L24)
+    plan->push_held = "volume " + *input.journalled.begin() + " is being switched";
+    plan->push_next = true;
+    return;
+  }
   plan->push = ClusterPush{cluster};
 }
 
@@ -188,6 +193,21 @@ std::optional<bool> ClusterValue(const ClusterInput& input) {
   }
   return input.linstor_value_ours && !input.linstor_value.value_or(false) ? std::nullopt
                                                                           : input.linstor_value;
+}
+
+bool AnyTlsWanted(const ClusterInput& input) {
+  const std::optional<bool> cluster = ClusterValue(input);
+  if (cluster.value_or(false)) {
+    return true;
+  }
+  const auto yes = [](const auto& item) { return item.second; };
+  return std::any_of(input.resources.begin(), input.resources.end(), [&](const auto& seen) {
+    const ResourceLevels& levels = seen.levels;
+    const std::map<Pair, bool> wanted = Wanted(seen, cluster);
+    return levels.group.value_or(false) || levels.definition.value.value_or(false) ||
+           std::any_of(wanted.begin(), wanted.end(), yes) ||
+           std::any_of(levels.node_connections.begin(), levels.node_connections.end(), yes);
+  });
 }
 
 namespace {
@@ -242,6 +262,8 @@ ClusterPlan PlanCluster(const ClusterInput& input) {
       plan.held[seen.resource] = "LINSTOR cannot be reached";
     } else if (!plan.problem.reason.empty()) {
       plan.held[seen.resource] = plan.problem.message;
+    } else if (plan.push_next) {
+      plan.held[seen.resource] = "waits until LINSTOR has the cluster's value";
     } else if (const std::optional<std::string> why = starter.Start(seen, wanted)) {
       plan.held[seen.resource] = *why;
     } else {

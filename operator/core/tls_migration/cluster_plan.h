@@ -53,6 +53,8 @@ struct ClusterInput {
   /// `resources`.
   std::map<std::string, std::string> unfit{};
   std::set<std::string> in_flight{};
+  /// Those of them with something cut, frozen or half done.
+  std::set<std::string> journalled{};
   /// Resources that failed lately and wait for their next try, with the reason.
   std::map<std::string, std::string> backing_off{};
   ClusterPolicy policy{};
@@ -83,6 +85,7 @@ struct ClusterPlan {
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
   std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
+  bool push_next = false;   ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};
   std::map<std::string, std::string> held{};  ///< resource -> why it waits
   /// Per resource what is wanted per connection; also for those that need nothing.
@@ -92,6 +95,9 @@ struct ClusterPlan {
 };
 
 ClusterPlan PlanCluster(const ClusterInput& input);
+
+/// Whether anybody on any level asks for TLS: then nodes must be fit for it.
+bool AnyTlsWanted(const ClusterInput& input);
 
 /// The cluster's value as far as anybody set it: the LinstorCluster's, else LINSTOR's. A "no" that
 /// is only a leftover of ours counts as "not set"; a "yes" of ours holds until somebody says "no".

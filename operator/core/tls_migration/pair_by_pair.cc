@@ -115,6 +115,9 @@ Decision Planner::PlanCut() {
   if (!seen_.levels.known) {
     return WaitFor("LINSTOR cannot be reached; nothing is cut meanwhile");
   }
+  if (std::optional<Decision> pins = PlanPins()) {
+    return *pins;
+  }
   if (TooEarly()) {
     return WaitFor("the cut was refused; waiting before the next try", milliseconds(500));
   }
@@ -226,6 +229,27 @@ Decision Planner::PlanReconfigure(const ConnectionView& connection, bool want) {
   }
   return Act(std::move(run), "set tls=" + std::string(TlsValue(want)) + " on connection " +
                                  connection.pair.ToString());
+}
+
+// A value that somebody set during the run would reach the other connections with the next adjust,
+// and that comes with our own change of the pair (L17).
+std::optional<Decision> Planner::PlanPins() {
+  std::vector<LinstorOp> ops;
+  for (const auto& [pair, connection] : seen_.connections) {
+    const std::string key = pair.ToString();
+    const Level own = PairLevel(seen_.levels, key);
+    if (connection.BothConnected() && connection.a.tls && connection.a.tls == connection.b.tls &&
+        Effective(seen_.levels, key) != *connection.a.tls && (!own.value || own.ours)) {
+      ops.emplace_back(SetPair{key, *connection.a.tls, own.previous.value_or(*connection.a.tls)});
+    }
+  }
+  if (ops.empty()) {
+    return std::nullopt;
+  }
+  if (TooEarly()) {
+    return WaitFor("waiting before LINSTOR is told again", milliseconds(500));
+  }
+  return Act(ChangeLinstor{std::move(ops)}, "pin what the connections run");
 }
 
 // The .res files must say what the kernel does: else the next foreign adjust undoes it (F19).

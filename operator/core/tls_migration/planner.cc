@@ -155,6 +155,9 @@ std::optional<Decision> Planner::PlanStartRepair() {
     if (!tls || (!mismatch && !stand_alone)) {
       continue;
     }
+    if (stand_alone && goal_.hold.contains(pair)) {
+      continue;
+    }
     if (mismatch && !seen_.levels.known) {
       continue;  // which end is right is LINSTOR's to say
     }

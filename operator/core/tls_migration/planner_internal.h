@@ -44,6 +44,7 @@ class Planner {
   Decision PlanReconfigure(const ConnectionView& connection, bool want);
   Decision PlanConnected(const ConnectionView& connection, bool want);
   Decision PlanNotConnected(const ConnectionView& connection);
+  std::optional<Decision> PlanPins();
   std::optional<Decision> PlanPairProperty(const Pair& pair, bool want);
   Decision PlanStuck(const GateResult& gate);
   Decision RollBackFrom(std::string failure);
