@@ -185,7 +185,6 @@ std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, No
     names.insert(name);
   }
   std::vector<ResourceObservation> resources;
-  const SystemTime now = deps_.services.clock.SystemNow();
   for (const std::string& name : names) {
     if (!tls_migration::IsSafeName(name)) {
       continue;
@@ -194,7 +193,7 @@ std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, No
     const LinstorResource resource =
         known == linstor.resources.end() ? LinstorResource{} : known->second;
     resources.push_back(
-        tls_migration::BuildObservation(name, resource.nodes, reports, resource.levels, now));
+        tls_migration::BuildObservation(name, resource.nodes, reports, resource.levels));
   }
   return resources;
 }
@@ -216,8 +215,7 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   const ClusterSettings settings = ReadSettings(*object);
   ReapDrivers(within(kApiTimeout));
   const std::set<std::string> nodes = SatelliteNodes();
-  const std::map<std::string, NodeReport> reports =
-      observer_.Observe(within(kNodesTimeout), nodes);
+  const std::map<std::string, NodeReport> reports = observer_.Observe(within(kNodesTimeout), nodes);
   std::set<std::string> fresh = ActiveNames();
   for (const auto& [name, wanted] : WantedNow()) {
     fresh.insert(name);
@@ -296,7 +294,8 @@ ClusterPlan Engine::Plan(
     const std::map<std::string, std::vector<tls_migration::PreflightFailure>>& preflight) {
   for (const auto& [node, failures] : preflight) {
     const auto blocker = tls_migration::FirstBlocker(failures);
-    if (blocker && blocker->reason != "NotObserved") {
+    // On a node that does not answer or has no DRBD, LINSTOR places no volume that replicates.
+    if (blocker && blocker->reason != "NotObserved" && blocker->reason != "DRBDNotLoaded") {
       input.unfit[node] = blocker->reason;
     }
   }
@@ -375,15 +374,19 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
       with_daemon.insert(node);
     }
     if (const auto report = reports.find(node); report != reports.end()) {
+      const auto& sockets = report->second.sockets.sockets;
+      fact.answered = report->second.ended;
       fact.observed = report->second.complete;
+      fact.no_socket_proof =
+          !report->second.sockets.reliable &&
+          std::any_of(sockets.begin(), sockets.end(),
+                      [](const tls_migration::Socket& s) { return s.state == "ESTAB"; });
       fact.versions = report->second.versions;
       fact.tls_module = report->second.tls_module;
       for (const auto& [name, show] : report->second.show) {
         for (const tls_migration::ShownConnection& connection : show.connections) {
-          const std::string& transport =
-              connection.load_balance_paths ? "lb-tcp" : connection.transport;
-          if (!transport.empty() && transport != "tcp") {
-            fact.bad_transports = {transport};
+          if (const std::string bad = connection.BadTransport(); !bad.empty()) {
+            fact.bad_transports = {bad};
           }
         }
       }

@@ -186,10 +186,10 @@ class Engine {
   std::map<std::pair<std::string, tls_migration::Pair>, Alone> alone_;  // loop only
   std::map<std::string, Cause> causes_;                                 // by node; loop only
   bool first_look_ = true;                                              // loop only
-  std::string last_phase_;                                 // loop only
-  std::map<std::string, NodeCertificate> certificates_;    // loop only
-  bool certificate_trouble_ = false;                       // loop only
-  std::optional<SteadyTime> certificates_read_;            // loop only
+  std::string last_phase_;                                              // loop only
+  std::map<std::string, NodeCertificate> certificates_;                 // loop only
+  bool certificate_trouble_ = false;                                    // loop only
+  std::optional<SteadyTime> certificates_read_;                         // loop only
 
   mutable std::mutex mutex_;
   std::map<std::string, Active> active_;                                 // guarded by mutex_

@@ -1,5 +1,5 @@
-// StandAlone connections with TLS. DRBD gives up on TLS faults for good (F6), and so does an admin's
-// `drbdadm disconnect`: only what a fault explains is reconnected.
+// StandAlone connections with TLS. DRBD gives up on TLS faults for good (F6), and so does an
+// admin's `drbdadm disconnect`: only what a fault explains is reconnected.
 
 #include <algorithm>
 #include <utility>
@@ -18,6 +18,8 @@ namespace {
 constexpr std::chrono::seconds kNear{120};
 // A new leader does not know when an end became StandAlone: a fault so short ago may be the reason.
 constexpr std::chrono::minutes kBeforeUs{10};
+
+constexpr std::chrono::seconds kShownAfter{30};
 
 const std::string* AloneEnd(const tls_migration::ConnectionView& connection) {
   const bool tls = connection.a.tls.value_or(false) || connection.b.tls.value_or(false);
@@ -126,8 +128,9 @@ void Engine::HoldAlone(const ClusterSettings& settings) {
       alone.held = "its peer lacks writes, and a reconnect would erase the record of them";
     } else if (!Explained(pair.a, alone.since, alone.since_known) &&
                !Explained(pair.b, alone.since, alone.since_known)) {
-      alone.held = "no fault of TLS explains it; if nobody is at work on it, run `drbdadm connect " +
-                   resource + ":" + pair.Other(alone.node) + "` on " + alone.node;
+      alone.held =
+          "no fault of TLS explains it; if nobody is at work on it, run `drbdadm connect " +
+          resource + ":" + pair.Other(alone.node) + "` on " + alone.node;
     }
     if (!alone.held.empty()) {
       hold[resource].insert(pair);
@@ -138,8 +141,11 @@ void Engine::HoldAlone(const ClusterSettings& settings) {
 
 std::vector<api::MigrationFailure> Engine::AloneFailures() const {
   std::vector<api::MigrationFailure> shown;
+  const std::set<std::string> active = ActiveNames();
+  const SystemTime now = deps_.services.clock.SystemNow();
   for (const auto& [key, alone] : alone_) {
-    if (!alone.held.empty()) {
+    // A run of ours has such ends for a moment.
+    if (!alone.held.empty() && !active.contains(key.first) && now - alone.since >= kShownAfter) {
       shown.push_back({key.first, alone.node, "StandAlone",
                        "connection " + key.second.ToString() + " is StandAlone: " + alone.held,
                        FormatRfc3339(alone.since)});

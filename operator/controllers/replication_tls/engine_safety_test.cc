@@ -206,6 +206,63 @@ TEST(ReplicationTlsSafetyTest, AReconnectIsNotTakenForAHeal) {
   EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("reason", ""), "NotRequested");
 }
 
+// `drbdadm disconnect` by a person is meant; only what a fault of TLS explains comes back by
+// itself.
+TEST(ReplicationTlsSafetyTest, AnAdminsDisconnectStays) {
+  SimBed bed({"r0"});
+  MakeEncrypted(bed);
+  bed.Round();
+  const int before = bed.operations();
+  (void)bed.Shell("node1", {"drbdadm", "disconnect", "r0:node2"});
+  Rounds(bed, 8);
+  EXPECT_EQ(bed.operations(), before) << bed.log();
+  EXPECT_EQ(bed.Status()["failures"][0].value("reason", ""), "StandAlone") << bed.Status();
+  EXPECT_NE(bed.Status()["failures"][0].value("message", "").find("drbdadm connect r0:node2"),
+            std::string::npos);
+  (void)bed.Shell("node1", {"drbdadm", "connect", "r0:node2"});
+  Rounds(bed, 2);
+  EXPECT_TRUE(bed.Status().value("failures", api::Json::array()).empty()) << bed.Status();
+}
+
+// TLS is asked for on one pair of nodes only, and no handshake daemon runs anywhere: a cut would
+// have to be rolled back.
+TEST(ReplicationTlsSafetyTest, PreflightKnowsWishesOnNodeConnections) {
+  SimBed bed({"r0"});
+  bed.RemoveHandshakeDaemons();
+  bed.linstor().With([](auto& state) {
+    linstor::Connection connection;
+    connection.node_a = "node1";
+    connection.node_b = "node2";
+    connection.props["DrbdOptions/Net/tls"] = "yes";
+    state.node_connections.push_back(connection);
+    return 0;
+  });
+  Rounds(bed, 5);
+  EXPECT_EQ(bed.operations(), 0) << bed.log();
+  EXPECT_EQ(bed.SatelliteCondition("node1").value("reason", ""), "HandshakeDaemonMissing");
+}
+
+// "Encrypted" without any connection, or with those counted that nobody wants encrypted, is no
+// news.
+TEST(ReplicationTlsSafetyTest, TheConditionCountsWhatIsWanted) {
+  SimBed empty({});
+  empty.SetClusterTls("yes");
+  Rounds(empty, 2);
+  EXPECT_EQ(empty.ConditionOf("ReplicationEncrypted").value("reason", ""), "NoConnections");
+  SimBed bed({"r0", "r1"});
+  bed.linstor().With([](auto& state) {
+    state.definitions["r0"].props["DrbdOptions/Net/tls"] = "yes";
+    return 0;
+  });
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << bed.log();
+  Rounds(bed, 1);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("status", ""), "True") << bed.log();
+  EXPECT_EQ(bed.Status()["connections"]["plaintext"], 3);
+  bed.linstor().SetDown(true);
+  Rounds(bed, 1);
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("status", ""), "Unknown");
+}
+
 // A pod moves during the switch and its volume gets one more replica.
 TEST(ReplicationTlsSafetyTest, ARunFollowsAReplicaThatAppears) {
   SimBed bed({"r0"}, 2);

@@ -108,10 +108,10 @@ std::vector<api::MigrationFailure> Engine::StaleFailures() const {
   std::vector<api::MigrationFailure> shown;
   const std::lock_guard lock(mutex_);
   for (const StaleRecord& record : stale_.records()) {
-    shown.push_back({record.resource, record.peer, record.diverged ? "Diverged" : "StalePeer",
-                     record.diverged ? DivergedText(record)
-                                     : Where(record) + "; do not reconnect them",
-                     FormatRfc3339(record.since)});
+    shown.push_back(
+        {record.resource, record.peer, record.diverged ? "Diverged" : "StalePeer",
+         record.diverged ? DivergedText(record) : Where(record) + "; do not reconnect them",
+         FormatRfc3339(record.since)});
   }
   return shown;
 }

@@ -95,7 +95,6 @@ NodeCertificate ParseCertificates(const std::string& node,
   result.chain = std::move(*leafs);
   result.roots = std::move(*anchors);
   const crypto::Certificate& leaf = result.chain.front();
-  facts.names = leaf.dns_names();
   facts.name_matches = crypto::MatchesNameAsTlshd(leaf, node);
   facts.server_auth = leaf.allows_server_auth();
   facts.client_auth = leaf.allows_client_auth();

@@ -119,8 +119,7 @@ ResourceObservation RunDriver::Observe(Context_& run) {
       services_.observer.Observe(ctx, asked);
   run.observed_at = services_.clock.SteadyNow();
   run.peers = tls_migration::PeersIn(reports, run.resource);
-  return tls_migration::BuildObservation(run.resource, run.nodes, reports, run.levels,
-                                         services_.clock.SystemNow());
+  return tls_migration::BuildObservation(run.resource, run.nodes, reports, run.levels);
 }
 
 // False: do not act. While a volume is frozen the way out must not depend on the API server: then

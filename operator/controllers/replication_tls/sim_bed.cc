@@ -272,6 +272,15 @@ bool SimBed::InjectStale(const std::string& resource,
   return cluster_.InjectStale(resource, primary, peer);
 }
 
+void SimBed::RemoveHandshakeDaemons() {
+  for (const std::string& node : nodes_) {
+    kube_.Mutate(api::kPod, {.ns = "ns", .name = "satellite-" + node}, [](Json& pod) {
+      pod["status"]["containerStatuses"] =
+          Json::array({{{"name", "linstor-satellite"}, {"ready", true}}});
+    });
+  }
+}
+
 void SimBed::RemoveCertificates(const std::string& node) {
   const std::lock_guard lock(mutex_);
   cluster_.world().GetNode(node).tlshd.files.clear();

@@ -75,6 +75,8 @@ class SimBed final : public NodeShell, public LinstorProvider {
   /// Whether the call that reaches the API server now comes from a driver's thread.
   bool InJournalWrite() const { return std::this_thread::get_id() != main_thread_; }
 
+  /// No satellite pod has the container of tlshd.
+  void RemoveHandshakeDaemons();
   void RemoveCertificates(const std::string& node);
   void GiveCertificates(const std::string& node);
 

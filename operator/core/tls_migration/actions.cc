@@ -25,8 +25,6 @@ std::vector<std::string> ToArguments(const NodeOp& op, const std::string& resour
       return {"net-options", resource, id, std::string(TlsValue(op.tls))};
     case Kind::kConnect:
       return {"connect", resource, id, "-"};
-    case Kind::kAdjust:
-      return {"adjust", resource, op.peer, "-"};
     case Kind::kArm:
       return {"arm", resource, std::to_string(op.seconds), Joined(op.peer_ids)};
     case Kind::kDisarm:

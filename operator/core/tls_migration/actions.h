@@ -19,7 +19,6 @@ struct NodeOp {
     kForceDisconnect,  ///< all own connections
     kNetOptions,       ///< tls := `tls` towards `peer_id`
     kConnect,          ///< `peer_id`
-    kAdjust,           ///< `peer`
     kArm,              ///< watchdog of `seconds` that also reconnects `peer_ids`
     kDisarm,
     kSuspend,

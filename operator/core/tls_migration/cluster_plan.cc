@@ -129,9 +129,18 @@ class Starter {
         }
       }
     }
+    for (const auto& [pair, connection] : seen.connections) {
+      const std::string& bad = connection.a.bad_transport.empty() ? connection.b.bad_transport
+                                                                  : connection.a.bad_transport;
+      if (wanted.at(pair) && !bad.empty() && !Runs(seen, connection)) {
+        return "connection " + pair.ToString() + " uses transport " + bad +
+               ", which ignores TLS silently; use tcp";
+      }
+    }
     for (const auto& [node, view] : seen.nodes) {
       if (!view.known) {
-        return "node " + node + " does not answer";
+        return view.answers ? "the resource is not up on node " + node
+                            : "node " + node + " does not answer";
       }
     }
     if (const auto it = input_.backing_off.find(seen.resource); it != input_.backing_off.end()) {
@@ -177,7 +186,8 @@ void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
         "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
     return;
   }
-  if (!input.journalled.empty()) {  // LINSTOR would adjust, and resume, what is in flight (L17, L24)
+  if (!input.journalled
+           .empty()) {  // LINSTOR would adjust, and resume, what is in flight (L17, L24)
     plan->push_held = "volume " + *input.journalled.begin() + " is being switched";
     plan->push_next = true;
     return;

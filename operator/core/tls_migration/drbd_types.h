@@ -27,8 +27,7 @@ struct PeerDevice {
   std::string replication{};  ///< "Established", "SyncSource", "WFBitMapT", "Off", ...
   std::string peer_disk{};    ///< "UpToDate", "Outdated", "Diskless", "DUnknown", ...
   std::uint64_t out_of_sync_kib = 0;
-  std::string resync_suspended{};  ///< "no", "dependency", ...
-  bool peer_client = false;        ///< the peer is diskless on purpose
+  bool peer_client = false;  ///< the peer is diskless on purpose
 
   bool operator==(const PeerDevice&) const = default;
 };
@@ -63,8 +62,6 @@ struct DrbdStatus {
   int node_id = -1;
   std::string role{};
   bool suspended_user = false;
-  bool suspended_quorum = false;
-  bool suspended_no_data = false;
   std::vector<DrbdDevice> devices{};
   std::vector<DrbdConnection> connections{};
 
@@ -78,6 +75,13 @@ struct ShownConnection {
   std::optional<bool> tls{};  ///< absent: tools that know no tls
   std::string transport{};    ///< "" = tcp
   bool load_balance_paths = false;
+  std::vector<DrbdPath> paths{};
+
+  /// A transport that ignores TLS silently (F8.5), or "".
+  std::string BadTransport() const {
+    const std::string name = load_balance_paths ? "lb-tcp" : transport;
+    return name == "tcp" ? "" : name;
+  }
 
   bool operator==(const ShownConnection&) const = default;
 };
@@ -125,20 +129,20 @@ struct TlsStat {
 struct DrbdVersions {
   std::string module{};
   std::string utils{};
-  std::vector<std::string> transports{};  ///< as /proc/drbd names them: "tcp", "lb-tcp", ...
+  bool loaded = false;  ///< /proc/drbd is there
 };
 
 /// Everything that one exec of the observation script brought.
 struct NodeReport {
   std::string node{};
-  bool complete = false;  ///< the script came to its end and nothing was cut off
+  bool ended = false;     ///< the script came to its end and nothing was cut off
+  bool complete = false;  ///< also, DRBD's tools answered
   std::map<std::string, DrbdStatus> status{};
   std::map<std::string, DrbdShow> show{};
   SocketTable sockets{};
   std::optional<TlsStat> tls_stat{};
   DrbdVersions versions{};
-  bool tls_module = false;        ///< the kernel's tls upper layer protocol is there
-  bool handshake_module = false;  ///< the handshake family was seen (not always observable)
+  bool tls_module = false;  ///< the kernel's tls upper layer protocol is there
 };
 
 }  // namespace breakwater::tls_migration

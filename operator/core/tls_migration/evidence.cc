@@ -87,16 +87,4 @@ Evidence EvidenceOf(const ConnectionView& connection) {
   return any_plain && !any_encrypted ? Evidence::kPlaintext : Evidence::kUnknown;
 }
 
-std::string_view ToString(Evidence evidence) {
-  switch (evidence) {
-    case Evidence::kEncrypted:
-      return "encrypted";
-    case Evidence::kPlaintext:
-      return "plaintext";
-    case Evidence::kUnknown:
-      break;
-  }
-  return "unknown";
-}
-
 }  // namespace breakwater::tls_migration

@@ -5,7 +5,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "operator/core/tls_migration/observation.h"
 
@@ -23,12 +22,5 @@ std::string SessionOf(const DrbdConnection& connection, const SocketTable& table
 
 /// Encrypted: proof on both ends. Plaintext: proof on one end and none of encryption on the other.
 Evidence EvidenceOf(const ConnectionView& connection);
-
-std::string_view ToString(Evidence evidence);
-
-/// I6: may this connection be reported as encrypted?
-inline bool MayReportEncrypted(const ConnectionView& connection) {
-  return EvidenceOf(connection) == Evidence::kEncrypted;
-}
 
 }  // namespace breakwater::tls_migration

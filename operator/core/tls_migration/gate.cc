@@ -24,7 +24,10 @@ std::string Shown(const std::string& state) {
 GateResult CheckNodes(const ResourceObservation& seen, const GateCheck& check) {
   for (const auto& [name, node] : seen.nodes) {
     if (!node.known) {
-      return Fail(Kind::kUnknown, "node " + name + " could not be observed", std::nullopt, name);
+      return Fail(Kind::kUnknown,
+                  node.answers ? "the resource is not up on " + name
+                               : "node " + name + " could not be observed",
+                  std::nullopt, name);
     }
     if (node.suspended_user && !check.may_be_suspended) {
       return Fail(Kind::kSuspended, "I/O is suspended on " + name, std::nullopt, name);
@@ -101,16 +104,11 @@ GateResult CheckConnection(const ResourceObservation& seen,
                   connection.pair, node);
     }
   }
-  const auto wanted = check.wanted.find(connection.pair);
-  for (const std::string& node : {connection.pair.a, connection.pair.b}) {
-    const std::optional<bool> configured = connection.End(node).tls;
-    if (!configured || (wanted == check.wanted.end() ? connection.a.tls != connection.b.tls
-                                                     : *configured != wanted->second)) {
-      return Fail(
-          Kind::kNotConfigured,
-          "connection " + connection.pair.ToString() + " is not configured as wanted on " + node,
-          connection.pair, node);
-    }
+  if (!connection.a.tls || connection.a.tls != connection.b.tls) {
+    return Fail(
+        Kind::kNotConfigured,
+        "the ends of connection " + connection.pair.ToString() + " are configured differently",
+        connection.pair);
   }
   if (*connection.a.tls && EvidenceOf(connection) != Evidence::kEncrypted) {
     return Fail(Kind::kNoProof,

@@ -4,6 +4,8 @@
 /// reconnected connection good again? "All Connected" is not enough (F12): the Primary may believe
 /// a peer Outdated, send it nothing, and forget that at the next reconnect. Pure functions.
 
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,7 +25,7 @@ struct GateResult {
     kUnknown,    ///< a node or an end could not be observed
     kSuspended,  ///< suspended-user where it must not be
     kNotConnected,
-    kNotConfigured,  ///< an end is not configured as wanted
+    kNotConfigured,  ///< the ends are configured differently
     kNoProof,        ///< TLS wanted, but not proven by the sockets
     kDisk,           ///< a disk is not UpToDate
     kResync,         ///< a resync (or its preparation) runs
@@ -42,8 +44,6 @@ struct GateResult {
 };
 
 struct GateCheck {
-  /// TLS wanted per connection; for the others both ends only have to agree.
-  std::map<Pair, bool> wanted{};
   bool may_be_suspended = false;
   GatePolicy policy = GatePolicy::kEnforce;
 };

@@ -6,14 +6,6 @@
 
 namespace breakwater::tls_migration {
 
-std::optional<std::string> CheckSuspension(std::chrono::nanoseconds suspended_for,
-                                           std::chrono::nanoseconds timeout) {
-  if (suspended_for > timeout) {
-    return "I1: suspended for longer than the timeout";
-  }
-  return std::nullopt;
-}
-
 namespace {
 
 using Kind = NodeOp::Kind;
@@ -81,7 +73,7 @@ std::optional<std::string> CheckOperations(const ResourceObservation& seen,
         }
       }
       if (op.kind == Kind::kResume) {
-        const GateResult gate = CheckGate(seen, {.wanted = {}, .may_be_suspended = true});
+        const GateResult gate = CheckGate(seen, {.may_be_suspended = true});
         if (!gate.ok()) {
           return "I3: resume before the gate holds: " + gate.reason;
         }
@@ -90,13 +82,6 @@ std::optional<std::string> CheckOperations(const ResourceObservation& seen,
     if (forced.size() > 1) {
       return "I2: several nodes force their connections at once";
     }
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> CheckNoStale(const ResourceObservation& seen) {
-  for (const StalePeer& stale : FindStale(seen)) {
-    return "I5: " + stale.primary + " does not keep " + stale.peer + " in sync";
   }
   return std::nullopt;
 }

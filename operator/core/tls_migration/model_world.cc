@@ -86,8 +86,7 @@ ResourceObservation ModelWorld::Observe() {
   for (const auto& [node, outputs] : parts) {
     reports[node] = Report(node, outputs);
   }
-  return BuildObservation(spec_.name, {spec_.nodes.begin(), spec_.nodes.end()}, reports, levels_,
-                          now());
+  return BuildObservation(spec_.name, {spec_.nodes.begin(), spec_.nodes.end()}, reports, levels_);
 }
 
 void ModelWorld::Operation() {
@@ -152,8 +151,6 @@ bool ModelWorld::RunOp(const NodeOp& op) {
       return false;
     case Kind::kConnect:
       return Run(op.node, {"drbdsetup", "connect", r, id}).exit == 0;
-    case Kind::kAdjust:
-      return Run(op.node, {"drbdadm", "adjust", r + ":" + op.peer}).exit == 0;
     case Kind::kArm: {
       const std::chrono::seconds time(op.seconds);
       watchdogs_[op.node] = {next_watchdog_++, cluster_.now() + time - std::chrono::seconds(2)};

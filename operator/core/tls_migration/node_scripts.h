@@ -17,7 +17,7 @@ echo; echo '@@ ss'; ss -tni 2>/dev/null
 echo; echo '@@ tls_stat'; cat /proc/net/tls_stat 2>/dev/null
 echo; echo '@@ proc_drbd'; head -n 8 /proc/drbd 2>/dev/null
 echo; echo '@@ drbdadm'; drbdadm --version 2>/dev/null
-echo; echo '@@ modules'; ls -d /sys/module/tls /sys/module/handshake 2>/dev/null
+echo; echo '@@ modules'; ls -d /sys/module/tls 2>/dev/null
 echo; echo '@@ end'
 )sh";
 
@@ -31,7 +31,6 @@ echo; echo '@@ end'
 /// - net-options R ID yes: drbdsetup net-options R ID --tls=yes, tried for about 1 s, because it is
 ///   refused while a handshake runs (F19.3); the planner tries again later.
 /// - connect R ID: drbdsetup connect R ID: the kernel's settings, whatever the .res file says.
-/// - adjust R P: drbdadm adjust R:P
 /// - arm R SECONDS IDS: a watchdog (F23). After that time, and then every two seconds until it is
 ///   disarmed or five minutes are over, it resumes I/O (also a suspension that completed late,
 ///   F2.7) and connects those of the peers IDS ("1,2") that are StandAlone (F6), even if nobody is
@@ -66,7 +65,6 @@ while [ $# -ge 4 ]; do
         code=0; sleep 0.2
       done;;
     connect) drbdsetup connect "$res" "$x" || code=$?;;
-    adjust) drbdadm adjust "$res:$x" || code=$?;;
     arm)
       window=$((x - 2)); [ "$window" -ge 1 ] || window=1
       setsid sh -c 'sleep "$1"; exit' breakwater-cut-window "$window" "$res" </dev/null >/dev/null 2>&1 &

@@ -79,6 +79,7 @@ NodeView ReadNode(const std::string& name, const NodeReport* report, const std::
     return view;
   }
   const auto status = report->status.find(resource);
+  view.answers = true;
   if (status == report->status.end()) {
     return view;  // the node answers but does not have the resource: down, or not made yet
   }
@@ -86,7 +87,6 @@ NodeView ReadNode(const std::string& name, const NodeReport* report, const std::
   view.node_id = status->second.node_id;
   view.primary = status->second.role == "Primary";
   view.suspended_user = status->second.suspended_user;
-  view.suspended_quorum = status->second.suspended_quorum;
   view.devices = status->second.devices;
   if (const auto show = report->show.find(resource); show != report->show.end()) {
     view.quorum = show->second.quorum;
@@ -107,20 +107,22 @@ EndView ReadEnd(const NodeReport& report,
   end.tls = connection.tls;
   end.peer_role = connection.peer_role;
   end.devices = connection.devices;
-  end.sockets = ProofOf(connection, report.sockets, report.tls_stat);
-  end.session = SessionOf(connection, report.sockets);
-  const auto show = report.show.find(resource);
-  if (show == report.show.end()) {
-    return end;
-  }
-  for (const ShownConnection& shown : show->second.connections) {
-    if (shown.peer_node_id == connection.peer_node_id) {
-      end.transport = shown.transport;
-      end.load_balance_paths = shown.load_balance_paths;
+  DrbdConnection with_paths = connection;
+  if (const auto show = report.show.find(resource); show != report.show.end()) {
+    for (const ShownConnection& shown : show->second.connections) {
+      if (shown.peer_node_id != connection.peer_node_id) {
+        continue;
+      }
+      end.bad_transport = shown.BadTransport();
       // drbd-utils before 9.28 has no flag in status; before 9.26 there is no TLS at all.
       end.tls = end.tls ? end.tls : std::optional(shown.tls.value_or(false));
+      if (with_paths.paths.empty()) {  // the module does not know the request behind them
+        with_paths.paths = shown.paths;
+      }
     }
   }
+  end.sockets = ProofOf(with_paths, report.sockets, report.tls_stat);
+  end.session = end.bad_transport.empty() ? SessionOf(with_paths, report.sockets) : "";
   return end;
 }
 
@@ -142,11 +144,9 @@ void AddUnseenConnections(ResourceObservation* seen) {
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeReport>& reports,
-                                     const ResourceLevels& levels,
-                                     SystemTime now) {
+                                     const ResourceLevels& levels) {
   ResourceObservation seen;
   seen.resource = resource;
-  seen.observed_at = now;
   seen.levels = levels;
   std::set<std::string> names = members;
   for (const auto& [node, report] : reports) {

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "operator/base/clock.h"
 #include "operator/core/tls_migration/drbd_types.h"
 #include "operator/core/tls_migration/properties.h"
 
@@ -57,8 +56,7 @@ struct EndView {
   std::string state{};
   std::optional<bool> tls{};  ///< configured in the kernel
   std::string peer_role{};
-  std::string transport{};  ///< "" = tcp
-  bool load_balance_paths = false;
+  std::string bad_transport{};  ///< one that ignores TLS, or ""
   std::vector<PeerDevice> devices{};
   SocketProof sockets = SocketProof::kUnknown;
   std::string session{};  ///< see SessionOf
@@ -85,10 +83,10 @@ struct ConnectionView {
 struct NodeView {
   std::string name{};
   bool known = false;
+  bool answers = false;  ///< but when not known, the resource is not up there
   int node_id = -1;
   bool primary = false;
   bool suspended_user = false;
-  bool suspended_quorum = false;
   // "" when not known: never taken for harmless.
   std::string quorum{};
   std::string minimum_redundancy{};
@@ -105,7 +103,6 @@ struct NodeView {
 
 struct ResourceObservation {
   std::string resource{};
-  SystemTime observed_at{};
   std::map<std::string, NodeView> nodes{};
   std::map<Pair, ConnectionView> connections{};
   ResourceLevels
@@ -126,8 +123,7 @@ struct ResourceObservation {
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeReport>& reports,
-                                     const ResourceLevels& levels,
-                                     SystemTime now);
+                                     const ResourceLevels& levels);
 
 /// Peers that the nodes name for a resource; only names that may reach a node.
 std::set<std::string> PeersIn(const std::map<std::string, NodeReport>& reports,

@@ -26,7 +26,7 @@ SocketTable ParseSockets(std::string_view text);
 /// /proc/net/tls_stat; nothing when no counter is there.
 std::optional<TlsStat> ParseTlsStat(std::string_view text);
 
-/// The head of /proc/drbd, for the module's version and transports.
+/// The head of /proc/drbd, for the module's version.
 void ParseProcDrbd(std::string_view text, DrbdVersions* versions);
 
 /// `drbdadm --version`.

@@ -82,13 +82,23 @@ PeerDevice ReadPeerDevice(const Json& json) {
   device.volume = Int(json, "volume");
   device.replication = Text(json, "replication-state");
   device.peer_disk = Text(json, "peer-disk-state");
-  device.resync_suspended = Text(json, "resync-suspended");
   device.peer_client = Bool(json, "peer-client");
   const Json& behind = Member(json, "out-of-sync");
   if (behind.is_number_unsigned()) {
     device.out_of_sync_kib = behind.get<std::uint64_t>();
   }
   return device;
+}
+
+std::vector<DrbdPath> ReadPaths(const Json& json) {
+  std::vector<DrbdPath> paths;
+  ForEach(json, "paths", [&](const Json& path) {
+    const Json& here = Member(path, "this_host");
+    const Json& there = Member(path, "remote_host");
+    paths.push_back(
+        {Text(here, "address"), Int(here, "port"), Text(there, "address"), Int(there, "port")});
+  });
+  return paths;
 }
 
 DrbdConnection ReadConnection(const Json& json) {
@@ -98,12 +108,7 @@ DrbdConnection ReadConnection(const Json& json) {
   connection.state = Text(json, "connection-state");
   connection.peer_role = Text(json, "peer-role");
   connection.tls = MaybeBool(json, "tls");
-  ForEach(json, "paths", [&](const Json& path) {
-    const Json& here = Member(path, "this_host");
-    const Json& there = Member(path, "remote_host");
-    connection.paths.push_back(
-        {Text(here, "address"), Int(here, "port"), Text(there, "address"), Int(there, "port")});
-  });
+  connection.paths = ReadPaths(json);
   ForEach(json, "peer_devices",
           [&](const Json& item) { connection.devices.push_back(ReadPeerDevice(item)); });
   return connection;
@@ -115,8 +120,6 @@ DrbdStatus ReadStatus(const Json& json) {
   status.node_id = Int(json, "node-id");
   status.role = Text(json, "role");
   status.suspended_user = Bool(json, "suspended-user");
-  status.suspended_quorum = Bool(json, "suspended-quorum");
-  status.suspended_no_data = Bool(json, "suspended-no-data");
   ForEach(json, "devices", [&](const Json& item) {
     status.devices.push_back({Int(item, "volume"), Int(item, "minor"), Text(item, "disk-state"),
                               Bool(item, "client"), Bool(item, "quorum")});
@@ -142,6 +145,7 @@ DrbdShow ReadShow(const Json& json) {
     connection.tls = MaybeBool(net, "tls");
     connection.transport = Text(net, "transport");
     connection.load_balance_paths = Bool(net, "load-balance-paths");
+    connection.paths = ReadPaths(item);
     show.connections.push_back(std::move(connection));
   });
   return show;

@@ -103,15 +103,7 @@ void ParseProcDrbd(std::string_view text, DrbdVersions* versions) {
     const std::vector<std::string_view> words = Words(line);
     if (words.size() >= 2 && words[0] == "version:") {
       versions->module = std::string(words[1]);
-    }
-    if (words.empty() || words[0] != "Transports") {
-      continue;
-    }
-    // "Transports (api:22): tcp (9.3.3) lb-tcp (9.3.3)"
-    for (std::size_t i = 1; i < words.size(); ++i) {
-      if (!words[i].starts_with('(')) {
-        versions->transports.emplace_back(words[i]);
-      }
+      versions->loaded = true;
     }
   }
 }
@@ -152,7 +144,8 @@ NodeReport ParseReport(const std::string& node, std::string_view text, bool trun
   std::map<std::string, std::string_view> sections = Sections(text);
   const std::optional<std::map<std::string, DrbdStatus>> status = ParseStatus(sections["status"]);
   const std::optional<std::map<std::string, DrbdShow>> show = ParseShow(sections["show"]);
-  report.complete = !truncated && sections.contains("end") && status && show;
+  report.ended = !truncated && sections.contains("end");
+  report.complete = report.ended && status && show;
   if (status) {
     report.status = *status;
   }
@@ -161,12 +154,15 @@ NodeReport ParseReport(const std::string& node, std::string_view text, bool trun
   }
   report.sockets = ParseSockets(sections["ss"]);
   report.tls_stat = ParseTlsStat(sections["tls_stat"]);
+  const auto& sockets = report.sockets.sockets;
+  if (report.tls_stat && report.tls_stat->current_tx >= 2 &&
+      std::none_of(sockets.begin(), sockets.end(), [](const Socket& s) { return s.tls; })) {
+    report.sockets.reliable = false;  // the kernel counts sockets with TLS, and `ss` shows none
+  }
   ParseProcDrbd(sections["proc_drbd"], &report.versions);
   ParseDrbdadmVersion(sections["drbdadm"], &report.versions);
   report.tls_module = sections["modules"].find("/sys/module/tls") != std::string_view::npos ||
                       report.tls_stat.has_value();
-  report.handshake_module =
-      sections["modules"].find("/sys/module/handshake") != std::string_view::npos;
   return report;
 }
 

@@ -151,7 +151,7 @@ TEST(ParseTest, ReadsVersions) {
   ParseDrbdadmVersion(Read("versions/drbdadm_version.txt"), &versions);
   EXPECT_EQ(versions.module, "9.3.3");
   EXPECT_EQ(versions.utils, "9.34.0");
-  EXPECT_THAT(versions.transports, ::testing::ElementsAre("tcp"));
+  EXPECT_TRUE(versions.loaded);
 }
 
 TEST(ParseTest, AReportThatWasCutIsNotComplete) {
@@ -184,11 +184,54 @@ TEST(ParseTest, StuckAndResyncingSamplesDoNotPassTheGate) {
     std::map<std::string, NodeReport> reports;
     reports[one.substr(one.find('.') + 1)] = ReportOf(one.substr(one.find('.') + 1), one);
     reports[other.substr(other.find('.') + 1)] = ReportOf(other.substr(other.find('.') + 1), other);
-    return CheckGate(BuildObservation("r0", {}, reports, {}, {}), {});
+    return CheckGate(BuildObservation("r0", {}, reports, {}), {});
   };
   EXPECT_FALSE(gate("stuck-WFBitMapT.node2", "stuck-WFBitMapT.node3").ok());
   EXPECT_FALSE(gate("synctarget.node1", "synctarget.node3").ok());
   EXPECT_FALSE(gate("q6-mismatch.node1", "q6-mismatch.node2").ok());
+}
+
+std::string Sections(const std::string& status, const std::string& show, const std::string& ss) {
+  return "@@ status\n" + status + "\n@@ show\n" + show + "\n@@ ss\n" + ss +
+         "\n@@ tls_stat\nTlsCurrTxSw 2\nTlsCurrRxSw 2\n@@ end\n";
+}
+
+// Without the right to ask for it, `ss` prints the congestion control and no TLS: an encrypted
+// connection must not be reported as plaintext.
+TEST(ReportTest, DoesNotTrustAnSsThatTheKernelContradicts) {
+  const std::string ss = "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic mss:1448 rtt:0.2/0.1\n";
+  EXPECT_FALSE(ParseReport("n1", Sections("[]", "[]", ss), false).sockets.reliable);
+  EXPECT_TRUE(ParseSockets(ss).reliable);
+}
+
+// An older module does not name the paths in status: `show` has them.
+TEST(ReportTest, TakesPathsFromTheConfiguration) {
+  const std::string connection =
+      R"("connections":[{"_peer_node_id":1,"peer-node-id":1,"name":"n2",)"
+      R"("connection-state":"Connected","tls":true,)"
+      R"("net":{"_name":"n2","transport":"tcp"})";
+  const std::string status =
+      R"([{"name":"r0","node-id":0,"role":"Primary","devices":[],)" + connection + "}]}]";
+  const std::string show = R"([{"resource":"r0","options":{},)" + connection +
+                           R"(,"paths":[{"this_host":{"address":"10.0.0.1","port":7000},)"
+                           R"("remote_host":{"address":"10.0.0.2","port":7000}}]}]}])";
+  const std::string ss =
+      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls version: 1.3\n"
+      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls version: 1.3\n";
+  std::map<std::string, NodeReport> reports;
+  reports["n1"] = ParseReport("n1", Sections(status, show, ss), false);
+  const ResourceObservation seen = BuildObservation("r0", {}, reports, {});
+  const EndView& end = seen.connections.at(Pair::Of("n1", "n2")).a;
+  EXPECT_EQ(end.sockets, SocketProof::kEncrypted);
+  EXPECT_EQ(end.session, "41001-7000,7000-41000");
+}
+
+// The module is missing: drbdsetup prints nothing, and the node must be told to load DRBD.
+TEST(ReportTest, AnswersWithoutDrbd) {
+  const NodeReport report = ParseReport("n1", Sections("", "", ""), false);
+  EXPECT_TRUE(report.ended);
+  EXPECT_FALSE(report.complete);
+  EXPECT_FALSE(report.versions.loaded);
 }
 
 }  // namespace

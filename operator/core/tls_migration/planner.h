@@ -64,13 +64,12 @@ struct Timing {
 struct Goal {
   std::map<Pair, bool> wanted{};  ///< TLS per connection
   StrategyChoice strategy = StrategyChoice::kAuto;
-  bool suspend_allowed = true;
   bool heal_stale = true;
   /// A suspension that is not ours has lasted so long that nobody can be at work on it (LINSTOR
   /// suspends for a second or two while it takes a snapshot). Before that it is never resumed.
   bool may_resume_leftover = false;
-  /// StandAlone connections that are not reconnected without a run: a person disconnected them, or a
-  /// reconnect would erase what is known of a stale peer.
+  /// StandAlone connections that are not reconnected without a run: a person disconnected them, or
+  /// a reconnect would erase what is known of a stale peer.
   std::set<Pair> hold{};
   /// Not LINSTOR's resource: a stale peer is healed, nothing else is touched.
   bool heal_only = false;

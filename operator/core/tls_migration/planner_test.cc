@@ -174,6 +174,33 @@ TEST(PlannerTest, AGuessNeverDecrypts) {
   EXPECT_FALSE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
 }
 
+// A value that somebody sets during the run must not reach connections that are up.
+TEST(PlannerTest, PinsOtherConnectionsBeforeACut) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"});
+  seen.levels.definition = Level{true, false, std::nullopt};
+  seen.levels.pairs["n1/n2"] = Level{false, true, false};
+  RunState state;
+  state.journal = {.strategy = Strategy::kPairByPair,
+                   .step = Step::kCut,
+                   .pair = Pair::Of("n1", "n2"),
+                   .started_at = kNow};
+  const Decision decision = Next(seen, Want(seen, true), state, kNow);
+  ASSERT_TRUE(std::holds_alternative<ChangeLinstor>(decision.action)) << decision.why;
+  EXPECT_EQ(std::get<ChangeLinstor>(decision.action).ops.size(), 2U);
+}
+
+// An admin disconnected it on purpose, or nobody knows why it is down: not ours to undo.
+TEST(PlannerTest, LeavesHeldConnectionsAlone) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+  seen.levels.controller = true;
+  End(seen, "n1", "n2").state = "StandAlone";
+  End(seen, "n2", "n1").state = "Connecting";
+  Goal goal = Want(seen, true);
+  EXPECT_TRUE(std::holds_alternative<RunOnNodes>(Next(seen, goal, {}, kNow).action));
+  goal.hold.insert(Pair::Of("n1", "n2"));
+  EXPECT_FALSE(std::holds_alternative<RunOnNodes>(Next(seen, goal, {}, kNow).action));
+}
+
 TEST(PlannerTest, JournalNamesAreReversible) {
   for (const Step step : {Step::kIdle, Step::kCut, Step::kReconnect, Step::kPrepare, Step::kSuspend,
                           Step::kResume, Step::kFinish, Step::kHeal}) {
@@ -212,6 +239,22 @@ TEST(PropertiesTest, AnotherValueBesideOurMarkIsAPersons) {
   EXPECT_TRUE(ReadLevel(props, kPinMarker).ours);
   props[std::string(kTlsProperty)] = "yes";
   EXPECT_FALSE(ReadLevel(props, kPinMarker).ours);
+}
+
+NodeFacts FitNode() {
+  NodeFacts facts;
+  facts.name = "n1";
+  facts.answered = facts.observed = facts.satellite_ready = facts.tls_module = true;
+  facts.tlshd_container = facts.tlshd_ready = true;
+  facts.versions = {"9.3.3", "9.34.0", true};
+  CertificateFacts certificate;
+  certificate.present = certificate.parsed = certificate.name_matches = true;
+  certificate.server_auth = certificate.client_auth = certificate.trusted_here = true;
+  certificate.not_before = kNow - std::chrono::hours(1);
+  certificate.not_after = kNow + std::chrono::hours(24 * 90);
+  certificate.key_mode = "600";
+  facts.certificate = certificate;
+  return facts;
 }
 
 ClusterInput Input(std::vector<ResourceObservation> resources) {
@@ -317,6 +360,35 @@ TEST(ClusterPlanTest, AWrongOrRemovedValueMovesNothing) {
   EXPECT_TRUE(plan.pins.empty() && !plan.push && plan.start.empty());
 }
 
+// One volume with lb-tcp must not make its nodes unfit for all others (F8.5).
+TEST(ClusterPlanTest, ATransportWithoutTlsHoldsOnlyItsVolume) {
+  NodeFacts facts = FitNode();
+  facts.bad_transports = {"lb-tcp"};
+  EXPECT_FALSE(FirstBlocker(CheckNode(facts, kNow)));
+  ClusterInput input = Input({Unpinned("r0"), Unpinned("r1")});
+  for (ResourceObservation& seen : input.resources) {
+    seen.levels.definition = Level{false, true, false};
+  }
+  input.linstor_value = true;
+  End(input.resources[0], "n1", "n2").bad_transport = "lb-tcp";
+  const ClusterPlan plan = PlanCluster(input);
+  EXPECT_THAT(plan.start, ::testing::ElementsAre("r1"));
+  EXPECT_THAT(plan.held.at("r0"), HasSubstr("lb-tcp"));
+}
+
+// LINSTOR adjusts everything for a cluster-wide value, and resumes what is suspended (L17, L24).
+TEST(ClusterPlanTest, TheClustersValueWaitsForWhatIsBeingSwitched) {
+  ClusterInput input = Input({Unpinned("r0"), Unpinned("r1")});
+  for (ResourceObservation& seen : input.resources) {
+    seen.levels.definition = Level{false, true, false};
+  }
+  input.in_flight = input.journalled = {"r0"};
+  const ClusterPlan plan = PlanCluster(input);
+  EXPECT_FALSE(plan.push);
+  EXPECT_THAT(plan.push_held, HasSubstr("r0"));
+  EXPECT_TRUE(plan.start.empty()) << "else the value would never have its turn";
+}
+
 TEST(ClusterPlanTest, DoesNothingWhenNothingIsAsked) {
   ClusterInput input = Input({Unpinned("r0")});
   input.cluster_value.reset();
@@ -324,22 +396,6 @@ TEST(ClusterPlanTest, DoesNothingWhenNothingIsAsked) {
   EXPECT_TRUE(plan.pins.empty());
   EXPECT_TRUE(plan.start.empty());
   EXPECT_FALSE(plan.push);
-}
-
-NodeFacts FitNode() {
-  NodeFacts facts;
-  facts.name = "n1";
-  facts.observed = facts.satellite_ready = facts.tls_module = true;
-  facts.tlshd_container = facts.tlshd_ready = true;
-  facts.versions = {"9.3.3", "9.34.0", {"tcp"}};
-  CertificateFacts certificate;
-  certificate.present = certificate.parsed = certificate.name_matches = true;
-  certificate.server_auth = certificate.client_auth = certificate.trusted_here = true;
-  certificate.not_before = kNow - std::chrono::hours(1);
-  certificate.not_after = kNow + std::chrono::hours(24 * 90);
-  certificate.key_mode = "600";
-  facts.certificate = certificate;
-  return facts;
 }
 
 TEST(PreflightTest, NamesEachReason) {
@@ -353,7 +409,7 @@ TEST(PreflightTest, NamesEachReason) {
       {"DRBDDefective", [](NodeFacts& f) { f.versions.module = "9.3.2"; }},
       {"DRBDUtilsTooOld", [](NodeFacts& f) { f.versions.utils = "9.25.0"; }},
       {"KernelTLSMissing", [](NodeFacts& f) { f.tls_module = false; }},
-      {"TransportWithoutTLS", [](NodeFacts& f) { f.bad_transports = {"lb-tcp"}; }},
+      {"SocketProofMissing", [](NodeFacts& f) { f.no_socket_proof = true; }},
       {"HandshakeDaemonMissing", [](NodeFacts& f) { f.tlshd_container = false; }},
       {"HandshakeDaemonNotReady", [](NodeFacts& f) { f.tlshd_ready = false; }},
       {"CertificateMissing", [](NodeFacts& f) { f.certificate.reset(); }},
@@ -363,6 +419,7 @@ TEST(PreflightTest, NamesEachReason) {
       {"CertificateUntrustedByPeer", [](NodeFacts& f) { f.certificate->untrusted_by = {"n2"}; }},
       {"NodeNameTooLong", [](NodeFacts& f) { f.name = std::string(64, 'n'); }},
       {"NotObserved", [](NodeFacts& f) { f.observed = false; }},
+      {"DRBDNotLoaded", [](NodeFacts& f) { f.observed = f.versions.loaded = false; }},
   };
   EXPECT_TRUE(CheckNode(FitNode(), kNow).empty());
   for (const Case& test : cases) {

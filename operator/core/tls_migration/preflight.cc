@@ -38,14 +38,18 @@ void CheckKernel(const NodeFacts& facts, Failures* failures) {
                          "the kernel's tls module is not loaded; run `modprobe tls` on "
                          "the node or add it to the module loader"});
   }
-  if (facts.handshake == false) {
-    failures->push_back({"HandshakeFamilyMissing",
-                         "the kernel has no generic netlink family 'handshake'; "
-                         "use a kernel with CONFIG_NET_HANDSHAKE"});
+  if (facts.no_socket_proof) {
+    failures->push_back(
+        {"SocketProofMissing",
+         "`ss -tni` in the satellite shows no details of its sockets, so nobody can "
+         "prove encryption; load inet_diag and tcp_diag, use a newer iproute2, or "
+         "give the satellite CAP_NET_ADMIN"});
   }
   for (const std::string& transport : facts.bad_transports) {
-    failures->push_back({"TransportWithoutTLS", "a resource uses the transport " + transport +
-                                                    ", which ignores TLS silently; use tcp"});
+    failures->push_back(
+        {"TransportWithoutTLS",
+         "a resource uses the transport " + transport + ", which ignores TLS silently; use tcp",
+         true});
   }
 }
 
@@ -126,11 +130,18 @@ void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures
 
 std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) {
   Failures failures;
-  if (!facts.satellite_ready || !facts.observed) {
+  if (!facts.satellite_ready || !facts.answered) {
     return {
         {"NotObserved", facts.satellite_ready
                             ? "the satellite did not answer completely; look at the satellite's pod"
                             : "there is no ready satellite pod on the node"}};
+  }
+  if (!facts.observed) {
+    return {facts.versions.loaded
+                ? PreflightFailure{"NotObserved",
+                                   "drbdsetup does not answer; look at the satellite's pod"}
+                : PreflightFailure{"DRBDNotLoaded",
+                                   "the DRBD kernel module is not loaded; load 9.2.6 or newer"}};
   }
   if (facts.name.size() > kMaxNameBytes) {
     failures.push_back({"NodeNameTooLong", "the node's name has " +

@@ -14,10 +14,9 @@ namespace breakwater::tls_migration {
 
 /// What was found in the certificate files that tlshd uses.
 struct CertificateFacts {
-  bool present = false;              ///< all files were there and readable
-  bool parsed = false;               ///< certificate and CA bundle are valid PEM
-  std::string error{};               ///< why not
-  std::vector<std::string> names{};  ///< DNS SANs
+  bool present = false;       ///< all files were there and readable
+  bool parsed = false;        ///< certificate and CA bundle are valid PEM
+  std::string error{};        ///< why not
   bool name_matches = false;  ///< as tlshd's client checks it: SAN, or CN without any SAN (F7.1)
   bool server_auth = false;
   bool client_auth = false;
@@ -31,10 +30,12 @@ struct CertificateFacts {
 
 struct NodeFacts {
   std::string name{};
-  bool observed = false;  ///< the satellite container answered completely
+  bool answered = false;  ///< the script ran to its end in the satellite container
+  bool observed = false;  ///< also, DRBD's tools answered
   DrbdVersions versions{};
   bool tls_module = false;
-  std::optional<bool> handshake{};  ///< the genl family; not observable everywhere
+  /// There are connections, and `ss` cannot show whether they are encrypted.
+  bool no_socket_proof = false;
   bool satellite_ready = false;
   bool tlshd_container = false;               ///< the pod has the container
   bool tlshd_ready = false;                   ///< it runs and is ready

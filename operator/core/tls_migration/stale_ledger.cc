@@ -42,8 +42,8 @@ std::vector<StaleChange> StaleLedger::Observe(const ResourceObservation& seen, S
            (end == nullptr || end->known);
   });
   for (auto it = records_.begin(); it != records_.end();) {
-    const bool judge = it->second.resource == seen.resource && !it->second.diverged &&
-                       !found.contains(it->first);
+    const bool judge =
+        it->second.resource == seen.resource && !it->second.diverged && !found.contains(it->first);
     it = judge && Judge(seen, &it->second, &changes) ? records_.erase(it) : std::next(it);
   }
   std::erase_if(records_, [&](const auto& item) {  // the replica was removed
@@ -125,9 +125,8 @@ bool StaleLedger::Release(const std::set<std::string>& names) {
 }
 
 bool StaleLedger::KeepOnly(const std::set<std::string>& known) {
-  return std::erase_if(records_, [&](const auto& item) {
-           return !known.contains(item.second.resource);
-         }) > 0;
+  return std::erase_if(records_,
+                       [&](const auto& item) { return !known.contains(item.second.resource); }) > 0;
 }
 
 std::vector<StaleRecord> StaleLedger::records() const {

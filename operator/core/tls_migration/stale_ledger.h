@@ -1,11 +1,11 @@
 #pragma once
 
 /// StaleLedger: remembers every connection that looked established while its peer did not get all
-/// writes (F12), until there is proof that the copies are equal again. A clean status is no proof: a
-/// reconnect erases DRBD's record of what differs (F12.3, F14.3). The proof is that the connection
-/// never was another one since: its sockets are the same, the peer disk is UpToDate and nothing is
-/// out of sync. Without it the entry turns into "diverged" and stays until a person releases it.
-/// A value; not thread-safe; no clock.
+/// writes (F12), until there is proof that the copies are equal again. A clean status is no proof:
+/// a reconnect erases DRBD's record of what differs (F12.3, F14.3). The proof is that the
+/// connection never was another one since: its sockets are the same, the peer disk is UpToDate and
+/// nothing is out of sync. Without it the entry turns into "diverged" and stays until a person
+/// releases it. A value; not thread-safe; no clock.
 
 #include <map>
 #include <set>

@@ -26,8 +26,7 @@ class StaleLedgerTest : public ::testing::Test {
   // What a look after so many seconds changes.
   std::vector<Kind> Look(int seconds) {
     std::vector<Kind> kinds;
-    for (const StaleChange& change :
-         ledger_.Observe(seen_, kNow + std::chrono::seconds(seconds))) {
+    for (const StaleChange& change : ledger_.Observe(seen_, kNow + std::chrono::seconds(seconds))) {
       kinds.push_back(change.kind);
     }
     return kinds;

@@ -50,10 +50,6 @@ StrategyPlan ChooseStrategy(const ResourceObservation& seen, const Goal& goal) {
     }
     return {Strategy::kPairByPair, "every single cut leaves quorum and an up-to-date copy"};
   }
-  if (!goal.suspend_allowed) {
-    return {Strategy::kNone, "PairByPair is not possible: " + pair_obstacle.value_or("not chosen") +
-                                 "; SuspendIO is not allowed"};
-  }
   if (const std::optional<std::string> obstacle = SuspendObstacle(seen)) {
     const std::string first =
         pair_obstacle ? "PairByPair is not possible: " + *pair_obstacle + "; " : "";

@@ -26,7 +26,6 @@ inline EndView GoodEnd(int peer_id, bool tls) {
 inline ResourceObservation Healthy(const std::vector<std::string>& names, bool tls = false) {
   ResourceObservation seen;
   seen.resource = "r0";
-  seen.observed_at = kNow;
   for (std::size_t i = 0; i < names.size(); ++i) {
     NodeView& node = seen.nodes[names[i]];
     node.name = names[i];
