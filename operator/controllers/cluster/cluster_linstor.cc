@@ -51,6 +51,13 @@ void ClusterReconciler::SyncProperties(const Context& ctx,
   }
   const linstor::PropsChange change = linstor::DiffProps(
       *current, core::DesiredControllerProperties(pass.spec.properties), ForeignProperties());
+  if (const auto frozen = FrozenVolumes(pass.cluster); !change.empty() && !frozen.empty()) {
+    pass.conditions.AddUnknown(
+        api::kConditionConfigured,
+        "Waiting for volume " + frozen.front() + ", whose I/O is suspended for a moment");
+    pass.linstor_settled = false;
+    return;
+  }
   if (!change.empty()) {
     const linstor::LinstorResult<linstor::Reply> changed =
         client.ModifyControllerProps(ctx, change);

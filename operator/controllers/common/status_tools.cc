@@ -31,6 +31,21 @@ void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail
   conditions.AddUnknown(api::kConditionConfigured, what);
 }
 
+std::vector<std::string> FrozenVolumes(const api::Object& cluster) {
+  std::vector<std::string> frozen;
+  const api::Json* runs = api::FindPath(cluster.raw(), {"status", "replicationTLS", "inFlight"});
+  if (runs == nullptr || !runs->is_array()) {
+    return frozen;
+  }
+  for (const api::Json& run : *runs) {
+    const std::string step = api::StringAt(run, "step");
+    if (step.ends_with("Prepare") || step.ends_with("Suspend") || step.ends_with("Resume")) {
+      frozen.push_back(api::StringAt(run, "resource"));
+    }
+  }
+  return frozen;
+}
+
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit) {
   std::string text;
   for (const std::string& line : lines) {

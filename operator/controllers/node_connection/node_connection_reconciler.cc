@@ -136,13 +136,15 @@ std::vector<std::string> NodeConnectionReconciler::SyncCluster(
     // The same words whatever the reason, see the satellites: details are on the LinstorCluster.
     return {"Controller unreachable"};
   }
-  return SyncPairs(ctx, **client, **known, Plan(nodes, readings));
+  return SyncPairs(ctx, **client, **known, Plan(nodes, readings), FrozenVolumes(cluster));
 }
 
-std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
-                                                             linstor::Client& client,
-                                                             const LinstorSnapshot& known,
-                                                             const Desired& desired) const {
+std::vector<std::string> NodeConnectionReconciler::SyncPairs(
+    const Context& ctx,
+    linstor::Client& client,
+    const LinstorSnapshot& known,
+    const Desired& desired,
+    const std::vector<std::string>& frozen) const {
   const auto current = client.ListNodeConnections(ctx);
   if (!current) {
     return {"Controller unreachable"};
@@ -159,6 +161,10 @@ std::vector<std::string> NodeConnectionReconciler::SyncPairs(const Context& ctx,
                            ForeignProperties());
     if (change.empty()) {
       continue;
+    }
+    if (!frozen.empty()) {
+      // A change adjusts every volume (L17), and that would resume one that is suspended (L24).
+      return {"Waiting for volume " + frozen.front() + ", whose I/O is suspended for a moment"};
     }
     const std::string name = pair.first + " - " + pair.second;
     const auto changed = client.ModifyNodeConnection(ctx, pair.first, pair.second, change);

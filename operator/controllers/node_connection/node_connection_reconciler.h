@@ -70,7 +70,8 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
   std::vector<std::string> SyncPairs(const Context& ctx,
                                      linstor::Client& client,
                                      const LinstorSnapshot& known,
-                                     const Desired& desired) const;
+                                     const Desired& desired,
+                                     const std::vector<std::string>& frozen) const;
   Result<void, Error> WriteStatus(const Context& ctx,
                                   const api::Object& connection,
                                   const std::vector<std::string>& errors) const;

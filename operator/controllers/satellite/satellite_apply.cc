@@ -177,17 +177,10 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
 // The watchdog that ends a suspension lives in the satellite's pod: it must not go meanwhile.
 std::string SatelliteReconciler::FrozenVolume(const Context& ctx, const Pass& pass) const {
   const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
-  const api::Json* runs =
-      cluster ? api::FindPath(cluster->raw(), {"status", "replicationTLS", "inFlight"}) : nullptr;
-  if (runs == nullptr || !runs->is_array()) {
+  if (cluster == nullptr) {
     return "";
   }
-  for (const api::Json& run : *runs) {
-    const std::string step = api::StringAt(run, "step");
-    const std::string resource = api::StringAt(run, "resource");
-    if (!step.ends_with("Prepare") && !step.ends_with("Suspend") && !step.ends_with("Resume")) {
-      continue;
-    }
+  for (const std::string& resource : FrozenVolumes(*cluster)) {
     if (!pass.client) {
       return resource;
     }

@@ -539,6 +539,37 @@ TEST(ConcernsNodeConnectionsTest, OnlyAvailabilityOfTheStatusCounts) {
   EXPECT_TRUE(concerns(satellite("False", 1), satellite("True", 1)));
 }
 
+// LINSTOR adjusts all volumes for such a change and resumes those that are suspended: in the middle
+// of a switch that means writes while all peers are cut.
+TEST(ReconcileTest, LinstorsPropertiesWaitWhileAVolumeIsSuspended) {
+  World world({"node-a", "node-b"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  const auto in_flight = [&](const char* step) {
+    world.kube.Mutate(api::kLinstorCluster, {"", "cluster"}, [&](Json& object) {
+      object["spec"]["properties"] = Json::array({{{"name", "Aux/new"}, {"value", "1"}}});
+      object["status"]["replicationTLS"]["inFlight"] = Json::array(
+          {{{"resource", "r1"}, {"strategy", "SuspendIO"}, {"step", step}, {"startedAt", "x"}}});
+    });
+  };
+  in_flight("Suspend");
+  world.Put(api::kLinstorNodeConnection, "all",
+            R"({"properties":[{"name":"DrbdOptions/Net/ping-int","value":"7"}]})");
+  world.linstor->ClearWrites();
+  world.ReconcileAll();
+  EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty());
+  EXPECT_THAT(world.Condition(api::kLinstorCluster, "cluster", api::kConditionConfigured),
+              HasSubstr("volume r1"));
+  EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
+              HasSubstr("volume r1"));
+  in_flight("Finish");
+  EXPECT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_TRUE(state.controller_props.contains("Aux/new"));
+    return 0;
+  });
+}
+
 // Paths and protocols between nodes reach LINSTOR, and go away with their object.
 TEST(ReconcileTest, AppliesNodeConnections) {
   World world({"node-a", "node-b"});
