@@ -9,6 +9,8 @@ from scenario.storage import LinstorError
 def test_storage_class_encrypts_only_its_volumes(volumes):
     # Encryption per workload: the property of one class must not spill over to volumes of another.
     volumes.apply(HANDSHAKE_DAEMON_YAML)
+    # The satellites restart for it, one after the other; LINSTOR makes no volume on one that is away.
+    volumes.bed.wait_for(lambda: ready_for_tls(volumes) and volumes.all_online(), 150, "tlshd on every node")
     volumes.apply(STORAGE_CLASS_YAML)
     parameters = volumes.get("storageclass", "example")["parameters"]
     prefix = "property.linstor.csi.linbit.com/"
@@ -32,3 +34,9 @@ def test_storage_class_changed_later_migrates_its_volumes(volumes):
     volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
     assert volumes.plaintext(["pvc-a"])
     assert_unharmed(volumes)
+
+
+def ready_for_tls(storage):
+    conditions = [storage.condition(satellite, "ReplicationTLSReady")
+                  for satellite in storage.get("linstorsatellites")["items"]]
+    return len(conditions) == len(storage.bed.nodes) and all(c and c["status"] == "True" for c in conditions)
