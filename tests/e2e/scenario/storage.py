@@ -185,8 +185,15 @@ class Storage:
         found = [f"{name}: {row[key]} {what}" for name, row in rows.items() for key, what in zero.items() if row[key]]
         found += [f"{name}: left suspended" for name, row in rows.items() if row["suspendedUser"]]
         found += [f"{v.name}: its writer wrote nothing" for v in self.volumes if v.writer and not rows[v.name]["writes"]]
-        return found + [f"{v['resource']}: {v['kind']} on {v['node']} {v['detail']} at {v['timeMs']} ms"
+        return found + [f"{v['resource']}: {v['kind']} on {v['node']} {v['detail']} at {v['timeMs']} ms, after:\n"
+                        + "\n".join(self.commands_before(v["timeMs"], v["resource"]))
                         for v in self.bed.drbd({"op": "check"})["violations"]]
+
+    def commands_before(self, time_ms, resource, span_ms=15_000):
+        """What changed the volume on its nodes in that time, for the message of a test that failed."""
+        return [f"  {c['startMs']}..{c['endMs']} {c['node']}: {' '.join(c['argv'])} -> {c['exit']}" for c in self.trace()
+                if time_ms - span_ms < c["startMs"] <= time_ms and c["argv"][1:2] not in (["status"], ["show"])
+                and any(resource in word for word in c["argv"])]
 
     def all_connected(self):
         rows = self.report().values()

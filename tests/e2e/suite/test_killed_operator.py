@@ -15,6 +15,24 @@ TAKE_OVER_MS = 25_000
 NO_FREEZE_MS = 1000
 
 
+def test_only_a_watchdog_may_resume_early(volumes):
+    # The watchdog of a dead operator resumes while peers are still cut: that is its purpose (F23). The same command of
+    # anybody else would be harm; if the simulator mixed them up, the tests below would prove nothing, or fail by chance.
+    bed, volume = volumes.bed, volumes.volumes[0]
+    bed.kill_operator(signal.SIGKILL)
+    peer = next(n for n in bed.nodes if n != volume.primary)
+    for resume, harm in ((f"setsid -w sh -c 'drbdadm resume-io {volume.name}; exit'", []),
+                         (f"drbdadm resume-io {volume.name}", ["resume-before-gate"])):
+        writes = volumes.report()[volume.name]["writes"]
+        volumes.exec(volume.primary, "sh", "-c", f"drbdadm suspend-io {volume.name} && "
+                     f"drbdadm disconnect {volume.name}:{peer} && {resume}")
+        assert [v["kind"] for v in bed.drbd({"op": "check", "reset": True})["violations"]] == harm
+        bed.wait_for(lambda: volumes.report()[volume.name]["writes"] > writes, 10, "a write that the peer misses")
+        volumes.exec(volume.primary, "drbdadm", "connect", f"{volume.name}:{peer}")
+        bed.wait_for(volumes.all_connected, 60, "the peer to be in sync again")
+    volumes.start_operator()
+
+
 @pytest.mark.parametrize("value,strategy", [("yes", "PairByPair"), ("no", "PairByPair"), ("yes", "SuspendIO")])
 def test_kill_in_the_middle(volumes, value, strategy):
     # Nodes are drained and pods evicted at the worst moment; a volume must not stay frozen or half switched.

@@ -155,6 +155,8 @@ std::string Ask(const std::string& path, const std::string& request) {
   return answer;
 }
 
+constexpr char kPod[] = "BREAKWATER_TESTBED_POD";
+
 // Environment entry of a process: "KEY=value"; empty when it has none or is not to be read.
 std::string EntryOf(const std::string& process, std::string_view key) {
   std::FILE* file = std::fopen(("/proc/" + process + "/environ").c_str(), "re");
@@ -175,7 +177,6 @@ std::string EntryOf(const std::string& process, std::string_view key) {
 // All nodes share this machine's processes, but a container sees only its own pod's: files of
 // others below /proc are not there for grep.
 int GrepOwnProcesses(int argc, char** argv) {
-  constexpr char kPod[] = "BREAKWATER_TESTBED_POD";
   const std::string own = EntryOf("self", kPod);
   int kept = 1;
   bool dropped = false;
@@ -199,6 +200,14 @@ int GrepOwnProcesses(int argc, char** argv) {
   return RunReal("grep", argv);
 }
 
+// A watchdog, not a command of somebody who looks on: setsid has put it into a session that is led
+// by a process of its own pod. What the node server starts is in the node server's session.
+bool Detached() {
+  const pid_t leader = getsid(0);
+  const std::string own = EntryOf("self", kPod);
+  return leader == getpid() || (!own.empty() && EntryOf(std::to_string(leader), kPod) == own);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -210,8 +219,7 @@ int main(int argc, char** argv) {
   if (reads_input) {
     return RunReal(name, argv);
   }
-  // What setsid has started leads its session: a watchdog, not a command of somebody who looks on.
-  const char* detached = getsid(0) == getpid() ? "true" : "false";
+  const char* detached = Detached() ? "true" : "false";
   std::string request = R"({"op":"run","detached":)" + std::string(detached) + R"(,"node":)" +
                         Quote(Environment("NODE_NAME", "")) + R"(,"container":)" +
                         Quote(Environment("CONTAINER_NAME", "linstor-satellite")) + R"(,"argv":[)" +
