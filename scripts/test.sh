@@ -58,6 +58,7 @@ step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
   step "end-to-end tests" end_to_end
 fi
+step "clang-tidy" scripts/tidy.sh
 /usr/bin/python3 scripts/summary.py "$results" "${failed_steps[@]+"${failed_steps[@]}"}"
 status=$?
 echo "took $(($(date +%s) - start)) s"

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy 14 on every source file that changed since it was last found clean. DEEP=1 adds the static analyzer.
+"""Runs clang-tidy (CLANG_TIDY) on every source file that changed since it was last found clean. DEEP=1 adds the static
+analyzer. For scripts/tidy.sh.
 
 A clean file is remembered by a hash of its text, of the project headers it includes (transitively) and
-of .clang-tidy, in a cache outside the tree; so a second run costs nothing.
+of .clang-tidy and of TIDY_VERSION, in a cache outside the tree; so a second run costs nothing.
 """
 import concurrent.futures
 import hashlib
@@ -16,6 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "breakwater" / "tidy"
 DEEP = os.environ.get("DEEP", "0") == "1"
+CLANG_TIDY = os.environ["CLANG_TIDY"]
 INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -31,7 +33,8 @@ def closure(path, seen):
 def key_of(path):
     files = set()
     closure(path, files)
-    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes() + (b"deep" if DEEP else b""))
+    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes() + (b"deep" if DEEP else b"")
+                            + os.environ["TIDY_VERSION"].encode())
     for file in sorted(files):
         digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
@@ -43,7 +46,7 @@ def run(path, build):
     if mark.exists():
         return path, True, ""
     checks = ["-checks=clang-analyzer-*"] if DEEP else []
-    done = subprocess.run(["clang-tidy-14", "-quiet", *checks, "-p", str(build), str(path)],
+    done = subprocess.run([CLANG_TIDY, "-quiet", *checks, "-p", str(build), str(path)],
                           capture_output=True, text=True)
     if done.returncode == 0:
         mark.touch()
@@ -54,7 +57,7 @@ def main():
     build = ROOT / "build" / "tidy"
     commands = json.loads((build / "compile_commands.json").read_text())
     files = sorted({pathlib.Path(entry["file"]).resolve() for entry in commands})
-    files = [f for f in files if str(f).startswith(str(ROOT)) and "/build/" not in str(f.relative_to(ROOT))
+    files = [f for f in files if str(f).startswith(str(ROOT)) and f.relative_to(ROOT).parts[0] != "build"
              and not f.name.endswith("_test.cc")]
     CACHE.mkdir(parents=True, exist_ok=True)
     failed = 0

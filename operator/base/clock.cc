@@ -24,8 +24,8 @@ class SystemClock final : public Clock {
 }  // namespace
 
 const Clock& RealClock() {
-  static const SystemClock clock;
-  return clock;
+  static const SystemClock kClock;
+  return kClock;
 }
 
 }  // namespace breakwater

@@ -35,21 +35,19 @@ class LogValue {
  public:
   using Variant = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
 
-  LogValue(const char* text)
-      : value_(std::string_view(text)) {
-  }  // NOLINT(google-explicit-constructor): fields read as pairs
+  // NOLINTNEXTLINE(google-explicit-constructor): fields read as pairs
+  LogValue(const char* text) : value_(std::string_view(text)) {}
 
-  LogValue(std::string_view text)
-      : value_(text) {}  // NOLINT(google-explicit-constructor): fields read as pairs
+  // NOLINTNEXTLINE(google-explicit-constructor): fields read as pairs
+  LogValue(std::string_view text) : value_(text) {}
 
-  LogValue(const std::string& text)
-      : value_(std::string_view(text)) {
-  }  // NOLINT(google-explicit-constructor): fields read as pairs
+  // NOLINTNEXTLINE(google-explicit-constructor): fields read as pairs
+  LogValue(const std::string& text) : value_(std::string_view(text)) {}
 
   template <typename T>
 
-  requires std::is_arithmetic_v<T> LogValue(
-      T number) {  // NOLINT(google-explicit-constructor): fields read as pairs
+  // NOLINTNEXTLINE(google-explicit-constructor): fields read as pairs
+  requires std::is_arithmetic_v<T> LogValue(T number) {
     if constexpr (std::same_as<T, bool>) {
       value_ = number;
     } else if constexpr (std::floating_point<T>) {

@@ -36,14 +36,13 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = E;
 
-  Result(T value)
-      : state_(std::in_place_index<0>, std::move(value)) {
-  }  // NOLINT(google-explicit-constructor): reads like std::expected
+  // NOLINTNEXTLINE(google-explicit-constructor): reads like std::expected
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
 
   template <typename G>
 
-  requires std::is_constructible_v<E, G> Result(
-      Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
+  // NOLINTNEXTLINE(google-explicit-constructor): reads like std::expected
+  requires std::is_constructible_v<E, G> Result(Unexpected<G> unexpected)
       : state_(std::in_place_index<1>, std::move(unexpected.error)) {}
 
   bool has_value() const { return state_.index() == 0; }
@@ -102,8 +101,8 @@ class [[nodiscard]] Result<void, E> {
 
   template <typename G>
 
-  requires std::is_constructible_v<E, G> Result(
-      Unexpected<G> unexpected)  // NOLINT(google-explicit-constructor): reads like std::expected
+  // NOLINTNEXTLINE(google-explicit-constructor): reads like std::expected
+  requires std::is_constructible_v<E, G> Result(Unexpected<G> unexpected)
       : state_(std::in_place_index<1>, std::move(unexpected.error)) {}
 
   bool has_value() const { return state_.index() == 0; }
@@ -125,6 +124,8 @@ class [[nodiscard]] Result<void, E> {
 
 }  // namespace breakwater
 
+// What is declared or returned by these macros cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define BREAKWATER_CONCAT_(a, b) a##b
 #define BREAKWATER_CONCAT(a, b) BREAKWATER_CONCAT_(a, b)
 
@@ -146,3 +147,4 @@ class [[nodiscard]] Result<void, E> {
     return ::breakwater::Unexpected{std::move(result.error())}; \
   }                                                             \
   lhs = std::move(*result)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -14,6 +14,8 @@ namespace breakwater::cmd {
 /// Builds everything and runs until `stop` is requested. Errors: the cluster's configuration cannot
 /// be read, an address cannot be bound, or leadership was lost; the process should then end
 /// non-zero.
-Result<void, Error> RunOperator(const Options& options, const Logger& log, std::stop_token stop);
+Result<void, Error> RunOperator(const Options& options,
+                                const Logger& log,
+                                const std::stop_token& stop);
 
 }  // namespace breakwater::cmd

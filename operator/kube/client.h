@@ -40,14 +40,14 @@ struct DecodeError {
 
 class KubeError {
  public:
-  KubeError(net::TransportError error)
-      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  KubeError(net::TransportError error) : detail_(std::move(error)) {}
 
-  KubeError(Status status)
-      : detail_(std::move(status)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  KubeError(Status status) : detail_(std::move(status)) {}
 
-  KubeError(DecodeError error)
-      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  KubeError(DecodeError error) : detail_(std::move(error)) {}
 
   bool IsNotFound() const { return code() == 404; }
 

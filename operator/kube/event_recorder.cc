@@ -7,8 +7,8 @@ namespace breakwater::kube {
 namespace {
 
 const ResourceInfo& Events() {
-  static const ResourceInfo events{.group = "events.k8s.io", .kind = "Event", .plural = "events"};
-  return events;
+  static const ResourceInfo kEvents{.group = "events.k8s.io", .kind = "Event", .plural = "events"};
+  return kEvents;
 }
 
 /// How long the thread sleeps when nothing waits: it only bounds an arithmetic, nothing happens

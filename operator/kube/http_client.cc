@@ -120,7 +120,7 @@ class HttpKubeClient final : public KubeClient {
     net::Request request = CreateRequest(resource, ns, object);
     const Json* meta = api::FindMember(object, "metadata");
     request.fresh_connection = meta == nullptr || api::StringAt(*meta, "name").empty();
-    return Object(ctx, {"create", resource, Repeat::kNever}, std::move(request));
+    return Object(ctx, {"create", resource, Repeat::kNever}, request);
   }
 
   KubeResult<Json> Apply(const Context& ctx,
@@ -152,7 +152,7 @@ class HttpKubeClient final : public KubeClient {
     BREAKWATER_RETURN_IF_ERROR(CheckKey(resource, key));
     net::Request request = PatchRequest(resource, key, type, patch, subresource);
     request.fresh_connection = type == PatchType::kJson;  // "add to a list" must not run twice
-    return Object(ctx, {"patch", resource, Repeat::kNever}, std::move(request));
+    return Object(ctx, {"patch", resource, Repeat::kNever}, request);
   }
 
   KubeResult<void> Delete(const Context& ctx,
@@ -183,8 +183,8 @@ class HttpKubeClient final : public KubeClient {
     return {};
   }
 
-  KubeResult<Json> Object(const Context& ctx, const CallInfo& info, net::Request request) {
-    BREAKWATER_ASSIGN_OR_RETURN(const net::Response response, Call(ctx, info, std::move(request)));
+  KubeResult<Json> Object(const Context& ctx, const CallInfo& info, const net::Request& request) {
+    BREAKWATER_ASSIGN_OR_RETURN(const net::Response response, Call(ctx, info, request));
     return ParseObject(response);
   }
 

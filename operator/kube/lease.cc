@@ -9,9 +9,9 @@ namespace breakwater::kube {
 namespace {
 
 const ResourceInfo& Leases() {
-  static const ResourceInfo leases{
+  static const ResourceInfo kLeases{
       .group = "coordination.k8s.io", .kind = "Lease", .plural = "leases"};
-  return leases;
+  return kLeases;
 }
 
 int IntAt(const Json& object, std::string_view key) {

@@ -54,14 +54,14 @@ struct DecodeError {
 /// What went wrong with a call.
 class LinstorError {
  public:
-  LinstorError(net::TransportError error)
-      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  LinstorError(net::TransportError error) : detail_(std::move(error)) {}
 
-  LinstorError(ApiError error)
-      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  LinstorError(ApiError error) : detail_(std::move(error)) {}
 
-  LinstorError(DecodeError error)
-      : detail_(std::move(error)) {}  // NOLINT(google-explicit-constructor): one of three causes
+  // NOLINTNEXTLINE(google-explicit-constructor): one of three causes
+  LinstorError(DecodeError error) : detail_(std::move(error)) {}
 
   /// LINSTOR says so in a message. A bare 404 is the word of something in between (an ingress
   /// without a backend), which knows nothing of the object.

@@ -91,7 +91,7 @@ class BeastWebSocket final : public WebSocket {
     const std::stop_callback on_stop(ctx.stop(), [this] { asio::post(io_, [this] { Close(); }); });
     const auto deadline = std::chrono::steady_clock::now() + ctx.Remaining(kNoDeadline);
     io_.restart();
-    while (!done) {
+    while (!done) {  // NOLINT(bugprone-infinite-loop): a handler of io_ ends it
       if (!timed_out_ && io_.run_one_until(deadline) == 0 && !done) {
         timed_out_ = true;
         Close();

@@ -54,6 +54,7 @@ TransportError Current(const std::shared_ptr<TlsFailure>& tls) {
 /// The only way a task of the library is awaited: at most until `deadline` or a stop request. Then
 /// the exchange is cancelled, which closes its socket, and abandoned. The continuation is noexcept
 /// and always observes the task's error: an unobserved one would end the process.
+// NOLINTBEGIN(performance-unnecessary-value-param): the library hands tasks over by value
 template <typename T>
 Result<T, TransportError> Await(pplx::task<T> task,
                                 const Context& ctx,
@@ -88,6 +89,8 @@ Result<T, TransportError> Await(pplx::task<T> task,
   return std::move(*pending->reply);
 }
 
+// NOLINTEND(performance-unnecessary-value-param)
+
 /// The time a call may take: the context's, or the default when it has no deadline.
 std::chrono::nanoseconds Limit(const Context& ctx, std::chrono::nanoseconds fallback) {
   return ctx.deadline() ? ctx.Remaining(std::chrono::hours(24)) : fallback;
@@ -113,13 +116,13 @@ struct Pool {
 /// transfer, cancelling the token does.
 class BodyStream final : public ByteStream {
  public:
-  BodyStream(Buffer buffer,
+  BodyStream(const Buffer& buffer,
              pplx::cancellation_token_source cancel,
              std::shared_ptr<http_client> client,
              std::shared_ptr<Pool> pool,
              std::chrono::nanoseconds idle_timeout,
              std::size_t max_buffered_bytes)
-      : buffer_(std::move(buffer)),
+      : buffer_(buffer),
         cancel_(std::move(cancel)),
         client_(std::move(client)),
         pool_(std::move(pool)),

@@ -26,8 +26,8 @@ void FreePeerCheck(void* /*parent*/,
 }
 
 int PeerCheckIndex() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, FreePeerCheck);
-  return index;
+  static const int kIndex = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, FreePeerCheck);
+  return kIndex;
 }
 
 bool IsAddress(const std::string& name) {

@@ -32,6 +32,7 @@ SignalWaiter::SignalWaiter() : thread_([this] { Run(); }) {}
 
 SignalWaiter::~SignalWaiter() {
   done_ = true;
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread): SIGTERM is what that thread waits for
   pthread_kill(thread_.native_handle(), SIGTERM);  // to that thread only: ends its sigwait
   thread_.join();
 }

@@ -25,9 +25,8 @@ struct TestServices {
   Metrics metrics{};
   Health health{clock};
 
-  operator Services() {
-    return {clock, log, metrics, health};
-  }  // NOLINT(google-explicit-constructor): passed as Services
+  // NOLINTNEXTLINE(google-explicit-constructor): passed as Services
+  operator Services() { return {clock, log, metrics, health}; }
 
   Context Ctx(std::stop_token stop = {}) const { return Context(std::move(stop), clock); }
 };

@@ -172,7 +172,7 @@ void FakeKube::InitMeta(const ResourceInfo& resource, const ObjectKey& key, Json
 /// that changes nothing changes nothing: no new version, no event.
 Json FakeKube::Commit(Table& table, const ObjectKey& key, std::optional<Json> object) {
   const auto found = table.objects.find(key);
-  const Json before = found == table.objects.end() ? Json() : found->second.object;
+  Json before = found == table.objects.end() ? Json() : found->second.object;
   Json after = object ? std::move(*object) : before;
   if (object && !before.is_null()) {
     after["metadata"]["resourceVersion"] = before["metadata"].value("resourceVersion", "");

@@ -165,7 +165,7 @@ class FakeKube final : public kube::KubeClient {
   KubeResult<Json> CreateLocked(const ResourceInfo& resource, const std::string& ns, Json object);
   KubeResult<Json> ApplyLocked(const ResourceInfo& resource,
                                const ObjectKey& key,
-                               Json object,
+                               const Json& object,
                                const kube::ApplyOptions& options);
   KubeResult<Json> ReplaceLocked(const ResourceInfo& resource,
                                  const ObjectKey& key,

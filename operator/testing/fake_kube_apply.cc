@@ -53,7 +53,7 @@ bool OwnedByOther(const std::map<std::string, FieldSet>& owned,
 
 KubeResult<Json> FakeKube::ApplyLocked(const ResourceInfo& resource,
                                        const ObjectKey& key,
-                                       Json object,
+                                       const Json& object,
                                        const kube::ApplyOptions& options) {
   if (options.field_manager.empty()) {
     return Unexpected{MakeError(422, "Invalid", "fieldManager: Required value for apply patch")};

@@ -51,7 +51,7 @@ class FakeLinstor final : public linstor::Client {
 
   /// Reads or changes the state under the lock.
   template <typename F>
-  auto With(F f) {
+  auto With(const F& f) {
     const std::lock_guard lock(mutex_);
     return f(state_);
   }

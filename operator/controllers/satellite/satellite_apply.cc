@@ -221,7 +221,7 @@ std::string SatelliteReconciler::ExternalVersion(const Context& ctx, const Pass&
   // Without an answer the last known version: another image would restart every satellite.
   const api::ObjectPtr cluster = deps_.clusters.Get({"", reference.name});
   const api::Json* status = cluster ? api::FindPath(cluster->raw(), {"status"}) : nullptr;
-  const std::string shown = status == nullptr ? "" : api::StringAt(*status, "version");
+  std::string shown = status == nullptr ? "" : api::StringAt(*status, "version");
   if (!shown.empty()) {
     return shown;
   }

@@ -69,7 +69,7 @@ const api::ResourceInfo& World::api_cluster() {
   return api::kLinstorCluster;
 }
 
-World::World(std::vector<std::string> nodes) {
+World::World(const std::vector<std::string>& nodes) {
   std::map<std::string, runtime::Store*> by_kind;
   for (const api::ResourceInfo* kind : Kinds()) {
     stores_.push_back(std::make_unique<runtime::Store>(*kind, clock));

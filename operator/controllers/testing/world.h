@@ -38,7 +38,7 @@ class FakeLinstorProvider final : public controllers::LinstorProvider {
 
 class World {
  public:
-  explicit World(std::vector<std::string> nodes = {"node-a", "node-b", "node-c"});
+  explicit World(const std::vector<std::string>& nodes = {"node-a", "node-b", "node-c"});
   ~World();
 
   FakeKube kube;

@@ -19,7 +19,7 @@ void ConditionSet::Add(std::string_view type,
                        Rank rank,
                        std::string_view status,
                        std::string_view reason,
-                       std::string message) {
+                       const std::string& message) {
   Entry& entry = entries_[std::string(type)];
   if (rank > entry.rank) {
     entry.rank = rank;

@@ -73,7 +73,7 @@ class ConditionSet {
            Rank rank,
            std::string_view status,
            std::string_view reason,
-           std::string message);
+           const std::string& message);
 
   std::map<std::string, Entry, std::less<>> entries_;
 };

@@ -23,11 +23,11 @@ ModelWorld::ModelWorld(const WorldOptions& options) : cluster_(options.sim), spe
     }
   }
   // One authority for all worlds: making keys is the slowest part of a test.
-  static const sim::testing::TestCa ca("model");
+  static const sim::testing::TestCa kCa("model");
   static std::map<std::string, std::map<std::string, std::string>> issued;
   for (const std::string& node : spec_.nodes) {
     if (!issued.contains(node)) {
-      issued[node] = ca.Issue(node, node);
+      issued[node] = kCa.Issue(node, node);
     }
     sim::testing::GiveFiles(cluster_, node, issued[node]);
   }
@@ -90,8 +90,12 @@ ResourceObservation ModelWorld::Observe() {
 }
 
 void ModelWorld::Operation() {
-  if (kill_after_ >= 0 && kill_after_-- == 0) {
+  if (kill_after_ == 0) {
+    kill_after_ = -1;
     throw Killed{};
+  }
+  if (kill_after_ > 0) {
+    --kill_after_;
   }
 }
 

@@ -15,8 +15,8 @@ using Json = nlohmann::json;
 constexpr std::size_t kMaxItems = 20000;
 
 const Json& Empty() {
-  static const Json empty = Json::array();
-  return empty;
+  static const Json kEmpty = Json::array();
+  return kEmpty;
 }
 
 const Json& Member(const Json& object, const char* key) {

@@ -247,7 +247,7 @@ void Shell::AdmSimple(Job& job,
       }
       continue;
     }
-    const auto act = [&](const std::string& text, std::function<KernelResult()> run) {
+    const auto act = [&](const std::string& text, const std::function<KernelResult()>& run) {
       job.steps.push_back({world_.config.drbdsetup_start, [this, text, run](Job& j) {
                              RunAction(j, {0, "", text, run});
                              return Flow::kNext;

@@ -57,7 +57,7 @@ void World::Log(Node& node, std::string_view line) {
   const auto micros = events.now().count();
   std::array<char, 40> stamp{};
   std::snprintf(stamp.data(), stamp.size(), "[%5lld.%06lld] ",
-                static_cast<long long>(kBootSeconds + micros / 1000000),
+                static_cast<long long>(kBootSeconds) + micros / 1000000,
                 static_cast<long long>(micros % 1000000));
   node.dmesg.push_back(std::string(stamp.data()) + std::string(line));
   if (node.dmesg.size() > kDmesgLines) {

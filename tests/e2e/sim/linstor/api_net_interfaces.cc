@@ -155,6 +155,7 @@ HttpReply Modify(Call& call) {
       return ListReply(200, out);
     }
     const NetIf given = ParseNetIf(call.body);
+    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): changed below
     const NetIf before = *net;
     net->address = given.address.empty() ? net->address : given.address;
     net->port = given.port == 0 ? net->port : given.port;

@@ -13,6 +13,7 @@ namespace {
 using Fields =
     std::map<std::string, std::string>;  // field -> class of its value, "" = not looked into
 
+// NOLINTNEXTLINE(readability-function-size): a table
 const Fields& ClassFields(const std::string& java_class) {
   static const Fields kFilter = {{"place_count", ""},
                                  {"additional_place_count", ""},

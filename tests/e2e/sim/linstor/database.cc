@@ -23,7 +23,7 @@ std::string NewBootId() {
 
 }  // namespace
 
-Database::Database(std::filesystem::path dir)
+Database::Database(const std::filesystem::path& dir)
     : file_(dir.empty() ? std::filesystem::path() : dir / "controller.json") {
   state = FreshState();
   if (!file_.empty()) {

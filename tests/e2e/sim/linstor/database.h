@@ -14,7 +14,7 @@ namespace breakwater::sim {
 class Database {
  public:
   /// Loads DIR/controller.json when it is there. An empty path keeps everything in memory.
-  explicit Database(std::filesystem::path dir);
+  explicit Database(const std::filesystem::path& dir);
 
   /// Writes a temporary file and renames it. Needs the lock.
   void Save() const;
