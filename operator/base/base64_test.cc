@@ -12,6 +12,10 @@ TEST(Base64Test, DecodesAndRefuses) {
   EXPECT_EQ(DecodeBase64(""), "");
   EXPECT_FALSE(DecodeBase64("aGVsbG8"));
   EXPECT_FALSE(DecodeBase64("a*=="));
+  for (const char* text : {"", "h", "he", "hel", "hello"}) {
+    EXPECT_EQ(DecodeBase64(EncodeBase64(text)), text);
+  }
+  EXPECT_EQ(EncodeBase64("hello"), "aGVsbG8=");
 }
 
 }  // namespace

@@ -145,7 +145,9 @@ controllers::EventSink EventsTo(kube::EventRecorder& recorder) {
 
 }  // namespace
 
-Result<void, Error> RunOperator(const Options& options, const Logger& log, std::stop_token stop) {
+Result<void, Error> RunOperator(const Options& options,
+                                const Logger& log,
+                                const std::stop_token& stop) {
   const Clock& clock = RealClock();
   runtime::Metrics metrics;
   runtime::RegisterStandardMetrics(metrics, BREAKWATER_VERSION);
@@ -206,7 +208,7 @@ Result<void, Error> RunOperator(const Options& options, const Logger& log, std::
            }});
   const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
       controllers::RegisterReplicationTls(
-          manager, services, client, exec, linstor, EventsTo(events),
+          manager, services, client, exec, linstor, stores.secrets, EventsTo(events),
           {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
 
   log.Info("starting", {{"version", BREAKWATER_VERSION},

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "operator/base/base64.h"
 #include "operator/runtime/subset.h"
 
 namespace breakwater::runtime {
@@ -25,25 +26,6 @@ std::string Hex(std::uint64_t value) {
   std::string text(16, '0');
   for (auto it = text.rbegin(); it != text.rend(); ++it, value >>= 4U) {
     *it = kDigits[value & 0xfU];
-  }
-  return text;
-}
-
-/// RFC 4648 with padding, as in Secret.data.
-std::string Base64(std::string_view bytes) {
-  static constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t j = 0; j < 3; ++j) {
-      const bool there = i + j < bytes.size();
-      group = (group << 8U) | (there ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    }
-    for (std::size_t j = 0; j < 4; ++j) {
-      const bool used = j <= bytes.size() - i;
-      text += used ? kAlphabet[(group >> (18U - 6U * j)) & 0x3fU] : '=';
-    }
   }
   return text;
 }
@@ -73,7 +55,7 @@ void EncodeStringData(Json& secret) {
   }
   for (const auto& [key, value] : plain.items()) {
     if (value.is_string()) {
-      secret["data"][key] = Base64(value.get_ref<const std::string&>());
+      secret["data"][key] = EncodeBase64(value.get_ref<const std::string&>());
     }
   }
 }

@@ -9,6 +9,8 @@ namespace breakwater::controllers {
 
 namespace {
 
+constexpr std::size_t kShownLength = 40;  // of a value, in a message
+
 std::set<std::string> ReadList(std::string list) {
   std::set<std::string> names;
   while (!list.empty()) {
@@ -30,7 +32,15 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   for (const api::Property& property : spec.value.properties) {
     if (property.name == tls_migration::kTlsProperty) {
       settings.tls = tls_migration::ParseTlsValue(property.value);
-      settings.invalid = settings.tls ? std::nullopt : std::optional(property.value);
+      if (!settings.tls) {
+        settings.invalid = "the value '" + property.value.substr(0, kShownLength) +
+                           "' of property " + std::string(property.name) + " is neither yes nor no";
+      }
+    }
+  }
+  for (const api::FieldError& error : spec.errors) {
+    if (api::AnyErrorAt({error}, {"spec.properties", "spec.replicationTLS"})) {
+      settings.invalid = error.ToString();
     }
   }
   settings.migration = spec.value.replication_tls.migration;

@@ -24,7 +24,8 @@ inline constexpr std::string_view kResyncedAnnotation = "breakwater.io/resynced"
 
 struct ClusterSettings {
   std::optional<bool> tls{};  ///< spec.properties DrbdOptions/Net/tls
-  /// Its text when it is neither yes nor no: then nobody knows what is wanted, and nothing moves.
+  /// What is wrong with that value, with spec.properties or with spec.replicationTLS: then nobody
+  /// knows what is wanted, and nothing moves.
   std::optional<std::string> invalid{};
   api::MigrationSettings migration{};
   bool enforce = false;

@@ -5,6 +5,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/base/rfc3339.h"
+#include "operator/controllers/replication_tls/tls_secret.h"
 #include "operator/core/render/render.h"
 #include "operator/core/tls_migration/gate.h"
 #include "operator/core/tls_migration/text.h"
@@ -24,6 +25,11 @@ constexpr milliseconds kBusyInterval{2000};
 constexpr milliseconds kPendingInterval{15000};
 // Somebody is mending a certificate and waits for us to see it.
 constexpr milliseconds kTroubleInterval{10000};
+// How old the picture of the certificates may be.
+constexpr seconds kCertificatesAge{300};
+constexpr seconds kCertificatesAgePending{60};
+// The kubelet's sync period plus its cache of Secrets, with room to spare.
+constexpr seconds kSecretReachesPods{150};
 constexpr milliseconds kNodesTimeout{30000};
 constexpr milliseconds kLinstorTimeout{30000};
 constexpr milliseconds kApiTimeout{20000};
@@ -78,6 +84,11 @@ void Engine::Stop() {
 
 void Engine::Wake() {
   wakeup_.NotifyAll();
+}
+
+void Engine::NoteSecretChange() {
+  secret_changed_ = deps_.services.clock.SteadyNow().time_since_epoch().count();
+  Wake();
 }
 
 void Engine::Loop(const std::stop_token& stop) {
@@ -215,12 +226,13 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   const ClusterSettings settings = ReadSettings(*object);
   ReapDrivers(within(kApiTimeout));
   const std::set<std::string> nodes = SatelliteNodes();
-  const std::map<std::string, NodeReport> reports = observer_.Observe(within(kNodesTimeout), nodes);
+  std::map<std::string, NodeReport> reports = AskNodes(within(kNodesTimeout), nodes);
   std::set<std::string> fresh = ActiveNames();
   for (const auto& [name, wanted] : WantedNow()) {
     fresh.insert(name);
   }
   const LevelsSnapshot linstor = cluster_->linstor->ReadAll(within(kLinstorTimeout), fresh);
+  AskNamedNodes(within(kNodesTimeout), nodes, linstor, &reports);
   const std::vector<ResourceObservation> resources = Assemble(reports, linstor);
   std::set<std::string> known;
   for (const ResourceObservation& seen : resources) {
@@ -233,6 +245,11 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   ClusterInput input = Input(settings, linstor, resources);
   const auto preflight = Preflight(within(kNodesTimeout), nodes, reports, AnyTlsWanted(input));
   TrackCauses(preflight);
+  for (const auto& [node, failures] : preflight) {
+    if (tls_migration::FirstBlocker(failures)) {
+      quiet_.Forget({node});  // somebody may be mending it
+    }
+  }
   HoldAlone(settings);
   const ClusterPlan plan = Plan(std::move(input), settings, preflight);
   if (stop.stop_requested()) {
@@ -245,11 +262,47 @@ milliseconds Engine::Round(const std::stop_token& stop) {
           ShownFailures(resources, plan, preflight), linstor.known, linstor.error});
   const bool busy =
       !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
-  const bool pending = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
-  const milliseconds most = certificate_trouble_ ? kTroubleInterval
-                            : pending            ? kPendingInterval
+  pending_ = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
+  const milliseconds most = CertificatesChange() ? kTroubleInterval
+                            : pending_           ? kPendingInterval
                                                  : deps_.options.observe_interval;
   return busy ? kBusyInterval : std::min(deps_.options.observe_interval, most);
+}
+
+std::map<std::string, NodeReport> Engine::AskNodes(const Context& ctx,
+                                                   const std::set<std::string>& nodes) {
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  const std::set<std::string> due = quiet_.Due(nodes, now);
+  std::map<std::string, NodeReport> reports = observer_.Observe(ctx, due);
+  quiet_.Note(due, reports, now);
+  return reports;
+}
+
+// Nodes that LINSTOR or a peer names are never quiet; those that were taken for it are asked now.
+void Engine::AskNamedNodes(const Context& ctx,
+                           const std::set<std::string>& nodes,
+                           const LevelsSnapshot& linstor,
+                           std::map<std::string, NodeReport>* reports) {
+  std::set<std::string> named;
+  for (const auto& [name, resource] : linstor.resources) {
+    named.insert(resource.nodes.begin(), resource.nodes.end());
+  }
+  for (const std::string& resource : tls_migration::ResourcesIn(*reports)) {
+    named.merge(tls_migration::PeersIn(*reports, resource));
+  }
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  std::set<std::string> missed;
+  for (const std::string& node : nodes) {
+    if (named.contains(node) && !quiet_.Due({node}, now).contains(node) &&
+        !reports->contains(node)) {
+      missed.insert(node);
+    }
+  }
+  quiet_.Forget(named);
+  if (!missed.empty()) {
+    reports->merge(observer_.Observe(ctx, missed));
+  }
+  quiet_.AddTo(nodes, reports);
 }
 
 ClusterInput Engine::Input(const ClusterSettings& settings,
@@ -258,7 +311,7 @@ ClusterInput Engine::Input(const ClusterSettings& settings,
   ClusterInput input;
   input.linstor_known = linstor.known;
   input.cluster_value = settings.tls;
-  input.invalid_value = settings.invalid;
+  input.invalid = settings.invalid;
   input.linstor_value = linstor.controller;
   input.linstor_value_ours = linstor.controller_ours;
   for (const ResourceObservation& seen : resources) {
@@ -395,17 +448,7 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
   if (!wanted && with_daemon.empty()) {
     return {};  // a cluster without TLS needs no verdict about it
   }
-  const SteadyTime now = deps_.services.clock.SteadyNow();
-  std::set<std::string> known;
-  for (const auto& [node, certificate] : certificates_) {
-    known.insert(node);
-  }
-  // A bad certificate is looked at more often: somebody is mending it.
-  const seconds max_age(certificate_trouble_ ? 10 : 60);
-  if (!certificates_read_ || known != with_daemon || now - *certificates_read_ > max_age) {
-    certificates_ = observer_.ReadCertificates(ctx, with_daemon);
-    certificates_read_ = now;
-  }
+  ReadCertificates(ctx, with_daemon, facts);
   std::map<std::string, std::vector<tls_migration::PreflightFailure>> result;
   for (auto& [node, fact] : facts) {
     if (const auto it = certificates_.find(node); it != certificates_.end()) {
@@ -418,6 +461,39 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
     return blocker && blocker->reason.starts_with("Certificate");
   });
   return result;
+}
+
+void Engine::ReadCertificates(const Context& ctx,
+                              const std::set<std::string>& with_daemon,
+                              const std::map<std::string, tls_migration::NodeFacts>& facts) {
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  std::set<std::string> known;
+  for (const auto& [node, certificate] : certificates_) {
+    known.insert(node);
+  }
+  // Looked at more often while somebody is mending one.
+  const milliseconds max_age = CertificatesChange() ? kTroubleInterval
+                               : pending_           ? milliseconds(kCertificatesAgePending)
+                                                    : milliseconds(kCertificatesAge);
+  if (certificates_read_ && known == with_daemon && now - *certificates_read_ <= max_age) {
+    return;
+  }
+  certificates_ = observer_.ReadCertificates(ctx, with_daemon);
+  certificates_read_ = now;
+  for (auto& [node, certificate] : certificates_) {
+    const auto fact = facts.find(node);
+    const api::ObjectPtr secret =
+        fact == facts.end() || fact->second.secret.empty()
+            ? nullptr
+            : deps_.secrets.Get({deps_.options.operator_namespace, fact->second.secret});
+    certificate.facts.key_fits = secret == nullptr ? std::nullopt : KeyFits(*secret);
+  }
+}
+
+bool Engine::CertificatesChange() const {
+  const SteadyTime changed{SteadyTime::duration(secret_changed_.load())};
+  return certificate_trouble_ || (changed != SteadyTime{} &&
+                                  deps_.services.clock.SteadyNow() - changed < kSecretReachesPods);
 }
 
 tls_migration::Goal Engine::GoalFor(const std::string& resource) const {

@@ -4,7 +4,8 @@
 /// cluster (hold back, pin, push, start), keeps one RunDriver per resource that needs work, and
 /// reports.
 ///
-/// Idle = one exec per node and interval and a handful of LINSTOR reads; no API writes.
+/// Idle = one exec per node with resources and interval, one per other node and five minutes, and a
+/// handful of LINSTOR reads; no API writes.
 
 #include <atomic>
 #include <chrono>
@@ -23,11 +24,13 @@
 #include "operator/controllers/replication_tls/cluster_settings.h"
 #include "operator/controllers/replication_tls/linstor_view.h"
 #include "operator/controllers/replication_tls/node_observer.h"
+#include "operator/controllers/replication_tls/quiet_nodes.h"
 #include "operator/controllers/replication_tls/register.h"
 #include "operator/controllers/replication_tls/reporter.h"
 #include "operator/controllers/replication_tls/run_driver.h"
 #include "operator/controllers/replication_tls/status_writer.h"
 #include "operator/core/tls_migration/cluster_plan.h"
+#include "operator/core/tls_migration/preflight.h"
 #include "operator/core/tls_migration/stale_ledger.h"
 #include "operator/runtime/wakeup.h"
 
@@ -41,6 +44,7 @@ struct EngineDeps {
   const runtime::Store& clusters;
   const runtime::Store& satellites;
   const runtime::Store& pods;
+  const runtime::Store& secrets;  ///< of the operator's namespace
   EventSink events{};
   ReplicationTlsOptions options{};
 };
@@ -61,6 +65,9 @@ class Engine {
   void Stop();
   /// Look now: something relevant changed.
   void Wake();
+  /// A Secret with certificates changed. The files in the pods follow when the kubelet gets to it,
+  /// within about a minute and a half, and are looked at often until then. Any thread.
+  void NoteSecretChange();
 
   /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come
   /// back.
@@ -117,6 +124,12 @@ class Engine {
   void MakeCluster(const api::Object& object);
   void CloseCluster(const Context& ctx);
   std::set<std::string> SatelliteNodes() const;
+  std::map<std::string, tls_migration::NodeReport> AskNodes(const Context& ctx,
+                                                            const std::set<std::string>& nodes);
+  void AskNamedNodes(const Context& ctx,
+                     const std::set<std::string>& nodes,
+                     const LevelsSnapshot& linstor,
+                     std::map<std::string, tls_migration::NodeReport>* reports);
   std::vector<tls_migration::ResourceObservation> Assemble(
       const std::map<std::string, tls_migration::NodeReport>& reports,
       const LevelsSnapshot& linstor);
@@ -125,6 +138,10 @@ class Engine {
       const std::set<std::string>& nodes,
       const std::map<std::string, tls_migration::NodeReport>& reports,
       bool wanted);
+  void ReadCertificates(const Context& ctx,
+                        const std::set<std::string>& with_daemon,
+                        const std::map<std::string, tls_migration::NodeFacts>& facts);
+  bool CertificatesChange() const;
   void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
   tls_migration::ClusterInput Input(
       const ClusterSettings& settings,
@@ -176,6 +193,7 @@ class Engine {
   const Logger log_;
   NodeObserver observer_;
   Reporter reporter_;
+  QuietNodes quiet_;  // only touched by the loop
   runtime::Wakeup wakeup_;
   std::unique_ptr<Cluster> cluster_;                       // only touched by the loop
   std::map<std::string, tls_migration::RunState> resume_;  // journal of a former leader; loop only
@@ -190,6 +208,8 @@ class Engine {
   std::map<std::string, NodeCertificate> certificates_;                 // loop only
   bool certificate_trouble_ = false;                                    // loop only
   std::optional<SteadyTime> certificates_read_;                         // loop only
+  bool pending_ = false;                                                // loop only
+  std::atomic<SteadyTime::rep> secret_changed_ = 0;                     // 0 = never
 
   mutable std::mutex mutex_;
   std::map<std::string, Active> active_;                                 // guarded by mutex_

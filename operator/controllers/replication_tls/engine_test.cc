@@ -219,6 +219,25 @@ TEST(ActorTest, DoesNotBeginAForcedCutAfterItsTime) {
   }
 }
 
+// Certificates are read seldom while all is well. A renewal that goes wrong must be told soon, not
+// at the next handshake, when the node is rebooted and cannot reach its peers any more.
+TEST(ReplicationTlsTest, LooksAtCertificatesWhenTheirSecretChanges) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << Dump(bed);
+  bed.Round();
+  bed.Advance(std::chrono::minutes(6));
+  bed.Round();
+  bed.RemoveCertificates("node2");
+  bed.Advance(std::chrono::seconds(30));
+  bed.Round();
+  EXPECT_EQ(bed.SatelliteCondition("node2").value("status", ""), "True") << "seldom";
+  bed.engine().NoteSecretChange();
+  bed.Advance(std::chrono::seconds(1));
+  bed.Round();
+  EXPECT_EQ(bed.SatelliteCondition("node2").value("reason", ""), "CertificateMissing") << Dump(bed);
+}
+
 // Policy Manual: only what the annotation releases.
 TEST(ReplicationTlsTest, ManualPolicyWaitsForTheRelease) {
   SimBed bed({"r0", "r1"});

@@ -1,5 +1,6 @@
 #include "operator/controllers/replication_tls/node_observer.h"
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -108,16 +109,34 @@ NodeCertificate ParseCertificates(const std::string& node,
 }
 
 void CheckMutualTrust(std::map<std::string, NodeCertificate>& certificates, SystemTime now) {
+  // Most nodes have the same CA bundle: each certificate is verified once per bundle, not per peer.
+  std::map<std::string, std::vector<std::string>> nodes_of_bundle;
+  for (const auto& [node, certificate] : certificates) {
+    if (certificate.facts.parsed) {
+      std::string bundle;
+      for (const crypto::Certificate& root : certificate.roots) {
+        bundle += root.ToPem();
+      }
+      nodes_of_bundle[std::move(bundle)].push_back(node);
+    }
+  }
   for (auto& [node, certificate] : certificates) {
-    for (const auto& [peer, other] : certificates) {
-      if (node == peer || !certificate.facts.parsed || !other.facts.parsed) {
+    for (const auto& [bundle, peers] : nodes_of_bundle) {
+      if (!certificate.facts.parsed || (peers.size() == 1 && peers.front() == node)) {
         continue;
       }
-      const auto verified = crypto::VerifyChain(certificate.chain, other.roots, now);
-      if (!verified && verified.error().kind == crypto::VerifyError::Kind::kUntrusted) {
-        certificate.facts.untrusted_by.push_back(peer);
+      const auto verified =
+          crypto::VerifyChain(certificate.chain, certificates.at(peers.front()).roots, now);
+      if (verified || verified.error().kind != crypto::VerifyError::Kind::kUntrusted) {
+        continue;
+      }
+      for (const std::string& peer : peers) {
+        if (peer != node) {
+          certificate.facts.untrusted_by.push_back(peer);
+        }
       }
     }
+    std::sort(certificate.facts.untrusted_by.begin(), certificate.facts.untrusted_by.end());
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/controllers/replication_tls/engine.h"
+#include "operator/controllers/replication_tls/tls_secret.h"
 
 namespace breakwater::controllers {
 namespace {
@@ -17,8 +18,8 @@ class Handle final : public ReplicationTlsHandle {
 
  private:
   EngineDeps WithShell(EngineDeps deps) {
-    return EngineDeps{deps.services,   deps.client, shell_,      deps.linstor, deps.clusters,
-                      deps.satellites, deps.pods,   deps.events, deps.options};
+    return EngineDeps{deps.services,   deps.client, shell_,       deps.linstor, deps.clusters,
+                      deps.satellites, deps.pods,   deps.secrets, deps.events,  deps.options};
   }
 
   PodNodeShell shell_;
@@ -43,6 +44,7 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
                                                              kube::KubeClient& client,
                                                              kube::PodExec& exec,
                                                              LinstorProvider& linstor,
+                                                             runtime::Store& secrets,
                                                              EventSink events,
                                                              ReplicationTlsOptions options) {
   static NoShell no_shell;
@@ -57,7 +59,7 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   auto handle =
       std::make_unique<Handle>(std::move(shell), exec,
                                EngineDeps{services, client, no_shell, linstor, clusters, satellites,
-                                          pods, std::move(events), std::move(options)});
+                                          pods, secrets, std::move(events), std::move(options)});
   Engine* engine = &handle->engine();
   clusters.Subscribe([engine](const runtime::ChangeEvent& change) {
     if (runtime::SpecOrMetadataChanged(change)) {
@@ -67,6 +69,11 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   pods.Subscribe([engine](const runtime::ChangeEvent& change) {
     if (change.object().label(api::kLabelComponent) == "linstor-satellite") {
       engine->Wake();
+    }
+  });
+  secrets.Subscribe([engine](const runtime::ChangeEvent& change) {
+    if (IsTlsSecret(change.object())) {
+      engine->NoteSecretChange();
     }
   });
   manager.AddLeaderRunnable({"replication-tls",

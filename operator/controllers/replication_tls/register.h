@@ -6,7 +6,7 @@
 ///   options.operator_namespace = flags.operator_namespace;
 ///   options.observe_interval = flags.observe_interval;
 ///   auto tls = controllers::RegisterReplicationTls(
-///       manager, services, kube_client, pod_exec, linstor_provider, events, options);
+///       manager, services, kube_client, pod_exec, linstor_provider, secrets, events, options);
 ///   // keep `tls` until manager.Run() has returned
 
 #include <chrono>
@@ -50,15 +50,16 @@ class ReplicationTlsHandle {
 };
 
 /// Adds the stores that the controller reads (LinstorCluster, LinstorSatellite, Pod of the
-/// operator's namespace) and one leader-only runnable, "replication-tls". Call once, before
-/// Manager::Run. All references must outlive the handle. Owns the LINSTOR property
-/// DrbdOptions/Net/tls at controller level: the LinstorCluster controller must leave it (and
-/// Aux/breakwater.io/*) alone.
+/// operator's namespace) and one leader-only runnable, "replication-tls". `secrets` holds the
+/// Secrets of that namespace. Call once, before Manager::Run. All references must outlive the
+/// handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller level: the LinstorCluster
+/// controller must leave it (and Aux/breakwater.io/*) alone.
 std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& manager,
                                                              runtime::Services services,
                                                              kube::KubeClient& client,
                                                              kube::PodExec& exec,
                                                              LinstorProvider& linstor,
+                                                             runtime::Store& secrets,
                                                              EventSink events,
                                                              ReplicationTlsOptions options);
 

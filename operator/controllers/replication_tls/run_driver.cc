@@ -71,7 +71,7 @@ bool SameEntry(const std::optional<Journal>& written, Journal journal) {
 
 }  // namespace
 
-struct RunDriver::Context_ {
+struct RunDriver::Progress {
   std::stop_token stop{};
   std::string resource{};
   std::set<std::string> nodes{};  ///< LINSTOR's list
@@ -96,11 +96,11 @@ RunDriver::RunDriver(RunServices services, RunEvent event)
 
 /// Ended by a stop request, but while the volume is frozen: that is brought to an end first. An
 /// operation that was cut off is found again by the next leader, in the journal.
-Context RunDriver::Base(const Context_& run) const {
+Context RunDriver::Base(const Progress& run) const {
   return Context(run.suspended_since ? std::stop_token{} : run.stop, services_.clock);
 }
 
-ResourceObservation RunDriver::Observe(Context_& run) {
+ResourceObservation RunDriver::Observe(Progress& run) {
   const Context ctx = Base(run).WithTimeout(kObserveTimeout);
   const bool suspended =
       run.state.journal.step == Step::kSuspend || run.state.journal.step == Step::kResume;
@@ -124,7 +124,7 @@ ResourceObservation RunDriver::Observe(Context_& run) {
 
 // False: do not act. While a volume is frozen the way out must not depend on the API server: then
 // one short try per entry.
-bool RunDriver::WriteJournal(Context_& run, const Journal& journal) {
+bool RunDriver::WriteJournal(Progress& run, const Journal& journal) {
   const bool frozen = run.suspended_since.has_value();
   if (SameEntry(run.written, journal) || (frozen && SameEntry(run.given_up, journal))) {
     return true;
@@ -146,7 +146,7 @@ bool RunDriver::WriteJournal(Context_& run, const Journal& journal) {
 
 // Writing may have taken longer than what the nodes said stays true. Then the same step is decided
 // again on a new look, without counting as a try.
-bool RunDriver::EvidenceIsOld(const Context_& run, const Decision& decision) const {
+bool RunDriver::EvidenceIsOld(const Progress& run, const Decision& decision) const {
   return std::holds_alternative<tls_migration::RunOnNodes>(decision.action) &&
          services_.clock.SteadyNow() - run.observed_at > kEvidenceAge;
 }
@@ -167,7 +167,7 @@ RunState RunDriver::NotDone(const RunState& before, const Decision& decision, bo
   return state;
 }
 
-void RunDriver::Act(Context_& run, const ResourceObservation& seen, const Decision& decision) {
+void RunDriver::Act(Progress& run, const ResourceObservation& seen, const Decision& decision) {
   const Context base = Base(run);
   Result<void, Error> done;
   if (const auto* ops = std::get_if<tls_migration::RunOnNodes>(&decision.action)) {
@@ -182,7 +182,7 @@ void RunDriver::Act(Context_& run, const ResourceObservation& seen, const Decisi
   }
 }
 
-void RunDriver::Report(Context_& run, const ResourceObservation& seen, const Decision& decision) {
+void RunDriver::Report(Progress& run, const ResourceObservation& seen, const Decision& decision) {
   const SteadyTime now = services_.clock.SteadyNow();
   if (seen.SuspendedUser() && !run.suspended_since) {
     run.suspended_since = now;
@@ -202,7 +202,7 @@ void RunDriver::Report(Context_& run, const ResourceObservation& seen, const Dec
   }
 }
 
-bool RunDriver::MustStop(const Context_& run, bool suspended) const {
+bool RunDriver::MustStop(const Progress& run, bool suspended) const {
   if (!run.stop.stop_requested()) {
     return false;
   }
@@ -211,7 +211,7 @@ bool RunDriver::MustStop(const Context_& run, bool suspended) const {
 
 // A run that can only wait gives its place back: at once what is not ours to wait for, after a
 // while what is whole. Whatever is cut or frozen by us is not left alone.
-bool RunDriver::GivesUp(Context_& run,
+bool RunDriver::GivesUp(Progress& run,
                         const ResourceObservation& seen,
                         const Decision& decision) const {
   const SteadyTime now = services_.clock.SteadyNow();
@@ -251,7 +251,7 @@ bool RunDriver::GivesUp(Context_& run,
 }
 
 RunResult RunDriver::Run(RunTask task) {
-  Context_ run;
+  Progress run;
   run.stop = std::move(task.stop);
   run.resource = task.resource;
   run.nodes = std::move(task.nodes);
@@ -277,9 +277,9 @@ RunResult RunDriver::Run(RunTask task) {
     }
     run.result.why = decision.why;
     if (const auto* finished = std::get_if<tls_migration::Finished>(&decision.action)) {
-      using Result_ = tls_migration::Finished::Result;
-      run.result.end = finished->result == Result_::kDone         ? RunResult::End::kDone
-                       : finished->result == Result_::kRolledBack ? RunResult::End::kRolledBack
+      using Outcome = tls_migration::Finished::Result;
+      run.result.end = finished->result == Outcome::kDone         ? RunResult::End::kDone
+                       : finished->result == Outcome::kRolledBack ? RunResult::End::kRolledBack
                                                                   : RunResult::End::kBlocked;
       return run.result;
     }

@@ -73,23 +73,23 @@ class RunDriver {
   RunResult Run(RunTask task);
 
  private:
-  struct Context_;
+  struct Progress;
 
-  Context Base(const Context_& run) const;
-  tls_migration::ResourceObservation Observe(Context_& run);
-  bool WriteJournal(Context_& run, const tls_migration::Journal& journal);
-  bool EvidenceIsOld(const Context_& run, const tls_migration::Decision& decision) const;
+  Context Base(const Progress& run) const;
+  tls_migration::ResourceObservation Observe(Progress& run);
+  bool WriteJournal(Progress& run, const tls_migration::Journal& journal);
+  bool EvidenceIsOld(const Progress& run, const tls_migration::Decision& decision) const;
   static tls_migration::RunState NotDone(const tls_migration::RunState& before,
                                          const tls_migration::Decision& decision,
                                          bool written);
-  void Act(Context_& run,
+  void Act(Progress& run,
            const tls_migration::ResourceObservation& seen,
            const tls_migration::Decision& decision);
-  void Report(Context_& run,
+  void Report(Progress& run,
               const tls_migration::ResourceObservation& seen,
               const tls_migration::Decision& decision);
-  bool MustStop(const Context_& run, bool suspended) const;
-  bool GivesUp(Context_& run,
+  bool MustStop(const Progress& run, bool suspended) const;
+  bool GivesUp(Progress& run,
                const tls_migration::ResourceObservation& seen,
                const tls_migration::Decision& decision) const;
 

@@ -14,8 +14,8 @@ using api::Json;
 SystemTime SimClock::SystemNow() const {
   const std::lock_guard lock(mutex_);
   // The certificates of the test authority are made for today.
-  static const SystemTime start = RealClock().SystemNow();
-  return start + std::chrono::duration_cast<SystemTime::duration>(cluster_.now());
+  static const SystemTime kStart = RealClock().SystemNow();
+  return kStart + std::chrono::duration_cast<SystemTime::duration>(cluster_.now());
 }
 
 SteadyTime SimClock::SteadyNow() const {
@@ -36,8 +36,8 @@ bool SimClock::SleepUntil(std::stop_token stop, SteadyTime time) const {
 namespace {
 
 const sim::testing::TestCa& Authority() {
-  static const sim::testing::TestCa ca("bed");
-  return ca;
+  static const sim::testing::TestCa kCa("bed");
+  return kCa;
 }
 
 }  // namespace
@@ -126,6 +126,7 @@ void SimBed::MakeEngine() {
                  .clusters = clusters_,
                  .satellites = satellites_,
                  .pods = pods_,
+                 .secrets = secrets_,
                  .events =
                      [this](const api::Object&, const std::string&, const std::string& reason,
                             const std::string&, const std::string&) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "operator/api/object.h"
+#include "operator/api/resources.h"
 #include "operator/base/clock.h"
 #include "operator/base/log.h"
 #include "operator/controllers/replication_tls/engine.h"
@@ -109,6 +110,8 @@ class SimBed final : public NodeShell, public LinstorProvider {
 
   testing::FakeLinstor& linstor() { return *linstor_; }
 
+  Engine& engine() { return *engine_; }
+
   Result<kube::ExecResult, Error> Run(const Context& ctx,
                                       const std::string& node,
                                       const std::string& container,
@@ -140,6 +143,7 @@ class SimBed final : public NodeShell, public LinstorProvider {
   runtime::Store clusters_;
   runtime::Store satellites_;
   runtime::Store pods_;
+  runtime::Store secrets_{api::kSecret};
   std::vector<std::string> events_;
   std::function<void(const std::string&)> on_operation_;
   const std::thread::id main_thread_ = std::this_thread::get_id();

@@ -223,10 +223,8 @@ bool AnyTlsWanted(const ClusterInput& input) {
 namespace {
 
 ClusterProblem FindProblem(const ClusterInput& input) {
-  if (input.invalid_value) {
-    return {"InvalidValue", "the value '" + input.invalid_value->substr(0, 40) + "' of property " +
-                                std::string(kTlsProperty) +
-                                " is neither yes nor no; nothing is changed until it is"};
+  if (input.invalid) {
+    return {"InvalidValue", *input.invalid + "; nothing is changed until that is corrected"};
   }
   if (!input.cluster_value && input.linstor_value_ours && input.linstor_value.value_or(false)) {
     return {"ValueRemoved",

@@ -43,8 +43,8 @@ struct ClusterInput {
   bool linstor_known = false;
   /// spec.properties DrbdOptions/Net/tls of the LinstorCluster; nothing when it is not set there.
   std::optional<bool> cluster_value{};
-  /// The text of that property when it is neither yes nor no.
-  std::optional<std::string> invalid_value{};
+  /// Why it is not known what is wanted: a value that is neither yes nor no, an unreadable field.
+  std::optional<std::string> invalid{};
   /// The same property in LINSTOR, and whether it is marked as written by us.
   std::optional<bool> linstor_value{};
   bool linstor_value_ours = false;

@@ -352,7 +352,7 @@ TEST(ClusterPlanTest, AWrongOrRemovedValueMovesNothing) {
   EXPECT_EQ(plan.problem.reason, "ValueRemoved");
   EXPECT_TRUE(plan.pins.empty() && !plan.push && plan.start.empty());
   EXPECT_TRUE(plan.wanted.at("r0").begin()->second);
-  input.invalid_value = "true";
+  input.invalid = "the value 'true' is neither yes nor no";
   input.linstor_value_ours = false;
   input.linstor_value.reset();
   plan = PlanCluster(input);

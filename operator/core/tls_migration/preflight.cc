@@ -96,6 +96,12 @@ void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures
         {"CertificateInvalid", "the certificate or the CA cannot be read: " + certificate.error});
     return;
   }
+  if (!certificate.key_fits.value_or(true)) {
+    failures->push_back(
+        {"CertificateKeyMismatch",
+         "tls.key does not belong to tls.crt, and tlshd refuses to start with them; "
+         "issue both together"});
+  }
   CheckDates(certificate, now, failures);
   if (!certificate.name_matches) {
     failures->push_back(

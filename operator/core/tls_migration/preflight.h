@@ -26,6 +26,8 @@ struct CertificateFacts {
   /// Peers whose CA bundle does not trust this node's certificate.
   std::vector<std::string> untrusted_by{};
   std::string key_mode{};  ///< octal, e.g. "600"; "" when not known
+  /// Whether the private key in the node's Secret belongs to its certificate; nothing = not known.
+  std::optional<bool> key_fits{};
 };
 
 struct NodeFacts {

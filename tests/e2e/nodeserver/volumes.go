@@ -166,5 +166,5 @@ func put(out fileSet, pod *corev1.Pod, name string, value []byte, mode *int32) {
 		bits |= 0o440 // the kubelet makes volumes readable for the pod's fsGroup: tlshd then warns about tls.key
 	}
 	out.files[name] = string(value)
-	out.modes[name] = fmt.Sprintf("%04o", bits)
+	out.modes[name] = fmt.Sprintf("%o", bits)
 }

@@ -190,7 +190,7 @@ def test_the_satellites_are_reported_with_their_certificates(bed: TestBed, satel
     assert reports[-1]["running"] and reports[-1]["address"].startswith("127.")
     first = bed.wait_for(lambda: told(bed, "tlshd", "node1"), 10, "the report of tlshd")[-1]
     assert first["running"] and sorted(first["files"]) == ["ca.crt", "tls.crt", "tls.key"]
-    assert first["modes"] == {"ca.crt": "0644", "tls.crt": "0644", "tls.key": "0600"}
+    assert first["modes"] == {"ca.crt": "644", "tls.crt": "644", "tls.key": "600"}
 
     bed.apply_tls_secrets(NAMESPACE, ["node1"])
     bed.wait_for(lambda: told(bed, "tlshd", "node1")[-1]["files"]["tls.crt"] != first["files"]["tls.crt"], 10,
