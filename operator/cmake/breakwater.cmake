@@ -45,7 +45,9 @@ target_compile_options(breakwater_flags INTERFACE
   -Wold-style-cast -Woverloaded-virtual -Wcast-qual -Wundef
   $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>  # designated initialisers leave defaults on purpose
   $<$<CXX_COMPILER_ID:Clang>:-Wno-missing-field-initializers -Wthread-safety>
-  $<$<BOOL:${BREAKWATER_WERROR}>:-Werror>)
+  $<$<BOOL:${BREAKWATER_WERROR}>:-Werror>
+  # g++ 12 takes the value of an empty std::optional, and a stop_callback, for uninitialised when it optimises.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 if(BREAKWATER_SANITIZE)
   target_compile_options(breakwater_flags INTERFACE
     -fsanitize=${BREAKWATER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -82,6 +82,8 @@ void AddSatellite(OperatorControllers& into,
   const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.satellites); };
   controller.WatchSelf(stores.satellites, SpecOrMetadataChanged)
       .WatchOwned(stores.daemon_sets, stores.satellites)
+      .WatchMapped(stores.daemon_sets,
+                   [&into](const ChangeEvent&) { return into.satellite->NextInLine(); })
       .WatchOwned(stores.config_maps, stores.satellites)
       .WatchOwned(stores.secrets, stores.satellites)
       .WatchMapped(

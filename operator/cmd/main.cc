@@ -1,13 +1,13 @@
 // breakwater-operator: flags in, exit code out. Exit codes: 0 stopped as asked, 1 could not run or
 // lost leadership, 2 wrong flags.
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <iostream>
 
 #include "operator/base/log.h"
+#include "operator/cmd/memory.h"
 #include "operator/cmd/options.h"
 #include "operator/cmd/wiring.h"
 #include "operator/net/cpprest_transport.h"
@@ -40,19 +40,18 @@ int Run(const breakwater::cmd::Options& options) {
   return ended || canceled ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/// glibc gives each of our threads an arena that never shrinks, and stops giving large bodies back
-/// after the first one. Most threads sleep, so two arenas are enough.
-void KeepMemorySmall() {
-  constexpr int kLargeBytes = 128 * 1024;
-  mallopt(M_ARENA_MAX, 2);
-  mallopt(M_MMAP_THRESHOLD, kLargeBytes);
-  mallopt(M_TRIM_THRESHOLD, kLargeBytes);
+// cpprestsdk parses all CA certificates of the system for each connection, before it asks us
+// for the ones that are configured, and only those are ever trusted.
+void ForgetSystemRoots() {
+  setenv("SSL_CERT_FILE", "/dev/null", 1);
+  setenv("SSL_CERT_DIR", "/dev/null", 1);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  KeepMemorySmall();
+  breakwater::cmd::KeepMemorySmall();
+  ForgetSystemRoots();
   // Before any thread exists: all of them inherit the mask.
   breakwater::runtime::BlockSignals();
   auto parsed = breakwater::cmd::ParseOptions({argv + 1, argv + argc}, Environment());

@@ -1,6 +1,5 @@
 #include "operator/cmd/wiring.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 #include "operator/cmd/controllers.h"
 #include "operator/cmd/endpoints.h"
 #include "operator/cmd/measured_exec.h"
+#include "operator/cmd/memory.h"
 #include "operator/cmd/stores.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/replication_tls/register.h"
@@ -193,11 +193,7 @@ Result<void, Error> RunOperator(const Options& options,
       client, clock, log.Named("events"),
       {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
        .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
-  // The first lists are the largest things that this process ever holds.
-  manager.AddRunnable({.name = "memory", .start = [](const Context&) {
-                         malloc_trim(0);
-                         return Result<void, Error>();
-                       }});
+  manager.AddRunnable(MemoryTrimmer(clock));
   manager.AddRunnable(
       {.name = "events",
        .start = [](const Context&) { return Result<void, Error>(); },

@@ -108,6 +108,7 @@ Result<std::shared_ptr<const TlsMaterial>, Error> TlsMaterial::Create(const TlsP
 Result<void, Error> TlsMaterial::UseIdentity(ssl_ctx_st* context) const {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set1_cert_store(context, roots_.get());
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);  // most connections are idle watches
   if (chain_.empty()) {
     return {};
   }

@@ -128,7 +128,8 @@ Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
     outcome.why = "not there";
   } else if (live->annotation(kAppliedHash) != hash) {
     outcome.why = "desired state changed";
-  } else if (const std::optional<std::string> where = FirstDifference(wanted, live->raw())) {
+  } else if (const std::optional<std::string> where =
+                 FirstDifference(wanted, UnpackSpec(live->raw()))) {
     outcome.why = "differs at " + *where;
   } else {
     outcome.action = ApplyOutcome::Action::kUnchanged;

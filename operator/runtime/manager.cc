@@ -58,6 +58,9 @@ Store& Manager::AddStore(const api::ResourceInfo& resource,
       resource,
       Store::Options{.transform = TrimFor(resource.kind), .validate = std::move(validate)},
       services_.clock);
+  if (resource.kind == "Pod") {
+    store->IndexLabels();  // the only kind that is looked for by label
+  }
   ReflectorOptions options = options_.reflector;
   options.filter = filter;
   reflectors_.push_back(

@@ -54,7 +54,6 @@ Store::Store(api::ResourceInfo resource, Options options, const Clock& clock)
            [](const api::Object& object) { return NotEmpty(object.uid()); });
   AddIndex(std::string(kControllerUidIndex),
            [](const api::Object& object) { return NotEmpty(object.controller_uid()); });
-  AddIndex(std::string(kLabelIndex), LabelPairs);
 }
 
 Store::~Store() = default;
@@ -93,7 +92,23 @@ std::vector<ObjectPtr> Store::ListByIndex(std::string_view index, const std::str
 }
 
 std::vector<ObjectPtr> Store::ListByLabel(const std::string& key, const std::string& value) const {
+  {
+    const MutexLock lock(mutex_);
+    if (!state_.indexes.contains(kLabelIndex)) {
+      std::vector<ObjectPtr> result;
+      for (const auto& [name, object] : state_.objects) {
+        if (object->label(key) == value) {
+          result.push_back(object);
+        }
+      }
+      return result;
+    }
+  }
   return ListByIndex(kLabelIndex, key + "=" + value);
+}
+
+void Store::IndexLabels() {
+  AddIndex(std::string(kLabelIndex), LabelPairs);
 }
 
 std::vector<ObjectPtr> Store::ListByController(const std::string& owner_uid) const {

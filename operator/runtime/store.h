@@ -60,7 +60,7 @@ struct InvalidObject {
 inline constexpr std::string_view kUidIndex = "uid";
 /// Built-in index: the uid of the owner with controller=true.
 inline constexpr std::string_view kControllerUidIndex = "controller-uid";
-/// Built-in index: labels as "key=value".
+/// Index on request (Store::IndexLabels): labels as "key=value".
 inline constexpr std::string_view kLabelIndex = "label";
 
 /// Thread safety: all methods may be called from any thread; Replace, Upsert and Remove wait for
@@ -87,6 +87,7 @@ class Store {
   std::vector<api::ObjectPtr> List() const;
   /// Objects whose index has `value`, sorted by key; empty for an unknown index.
   std::vector<api::ObjectPtr> ListByIndex(std::string_view index, const std::string& value) const;
+  /// Objects with this label, sorted by key; looks at every object unless labels are indexed.
   std::vector<api::ObjectPtr> ListByLabel(const std::string& key, const std::string& value) const;
   std::vector<api::ObjectPtr> ListByController(const std::string& owner_uid) const;
   /// The object with this uid, or null.
@@ -97,6 +98,8 @@ class Store {
   /// resourceVersion of the last list or event; "" before the first list.
   std::string resource_version() const;
 
+  /// Makes ListByLabel quick. Costs some 150 bytes per label: for kinds that are asked often.
+  void IndexLabels();
   /// Adds an index over present and future objects.
   void AddIndex(std::string name, IndexFn fn);
 
@@ -157,8 +160,12 @@ class Store {
   mutable Wakeup synced_;  // own locking
 };
 
-/// The transform for a kind of which only few fields are of use: Node and Pod; none for others.
+/// The transform for a kind of which only few fields are of use: Node and Pod; the spec of a
+/// DaemonSet is kept as text (see UnpackSpec); none for others.
 /// What stays is listed in store_transform.cc. Saves most of the memory on large clusters.
 TransformFn TrimFor(std::string_view kind);
+
+/// An object as the API server showed it, its spec a tree again.
+api::Json UnpackSpec(const api::Json& object);
 
 }  // namespace breakwater::runtime

@@ -106,6 +106,9 @@ TEST_F(StoreTest, IndexesFollowChanges) {
   store_.Upsert(owned);
   EXPECT_TRUE(store_.ListByLabel("app", "x").empty());
   EXPECT_EQ(Names(store_.ListByLabel("app", "y")), List{"a"});
+  store_.IndexLabels();
+  EXPECT_EQ(Names(store_.ListByLabel("app", "y")), List{"a"});
+  EXPECT_TRUE(store_.ListByLabel("app", "x").empty());
   store_.Remove(owned);
   EXPECT_TRUE(store_.ListByIndex("name", "a").empty());
   EXPECT_TRUE(store_.ListByIndex("no such index", "a").empty());
@@ -219,15 +222,38 @@ TEST_F(StoreTest, TrimsPodsToWhatIsUsed) {
        {{"phase", "Running"},
         {"podIPs", {{{"ip", "10.1.1.1"}}}},
         {"conditions", {{{"type", "Ready"}, {"status", "True"}}}},
-        {"containerStatuses", {{{"name", "c"}, {"ready", true}, {"imageID", "x"}}}}}}};
+        {"containerStatuses",
+         {{{"name", "c"},
+           {"ready", true},
+           {"imageID", "x"},
+           {"state", {{"running", {{"startedAt", "now"}}}}}}}}}}};
   TrimFor("Pod")(pod);
   EXPECT_EQ(pod["spec"].dump(), R"({"containers":[{"image":"i","name":"c"}],"nodeName":"n"})");
-  EXPECT_EQ(pod["status"]["containerStatuses"].dump(), R"([{"name":"c","ready":true}])");
+  EXPECT_EQ(pod["status"]["containerStatuses"].dump(),
+            R"([{"name":"c","ready":true,"state":{"running":{"startedAt":"now"}}}])")
+      << "when tlshd was started tells which connections it explains";
   EXPECT_EQ(pod["status"]["phase"], "Running");
   EXPECT_EQ(pod["metadata"]["ownerReferences"][0]["uid"], "o");
   Json empty = Json::object();
   TrimFor("Pod")(empty);
   EXPECT_FALSE(TrimFor("Secret"));
+}
+
+// A pod template has hundreds of values; with 100 nodes their trees were 4 MiB.
+TEST_F(StoreTest, KeepsTheSpecOfADaemonSetAsText) {
+  const Json whole = {{"metadata", {{"name", "d"}}},
+                      {"spec", {{"template", {{"spec", {{"hostNetwork", true}}}}}}},
+                      {"status", {{"numberReady", 1}}}};
+  Json daemon_set = whole;
+  TrimFor("DaemonSet")(daemon_set);
+  EXPECT_TRUE(daemon_set["spec"].is_string());
+  EXPECT_EQ(daemon_set["status"], whole["status"]);
+  EXPECT_EQ(UnpackSpec(daemon_set), whole);
+  EXPECT_EQ(UnpackSpec(whole), whole);
+  for (Json odd : {Json(), Json::array(), Json{{"spec", 7}}, Json::object()}) {
+    TrimFor("DaemonSet")(odd);
+    (void)UnpackSpec(odd);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the operator uses of Nodes and Pods. On a cluster with thousands of them the rest (volumes,
-// environment, images on the node, probes) would be most of the operator's memory.
+// What the operator uses of Nodes, Pods and DaemonSets. On a cluster with thousands of them the
+// rest (volumes, environment, images on the node, probes) would be most of the operator's memory.
 
 #include <initializer_list>
 #include <utility>
@@ -79,13 +79,30 @@ void TrimPod(Json& pod) {
   result["status"] = Pick(status, {"phase", "podIP", "podIPs", "hostIP", "startTime"});
   result["status"]["conditions"] = ReadyCondition(status);
   result["status"]["containerStatuses"] =
-      PickEach(Member(status, "containerStatuses"), {"name", "ready", "restartCount"});
+      PickEach(Member(status, "containerStatuses"), {"name", "ready", "restartCount", "state"});
   result["status"]["initContainerStatuses"] =  // sidecars are init containers that go on
-      PickEach(Member(status, "initContainerStatuses"), {"name", "ready", "restartCount"});
+      PickEach(Member(status, "initContainerStatuses"), {"name", "ready", "restartCount", "state"});
   pod = std::move(result);
 }
 
+// Written once and compared again only when something changed; as a tree it would be most of the
+// operator's memory on a large cluster.
+void PackDaemonSet(Json& daemon_set) {
+  if (const Json* spec = api::FindMember(daemon_set, "spec"); spec != nullptr) {
+    daemon_set["spec"] = spec->dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+}
+
 }  // namespace
+
+Json UnpackSpec(const Json& object) {
+  Json result = object;
+  const auto spec = result.is_object() ? result.find("spec") : result.end();
+  if (spec != result.end() && spec->is_string()) {
+    *spec = Json::parse(spec->get<std::string>(), nullptr, /*allow_exceptions=*/false);
+  }
+  return result;
+}
 
 TransformFn TrimFor(std::string_view kind) {
   if (kind == "Node") {
@@ -93,6 +110,9 @@ TransformFn TrimFor(std::string_view kind) {
   }
   if (kind == "Pod") {
     return TrimPod;
+  }
+  if (kind == "DaemonSet") {
+    return PackDaemonSet;
   }
   return {};
 }

@@ -14,15 +14,16 @@ namespace {
 using ::testing::HasSubstr;
 
 ClusterSettings Read(const char* spec) {
-  return ReadSettings(api::Object(api::Json{
-      {"apiVersion", "piraeus.io/v1"}, {"kind", "LinstorCluster"}, {"spec", api::Json::parse(spec)}}));
+  return ReadSettings(api::Object(api::Json{{"apiVersion", "piraeus.io/v1"},
+                                            {"kind", "LinstorCluster"},
+                                            {"spec", api::Json::parse(spec)}}));
 }
 
 TEST(ClusterSettingsTest, ReadsWhatIsWanted) {
   const ClusterSettings none = Read(R"({})");
   EXPECT_FALSE(none.tls || none.invalid);
-  const ClusterSettings yes =
-      Read(R"({"properties": [{"name": "a", "value": "b"}, {"name": "DrbdOptions/Net/tls", "value": "yes"}]})");
+  const ClusterSettings yes = Read(
+      R"({"properties": [{"name": "a", "value": "b"}, {"name": "DrbdOptions/Net/tls", "value": "yes"}]})");
   EXPECT_TRUE(yes.tls.value_or(false));
   EXPECT_FALSE(yes.invalid);
 }
@@ -40,8 +41,9 @@ TEST(ClusterSettingsTest, WhatCannotBeReadHoldsEverything) {
        }) {
     EXPECT_TRUE(Read(spec).invalid) << spec;
   }
-  EXPECT_THAT(Read(R"({"replicationTLS": {"migration": {"policy": "paused"}}})").invalid.value_or(""),
-              HasSubstr("spec.replicationTLS.migration.policy"));
+  EXPECT_THAT(
+      Read(R"({"replicationTLS": {"migration": {"policy": "paused"}}})").invalid.value_or(""),
+      HasSubstr("spec.replicationTLS.migration.policy"));
 }
 
 // A bad toleration says nothing about encryption.

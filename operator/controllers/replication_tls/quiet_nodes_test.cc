@@ -9,9 +9,9 @@
 namespace breakwater::controllers {
 namespace {
 
-using tls_migration::NodeReport;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using tls_migration::NodeReport;
 using Names = std::set<std::string>;
 
 constexpr SteadyTime kStart{std::chrono::hours(1)};
@@ -27,7 +27,8 @@ TEST(QuietNodesTest, ANodeWithoutResourcesWaits) {
   QuietNodes quiet;
   const Names all{"a", "b", "c", "d"};
   EXPECT_EQ(quiet.Due(all, kStart), all) << "nobody was asked yet";
-  std::map<std::string, NodeReport> reports{{"a", Empty("a")}, {"b", Empty("b")}, {"c", Empty("c")}};
+  std::map<std::string, NodeReport> reports{
+      {"a", Empty("a")}, {"b", Empty("b")}, {"c", Empty("c")}};
   reports["b"].status["r0"];
   reports["c"].complete = false;  // DRBD's tools failed; d did not answer
   quiet.Note(all, reports, kStart);

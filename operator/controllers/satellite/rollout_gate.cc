@@ -20,8 +20,33 @@ bool RolloutGate::Changing(const SatelliteState& state) const {
          (!IsSettled(*state.daemon_set) || !state.linstor_online);
 }
 
+std::string RolloutGate::Blocked(const std::string& node,
+                                 const std::vector<SatelliteState>& others) {
+  const std::lock_guard lock(mutex_);
+  return BlockedLocked(node, others);
+}
+
 std::string RolloutGate::Begin(const std::string& node, const std::vector<SatelliteState>& others) {
   const std::lock_guard lock(mutex_);
+  std::string reason = BlockedLocked(node, others);
+  if (reason.empty()) {
+    changed_[node] = -1;
+  }
+  return reason;
+}
+
+void RolloutGate::Leave(const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  waiting_.erase(node);
+}
+
+std::string RolloutGate::Next() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.empty() ? std::string() : *waiting_.begin();
+}
+
+std::string RolloutGate::BlockedLocked(const std::string& node,
+                                       const std::vector<SatelliteState>& others) {
   std::vector<std::string> changing;
   for (const SatelliteState& other : others) {
     if (other.daemon_set) {
@@ -31,11 +56,14 @@ std::string RolloutGate::Begin(const std::string& node, const std::vector<Satell
       changing.push_back(other.node);
     }
   }
-  if (static_cast<int>(changing.size()) >= max_unavailable_) {
-    return "waiting for the satellite on " + JoinBounded(changing, 200) + " to be ready first";
+  if (static_cast<int>(changing.size()) < max_unavailable_) {
+    waiting_.erase(node);
+    return "";
   }
-  changed_[node] = -1;
-  return "";
+  waiting_.insert(node);
+  return *waiting_.begin() == node
+             ? "waiting for the satellite on " + JoinBounded(changing, 200) + " to be ready first"
+             : "waiting for its turn: satellites restart one after the other";
 }
 
 void RolloutGate::End(const std::string& node, std::int64_t generation) {
@@ -67,6 +95,7 @@ void RolloutGate::NoteSettled(const std::string& node, const api::Object& daemon
 void RolloutGate::Forget(const std::string& node) {
   const std::lock_guard lock(mutex_);
   changed_.erase(node);
+  waiting_.erase(node);
 }
 
 }  // namespace breakwater::controllers

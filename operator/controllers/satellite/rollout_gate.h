@@ -12,6 +12,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,19 @@ class RolloutGate {
  public:
   explicit RolloutGate(int max_unavailable) : max_unavailable_(max_unavailable) {}
 
-  /// "" when `node` may change now (then call End afterwards), else the reason to wait.
+  /// "" when nothing stands in the way of `node`, else the reason to wait; it stands in line then.
+  /// Only the first in line is told for whom it waits: the others' reason stays the same, so that
+  /// a rollout of many nodes does not write all their conditions at every step.
+  std::string Blocked(const std::string& node, const std::vector<SatelliteState>& others);
+
+  /// As Blocked; "" lets `node` change now (then call End afterwards).
   std::string Begin(const std::string& node, const std::vector<SatelliteState>& others);
+
+  /// `node` has nothing to change any more, or asks anew.
+  void Leave(const std::string& node);
+
+  /// Who stands first in line, "" when nobody waits.
+  std::string Next() const;
 
   /// The change that Begin allowed was made and the DaemonSet has this generation now; 0 = nothing
   /// was changed. Without a Begin before it does nothing.
@@ -47,12 +59,14 @@ class RolloutGate {
 
  private:
   bool Changing(const SatelliteState& state) const;
+  std::string BlockedLocked(const std::string& node, const std::vector<SatelliteState>& others);
   void NoteSettled(const std::string& node, const api::Object& daemon_set);
 
   const int max_unavailable_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   /// What this process changed and what has not come back since. -1: the change is being made.
   std::map<std::string, std::int64_t> changed_;  // guarded by mutex_
+  std::set<std::string> waiting_;                // guarded by mutex_
 };
 
 /// All pods that the DaemonSet wants run its current template and are ready.

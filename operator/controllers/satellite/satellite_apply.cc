@@ -47,7 +47,9 @@ bool ChangesPods(const api::Json& desired, const api::Object& live) {
   }
   const api::Json* pods = api::FindPath(desired, {"spec", "template"});
   const api::Json wanted{{"spec", {{"template", pods == nullptr ? api::Json() : *pods}}}};
-  return runtime::FirstDifference(runtime::NormalizeDesired(wanted), live.raw()).has_value();
+  return runtime::FirstDifference(runtime::NormalizeDesired(wanted),
+                                  runtime::UnpackSpec(live.raw()))
+      .has_value();
 }
 
 /// Whether Kubernetes says that the node does not work.
@@ -69,6 +71,7 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   if (live) {
     gate_.Settled(pass.satellite.name(), *live);
   }
+  gate_.Leave(pass.satellite.name());
   pass.external_version = ExternalVersion(LinstorContext(ctx), pass);
   const std::string fingerprint = Fingerprint(pass);
   {
@@ -162,14 +165,19 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
   if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
     return "waiting for volume " + frozen + ", whose I/O is suspended for a moment";
   }
-  const std::set<std::string> offline = OfflineNodes(ctx, pass);
   std::vector<SatelliteState> others;
   for (const api::ObjectPtr& other : deps_.satellites.List()) {
     const auto sets = deps_.daemon_sets.ListByController(other->uid());
     others.push_back({.node = other->name(),
                       .daemon_set = sets.empty() ? nullptr : sets.front(),
-                      .linstor_online = !offline.contains(other->name()),
                       .node_up = !IsDown(deps_.nodes.Get({"", other->name()}))});
+  }
+  if (std::string wait = gate_.Blocked(pass.satellite.name(), others); !wait.empty()) {
+    return wait;  // without LINSTOR: in a large rollout many wait
+  }
+  const std::set<std::string> offline = OfflineNodes(ctx, pass);
+  for (SatelliteState& other : others) {
+    other.linstor_online = !offline.contains(other.node);
   }
   return gate_.Begin(pass.satellite.name(), others);
 }

@@ -46,7 +46,14 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
                   .status_written = written,
                   .settled = pass.settled && !pass.waiting,
                   .requeue_interval = options_.requeue_interval,
-                  .retry_interval = options_.retry_interval});
+                  .retry_interval = pass.waiting && gate_.Next() == key.name
+                                        ? options_.next_in_line_interval
+                                        : options_.retry_interval});
+}
+
+std::vector<api::ObjectKey> SatelliteReconciler::NextInLine() const {
+  const std::string next = gate_.Next();
+  return next.empty() ? std::vector<api::ObjectKey>() : std::vector<api::ObjectKey>{{"", next}};
 }
 
 bool SatelliteReconciler::Guard(const Context& ctx, Pass& pass) const {

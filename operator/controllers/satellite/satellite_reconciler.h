@@ -33,6 +33,9 @@ struct SatelliteReconcilerOptions {
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};
   /// The same while something is not yet as it should be.
   std::chrono::milliseconds retry_interval{std::chrono::seconds{10}};
+  /// The same for the satellite that is next to change. It is also woken by the DaemonSet it waits
+  /// for, but not when LINSTOR sees that satellite again.
+  std::chrono::milliseconds next_in_line_interval{std::chrono::seconds{2}};
   /// How old what is known of LINSTOR may be while nothing is to be done.
   std::chrono::milliseconds linstor_max_age{std::chrono::minutes{1}};
   /// Satellites that may change at once.
@@ -63,6 +66,10 @@ class SatelliteReconciler final : public runtime::Reconciler {
         backoff_(options.retry_interval, options.requeue_interval) {}
 
   Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
+
+  /// The satellite that may change next, if one waits for its turn: to be asked when a DaemonSet
+  /// changed.
+  std::vector<api::ObjectKey> NextInLine() const;
 
  private:
   /// Findings of one reconcile.

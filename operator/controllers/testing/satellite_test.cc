@@ -68,6 +68,9 @@ TEST(RolloutTest, TroubleStopsTheRolloutAndTheRepairPasses) {
   EXPECT_EQ(NodesWith(world, "bad"), 1);
   EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-b", api::kConditionApplied),
               HasSubstr("waiting for the satellite on node-a"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", api::kConditionApplied),
+              HasSubstr("waiting for its turn"))
+      << "the same at every step of a long rollout";
   world.Put(api::kLinstorSatelliteConfiguration, "config", Template("3"));
   world.ReconcileAll();
   EXPECT_EQ(NodesWith(world, "bad"), 0);

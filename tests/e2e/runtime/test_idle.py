@@ -33,7 +33,7 @@ def idle():
 
 
 def quiet(bed):
-    """Waits until the operator has written nothing for 10 s."""
+    """Waits until the operator has written nothing for 70 s: LINSTOR's free space is shown anew every minute."""
     def writes():
         return sum(n for (verb, _, _), n in bed.audit_counts().items() if verb in WRITES)
 
@@ -43,9 +43,9 @@ def quiet(bed):
         now = writes()
         if now != seen[0]:
             seen[:] = [now, time.monotonic()]
-        return time.monotonic() - seen[1] > 10
+        return time.monotonic() - seen[1] > 70
 
-    bed.wait_for(unchanged, 180, "the operator to have nothing left to write", interval=1)
+    bed.wait_for(unchanged, 300, "the operator to have nothing left to write", interval=1)
 
 
 def operator_threads(operator):

@@ -87,10 +87,13 @@ class Storage:
         return self.bed.kubectl(*args, input=input, check=check).stdout
 
     def create_cluster(self, cluster=None, pools=True):
-        """Creates the LinstorCluster and a storage pool on every node; waits until all satellites are online."""
-        self.create(cluster or CLUSTER)
+        """Creates the LinstorCluster and a storage pool on every node; waits until all satellites are online.
+
+        The pools first: added later they would restart the satellites once more, one after the other.
+        """
         if pools:
             self.create(POOL_CONFIGURATION)
+        self.create(cluster or CLUSTER)
         self.bed.wait_for(self.all_online, 60, "all satellites ONLINE in LINSTOR")
         if pools:
             self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
