@@ -1,5 +1,6 @@
 #include "operator/cmd/endpoints.h"
 
+#include "operator/cmd/serving_certificate.h"
 #include "operator/net/http_server.h"
 
 namespace breakwater::cmd {
@@ -46,6 +47,7 @@ struct Endpoints::Impl {
   Result<void, Error> Add(const std::string& flag,
                           const std::string& text,
                           net::RequestHandler handler,
+                          std::shared_ptr<const net::TlsMaterialHolder> tls,
                           const Logger& log) {
     const std::optional<BindAddress> bind = ParseBindAddress(text);
     if (text == "0" || !bind) {
@@ -54,6 +56,7 @@ struct Endpoints::Impl {
     // Anybody in the cluster may connect: what they can make the process hold stays small, and no
     // idle connection takes the place of a probe for long.
     net::HttpServerOptions options{.port = static_cast<std::uint16_t>(bind->port),
+                                   .tls = std::move(tls),
                                    .max_header_bytes = 8U << 10U,
                                    .max_body_bytes = 1U << 10U,
                                    .idle_timeout = std::chrono::seconds(10)};
@@ -70,6 +73,7 @@ struct Endpoints::Impl {
     return {};
   }
 
+  std::unique_ptr<ServingCertificate> certificate{};
   std::vector<std::unique_ptr<net::HttpServer>> servers{};
 };
 
@@ -78,15 +82,29 @@ Endpoints::Endpoints() : impl_(std::make_unique<Impl>()) {}
 Endpoints::~Endpoints() = default;
 
 Result<void, Error> Endpoints::Start(const Options& options,
+                                     const Clock& clock,
                                      const runtime::Health& health,
                                      const runtime::Metrics& metrics,
                                      const Logger& log) {
   BREAKWATER_RETURN_IF_ERROR(impl_->Add(
       "--health-probe-bind-address", options.health_probe_bind_address,
-      [&health](const net::Request& request) { return ServeProbes(health, request); }, log));
+      [&health](const net::Request& request) { return ServeProbes(health, request); }, nullptr,
+      log));
+  std::shared_ptr<const net::TlsMaterialHolder> tls;
+  if (!options.metrics_cert_path.empty()) {
+    Result<std::unique_ptr<ServingCertificate>, Error> loaded =
+        ServingCertificate::Load(options.metrics_cert_path, log);
+    if (!loaded) {
+      return Unexpected{loaded.error().WithContext("--metrics-cert-path")};
+    }
+    impl_->certificate = std::move(*loaded);
+    impl_->certificate->Watch(clock);
+    tls = impl_->certificate->holder();
+  }
   return impl_->Add(
       "--metrics-bind-address", options.metrics_bind_address,
-      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); }, log);
+      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); },
+      std::move(tls), log);
 }
 
 }  // namespace breakwater::cmd

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "operator/base/clock.h"
 #include "operator/base/log.h"
 #include "operator/base/result.h"
 #include "operator/cmd/options.h"
@@ -23,7 +24,9 @@ class Endpoints {
   Endpoints& operator=(const Endpoints&) = delete;
 
   /// Once. `health` and `metrics` must outlive this object. Errors: an address cannot be bound.
+  /// With --metrics-cert-path also: its files cannot be used. `clock` must outlive it, too.
   Result<void, Error> Start(const Options& options,
+                            const Clock& clock,
                             const runtime::Health& health,
                             const runtime::Metrics& metrics,
                             const Logger& log);

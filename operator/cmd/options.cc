@@ -52,6 +52,8 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--metrics-bind-address", options.metrics_bind_address,
                  "Address of /metrics, 0 = off")
       ->capture_default_str();
+  app.add_option("--metrics-cert-path", options.metrics_cert_path,
+                 "Directory with tls.crt and tls.key: /metrics is served over HTTPS");
   app.add_option("--health-probe-bind-address", options.health_probe_bind_address,
                  "Address of /livez, /healthz and /readyz, 0 = off")
       ->capture_default_str();

@@ -21,7 +21,8 @@ struct Options {
       image_config_map_name{};  ///< --image-config-map-name, $IMAGE_CONFIG_MAP_NAME; required
   std::string pull_secret{};    ///< --pull-secret, $PULL_SECRET
   std::string kubeconfig{};     ///< --kubeconfig, $KUBECONFIG; "" = in-cluster
-  std::string metrics_bind_address = ":8080";       ///< "0" = off
+  std::string metrics_bind_address = ":8080";  ///< "0" = off
+  std::string metrics_cert_path{};  ///< "" = plain HTTP, else a directory with tls.crt and tls.key
   std::string health_probe_bind_address = ":8081";  ///< "0" = off
   bool leader_elect = false;
   double linstor_api_qps = 100;

@@ -164,7 +164,7 @@ Result<void, Error> RunOperator(const Options& options,
   kube::KubeClient& client = *connection.client;
 
   Endpoints endpoints;
-  BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, health, metrics, log.Named("http")));
+  BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, clock, health, metrics, log.Named("http")));
   BREAKWATER_ASSIGN_OR_RETURN(const bool certificates,
                               HasCertManager(Context(stop, clock), client, options.ns, log));
 
