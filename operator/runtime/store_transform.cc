@@ -88,7 +88,8 @@ void TrimPod(Json& pod) {
 // Written once and compared again only when something changed; as a tree it would be most of the
 // operator's memory on a large cluster.
 void PackDaemonSet(Json& daemon_set) {
-  if (const Json* spec = api::FindMember(daemon_set, "spec"); spec != nullptr) {
+  if (const Json* spec = api::FindMember(daemon_set, "spec");
+      spec != nullptr && spec->is_object()) {  // not yet: a list is trimmed before it comes here
     daemon_set["spec"] = spec->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 }

@@ -142,7 +142,9 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
     PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
   }
   if (report.written > 0) {
-    deps_.log.Info("applied", {{"name", pass.cluster.name()}, {"changes", report.written}});
+    deps_.log.Info(
+        "applied",
+        {{"name", pass.cluster.name()}, {"changes", report.written}, {"why", report.why}});
   }
   LogNewFailure(deps_.log, pass.cluster, report);
   pass.error = report.error;

@@ -64,6 +64,9 @@ Result<void, Error> ApplyOne(const Context& ctx,
                               writers.applier.Apply(ctx, *store, object));
   if (outcome.action != runtime::ApplyOutcome::Action::kUnchanged) {
     ++report.written;
+    if (report.why.empty()) {
+      report.why = id.kind + " " + id.key.name + ": " + outcome.why;
+    }
     if (outcome.live) {
       report.generations[id] = outcome.live->generation();
     }

@@ -28,7 +28,8 @@ struct ApplyReport {
   std::optional<Error> error{};
   /// Every object of the list, also those that failed: nothing of it may be pruned.
   std::set<runtime::ObjectId> wanted{};
-  int written = 0;  ///< requests that changed something
+  int written = 0;    ///< requests that changed something
+  std::string why{};  ///< the first of them: what was different, for the log
   /// metadata.generation of the objects that were written.
   std::map<runtime::ObjectId, std::int64_t> generations{};
 

@@ -4,9 +4,6 @@
 #include <utility>
 
 #include "operator/api/resources.h"
-#include "operator/base/rfc3339.h"
-#include "operator/controllers/replication_tls/tls_secret.h"
-#include "operator/core/render/render.h"
 #include "operator/core/tls_migration/gate.h"
 #include "operator/core/tls_migration/text.h"
 
@@ -23,13 +20,6 @@ namespace {
 
 constexpr milliseconds kBusyInterval{2000};
 constexpr milliseconds kPendingInterval{15000};
-// Somebody is mending a certificate and waits for us to see it.
-constexpr milliseconds kTroubleInterval{10000};
-// How old the picture of the certificates may be.
-constexpr seconds kCertificatesAge{300};
-constexpr seconds kCertificatesAgePending{60};
-// The kubelet's sync period plus its cache of Secrets, with room to spare.
-constexpr seconds kSecretReachesPods{150};
 constexpr milliseconds kNodesTimeout{30000};
 constexpr milliseconds kLinstorTimeout{30000};
 constexpr milliseconds kApiTimeout{20000};
@@ -84,11 +74,6 @@ void Engine::Stop() {
 
 void Engine::Wake() {
   wakeup_.NotifyAll();
-}
-
-void Engine::NoteSecretChange() {
-  secret_changed_ = deps_.services.clock.SteadyNow().time_since_epoch().count();
-  Wake();
 }
 
 void Engine::Loop(const std::stop_token& stop) {
@@ -263,46 +248,9 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   const bool busy =
       !ActiveNames().empty() || !plan.pins.empty() || plan.push || !plan.start.empty();
   pending_ = plan.pending > 0 || !care_since_.empty() || !resume_.empty();
-  const milliseconds most = CertificatesChange() ? kTroubleInterval
-                            : pending_           ? kPendingInterval
-                                                 : deps_.options.observe_interval;
-  return busy ? kBusyInterval : std::min(deps_.options.observe_interval, most);
-}
-
-std::map<std::string, NodeReport> Engine::AskNodes(const Context& ctx,
-                                                   const std::set<std::string>& nodes) {
-  const SteadyTime now = deps_.services.clock.SteadyNow();
-  const std::set<std::string> due = quiet_.Due(nodes, now);
-  std::map<std::string, NodeReport> reports = observer_.Observe(ctx, due);
-  quiet_.Note(due, reports, now);
-  return reports;
-}
-
-// Nodes that LINSTOR or a peer names are never quiet; those that were taken for it are asked now.
-void Engine::AskNamedNodes(const Context& ctx,
-                           const std::set<std::string>& nodes,
-                           const LevelsSnapshot& linstor,
-                           std::map<std::string, NodeReport>* reports) {
-  std::set<std::string> named;
-  for (const auto& [name, resource] : linstor.resources) {
-    named.insert(resource.nodes.begin(), resource.nodes.end());
-  }
-  for (const std::string& resource : tls_migration::ResourcesIn(*reports)) {
-    named.merge(tls_migration::PeersIn(*reports, resource));
-  }
-  const SteadyTime now = deps_.services.clock.SteadyNow();
-  std::set<std::string> missed;
-  for (const std::string& node : nodes) {
-    if (named.contains(node) && !quiet_.Due({node}, now).contains(node) &&
-        !reports->contains(node)) {
-      missed.insert(node);
-    }
-  }
-  quiet_.Forget(named);
-  if (!missed.empty()) {
-    reports->merge(observer_.Observe(ctx, missed));
-  }
-  quiet_.AddTo(nodes, reports);
+  const milliseconds most = pending_ ? kPendingInterval : deps_.options.observe_interval;
+  return busy ? kBusyInterval
+              : std::min({deps_.options.observe_interval, most, UntilCertificates()});
 }
 
 ClusterInput Engine::Input(const ClusterSettings& settings,
@@ -396,104 +344,6 @@ void Engine::Apply(const Context& ctx, const ClusterPlan& plan) {
                   "DrbdOptions/Net/tls is " + text +
                       " for new volumes; existing ones keep what they run "
                       "until they are migrated");
-}
-
-std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Preflight(
-    const Context& ctx,
-    const std::set<std::string>& nodes,
-    const std::map<std::string, NodeReport>& reports,
-    bool wanted) {
-  std::map<std::string, tls_migration::NodeFacts> facts;
-  std::set<std::string> with_daemon;
-  for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
-    tls_migration::NodeFacts& fact = facts[satellite->name()];
-    fact.name = satellite->name();
-    fact.secret = core::SatelliteTlsSecretName(fact.name,
-                                               api::DecodeLinstorSatellite(satellite->raw()).value);
-  }
-  for (const std::string& node : nodes) {
-    tls_migration::NodeFacts& fact = facts[node];
-    fact.name = node;
-    const api::ObjectPtr pod = FindSatellitePod(deps_.pods, deps_.options.operator_namespace, node);
-    if (pod == nullptr) {
-      continue;
-    }
-    fact.satellite_ready =
-        StateOfContainer(*pod, deps_.options.satellite_container) != ContainerState::kAbsent;
-    const ContainerState daemon = StateOfContainer(*pod, deps_.options.tlshd_container);
-    fact.tlshd_container = daemon != ContainerState::kAbsent;
-    fact.tlshd_ready = daemon == ContainerState::kReady;
-    if (fact.tlshd_ready) {
-      with_daemon.insert(node);
-    }
-    if (const auto report = reports.find(node); report != reports.end()) {
-      const auto& sockets = report->second.sockets.sockets;
-      fact.answered = report->second.ended;
-      fact.observed = report->second.complete;
-      fact.no_socket_proof =
-          !report->second.sockets.reliable &&
-          std::any_of(sockets.begin(), sockets.end(),
-                      [](const tls_migration::Socket& s) { return s.state == "ESTAB"; });
-      fact.versions = report->second.versions;
-      fact.tls_module = report->second.tls_module;
-      for (const auto& [name, show] : report->second.show) {
-        for (const tls_migration::ShownConnection& connection : show.connections) {
-          if (const std::string bad = connection.BadTransport(); !bad.empty()) {
-            fact.bad_transports = {bad};
-          }
-        }
-      }
-    }
-  }
-  if (!wanted && with_daemon.empty()) {
-    return {};  // a cluster without TLS needs no verdict about it
-  }
-  ReadCertificates(ctx, with_daemon, facts);
-  std::map<std::string, std::vector<tls_migration::PreflightFailure>> result;
-  for (auto& [node, fact] : facts) {
-    if (const auto it = certificates_.find(node); it != certificates_.end()) {
-      fact.certificate = it->second.facts;
-    }
-    result[node] = CheckNode(fact, deps_.services.clock.SystemNow());
-  }
-  certificate_trouble_ = std::any_of(result.begin(), result.end(), [](const auto& item) {
-    const auto blocker = tls_migration::FirstBlocker(item.second);
-    return blocker && blocker->reason.starts_with("Certificate");
-  });
-  return result;
-}
-
-void Engine::ReadCertificates(const Context& ctx,
-                              const std::set<std::string>& with_daemon,
-                              const std::map<std::string, tls_migration::NodeFacts>& facts) {
-  const SteadyTime now = deps_.services.clock.SteadyNow();
-  std::set<std::string> known;
-  for (const auto& [node, certificate] : certificates_) {
-    known.insert(node);
-  }
-  // Looked at more often while somebody is mending one.
-  const milliseconds max_age = CertificatesChange() ? kTroubleInterval
-                               : pending_           ? milliseconds(kCertificatesAgePending)
-                                                    : milliseconds(kCertificatesAge);
-  if (certificates_read_ && known == with_daemon && now - *certificates_read_ <= max_age) {
-    return;
-  }
-  certificates_ = observer_.ReadCertificates(ctx, with_daemon);
-  certificates_read_ = now;
-  for (auto& [node, certificate] : certificates_) {
-    const auto fact = facts.find(node);
-    const api::ObjectPtr secret =
-        fact == facts.end() || fact->second.secret.empty()
-            ? nullptr
-            : deps_.secrets.Get({deps_.options.operator_namespace, fact->second.secret});
-    certificate.facts.key_fits = secret == nullptr ? std::nullopt : KeyFits(*secret);
-  }
-}
-
-bool Engine::CertificatesChange() const {
-  const SteadyTime changed{SteadyTime::duration(secret_changed_.load())};
-  return certificate_trouble_ || (changed != SteadyTime{} &&
-                                  deps_.services.clock.SteadyNow() - changed < kSecretReachesPods);
 }
 
 tls_migration::Goal Engine::GoalFor(const std::string& resource) const {

@@ -65,8 +65,8 @@ class Engine {
   void Stop();
   /// Look now: something relevant changed.
   void Wake();
-  /// A Secret with certificates changed. The files in the pods follow when the kubelet gets to it,
-  /// within about a minute and a half, and are looked at often until then. Any thread.
+  /// A Secret with certificates changed: the files in the pods are looked at a few times until
+  /// the kubelet must have brought it there. Any thread.
   void NoteSecretChange();
 
   /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come
@@ -141,7 +141,9 @@ class Engine {
   void ReadCertificates(const Context& ctx,
                         const std::set<std::string>& with_daemon,
                         const std::map<std::string, tls_migration::NodeFacts>& facts);
-  bool CertificatesChange() const;
+  bool SecretLookDue(SteadyTime now) const;
+  /// When the certificates are to be looked at again, at the latest.
+  std::chrono::milliseconds UntilCertificates() const;
   void Apply(const Context& ctx, const tls_migration::ClusterPlan& plan);
   tls_migration::ClusterInput Input(
       const ClusterSettings& settings,

@@ -233,7 +233,7 @@ TEST(ReplicationTlsTest, LooksAtCertificatesWhenTheirSecretChanges) {
   bed.Round();
   EXPECT_EQ(bed.SatelliteCondition("node2").value("status", ""), "True") << "seldom";
   bed.engine().NoteSecretChange();
-  bed.Advance(std::chrono::seconds(1));
+  bed.Advance(std::chrono::seconds(6));
   bed.Round();
   EXPECT_EQ(bed.SatelliteCondition("node2").value("reason", ""), "CertificateMissing") << Dump(bed);
 }

@@ -143,7 +143,9 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
   const auto made = report.generations.find(id);
   gate_.End(pass.satellite.name(), made == report.generations.end() ? 0 : made->second);
   if (report.written > 0) {
-    deps_.log.Info("applied", {{"name", pass.satellite.name()}, {"changes", report.written}});
+    deps_.log.Info(
+        "applied",
+        {{"name", pass.satellite.name()}, {"changes", report.written}, {"why", report.why}});
   } else if (report.ok() && !fingerprint.empty()) {
     const std::lock_guard lock(applied_mutex_);
     applied_[pass.satellite.name()] = fingerprint;
