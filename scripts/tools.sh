@@ -111,7 +111,7 @@ stages_dir=$tools_dir/kwok-stages
 
 nodeserver_dir() {
   local files
-  mapfile -t files < <(cd "$nodeserver_src" && ls ./*.go go.mod go.sum | grep -v '_test\.go$' | LC_ALL=C sort)
+  mapfile -t files < <(cd "$nodeserver_src" && ls ./*.go go.mod go.sum | LC_ALL=C sort)
   printf '%s/nodeserver-%s' "$cache" "$(hash_files "$nodeserver_src" "${files[@]}")"
 }
 server_dir=$(nodeserver_dir)
@@ -230,6 +230,11 @@ build_tools() {
 
 build_nodeserver() {
   mkdir -p "$server_dir"
+  if ! (cd "$nodeserver_src" && GOWORK=off CGO_ENABLED=0 nice -n 5 go test ./...) >"$build_log" 2>&1; then
+    say "failed"
+    tail -n 20 "$build_log" >&2
+    die "the tests of the node server failed"
+  fi
   go_build "$nodeserver_src" "$server_dir/nodeserver" . ""
   # One per state of the sources: drop those that nobody has built for a week.
   find "$cache" -maxdepth 1 -name 'nodeserver-*' -mtime +7 -exec rm -rf {} +

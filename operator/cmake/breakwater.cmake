@@ -97,6 +97,8 @@ function(breakwater_library)
     add_executable(${target}_test ${arg_TESTS})
     target_link_libraries(${target}_test PRIVATE ${target} ${arg_TEST_DEPS} ${arg_TEST_LIBS}
       breakwater_testing_source_dir GTest::gmock GTest::gtest_main)
+    # The work is done in the libraries; optimising the tests only makes the build longer.
+    target_compile_options(${target}_test PRIVATE $<$<CONFIG:Debug>:-O0>)
     if(NOT arg_LABELS)
       set(arg_LABELS unit)
     endif()

@@ -20,8 +20,8 @@ namespace {
 // How old the picture of the certificates may be.
 constexpr seconds kCertificatesAge{300};
 constexpr seconds kCertificatesAgePending{60};
-// A changed Secret reaches the pods' files when the kubelet gets to it: often at once, at the latest
-// after its sync period and the life of its cache, about a minute and a half.
+// A changed Secret reaches the pods' files when the kubelet gets to it: often at once, at the
+// latest after its sync period and the life of its cache, about a minute and a half.
 constexpr std::array<seconds, 4> kLooksAfterSecret{seconds(5), seconds(30), seconds(60),
                                                    seconds(120)};
 // Somebody is mending a certificate and waits for us to see it.

@@ -40,6 +40,7 @@ def main() -> int:
     nodes = int(options.nodes) if options.nodes.isdigit() else options.nodes.split(",")
     end = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     try:
         with TestBed(nodes, simulators=not options.no_simulators, drbd_sim=options.drbd_sim,
                      linstor_sim=options.linstor_sim, seed=options.seed, keep=options.keep) as bed:
