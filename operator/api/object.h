@@ -19,7 +19,7 @@ namespace breakwater::api {
 
 using Json = nlohmann::json;
 
-/// The member of `object` at `key` when it is there and of type object; else null.
+/// The member of `object` at `key`, of whatever type; null when there is none or `object` is none.
 const Json* FindMember(const Json& object, std::string_view key);
 /// The string at `key`, or "".
 std::string StringAt(const Json& object, std::string_view key);

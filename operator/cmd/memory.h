@@ -7,11 +7,12 @@
 
 namespace breakwater::cmd {
 
-/// Few arenas, and large blocks go back at once. Call first in main, before any thread exists.
+/// glibc gives each of our threads an arena that never shrinks, and stops giving large bodies back
+/// after the first one. Most threads sleep, so two arenas are enough. Call first in main.
 void KeepMemorySmall();
 
 /// Gives free pages back to the system now and every minute. Lists, rollouts and renderings leave
-/// holes all over the heap; a pass takes about a millisecond. `clock` must outlive it.
+/// holes all over the heap. `clock` must outlive it.
 runtime::Runnable MemoryTrimmer(const Clock& clock);
 
 }  // namespace breakwater::cmd

@@ -98,7 +98,7 @@ class Store {
   /// resourceVersion of the last list or event; "" before the first list.
   std::string resource_version() const;
 
-  /// Makes ListByLabel quick. Costs some 150 bytes per label: for kinds that are asked often.
+  /// Makes ListByLabel quick. Costs memory for each label: for kinds that are asked often.
   void IndexLabels();
   /// Adds an index over present and future objects.
   void AddIndex(std::string name, IndexFn fn);

@@ -239,7 +239,7 @@ TEST_F(StoreTest, TrimsPodsToWhatIsUsed) {
   EXPECT_FALSE(TrimFor("Secret"));
 }
 
-// A pod template has hundreds of values; with 100 nodes their trees were 4 MiB.
+// A pod template has hundreds of values, and there is one for each node.
 TEST_F(StoreTest, KeepsTheSpecOfADaemonSetAsText) {
   const Json whole = {{"metadata", {{"name", "d"}}},
                       {"spec", {{"template", {{"spec", {{"hostNetwork", true}}}}}}},

@@ -157,7 +157,7 @@ void Engine::ReadCertificates(const Context& ctx,
   }
 }
 
-// Whether a look that a changed Secret asks for is still to be made.
+// Whether a look that a changed Secret asks for is still to be made. Only after the first look.
 bool Engine::SecretLookDue(SteadyTime now) const {
   const SteadyTime changed{SteadyTime::duration(secret_changed_.load())};
   return changed != SteadyTime{} &&

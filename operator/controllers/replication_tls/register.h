@@ -34,7 +34,8 @@ using EventSink = std::function<void(const api::Object& regarding,
 struct ReplicationTlsOptions {
   /// Namespace of the satellite pods.
   std::string operator_namespace{};
-  /// How often all nodes are observed while nothing is to do (flag --observe-interval).
+  /// How often the nodes with resources are observed while nothing is to do (flag
+  /// --observe-interval).
   std::chrono::milliseconds observe_interval{60000};
   /// Containers of the satellite pod; names are part of the Piraeus Operator's API.
   std::string satellite_container = "linstor-satellite";

@@ -416,6 +416,7 @@ TEST(PreflightTest, NamesEachReason) {
       {"CertificateNameMismatch", [](NodeFacts& f) { f.certificate->name_matches = false; }},
       {"CertificateExpired", [](NodeFacts& f) { f.certificate->not_after = kNow; }},
       {"CertificateUntrusted", [](NodeFacts& f) { f.certificate->trusted_here = false; }},
+      {"CertificateKeyMismatch", [](NodeFacts& f) { f.certificate->key_fits = false; }},
       {"CertificateUntrustedByPeer", [](NodeFacts& f) { f.certificate->untrusted_by = {"n2"}; }},
       {"NodeNameTooLong", [](NodeFacts& f) { f.name = std::string(64, 'n'); }},
       {"NotObserved", [](NodeFacts& f) { f.observed = false; }},
