@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh PRESET [TARGET...]: configures (once) and builds a CMake preset; prints one line of progress
+# build.sh PRESET [TARGET...]: configures (when needed) and builds a CMake preset; prints one line of progress
 # at the start and the end, and all of the output when it fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,8 @@ mkdir -p "build/$preset"
 log="build/$preset/build.log"
 start=$(date +%s)
 echo "build: $preset (log: $log)"
-if [ ! -f "build/$preset/build.ninja" ]; then
+# An old build directory keeps old flags unless it is configured again.
+if [ ! -f "build/$preset/build.ninja" ] || [ CMakePresets.json -nt "build/$preset/build.ninja" ]; then
   cmake --preset "$preset" >"$log" 2>&1 || { tail -n 40 "$log"; exit 1; }
 fi
 targets=()

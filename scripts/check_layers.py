@@ -19,6 +19,7 @@ ALLOWED = {
     "linstor": {"linstor", "net", "base", "crypto"},
     "runtime": {"runtime", "kube", "api", "net", "base", "crypto"},
     "controllers": {"controllers", "core", "kube", "linstor", "crypto", "runtime", "api", "net", "base"},
+    "webhook": {"webhook", "core", "api", "net", "base"},
 }
 # Library header prefix -> folders that may include it.
 CONFINED = {

@@ -1,6 +1,8 @@
 #include "operator/cmd/endpoints.h"
 
+#include "operator/cmd/listen.h"
 #include "operator/cmd/serving_certificate.h"
+#include "operator/cmd/webhook_endpoint.h"
 #include "operator/net/http_server.h"
 
 namespace breakwater::cmd {
@@ -41,40 +43,36 @@ net::Response ServeMetrics(const runtime::Metrics& metrics, const net::Request& 
           .body = metrics.Serialize()};
 }
 
+/// Anybody in the cluster may connect: what they can make the process hold stays small, and no idle
+/// connection takes the place of a probe for long.
+net::HttpServerOptions Small(std::shared_ptr<const net::TlsMaterialHolder> tls = nullptr) {
+  return {.tls = std::move(tls),
+          .max_header_bytes = 8U << 10U,
+          .max_body_bytes = 1U << 10U,
+          .idle_timeout = std::chrono::seconds(10)};
+}
+
 }  // namespace
 
 struct Endpoints::Impl {
+  /// Nothing for the address "0".
   Result<void, Error> Add(const std::string& flag,
-                          const std::string& text,
+                          const std::string& address,
+                          net::HttpServerOptions options,
                           net::RequestHandler handler,
-                          std::shared_ptr<const net::TlsMaterialHolder> tls,
                           const Logger& log) {
-    const std::optional<BindAddress> bind = ParseBindAddress(text);
-    if (text == "0" || !bind) {
+    if (address == "0") {
       return {};
     }
-    // Anybody in the cluster may connect: what they can make the process hold stays small, and no
-    // idle connection takes the place of a probe for long.
-    net::HttpServerOptions options{.port = static_cast<std::uint16_t>(bind->port),
-                                   .tls = std::move(tls),
-                                   .max_header_bytes = 8U << 10U,
-                                   .max_body_bytes = 1U << 10U,
-                                   .idle_timeout = std::chrono::seconds(10)};
-    if (!bind->host.empty()) {
-      options.address = bind->host == "localhost" ? "127.0.0.1" : bind->host;
-    }
-    Result<std::unique_ptr<net::HttpServer>, Error> server =
-        net::StartHttpServer(std::move(options), std::move(handler), log);
-    if (!server) {
-      return Unexpected{server.error().WithContext(flag + "=" + text)};
-    }
-    log.Info("listening", {{"for", flag}, {"port", (*server)->port()}});
-    servers.push_back(std::move(*server));
+    BREAKWATER_ASSIGN_OR_RETURN(std::unique_ptr<net::HttpServer> server,
+                                Listen(flag, address, std::move(options), std::move(handler), log));
+    servers.push_back(std::move(server));
     return {};
   }
 
-  std::unique_ptr<ServingCertificate> certificate{};
+  std::unique_ptr<ServingCertificate> metrics_certificate{};
   std::vector<std::unique_ptr<net::HttpServer>> servers{};
+  std::unique_ptr<WebhookEndpoint> webhook{};
 };
 
 Endpoints::Endpoints() : impl_(std::make_unique<Impl>()) {}
@@ -87,9 +85,8 @@ Result<void, Error> Endpoints::Start(const Options& options,
                                      const runtime::Metrics& metrics,
                                      const Logger& log) {
   BREAKWATER_RETURN_IF_ERROR(impl_->Add(
-      "--health-probe-bind-address", options.health_probe_bind_address,
-      [&health](const net::Request& request) { return ServeProbes(health, request); }, nullptr,
-      log));
+      "--health-probe-bind-address", options.health_probe_bind_address, Small(),
+      [&health](const net::Request& request) { return ServeProbes(health, request); }, log));
   std::shared_ptr<const net::TlsMaterialHolder> tls;
   if (!options.metrics_cert_path.empty()) {
     Result<std::unique_ptr<ServingCertificate>, Error> loaded =
@@ -97,14 +94,18 @@ Result<void, Error> Endpoints::Start(const Options& options,
     if (!loaded) {
       return Unexpected{loaded.error().WithContext("--metrics-cert-path")};
     }
-    impl_->certificate = std::move(*loaded);
-    impl_->certificate->Watch(clock);
-    tls = impl_->certificate->holder();
+    impl_->metrics_certificate = std::move(*loaded);
+    impl_->metrics_certificate->Watch(clock);
+    tls = impl_->metrics_certificate->holder();
   }
-  return impl_->Add(
-      "--metrics-bind-address", options.metrics_bind_address,
-      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); },
-      std::move(tls), log);
+  BREAKWATER_RETURN_IF_ERROR(impl_->Add(
+      "--metrics-bind-address", options.metrics_bind_address, Small(std::move(tls)),
+      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); }, log));
+  if (!options.webhook_cert_path.empty() && options.webhook_bind_address != "0") {
+    impl_->webhook = std::make_unique<WebhookEndpoint>(options.webhook_bind_address,
+                                                       options.webhook_cert_path, clock, log);
+  }
+  return {};
 }
 
 }  // namespace breakwater::cmd

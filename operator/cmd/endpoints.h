@@ -1,9 +1,9 @@
 #pragma once
 
-/// Endpoints: the HTTP servers for probes (/livez, /healthz, /readyz) and metrics (/metrics).
+/// Endpoints: the HTTP servers for probes (/livez, /healthz, /readyz), metrics (/metrics) and the
+/// admission webhook.
 
 #include <memory>
-#include <vector>
 
 #include "operator/base/clock.h"
 #include "operator/base/log.h"

@@ -57,6 +57,12 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--health-probe-bind-address", options.health_probe_bind_address,
                  "Address of /livez, /healthz and /readyz, 0 = off")
       ->capture_default_str();
+  app.add_option("--webhook-bind-address", options.webhook_bind_address,
+                 "Address of the admission webhook")
+      ->capture_default_str();
+  app.add_option(
+      "--webhook-cert-path", options.webhook_cert_path,
+      "Directory with tls.crt and tls.key for the admission webhook; without: no webhook");
   app.add_flag("--leader-elect", options.leader_elect, "Elect a leader, for more than one replica");
   app.add_option("--linstor-api-qps", options.linstor_api_qps,
                  "Requests per second to one LINSTOR controller, 0 = no limit")
@@ -166,7 +172,8 @@ std::string Finish(const Raw& raw, Options& options) {
         ReadDuration("--watch-timeout", raw.watch_timeout, options.watch_timeout),
         ReadLogLevel(raw, options.log_level),
         CheckBind("--metrics-bind-address", options.metrics_bind_address),
-        CheckBind("--health-probe-bind-address", options.health_probe_bind_address)}) {
+        CheckBind("--health-probe-bind-address", options.health_probe_bind_address),
+        CheckBind("--webhook-bind-address", options.webhook_bind_address)}) {
     if (!problem.empty()) {
       return problem;
     }

@@ -24,6 +24,8 @@ struct Options {
   std::string metrics_bind_address = ":8080";  ///< "0" = off
   std::string metrics_cert_path{};  ///< "" = plain HTTP, else a directory with tls.crt and tls.key
   std::string health_probe_bind_address = ":8081";  ///< "0" = off
+  std::string webhook_bind_address = ":9443";       ///< used with webhook_cert_path only
+  std::string webhook_cert_path{};  ///< "" = no webhook, else a directory with tls.crt and tls.key
   bool leader_elect = false;
   double linstor_api_qps = 100;
   std::chrono::milliseconds requeue_interval{std::chrono::minutes{1}};

@@ -34,8 +34,8 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
     }
     api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
         api::DecodeLinstorSatelliteConfiguration(object->raw());
-    const api::FieldErrors invalid = core::ValidateSatelliteConfiguration(decoded.value);
-    decoded.errors.insert(decoded.errors.end(), invalid.begin(), invalid.end());
+    decoded.errors = core::AllErrors(std::move(decoded.errors),
+                                     core::ValidateSatelliteConfiguration(decoded.value));
     inputs.configurations.push_back(
         {object->name(), std::move(decoded.value), std::move(decoded.errors)});
   }
@@ -101,10 +101,8 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   // A part that could not be read would undo what it did before.
   Pass pass{.cluster = *cluster,
             .spec = decoded.value,
-            .errors = decoded.errors,
+            .errors = core::AllErrors(decoded.errors, core::ValidateCluster(decoded.value)),
             .readable = decoded.errors.empty()};
-  const api::FieldErrors invalid = core::ValidateCluster(decoded.value);
-  pass.errors.insert(pass.errors.end(), invalid.begin(), invalid.end());
   if (!pass.errors.empty()) {
     pass.conditions.AddError(api::kConditionApplied, api::JoinErrors(pass.errors));
   }

@@ -46,9 +46,9 @@ bool ConcernsNodeConnections(const runtime::ChangeEvent& change) {
 NodeConnectionReconciler::Reading NodeConnectionReconciler::Read(const api::ObjectPtr& object) {
   api::Decoded<api::LinstorNodeConnectionSpec> decoded =
       api::DecodeLinstorNodeConnection(object->raw());
-  Reading reading{object, std::move(decoded.value), std::move(decoded.errors)};
-  const api::FieldErrors invalid = core::ValidateNodeConnection(reading.spec);
-  reading.unusable.insert(reading.unusable.end(), invalid.begin(), invalid.end());
+  api::FieldErrors errors =
+      core::AllErrors(std::move(decoded.errors), core::ValidateNodeConnection(decoded.value));
+  Reading reading{object, std::move(decoded.value), std::move(errors)};
   if (!reading.unusable.empty()) {
     // Left out as a whole: half of what was meant could be a path without its other properties.
     reading.findings.push_back(api::JoinErrors(reading.unusable));

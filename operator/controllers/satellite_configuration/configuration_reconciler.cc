@@ -21,9 +21,8 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
   }
   const api::Decoded<api::LinstorSatelliteConfigurationSpec> decoded =
       api::DecodeLinstorSatelliteConfiguration(object->raw());
-  api::FieldErrors errors = decoded.errors;
-  const api::FieldErrors invalid = core::ValidateSatelliteConfiguration(decoded.value);
-  errors.insert(errors.end(), invalid.begin(), invalid.end());
+  const api::FieldErrors errors =
+      core::AllErrors(decoded.errors, core::ValidateSatelliteConfiguration(decoded.value));
 
   api::LinstorSatelliteConfigurationStatus status;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {

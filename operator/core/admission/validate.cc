@@ -1,5 +1,7 @@
 #include "operator/core/admission/validate.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <set>
 
 #include <re2/re2.h>
@@ -169,6 +171,21 @@ void CheckTlsValue(const std::string& path,
 }
 
 }  // namespace
+
+api::FieldErrors AllErrors(api::FieldErrors unreadable, const api::FieldErrors& invalid) {
+  const std::size_t read_errors = unreadable.size();
+  for (const api::FieldError& error : invalid) {
+    const auto begin = unreadable.begin();
+    const auto end = begin + static_cast<std::ptrdiff_t>(read_errors);
+    const bool inside = std::any_of(begin, end, [&](const api::FieldError& unread) {
+      return api::AnyErrorAt({error}, {unread.path});
+    });
+    if (!inside) {
+      unreadable.push_back(error);
+    }
+  }
+  return unreadable;
+}
 
 api::FieldErrors ValidateCluster(const api::LinstorClusterSpec& spec) {
   api::FieldErrors errors;

@@ -92,6 +92,17 @@ INSTANTIATE_TEST_SUITE_P(
              "source: {hostDevices: [/dev/sdb]}}]}",
              "used twice"}));
 
+// A reader who sees the same mistake twice looks for a second one.
+TEST(AllErrorsTest, WhatCouldNotBeReadIsNotJudged) {
+  const auto decoded = api::DecodeLinstorSatelliteConfiguration(
+      Spec("{storagePools: [{name: pool}], patches: [{patch: nonsense}]}"));
+  const api::FieldErrors errors =
+      AllErrors(decoded.errors, ValidateSatelliteConfiguration(decoded.value));
+  ASSERT_EQ(errors.size(), 2U) << api::JoinErrors(errors);
+  EXPECT_EQ(errors[0].path, "spec.storagePools[0]");
+  EXPECT_EQ(errors[1].path, "spec.patches[0].patch");
+}
+
 // A cluster that cannot work must say so when it is made, not when a pod fails.
 TEST(ValidateCluster, Rules) {
   const auto check = [](const char* text) {

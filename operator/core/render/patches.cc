@@ -92,18 +92,6 @@ Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch,
   return selected;
 }
 
-bool IsBarePodPatch(const ParsedPatch& patch) {
-  const auto unset_or = [](const std::string& field, std::string_view value) {
-    return field.empty() || field == value;
-  };
-  if (patch.target) {
-    return patch.target->kind == "Pod" && patch.target->name == "satellite" &&
-           patch.target->group.empty() && unset_or(patch.target->version, "v1");
-  }
-  const ResourceIdentity own = IdentityOf(patch.content);
-  return own.group.empty() && own.kind == "Pod" && own.name == "satellite";
-}
-
 }  // namespace
 
 Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
@@ -164,6 +152,18 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
     }
   }
   return static_cast<int>(selected->size());
+}
+
+bool IsBarePodPatch(const ParsedPatch& patch) {
+  const auto unset_or = [](const std::string& field, std::string_view value) {
+    return field.empty() || field == value;
+  };
+  if (patch.target) {
+    return patch.target->kind == "Pod" && patch.target->name == "satellite" &&
+           patch.target->group.empty() && unset_or(patch.target->version, "v1");
+  }
+  const ResourceIdentity own = IdentityOf(patch.content);
+  return own.group.empty() && own.kind == "Pod" && own.name == "satellite";
 }
 
 ParsedPatch ConvertBarePodPatch(ParsedPatch patch) {

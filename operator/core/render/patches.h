@@ -37,6 +37,10 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
                               MissingObject missing,
                               ResourceSet* resources);
 
+/// Whether a patch is for Pod `satellite`, which satellites were up to v2.3 of the Piraeus
+/// Operator.
+bool IsBarePodPatch(const ParsedPatch& patch);
+
 /// Satellites were bare pods up to v2.3: a patch for Pod `satellite` becomes one for the pod
 /// template of DaemonSet `linstor-satellite`. Other patches are returned as they are.
 ParsedPatch ConvertBarePodPatch(ParsedPatch patch);

@@ -1,0 +1,128 @@
+#include "operator/webhook/admit.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "operator/api/linstor_cluster.h"
+#include "operator/api/linstor_node_connection.h"
+#include "operator/api/linstor_satellite.h"
+#include "operator/api/linstor_satellite_configuration.h"
+#include "operator/core/admission/validate.h"
+#include "operator/core/render/patches.h"
+#include "operator/core/tls_migration/properties.h"
+
+namespace breakwater::webhook {
+namespace {
+
+using api::Json;
+
+template <typename Spec, typename Validate>
+api::FieldErrors Errors(const api::Decoded<Spec>& decoded, Validate validate) {
+  return core::AllErrors(decoded.errors, validate(decoded.value));
+}
+
+api::FieldErrors CheckCluster(const Json& object) {
+  return Errors(api::DecodeLinstorCluster(object), core::ValidateCluster);
+}
+
+api::FieldErrors CheckConfiguration(const Json& object) {
+  return Errors(api::DecodeLinstorSatelliteConfiguration(object),
+                core::ValidateSatelliteConfiguration);
+}
+
+api::FieldErrors CheckSatellite(const Json& object) {
+  return Errors(api::DecodeLinstorSatellite(object), core::ValidateSatellite);
+}
+
+api::FieldErrors CheckNodeConnection(const Json& object) {
+  return Errors(api::DecodeLinstorNodeConnection(object), core::ValidateNodeConnection);
+}
+
+void WarnAboutBarePods(const std::vector<api::Patch>& patches, std::vector<std::string>* warnings) {
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    const Result<core::ParsedPatch, Error> parsed = core::ParsePatch(patches[i]);
+    if (parsed && core::IsBarePodPatch(*parsed)) {
+      warnings->push_back("spec.patches[" + std::to_string(i) +
+                          "]: satellites are no bare Pods: the patch is applied to the pod "
+                          "template of DaemonSet linstor-satellite; write it for that");
+    }
+  }
+}
+
+std::optional<bool> WantsTls(const Json& cluster) {
+  for (const api::Property& property : api::DecodeLinstorCluster(cluster).value.properties) {
+    if (property.name == tls_migration::kTlsProperty) {
+      return tls_migration::ParseTlsValue(property.value);
+    }
+  }
+  return std::nullopt;
+}
+
+void WarnAboutDecryption(const AdmissionRequest& request, std::vector<std::string>* warnings) {
+  if (WantsTls(request.old_object) != true || WantsTls(request.object) == true) {
+    return;
+  }
+  // See core/tls_migration/cluster_plan.cc, ValueRemoved.
+  warnings->push_back(
+      WantsTls(request.object) == false
+          ? "spec.properties: with DrbdOptions/Net/tls: \"no\" the volumes that have no value of "
+            "their own go back to replication in plaintext"
+          : "spec.properties: removing DrbdOptions/Net/tls does not take the encryption off; set "
+            "it to \"yes\" or \"no\"");
+}
+
+void ConfigurationWarnings(const AdmissionRequest& request, std::vector<std::string>* warnings) {
+  WarnAboutBarePods(api::DecodeLinstorSatelliteConfiguration(request.object).value.patches,
+                    warnings);
+}
+
+void SatelliteWarnings(const AdmissionRequest& request, std::vector<std::string>* warnings) {
+  WarnAboutBarePods(api::DecodeLinstorSatellite(request.object).value.patches, warnings);
+}
+
+void NoWarnings(const AdmissionRequest& /*request*/, std::vector<std::string>* /*warnings*/) {}
+
+struct Rules {
+  std::string_view kind;
+  api::FieldErrors (*check)(const Json& object);
+  void (*warn)(const AdmissionRequest& request, std::vector<std::string>* warnings);
+};
+
+constexpr std::array<Rules, 4> kRules{{
+    {"LinstorCluster", CheckCluster, WarnAboutDecryption},
+    {"LinstorSatelliteConfiguration", CheckConfiguration, ConfigurationWarnings},
+    {"LinstorSatellite", CheckSatellite, SatelliteWarnings},
+    {"LinstorNodeConnection", CheckNodeConnection, NoWarnings},
+}};
+
+bool BeingDeleted(const Json& object) {
+  return api::FindPath(object, {"metadata", "deletionTimestamp"}) != nullptr;
+}
+
+}  // namespace
+
+Verdict Admit(const AdmissionRequest& request) {
+  Verdict verdict;
+  const auto* rules = std::find_if(kRules.begin(), kRules.end(), [&](const Rules& candidate) {
+    return candidate.kind == request.kind;
+  });
+  if (request.group != "piraeus.io" || rules == kRules.end() || !request.object.is_object() ||
+      BeingDeleted(request.object)) {
+    return verdict;
+  }
+  const api::FieldErrors before =
+      request.old_object.is_object() ? rules->check(request.old_object) : api::FieldErrors();
+  for (api::FieldError& error : rules->check(request.object)) {
+    if (std::find(before.begin(), before.end(), error) != before.end()) {
+      verdict.warnings.push_back(error.ToString() + " (as before this change)");
+    } else {
+      verdict.errors.push_back(std::move(error));
+    }
+  }
+  rules->warn(request, &verdict.warnings);
+  return verdict;
+}
+
+}  // namespace breakwater::webhook
