@@ -8,6 +8,7 @@
 #include <optional>
 
 #include <cpprest/http_client.h>
+#include <openssl/ssl.h>
 #include <pplx/threadpool.h>
 
 #include "operator/net/transport_error_table.h"
@@ -334,6 +335,9 @@ class CpprestTransport final : public HttpTransport {
 }  // namespace
 
 void StartHttpThreads(int threads) {
+  // At exit OpenSSL must outlive these threads, which hold state of its own: begun first, ended
+  // last.
+  OPENSSL_init_ssl(0, nullptr);
   try {
     crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
   } catch (const std::exception&) {

@@ -4,7 +4,11 @@
 // its own and cleans up after itself; the custom resource is made from a definition that this suite
 // applies.
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -15,8 +19,6 @@
 #include "operator/kube/http_client.h"
 #include "operator/kube/lease.h"
 #include "operator/kube/watch_event.h"
-#include "operator/kube/ws_pod_exec.h"
-#include "operator/net/beast_websocket.h"
 #include "operator/net/cpprest_transport.h"
 #include "operator/testing/fake_kube.h"
 
@@ -41,11 +43,24 @@ class Server {
  public:
   virtual ~Server() = default;
   virtual KubeClient* client() = 0;
+  /// Open watches get a bookmark soon.
+  virtual void SendBookmark() = 0;
+  /// A version that the server has forgotten; "" when there is none.
+  virtual std::string ForgottenVersion() = 0;
 };
 
 class FakeServer final : public Server {
  public:
   KubeClient* client() override { return &kube_; }
+
+  void SendBookmark() override { kube_.SendBookmarks(); }
+
+  std::string ForgottenVersion() override {
+    const Json old = kube_.Put(kMaps, {{"metadata", {{"name", "x"}, {"namespace", kNs}}}});
+    kube_.Put(kMaps, {{"metadata", {{"name", "y"}, {"namespace", kNs}}}});
+    kube_.Compact();
+    return api::Object(old).resource_version();
+  }
 
  private:
   FakeKube kube_;
@@ -67,6 +82,15 @@ class RealServer final : public Server {
   }
 
   KubeClient* client() override { return connection_.client.get(); }
+
+  /// It sends one before it ends a watch, besides one in a minute.
+  void SendBookmark() override {}
+
+  /// Whoever runs this suite has let etcd forget it.
+  std::string ForgottenVersion() override {
+    const char* version = std::getenv("BREAKWATER_TEST_COMPACTED_VERSION");
+    return version == nullptr ? "" : version;
+  }
 
  private:
   kube::KubeConnection connection_;
@@ -230,6 +254,55 @@ TEST_P(KubeContractTest, WatchesFromAListVersion) {
     EXPECT_EQ(api::Object((**event).object).name(), "contract-b");
     EXPECT_FALSE((**event).resource_version.empty());
   }
+}
+
+// Without bookmarks a watch on objects that never change would be resumed from a version that is
+// long gone: a list of everything each time.
+TEST_P(KubeContractTest, ABookmarkIsAPlaceToGoOnFrom) {
+  const auto page = kube().List(ctx_, kMaps, {.ns = kNs});
+  ASSERT_TRUE(page);
+  auto watch = kube().Watch(ctx_, kMaps,
+                            {.ns = kNs,
+                             .label_selector = "suite=contract",
+                             .resource_version = page->resource_version,
+                             .timeout = 5s});
+  ASSERT_TRUE(watch) << watch.error().message();
+  ASSERT_TRUE(kube().Create(ctx_, kMaps, kNs, Map("contract-a")));
+  std::string bookmark;
+  server_->SendBookmark();
+  while (bookmark.empty()) {
+    const auto event = (*watch)->Next(ctx_);
+    ASSERT_TRUE(event) << event.error().message();
+    ASSERT_TRUE(event->has_value()) << "the watch ended without a bookmark";
+    if ((**event).type == WatchEvent::Type::kBookmark) {
+      bookmark = (**event).resource_version;
+    }
+  }
+  const auto created = kube().Create(ctx_, kMaps, kNs, Map("contract-b"));
+  ASSERT_TRUE(created);
+  auto resumed = kube().Watch(
+      ctx_, kMaps, {.ns = kNs, .label_selector = "suite=contract", .resource_version = bookmark});
+  ASSERT_TRUE(resumed) << resumed.error().message();
+  const auto first = (*resumed)->Next(ctx_);
+  ASSERT_TRUE(first && first->has_value());
+  EXPECT_EQ(api::Object((**first).object).name(), "contract-b")
+      << "nothing from before comes again";
+  EXPECT_EQ((**first).resource_version, Version(*created));
+}
+
+// An operator that was away for long must hear that it has to list again, not wait for ever.
+TEST_P(KubeContractTest, AForgottenVersionIsGone) {
+  const std::string version = server_->ForgottenVersion();
+  ASSERT_FALSE(version.empty()) << "BREAKWATER_TEST_COMPACTED_VERSION is not set";
+  auto watch = kube().Watch(ctx_, kMaps, {.ns = kNs, .resource_version = version});
+  if (!watch) {
+    EXPECT_TRUE(watch.error().IsGone()) << watch.error().message();
+    return;
+  }
+  const auto event = (*watch)->Next(ctx_);
+  ASSERT_TRUE(event && event->has_value());
+  EXPECT_EQ((**event).type, WatchEvent::Type::kError);
+  EXPECT_EQ((**event).object["code"], 410);
 }
 
 // A label removed must look like a deletion to a watch that selects by it.
@@ -444,23 +517,34 @@ TEST_P(KubeContractTest, DeleteHonoursPreconditions) {
   EXPECT_TRUE(kube().Delete(ctx_, kThings, {"", "contract-a"}, {.uid = api::Object(thing).uid()}));
 }
 
-// The upgrade that exec needs, and how a real server refuses it.
-TEST(ExecContractTest, ARefusedUpgradeShowsItsStatus) {
+// A token that expired while the kubelet was late: the file is read again, nobody restarts.
+// The other half, a server that is scripted: ConnectKubeTest.RenewsTheTokenAfter401.
+TEST(TokenContractTest, AnExpiredTokenIsReadAgain) {
   const char* path = std::getenv("BREAKWATER_TEST_KUBECONFIG");
+  const char* token = std::getenv("BREAKWATER_TEST_TOKEN");
   if (path == nullptr || *path == '\0') {
     GTEST_SKIP() << "NOT CHECKED against a real API server: set BREAKWATER_TEST_KUBECONFIG";
   }
-  const auto config = kube::LoadConfig({.kubeconfig = path}).value();
-  const auto credentials = kube::Credentials::Create(config, RealClock(), Logger::Null()).value();
-  const auto connector = net::MakeBeastConnector({.base_url = config.server,
-                                                  .tls_server_name = config.tls_server_name,
-                                                  .tls = credentials->tls()})
-                             .value();
-  const auto exec = kube::MakeWsPodExec(*connector, credentials.get(), RealClock());
-  const auto result = exec->Exec(Context(std::stop_token()).WithTimeout(10s),
-                                 {.ns = kNs, .pod = "contract-no-such-pod", .argv = {"true"}});
-  ASSERT_FALSE(result);
-  EXPECT_TRUE(result.error().IsNotFound()) << result.error().message();
+  ASSERT_NE(token, nullptr) << "BREAKWATER_TEST_TOKEN is not set";
+  net::StartHttpThreads();
+  kube::KubeConfig config = kube::LoadConfig({.kubeconfig = path}).value();
+  config.client_certificate = {};
+  config.client_key_data = {};
+  config.client_key_file.clear();
+  config.token_file = ::testing::TempDir() + "contract-token-" + std::to_string(getpid());
+  std::ofstream(config.token_file) << "expired";
+  const auto connection = kube::ConnectKube(config, RealClock(), Logger::Null());
+  ASSERT_TRUE(connection) << connection.error().message;
+  const Context ctx = Context(std::stop_token()).WithTimeout(20s);
+  const auto refused = connection->client->Get(ctx, kMaps, {kNs, "contract-a"});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().IsUnauthorized()) << refused.error().message();
+  std::ofstream(config.token_file) << token;
+  // A ServiceAccount without rights: it is known now, and may do nothing.
+  const auto known = connection->client->Get(ctx, kMaps, {kNs, "contract-a"});
+  ASSERT_FALSE(known);
+  EXPECT_TRUE(known.error().IsForbidden()) << known.error().message();
+  std::filesystem::remove(config.token_file);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -3,11 +3,9 @@
 Level of proof: every store of the operator has the fingerprint of the server's own list, and what is rendered from the
 changed objects is what it should be.
 """
-import json
 import os
 import threading
 import time
-import urllib.request
 
 import pytest
 from bench.client import ApiClient
@@ -189,20 +187,9 @@ def test_what_was_compacted_meanwhile_is_listed(installation, chain, operator, c
     before = total(operator.metrics(), "breakwater_watch_restarts_total", why="gone")
     with chain.network.fault(Drop()):
         changes.apply()
-        compact(bed)
+        bed.compact_etcd()
         bed.stop_apiserver()  # its cache of recent events would still serve the old version
         bed.start_apiserver()
         changes.apply()
     report(record_property, "compaction", settle(installation, operator, changes, RECOVERY))
     assert total(operator.metrics(), "breakwater_watch_restarts_total", why="gone") > before
-
-
-def compact(bed):
-    """Makes etcd forget all versions but the newest of every key."""
-    def call(path, body):
-        request = urllib.request.Request(f"http://127.0.0.1:{bed.control_plane.etcd_port}{path}",
-                                         data=json.dumps(body).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return json.load(reply)
-    status = call("/v3/maintenance/status", {})
-    call("/v3/kv/compaction", {"revision": status["header"]["revision"], "physical": True})

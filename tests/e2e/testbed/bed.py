@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, TypeVar, Union
@@ -341,6 +342,16 @@ class TestBed:
 
     def start_etcd(self) -> None:
         self.start_component("etcd")
+
+    def compact_etcd(self) -> None:
+        """Makes etcd forget all versions but the newest of every key; the API server's cache still serves recent ones."""
+        def call(path: str, body: Mapping[str, Any]) -> Any:
+            request = urllib.request.Request(f"http://127.0.0.1:{self.control_plane.etcd_port}{path}",
+                                             data=json.dumps(body).encode(), method="POST")
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return json.load(reply)
+        status = call("/v3/maintenance/status", {})
+        call("/v3/kv/compaction", {"revision": status["header"]["revision"], "physical": True})
 
     def log(self, name: str) -> str:
         return (self.work / "logs" / f"{name}.log").read_text(errors="replace")
