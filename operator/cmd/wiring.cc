@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <optional>
 
 #include "operator/api/resources.h"
 #include "operator/base/backoff.h"
@@ -163,6 +164,9 @@ Result<void, Error> RunOperator(const Options& options,
       kube::ConnectKube(config, clock, log.Named("kube"), KubeOptions(metrics), &fence));
   kube::KubeClient& client = *connection.client;
 
+  // Before there are stores there would be nothing that is missing.
+  constexpr const char* kStarting = "start";
+  health.AddReadyCheck(kStarting, [] { return std::optional<std::string>("not complete"); });
   Endpoints endpoints;
   BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, clock, health, metrics, log.Named("http")));
   BREAKWATER_ASSIGN_OR_RETURN(const bool certificates,
@@ -207,6 +211,7 @@ Result<void, Error> RunOperator(const Options& options,
           manager, services, client, exec, linstor, stores.secrets, EventsTo(events),
           {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
 
+  health.RemoveReadyCheck(kStarting);
   log.Info("starting", {{"version", BREAKWATER_VERSION},
                         {"server", config.server},
                         {"namespace", options.ns},

@@ -17,16 +17,6 @@
 namespace breakwater::controllers {
 namespace {
 
-/// LINSTOR names a pair in the order in which it was first set.
-std::map<core::NodePair, const linstor::Connection*> ByPair(
-    const std::vector<linstor::Connection>& connections) {
-  std::map<core::NodePair, const linstor::Connection*> pairs;
-  for (const linstor::Connection& connection : connections) {
-    pairs[std::minmax(connection.node_a, connection.node_b)] = &connection;
-  }
-  return pairs;
-}
-
 std::string AvailabilityOf(const api::ObjectPtr& satellite) {
   if (!satellite) {
     return "";
@@ -93,15 +83,26 @@ Result<runtime::Requeue, Error> NodeConnectionReconciler::Reconcile(const Contex
   return runtime::Requeue{failures.empty() ? options_.requeue_interval : options_.retry_interval};
 }
 
+NodeConnectionReconciler::PairMap NodeConnectionReconciler::ByPair(
+    const std::vector<linstor::Connection>& connections) {
+  PairMap pairs;
+  for (const linstor::Connection& connection : connections) {
+    pairs[std::minmax(connection.node_a, connection.node_b)] = &connection;
+  }
+  return pairs;
+}
+
 NodeConnectionReconciler::Desired NodeConnectionReconciler::Plan(
-    const std::vector<api::ObjectPtr>& nodes, const std::vector<Reading>& readings) {
+    const std::vector<api::ObjectPtr>& nodes,
+    const std::vector<Reading>& readings,
+    const std::vector<core::NodePair>& present) {
   std::vector<api::LinstorNodeConnectionSpec> usable;
   for (const Reading& reading : readings) {
     if (reading.unusable.empty()) {
       usable.push_back(reading.spec);
     }
   }
-  Desired desired = core::DesiredNodeConnections(nodes, usable);
+  Desired desired = core::DesiredNodeConnections(nodes, usable, present);
   std::map<std::string, std::map<std::string, std::string>> labels;
   for (const api::ObjectPtr& node : nodes) {
     labels[node->name()] = node->labels();
@@ -136,20 +137,26 @@ std::vector<std::string> NodeConnectionReconciler::SyncCluster(
     // The same words whatever the reason, see the satellites: details are on the LinstorCluster.
     return {"Controller unreachable"};
   }
-  return SyncPairs(ctx, **client, **known, Plan(nodes, readings), FrozenVolumes(cluster));
+  const auto current = (*client)->ListNodeConnections(ctx);
+  if (!current) {
+    return {"Controller unreachable"};
+  }
+  const PairMap by_pair = ByPair(*current);
+  std::vector<core::NodePair> present;
+  for (const auto& [pair, connection] : by_pair) {
+    present.push_back(pair);
+  }
+  return SyncPairs(ctx, **client, **known, by_pair, Plan(nodes, readings, present),
+                   FrozenVolumes(cluster));
 }
 
 std::vector<std::string> NodeConnectionReconciler::SyncPairs(
     const Context& ctx,
     linstor::Client& client,
     const LinstorSnapshot& known,
+    const PairMap& by_pair,
     const Desired& desired,
     const std::vector<std::string>& frozen) const {
-  const auto current = client.ListNodeConnections(ctx);
-  if (!current) {
-    return {"Controller unreachable"};
-  }
-  const auto by_pair = ByPair(*current);
   std::vector<std::string> errors;
   for (const auto& [pair, props] : desired) {
     if (!known.Find(pair.first) || !known.Find(pair.second)) {

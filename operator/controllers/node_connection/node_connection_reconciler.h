@@ -5,7 +5,9 @@
 /// several objects may speak of one pair and the result is their merge.
 
 #include <chrono>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "operator/api/linstor_node_connection.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
@@ -49,6 +51,8 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
 
  private:
   using Desired = std::map<core::NodePair, std::map<std::string, std::string>>;
+  /// What LINSTOR has, by pair.
+  using PairMap = std::map<core::NodePair, const linstor::Connection*>;
 
   /// A LinstorNodeConnection as it was read.
   struct Reading {
@@ -61,7 +65,10 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
   static Reading Read(const api::ObjectPtr& object);
   /// What each pair gets, without the pairs that an unusable object may concern.
   static Desired Plan(const std::vector<api::ObjectPtr>& nodes,
-                      const std::vector<Reading>& readings);
+                      const std::vector<Reading>& readings,
+                      const std::vector<core::NodePair>& present);
+  /// LINSTOR names a pair in the order in which it was first set.
+  static PairMap ByPair(const std::vector<linstor::Connection>& connections);
 
   /// Nothing, or what went wrong in this cluster.
   std::vector<std::string> SyncCluster(const Context& ctx,
@@ -70,6 +77,7 @@ class NodeConnectionReconciler final : public runtime::Reconciler {
   std::vector<std::string> SyncPairs(const Context& ctx,
                                      linstor::Client& client,
                                      const LinstorSnapshot& known,
+                                     const PairMap& by_pair,
                                      const Desired& desired,
                                      const std::vector<std::string>& frozen) const;
   Result<void, Error> WriteStatus(const Context& ctx,

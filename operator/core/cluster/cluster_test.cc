@@ -154,11 +154,21 @@ TEST(DesiredNodeConnections, EveryPairOnceLaterConnectionWins) {
            {{"selector",
              Json::array({{{"matchLabels", Json::array({{{"key", "zone"}, {"op", "NotSame"}}})}}})},
             {"properties", Json::array({{{"name", "p"}, {"value", "A"}}})},
-            {"paths", Json::array({{{"name", "data"}, {"interface", "nic1"}}})}})});
+            {"paths", Json::array({{{"name", "data"}, {"interface", "nic1"}}})}})},
+      {});
   ASSERT_EQ(desired.size(), 3U);
   EXPECT_THAT(desired.at({"a", "b"}), ElementsAre(Pair("p", "C")));
   EXPECT_THAT(desired.at({"a", "c"}), ElementsAre(Pair("Paths/data/a", "nic1"),
                                                   Pair("Paths/data/c", "nic1"), Pair("p", "A")));
+}
+
+// A LinstorNodeConnection that is deleted must take its paths along, but only from our nodes; and
+// an operator of hundreds of nodes must not look at every pair for nothing.
+TEST(DesiredNodeConnections, WhatNobodyWantsAnyMoreIsCleared) {
+  const auto desired = DesiredNodeConnections({Node("a", {}), Node("b", {}), Node("c", {})}, {},
+                                              {{"a", "b"}, {"b", "foreign"}});
+  ASSERT_EQ(desired.size(), 1U);
+  EXPECT_TRUE(desired.at({"a", "b"}).empty());
 }
 
 }  // namespace

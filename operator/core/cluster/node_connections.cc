@@ -58,19 +58,25 @@ bool MatchesNodePair(const api::LinstorNodeConnectionSpec& spec,
 
 std::map<NodePair, std::map<std::string, std::string>> DesiredNodeConnections(
     const std::vector<api::ObjectPtr>& nodes,
-    const std::vector<api::LinstorNodeConnectionSpec>& connections) {
+    const std::vector<api::LinstorNodeConnectionSpec>& connections,
+    const std::vector<NodePair>& present) {
   std::map<std::string, LabelMap> by_name;
   for (const api::ObjectPtr& node : nodes) {
     by_name[node->name()] = node->labels();
   }
   std::map<NodePair, std::map<std::string, std::string>> result;
-  for (auto a = by_name.begin(); a != by_name.end(); ++a) {
-    for (auto b = std::next(a); b != by_name.end(); ++b) {
-      auto& properties = result[{a->first, b->first}];
-      for (const api::LinstorNodeConnectionSpec& connection : connections) {
+  for (const NodePair& pair : present) {
+    if (by_name.contains(pair.first) && by_name.contains(pair.second)) {
+      result[pair];
+    }
+  }
+  for (const api::LinstorNodeConnectionSpec& connection : connections) {
+    for (auto a = by_name.begin(); a != by_name.end(); ++a) {
+      for (auto b = std::next(a); b != by_name.end(); ++b) {
         if (!MatchesNodePair(connection, a->second, b->second)) {
           continue;
         }
+        auto& properties = result[{a->first, b->first}];
         for (const api::Property& property : connection.properties) {
           properties[property.name] = property.value;
         }

@@ -189,6 +189,8 @@ class ClusterRenderer {
              {"kind", "LinstorSatellite"},
              {"metadata",
               {{"name", "satellite"},
+               // From its first moment on: a satellite that is deleted must be taken down in order.
+               {"finalizers", Json::array({std::string(api::kSatelliteFinalizer)})},
                {"annotations", {{std::string(api::kAnnotationAppliedConfigurations), applied}}}}},
              {"spec", api::ToJson(spec)}});
     resource.object["metadata"]["name"] = node.name();
