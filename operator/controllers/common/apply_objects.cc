@@ -50,11 +50,6 @@ Result<void, Error> ApplyOne(const Context& ctx,
                                                       (id.group.empty() ? "" : "." + id.group) +
                                                       " is not known to this cluster"}};
   }
-  // A rendered uid would make the first and the second apply of a new object differ. Whether the
-  // object is the one that was seen is checked here.
-  if (object.contains("metadata") && object["metadata"].is_object()) {
-    object["metadata"].erase("uid");
-  }
   const api::ObjectPtr live = store->Get(id.key);
   if (live && !live->controller_uid().empty() && live->controller_uid() != owner.uid()) {
     return Unexpected{Error{ErrorClass::kInvalid, "belongs to another owner"}};

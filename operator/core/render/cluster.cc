@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "operator/api/resources.h"
@@ -154,10 +155,15 @@ class ClusterRenderer {
     const std::vector<api::ObjectPtr> nodes =
         MatchNodes(inputs_.nodes, inputs_.spec.node_selector, inputs_.spec.node_affinity,
                    inputs_.spec.tolerations, inputs_.satellites);
+    std::map<std::string, const api::Object*> existing;
+    for (const api::ObjectPtr& satellite : inputs_.satellites) {
+      existing[satellite->name()] = satellite.get();
+    }
     for (const api::ObjectPtr& node : nodes) {
-      const api::Object* existing = Existing(node->name());
+      const auto satellite = existing.find(node->name());
+      const api::Object* const own = satellite == existing.end() ? nullptr : satellite->second;
       if (std::any_of(broken.begin(), broken.end(), [&](const NamedConfiguration* configuration) {
-            return Concerns(*configuration, *node, existing);
+            return Concerns(*configuration, *node, own);
           })) {
         continue;
       }
@@ -194,11 +200,6 @@ class ClusterRenderer {
                {"annotations", {{std::string(api::kAnnotationAppliedConfigurations), applied}}}}},
              {"spec", api::ToJson(spec)}});
     resource.object["metadata"]["name"] = node.name();
-    if (const api::Object* existing = Existing(node.name())) {
-      // With the uid, applying to a satellite that was deleted meanwhile fails instead of reviving
-      // it.
-      resource.object["metadata"]["uid"] = existing->uid();
-    }
     return resource;
   }
 
@@ -215,15 +216,6 @@ class ClusterRenderer {
         .patch = patch.content.dump(),
         .target = api::PatchTarget{
             .group = "apps", .version = "v1", .kind = "DaemonSet", .name = "linstor-satellite"}};
-  }
-
-  const api::Object* Existing(const std::string& name) const {
-    for (const api::ObjectPtr& satellite : inputs_.satellites) {
-      if (satellite->name() == name) {
-        return satellite.get();
-      }
-    }
-    return nullptr;
   }
 
   /// A patch without a target is for one object; when no component has it, somebody misspelt a

@@ -160,15 +160,12 @@ TEST(RenderCluster, UnreadableSelectorHoldsBackThoseThatHaveItAndNewOnes) {
                   .empty());
 }
 
-// Applying without the uid could revive a satellite that was deleted a moment ago.
-TEST(RenderCluster, ExistingSatellitesCarryTheirUid) {
-  ClusterInputs inputs = Cluster("{}");
-  inputs.satellites = {
-      std::make_shared<const api::Object>(Json{{"metadata", {{"name", "node1"}, {"uid", "u1"}}}})};
-  const ClusterRendering rendering = RenderCluster(inputs);
-  EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1")->at("metadata").at("uid"), "u1");
-  EXPECT_FALSE(
-      Find(rendering.objects, "LinstorSatellite", "node2")->at("metadata").contains("uid"));
+// A satellite that is deleted before its controller saw it would leave its node in LINSTOR for
+// ever.
+TEST(RenderCluster, SatellitesAreProtectedFromTheirFirstMomentOn) {
+  const ClusterRendering rendering = RenderCluster(Cluster("{}"));
+  const Json& metadata = Find(rendering.objects, "LinstorSatellite", "node1")->at("metadata");
+  EXPECT_EQ(metadata.at("finalizers"), Json::array({"piraeus.io/satellite-protection"}));
 }
 
 // Taking over from a Piraeus Operator must not delete the CSI driver: every volume in use depends
