@@ -227,11 +227,11 @@ class BeastHttpServer final : public HttpServer {
                 .handler = std::move(handler),
                 .log = std::move(log)},
         io_(shared_.options.threads),
-        acceptor_(io_),
-        pause_(io_) {}
+        acceptor_(asio::make_strand(io_)),
+        pause_(acceptor_.get_executor()) {}
 
   ~BeastHttpServer() override {
-    asio::post(io_, [this] {
+    asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
     });
@@ -349,7 +349,8 @@ class BeastHttpServer final : public HttpServer {
   std::shared_ptr<const TlsMaterial> material_;
   std::shared_ptr<asio::ssl::context> tls_;
   asio::io_context io_;
-  tcp::acceptor acceptor_;
+  tcp::acceptor
+      acceptor_;  // on a strand with pause_: the destructor closes it while a thread accepts
   asio::steady_timer pause_;
   std::vector<Thread> threads_;
 };

@@ -1,5 +1,6 @@
 // What the controller must never do, whoever fails around it.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -282,7 +283,7 @@ TEST(ReplicationTlsSafetyTest, ARunFollowsAReplicaThatAppears) {
 // A node is lost in the middle: the run must not keep its place for ever without a word.
 TEST(ReplicationTlsSafetyTest, AWaitingRunIsShownAndGivesItsPlaceBack) {
   SimBed bed({"r0"});
-  int operations = 0;
+  std::atomic<int> operations = 0;
   bed.on_operation([&](const std::string&) {
     if (++operations == 3) {
       bed.SetUnreachable("node3", true);

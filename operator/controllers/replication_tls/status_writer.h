@@ -15,6 +15,7 @@
 #include "operator/base/context.h"
 #include "operator/base/error.h"
 #include "operator/base/result.h"
+#include "operator/base/timed_mutex.h"
 #include "operator/core/tls_migration/planner.h"
 #include "operator/kube/client.h"
 
@@ -66,7 +67,7 @@ class StatusWriter {
   kube::KubeClient& client_;
   const std::string cluster_;
 
-  mutable std::timed_mutex mutex_;             // held during the write: one writer, in order
+  mutable TimedMutex mutex_;                   // held during the write: one writer, in order
   api::ReplicationTlsStatus status_{};         // guarded by mutex_; as last written
   std::vector<api::StaleConnection> stale_{};  // guarded by mutex_; to be written
   api::Condition condition_{};                 // guarded by mutex_; as last written
