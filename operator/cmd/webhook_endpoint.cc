@@ -8,6 +8,17 @@
 #include "operator/webhook/handler.h"
 
 namespace breakwater::cmd {
+namespace {
+
+/// Anybody in the cluster may connect. Hostile JSON takes many times its size in memory while it
+/// is judged (two at a time), and the container has 256 MiB: our objects are a few kilobytes, so
+/// one that does not fit is not worth more. It is then not checked here ("Ignore"), but when it is
+/// read.
+net::HttpServerOptions Limits(std::shared_ptr<const net::TlsMaterialHolder> tls) {
+  return {.tls = std::move(tls), .max_body_bytes = 1U << 20U, .max_connections = 32};
+}
+
+}  // namespace
 
 WebhookEndpoint::WebhookEndpoint(std::string address,
                                  std::string certificate_directory,
@@ -40,7 +51,7 @@ Result<void, Error> WebhookEndpoint::Start() {
     certificate_->Watch(clock_);
   }
   BREAKWATER_ASSIGN_OR_RETURN(
-      server_, Listen("--webhook-bind-address", address_, {.tls = certificate_->holder()},
+      server_, Listen("--webhook-bind-address", address_, Limits(certificate_->holder()),
                       webhook::Serve, log_));
   port_ = server_->port();
   return {};

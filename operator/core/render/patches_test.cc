@@ -322,6 +322,15 @@ TEST(ParseYaml, ScalarsAreReadAsKubernetesToolsDo) {
       R"({"a":"yes","b":true,"c":"1","d":1,"e":288,"f":1.5,"g":null,"h":1000.0,"i":16,"j":"v1.2.3","k":"12:30","l":-5,"m":""})");
 }
 
+// A slip of the finger in a patch must not hang the operator, which then takes all memory.
+TEST(ParseYaml, TextBetweenDocumentsIsRefused) {
+  for (const char* text :
+       {"- op: add\n  path: /spec\n, value 1:\n", ",", "a: b\n]\n", "}", "? a\n, b"}) {
+    EXPECT_FALSE(ParseYaml(text).has_value()) << text;
+  }
+  EXPECT_EQ(ParseYaml("---\n---\na: 1\n---\nb: 2\n...\n").value().size(), 2U);
+}
+
 // A hostile patch of a few hundred bytes must not eat the operator's memory.
 TEST(ParseYaml, AliasBombIsRefused) {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";

@@ -3,10 +3,12 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace breakwater::core {
@@ -119,11 +121,74 @@ Json Convert(const YAML::Node& node, int depth, int* budget) {
   return nullptr;
 }
 
+/// Reads along and throws where LoadAll() of yaml-cpp 0.7 would go on for ever and take all memory:
+/// at text that ends no document and begins none, such as a comma at the start of a line, it makes
+/// one empty document after the other.
+class Progress final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (mark.pos == last_) {
+      throw YAML::ParserException(mark, "unexpected text");
+    }
+    last_ = mark.pos;
+  }
+
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { Count(mark); }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override { Count(mark); }
+
+  void OnScalar(const YAML::Mark& mark,
+                const std::string& /*tag*/,
+                YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {
+    Count(mark);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark,
+                       const std::string& /*tag*/,
+                       YAML::anchor_t /*anchor*/,
+                       YAML::EmitterStyle::value /*style*/) override {
+    Count(mark);
+  }
+
+  void OnSequenceEnd() override {}
+
+  void OnMapStart(const YAML::Mark& mark,
+                  const std::string& /*tag*/,
+                  YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {
+    Count(mark);
+  }
+
+  void OnMapEnd() override {}
+
+ private:
+  void Count(const YAML::Mark& mark) {
+    if (++values_ > kMaxValues) {
+      throw YAML::ParserException(mark, "the document is too large");
+    }
+  }
+
+  int last_ = -1;
+  int values_ = 0;
+};
+
+void CheckProgress(const std::string& text) {
+  std::istringstream input(text);
+  YAML::Parser parser(input);
+  Progress progress;
+  while (parser.HandleNextDocument(progress)) {
+  }
+}
+
 }  // namespace
 
 Result<std::vector<Json>, Error> ParseYaml(std::string_view text) {
   std::vector<Json> result;
   try {
+    CheckProgress(std::string(text));
     int budget = kMaxValues;
     for (const YAML::Node& document : YAML::LoadAll(std::string(text))) {
       if (document.IsDefined() && !document.IsNull()) {
