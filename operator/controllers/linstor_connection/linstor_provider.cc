@@ -32,7 +32,10 @@ Result<std::vector<ControllerUrl>, Error> StoreLinstorProvider::Resolve(
   if (spec.external_controller_url) {
     return ParseControllerUrls(*spec.external_controller_url);
   }
-  return ResolveService(cluster, options_.resolution, stores_.services.List(), stores_.pods.List());
+  // Asked for every satellite: not all pods of the cluster each time.
+  return ResolveService(
+      cluster, options_.resolution, stores_.services.List(),
+      stores_.pods.ListByLabel(std::string(api::kLabelComponent), "linstor-controller"));
 }
 
 Result<std::unique_ptr<LinstorTls>, Error> StoreLinstorProvider::ReadTls(

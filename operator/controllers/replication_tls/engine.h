@@ -4,7 +4,7 @@
 /// cluster (hold back, pin, push, start), keeps one RunDriver per resource that needs work, and
 /// reports.
 ///
-/// Idle = one exec per node with resources and interval, one per other node and five minutes, and a
+/// Idle = one exec per node with resources and interval, one per other node and ten minutes, and a
 /// handful of LINSTOR reads; no API writes.
 
 #include <atomic>

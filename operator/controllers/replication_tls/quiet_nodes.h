@@ -18,7 +18,7 @@ class QuietNodes {
  public:
   /// How long a look at a node without resources counts. A resource that appears there meanwhile
   /// is named by LINSTOR, or by its peer on another node.
-  static constexpr std::chrono::minutes kLookCounts{5};
+  static constexpr std::chrono::minutes kLookCounts{10};
 
   /// `nodes` without those that can wait.
   std::set<std::string> Due(const std::set<std::string>& nodes, SteadyTime now) const;
