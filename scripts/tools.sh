@@ -151,6 +151,9 @@ check_go() {
   fi
 }
 
+# The compiler has the memory to collect garbage less often.
+export GOGC=${GOGC:-400}
+
 build_log=$cache/build.log # hundreds of "go: downloading" lines: shown only when a build fails
 
 go_build() { # source directory, output, package, ldflags
@@ -230,7 +233,7 @@ build_tools() {
 
 build_nodeserver() {
   mkdir -p "$server_dir"
-  if ! (cd "$nodeserver_src" && GOWORK=off CGO_ENABLED=0 nice -n 5 go test ./...) >"$build_log" 2>&1; then
+  if ! (cd "$nodeserver_src" && GOWORK=off CGO_ENABLED=0 nice -n 5 go test -trimpath ./...) >"$build_log" 2>&1; then
     say "failed"
     tail -n 20 "$build_log" >&2
     die "the tests of the node server failed"
