@@ -4,6 +4,7 @@
 Seeds are the files in fuzz/seeds/<target> beside the target, and the recorded outputs of real nodes for the
 parsers of node reports. What it learns is kept in build/fuzz/<target>; a finding stays there as crash-*.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -52,7 +53,8 @@ def main():
     if not targets:
         print("fuzz: no targets in build/asan/bin; build the preset asan first")
         return 1
-    return 0 if all([run(target) for target in targets]) else 1
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:  # CI has two cores
+        return 0 if all(list(pool.map(run, targets))) else 1
 
 
 if __name__ == "__main__":
