@@ -120,6 +120,27 @@ bool IsEmptyValue(const Json& value) {
   return false;
 }
 
+/// Absent means something else than the empty value (core/v1 types: pointers with another default,
+/// members of a union), so that the server keeps what was sent.
+bool IsEmptyWithMeaning(std::string_view name) {
+  static constexpr std::array<std::string_view, 4> kNames{
+      "automountServiceAccountToken", "allowPrivilegeEscalation", "enableServiceLinks", "emptyDir"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
+/// Maps, and lists with all that is in them, which the server merges as a whole
+/// (x-kubernetes-map-type and x-kubernetes-list-type "atomic") and gives no defaults: what is there
+/// besides the desired was put there by somebody else and would go with the next apply.
+bool IsAtomic(const Path& path) {
+  static constexpr std::array<std::string_view, 3> kMaps{"selector", "nodeSelector", "matchLabels"};
+  static constexpr std::array<std::string_view, 4> kLists{"rules", "subjects", "tolerations",
+                                                          "nodeSelectorTerms"};
+  return !path.empty() &&
+         (std::find(kMaps.begin(), kMaps.end(), path.back()) != kMaps.end() ||
+          std::any_of(kLists.begin(), kLists.end(),
+                      [&](const std::string_view name) { return Contains(path, name); }));
+}
+
 // ---- lists
 
 /// How the server merges a list of this name (x-kubernetes-list-map-keys in the OpenAPI of
@@ -214,10 +235,24 @@ class Comparison {
       }
       const auto it = live.find(name);
       Enter(name, name);
-      const bool ok = it == live.end() ? IsEmptyValue(value) || Fail() : Covers(value, *it);
+      const bool ok = it == live.end()
+                          ? (IsEmptyValue(value) && !IsEmptyWithMeaning(name)) || Fail()
+                          : Covers(value, *it);
       Leave(true);
       if (!ok) {
         return false;
+      }
+    }
+    return !IsAtomic(names_) || HasNothingElse(desired, live);
+  }
+
+  bool HasNothingElse(const Json& desired, const Json& live) {
+    for (const auto& [name, value] : live.items()) {
+      if (!desired.contains(name) && !IsEmptyValue(value)) {
+        Enter(name, name);
+        const bool ok = Fail();
+        Leave(true);
+        return ok;
       }
     }
     return true;

@@ -97,7 +97,38 @@ TEST(SubsetTest, OtherListsAreComparedInOrder) {
   EXPECT_EQ(Diff(R"({"args":["a","b"]})", R"({"args":["a","b"]})"), "");
   EXPECT_EQ(Diff(R"({"args":["a","b"]})", R"({"args":["b","a"]})"), "/args/0");
   EXPECT_EQ(Diff(R"({"args":["a"]})", R"({"args":["a","b"]})"), "/args");
-  EXPECT_EQ(Diff(R"({"rules":[{"verbs":["get"]}]})", R"({"rules":[{"verbs":["get"],"x":1}]})"), "");
+  EXPECT_EQ(Diff(R"({"items":[{"verbs":["get"]}]})", R"({"items":[{"verbs":["get"],"x":1}]})"), "");
+}
+
+// Breaks: a key added by hand to the selector of LINSTOR's Service takes it off the network, a
+// toleration or a role is narrowed, and it stays so.
+TEST(SubsetTest, WhatIsMergedAsAWholeMustNotHaveMore) {
+  EXPECT_EQ(Diff(R"({"spec":{"selector":{"a":"b"}}})", R"({"spec":{"selector":{"a":"b"}}})"), "");
+  EXPECT_EQ(
+      Diff(R"({"spec":{"selector":{"a":"b"}}})", R"({"spec":{"selector":{"a":"b","c":"d"}}})"),
+      "/spec/selector/c");
+  EXPECT_EQ(Diff(R"({"nodeSelector":{}})", R"({"nodeSelector":{"c":"d"}})"), "/nodeSelector/c");
+  EXPECT_EQ(Diff(R"({"rules":[{"verbs":["get"]}]})",
+                 R"({"rules":[{"verbs":["get"],"resourceNames":["x"]}]})"),
+            "/rules/0/resourceNames");
+  EXPECT_EQ(Diff(R"({"tolerations":[{"operator":"Exists"}]})",
+                 R"({"tolerations":[{"operator":"Exists","key":"k"}]})"),
+            "/tolerations/0/key");
+  EXPECT_EQ(Diff(R"({"subjects":[{"kind":"ServiceAccount","name":"a"}]})",
+                 R"({"subjects":[{"kind":"ServiceAccount","name":"a","apiGroup":""}]})"),
+            "");
+}
+
+// Breaks: a token that was mounted by hand, or a volume of another kind, stays.
+TEST(SubsetTest, AnAbsentValueThatMeansAnotherIsADifference) {
+  EXPECT_EQ(Diff(R"({"automountServiceAccountToken":false})", R"({})"),
+            "/automountServiceAccountToken");
+  EXPECT_EQ(Diff(R"({"volumes":[{"name":"tmp","emptyDir":{}}]})",
+                 R"({"volumes":[{"name":"tmp","hostPath":{"path":"/"}}]})"),
+            "/volumes/0/emptyDir");
+  EXPECT_EQ(Diff(R"({"volumes":[{"name":"tmp","emptyDir":{}}]})",
+                 R"({"volumes":[{"name":"tmp","emptyDir":{}}]})"),
+            "");
 }
 
 TEST(SubsetTest, FinalizersAreASetOfSeveralOwners) {
