@@ -113,7 +113,9 @@ void LeaderElector::Run(const std::stop_token& stop) {
         return;
       }
     }
-    ctx.SleepFor(options_.retry_period);
+    // Counted from the start: an attempt that hung has used up the pause already.
+    const auto period = attempt == Attempt::kHeld ? options_.renew_period : options_.retry_period;
+    ctx.SleepFor(started + period - services_.clock.SteadyNow());
   }
 }
 
@@ -185,7 +187,7 @@ LeaderElector::Attempt LeaderElector::TryOnce(const Context& ctx) {
     }
     return Attempt::kFailed;
   }
-  if (read && !MayTake(*read)) {
+  if (!(read ? MayTake(*read) : MayCreate())) {
     return Attempt::kOther;
   }
   const std::optional<kube::Lease> current = read ? std::optional(*read) : std::nullopt;
@@ -216,6 +218,20 @@ bool LeaderElector::MayTake(const kube::Lease& lease) {
   }
   const auto wait = lease.duration.count() > 0 ? lease.duration : options_.lease_duration;
   return now - observed_at_ >= wait;
+}
+
+/// Whether the lease, which is not there, may be created: at once by who never saw one and by the
+/// leader; by others only when the holder of the deleted one has stopped for sure.
+bool LeaderElector::MayCreate() {
+  if (WasElected() || !observed_version_) {
+    return true;
+  }
+  const SteadyTime now = services_.clock.SteadyNow();
+  if (!observed_version_->empty()) {
+    observed_version_ = "";
+    observed_at_ = now;
+  }
+  return now - observed_at_ >= options_.lease_duration;
 }
 
 void LeaderElector::Held(SteadyTime started) {

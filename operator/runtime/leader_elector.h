@@ -5,7 +5,7 @@
 /// Two rules make "at most one" hold without comparing clocks of different machines:
 ///  - a candidate takes a foreign lease only after it has *watched it unchanged* for the lease
 ///  duration
-///    on its own steady clock;
+///    on its own steady clock; one that was deleted meanwhile likewise: its holder may still work;
 ///  - a leader stops by itself when it could not renew for `renew_deadline` (< lease duration),
 ///  counted
 ///    from before the last successful request; a watchdog thread does that even when a request
@@ -35,11 +35,14 @@ struct LeaderElectorOptions {
   std::string name = "breakwater-operator";
   /// Unique per process, e.g. "<pod name>_<random>".
   std::string identity{};
-  /// Source of the three: client-go leader election defaults as used by controller-runtime, 15/10/2
-  /// s.
+  /// Source of the first three: client-go leader election defaults as used by controller-runtime,
+  /// 15/10/2 s.
   std::chrono::seconds lease_duration{15};
   std::chrono::seconds renew_deadline{10};
   std::chrono::seconds retry_period{2};
+  /// How often a leader renews: room for two more attempts before the deadline. The API server
+  /// writes each renewal to etcd. Source: the kubelet, a quarter of its lease's duration.
+  std::chrono::seconds renew_period{3};
   /// Open only while this process leads; null = none. Must outlive the elector.
   net::WriteFence* fence = nullptr;
 };
@@ -78,6 +81,7 @@ class LeaderElector {
   Attempt TryOnce(const Context& ctx);
   std::optional<Attempt> Renew(const Context& ctx);
   bool MayTake(const kube::Lease& lease);
+  bool MayCreate();
   void Held(SteadyTime started);
   bool WasElected() const;
   void Lose(std::string_view why);
@@ -91,8 +95,8 @@ class LeaderElector {
   std::function<void()> on_lost_;       // constant after Start
 
   // Only used by the renewal thread, and by Stop after it was joined.
-  std::optional<kube::Lease> held_{};  // as we wrote it last
-  std::string observed_version_{};
+  std::optional<kube::Lease> held_{};              // as we wrote it last
+  std::optional<std::string> observed_version_{};  // nothing: never looked; "": was not there
   SteadyTime observed_at_{};
 
   mutable Mutex mutex_;

@@ -70,7 +70,7 @@ TEST_F(LeaderElectorTest, ASecondCandidateWaitsWhileTheLeaderRenews) {
     services_.clock.WaitForSleepers(4);  // both renewal threads and both watchdogs
     const std::size_t renewals = a_.client.calls().size();
     const std::size_t looks = b_.client.calls().size();
-    services_.clock.Advance(seconds(2));
+    services_.clock.Advance(seconds(3));
     ASSERT_TRUE(Eventually([&] {
       return a_.client.calls().size() >= renewals + 1 && b_.client.calls().size() > looks;
     }));
@@ -107,6 +107,47 @@ TEST_F(LeaderElectorTest, TakesOverAfterTheLeaseDurationOfSilence) {
   EXPECT_TRUE(Advance([&] { return b_.elector.IsLeader(); }));
   EXPECT_GE(services_.clock.SteadyNow() - start, seconds(15));
   EXPECT_FALSE(a_.elector.IsLeader());
+}
+
+// Breaks: `kubectl delete lease` makes a standby lead while the old leader, which cannot see that,
+// still works.
+TEST_F(LeaderElectorTest, ADeletedLeaseIsTakenOnlyAfterItsDuration) {
+  a_.Start();
+  ASSERT_TRUE(a_.elector.WaitElected(services_.Ctx()));
+  b_.Start();
+  ASSERT_TRUE(Eventually([&] { return !b_.client.calls().empty(); }));
+  services_.clock.WaitForSleepers(4);
+  a_.client.SetFault(Fault::kFail);
+  ASSERT_TRUE(server_.Erase({"Lease", "op", "lease"}));
+  const SteadyTime start = services_.clock.SteadyNow();
+  EXPECT_TRUE(Advance([&] { return b_.elector.IsLeader(); }));
+  EXPECT_GE(services_.clock.SteadyNow() - start, seconds(15));
+  EXPECT_FALSE(a_.elector.IsLeader());
+}
+
+// Breaks: `kubectl delete lease` ends a healthy leader.
+TEST_F(LeaderElectorTest, TheLeaderMakesADeletedLeaseAgain) {
+  a_.Start();
+  ASSERT_TRUE(a_.elector.WaitElected(services_.Ctx()));
+  ASSERT_TRUE(server_.Erase({"Lease", "op", "lease"}));
+  EXPECT_TRUE(Advance([&] { return Holder() == "a"; }));
+  EXPECT_FALSE(a_.lost);
+}
+
+// Breaks: one connection that is silently dead costs the leadership: the attempt that hung on it
+// must leave room for another one.
+TEST_F(LeaderElectorTest, OneHangingAttemptDoesNotEndLeadership) {
+  a_.Start();
+  ASSERT_TRUE(a_.elector.WaitElected(services_.Ctx()));
+  services_.clock.WaitForSleepers(2);
+  a_.client.SetFault(Fault::kHang);
+  const std::size_t calls = a_.client.calls().size();
+  ASSERT_TRUE(Advance([&] { return a_.client.calls().size() > calls; }));
+  a_.client.SetFault(Fault::kNone);  // what hangs goes on hanging
+  const SteadyTime start = services_.clock.SteadyNow();
+  EXPECT_TRUE(Advance([&] { return services_.clock.SteadyNow() - start > seconds(30); }));
+  EXPECT_TRUE(a_.elector.IsLeader());
+  EXPECT_FALSE(a_.lost);
 }
 
 // Breaks: a leader that lost its connection goes on writing while the next one already works.
