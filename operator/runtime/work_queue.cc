@@ -46,14 +46,18 @@ void WorkQueue::AddAfter(const Key& key, std::chrono::nanoseconds delay) {
     Add(key);
     return;
   }
+  bool first = false;
   {
     const MutexLock lock(mutex_);
     if (closed_) {
       return;
     }
-    Schedule(key, clock_.SteadyNow() + std::chrono::duration_cast<SteadyTime::duration>(delay));
+    first =
+        Schedule(key, clock_.SteadyNow() + std::chrono::duration_cast<SteadyTime::duration>(delay));
   }
-  changed_.NotifyAll();
+  if (first) {
+    changed_.NotifyAll();  // those who wait, wait for a later time
+  }
 }
 
 std::chrono::nanoseconds WorkQueue::AddRateLimited(const Key& key) {
@@ -122,14 +126,23 @@ std::optional<WorkQueue::Key> WorkQueue::Get(const Context& ctx) {
 }
 
 void WorkQueue::Done(const Key& key) {
+  bool again = false;
+  bool idle = false;
   {
     const MutexLock lock(mutex_);
     processing_.erase(key);
-    if (dirty_.contains(key)) {
+    again = dirty_.contains(key);
+    if (again) {
       ready_.emplace_back(key, clock_.SteadyNow());
     }
+    idle = processing_.empty();
   }
-  changed_.NotifyAll();
+  if (again) {
+    changed_.NotifyAll();
+  }
+  if (idle) {
+    idle_.NotifyAll();
+  }
 }
 
 void WorkQueue::Close() {
@@ -142,7 +155,7 @@ void WorkQueue::Close() {
 
 bool WorkQueue::WaitIdle(const Context& ctx) const {
   while (true) {
-    const Wakeup::Ticket ticket = changed_.GetTicket();
+    const Wakeup::Ticket ticket = idle_.GetTicket();
     if (processing() == 0) {
       return true;
     }
@@ -197,16 +210,17 @@ int WorkQueue::MoveDue(SteadyTime now) {
   return moved;
 }
 
-void WorkQueue::Schedule(const Key& key, SteadyTime due) {
+/// Whether `key` is the first that is due now, and was not before.
+bool WorkQueue::Schedule(const Key& key, SteadyTime due) {
   const auto [it, inserted] = due_.try_emplace(key, due);
   if (!inserted) {
     if (it->second <= due) {
-      return;
+      return false;
     }
     due_order_.erase({it->second, key});
     it->second = due;
   }
-  due_order_.insert({due, key});
+  return due_order_.insert({due, key}).first == due_order_.begin();
 }
 
 /// Token bucket with reservation: the wait until the token that this retry takes is there.

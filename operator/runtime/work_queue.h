@@ -87,7 +87,7 @@ class WorkQueue {
  private:
   void MakeReady(const Key& key, SteadyTime now) BREAKWATER_REQUIRES(mutex_);
   int MoveDue(SteadyTime now) BREAKWATER_REQUIRES(mutex_);
-  void Schedule(const Key& key, SteadyTime due) BREAKWATER_REQUIRES(mutex_);
+  bool Schedule(const Key& key, SteadyTime due) BREAKWATER_REQUIRES(mutex_);
   std::chrono::nanoseconds TakeToken(SteadyTime now) BREAKWATER_REQUIRES(mutex_);
 
   const Clock& clock_;     // constant after construction
@@ -108,7 +108,8 @@ class WorkQueue {
   double tokens_ BREAKWATER_GUARDED_BY(mutex_);
   SteadyTime tokens_at_ BREAKWATER_GUARDED_BY(mutex_);
   bool closed_ BREAKWATER_GUARDED_BY(mutex_) = false;
-  mutable Wakeup changed_;  // own locking
+  Wakeup changed_;       // own locking; for Get
+  mutable Wakeup idle_;  // own locking; for WaitIdle
 };
 
 }  // namespace breakwater::runtime
