@@ -10,7 +10,7 @@
 namespace breakwater::runtime {
 namespace {
 
-/// For a kThrottled error that does not say how long to wait. Source: client-go, 1 s.
+/// For a kThrottled error that does not say how long to wait, or less. Source: client-go, 1 s.
 constexpr std::chrono::seconds kDefaultRetryAfter{1};
 
 /// What a worker may be late beyond its reconcile deadline before /livez fails: the deadline ends
@@ -140,22 +140,22 @@ Controller& Controller::Needs(Store& store) {
 
 Controller& Controller::Watch(Store& store, Mapper mapper, Predicate predicate) {
   Needs(store);
-  const auto id = store.Subscribe([this, mapper = std::move(mapper),
-                                   predicate = std::move(predicate)](const ChangeEvent& change) {
-    try {
-      if (predicate && !predicate(change)) {
-        return;
-      }
-      for (const api::ObjectKey& key : mapper(change)) {
-        queue_.Add(key);
-      }
-    } catch (const std::exception& e) {
-      // Here and not in the reflector: the other subscribers must still see the change.
-      CountPanic(services_.metrics, "controller");
-      log_.Error("trigger failed", {{"name", change.key.ToString()}, {"error", e.what()}});
-    }
-  });
-  subscriptions_.push_back({&store, id});
+  triggers_.push_back(
+      {&store, [this, mapper = std::move(mapper),
+                predicate = std::move(predicate)](const ChangeEvent& change) {
+         try {
+           if (predicate && !predicate(change)) {
+             return;
+           }
+           for (const api::ObjectKey& key : mapper(change)) {
+             queue_.Add(key);
+           }
+         } catch (const std::exception& e) {
+           // Here and not in the reflector: the other subscribers must still see the change.
+           CountPanic(services_.metrics, "controller");
+           log_.Error("trigger failed", {{"name", change.key.ToString()}, {"error", e.what()}});
+         }
+       }});
   return *this;
 }
 
@@ -164,6 +164,9 @@ void Controller::Enqueue(const api::ObjectKey& key) {
 }
 
 void Controller::Start() {
+  for (Trigger& trigger : triggers_) {
+    trigger.id = trigger.store->Subscribe(trigger.fn);
+  }
   for (int i = 0; i < options_.workers; ++i) {
     threads_.emplace_back(options_.name + "-" + std::to_string(i),
                           [this, i](const std::stop_token& stop) { RunWorker(stop, i); });
@@ -188,10 +191,12 @@ void Controller::Stop() {
     thread.RequestStop();
   }
   threads_.clear();
-  for (const Subscription& subscription : subscriptions_) {
-    subscription.store->Unsubscribe(subscription.id);
+  for (const Trigger& trigger : triggers_) {
+    if (trigger.id) {
+      trigger.store->Unsubscribe(*trigger.id);
+    }
   }
-  subscriptions_.clear();
+  triggers_.clear();
 }
 
 bool Controller::WaitStores(const Context& ctx) const {
@@ -275,7 +280,8 @@ void Controller::Retry(const api::ObjectKey& key,
       delay = queue_.AddRateLimited(key);
       break;
     case ErrorClass::kThrottled:
-      delay = error.retry_after.value_or(kDefaultRetryAfter);
+      delay = std::max<std::chrono::nanoseconds>(error.retry_after.value_or(kDefaultRetryAfter),
+                                                 kDefaultRetryAfter);
       queue_.AddAfter(key, *delay);
       break;
     case ErrorClass::kInvalid:

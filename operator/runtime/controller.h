@@ -93,7 +93,9 @@ class Controller {
   /// Reconciles `key` although no store changed: timers, external events.
   void Enqueue(const api::ObjectKey& key);
 
-  /// Starts the workers; they wait until all stores are synced. Once only.
+  /// Subscribes to the stores, which hand over what they have, and starts the workers; they wait
+  /// until all stores are synced. Once only. Before, a replica that only stands by collects no
+  /// keys.
   void Start();
   /// Takes no new key, cancels nothing: running reconciles may end in peace.
   void CloseQueue();
@@ -107,9 +109,10 @@ class Controller {
  private:
   struct Instruments;  // metrics, heartbeats: controller.cc
 
-  struct Subscription {
+  struct Trigger {
     Store* store;
-    Store::SubscriptionId id;
+    ChangeFn fn;
+    std::optional<Store::SubscriptionId> id{};  ///< once subscribed
   };
 
   static WorkQueue::Hooks QueueHooks(Metrics& metrics, const std::string& name);
@@ -130,7 +133,7 @@ class Controller {
   Metrics::Registration queue_gauges_;        // constant after construction
   std::vector<Store*> stores_;                // constant after Start
   std::vector<Store*> self_stores_;           // constant after Start
-  std::vector<Subscription> subscriptions_;   // constant after Start
+  std::vector<Trigger> triggers_;             // constant after Start
   std::atomic<std::uint64_t> reconciles_{0};
   std::vector<Thread> threads_;  // last member: joined first
 };

@@ -134,6 +134,20 @@ TEST_F(ControllerTest, MapsAndFiltersChanges) {
   EXPECT_EQ(reconciler_.keys(), std::vector<std::string>{"for-a"});
 }
 
+// Breaks: on a standby the queue grows for days without bound, its metrics raise alarms, and all of
+// it is worked off at the take-over.
+TEST_F(ControllerTest, CollectsNothingBeforeItStarts) {
+  store_.Replace({Item("a", "1"), Item("gone", "1")}, "1");
+  controller_->WatchSelf(store_);
+  store_.Upsert(Item("a", "2"));
+  store_.Remove(Item("gone", "3"));
+  EXPECT_EQ(controller_->queue().depth(), 0U);
+  controller_->Start();
+  EXPECT_TRUE(WaitForCount(1));
+  WaitIdle();
+  EXPECT_EQ(reconciler_.keys(), std::vector<std::string>{"a"});
+}
+
 // Breaks: a bug in one mapper stops the watch of a kind for all controllers.
 TEST_F(ControllerTest, SurvivesAMapperThatThrows) {
   store_.Replace({}, "1");
