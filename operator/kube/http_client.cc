@@ -282,7 +282,7 @@ KubeResult<std::unique_ptr<WatchStream>> HttpKubeClient::Watch(const Context& ct
                                                                const ResourceInfo& resource,
                                                                const WatchOptions& options) {
   constexpr std::size_t kMaxStatusBytes = 64U << 10U;
-  const auto idle = options.timeout + options_.watch_margin;
+  const auto idle = std::min(options.timeout + options_.watch_margin, options_.watch_silence);
   const CallInfo info{"watch", resource, Repeat::kSafe};
   BREAKWATER_ASSIGN_OR_RETURN(
       net::StreamResponse stream,

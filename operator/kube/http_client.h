@@ -47,6 +47,10 @@ struct HttpClientOptions {
   int retry_budget = 10;
   /// Client margin over a watch's server-side timeout: kube-rs, watcher.rs.
   std::chrono::seconds watch_margin{5};
+  /// Longest silence of a watch. A connection that died without a word (a node of the control plane
+  /// lost its power) shows only by that. The API server sends who asks for bookmarks one about
+  /// every minute: apiserver/pkg/storage/cacher, defaultBookmarkFrequency.
+  std::chrono::seconds watch_silence{100};
 };
 
 /// `transport`, `credentials` (may be null: no token) and `clock` must outlive the client.

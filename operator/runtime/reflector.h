@@ -47,7 +47,8 @@ struct ReflectorOptions {
   std::chrono::seconds idle_margin{5};
   /// After failures: client-go's reflector, but at most 2 s (4 s with jitter) instead of 30 s. Its
   /// limit protects an API server from thousands of kubelets; ours have a storage cluster that
-  /// waits: after a fault of any length the operator must know the state within 10 s.
+  /// waits: after a fault of any length the operator must know the state within 10 s of noticing
+  /// its end (see HttpClientOptions::watch_silence for a connection that says nothing).
   Backoff::Options backoff{.max = std::chrono::seconds{2}};
   /// A 410 so long after the last list is normal (etcd was compacted, the server restarted): list
   /// at once. Earlier, the server refuses what it just gave: pause first.
