@@ -132,18 +132,6 @@ kube::HttpClientOptions KubeOptions(runtime::Metrics& metrics) {
   }};
 }
 
-controllers::EventSink EventsTo(kube::EventRecorder& recorder) {
-  return
-      [&recorder](const api::Object& regarding, const std::string& type, const std::string& reason,
-                  const std::string& action, const std::string& note) {
-        if (type == "Warning") {
-          recorder.Warning(regarding, action, reason, note);
-        } else {
-          recorder.Normal(regarding, action, reason, note);
-        }
-      };
-}
-
 }  // namespace
 
 Result<void, Error> RunOperator(const Options& options,
@@ -208,7 +196,8 @@ Result<void, Error> RunOperator(const Options& options,
            }});
   const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
       controllers::RegisterReplicationTls(
-          manager, services, client, exec, linstor, stores.secrets, EventsTo(events),
+          manager, services, client, exec, linstor, stores.secrets,
+          [&events](kube::Event event) { events.Record(std::move(event)); },
           {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
 
   health.RemoveReadyCheck(kStarting);

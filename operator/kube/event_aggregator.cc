@@ -48,22 +48,18 @@ std::optional<EventWrite> EventAggregator::Add(const Event& event, EventTime now
   Forget(now.steady);
   const SeriesKey key(event.regarding.kind + "/" + event.regarding.ns + "/" + event.regarding.name +
                           "/" + event.regarding.uid,
-                      event.action, event.reason, event.warning);
-  const auto found = series_.find(key);
-  const bool due = found == series_.end() || now.steady - found->second.written >= kWriteAgainAfter;
-  // The note of a written event cannot be changed. One that says something new is worth an event of
-  // its own, but not more often than any other write.
-  if (found == series_.end() || (due && found->second.event.note != event.note)) {
-    Series fresh{.event = event, .first = now.wall, .last = now, .written = now.steady};
-    fresh.key = {event.regarding.ns.empty() ? "default" : event.regarding.ns,
-                 NameOf(event.regarding, now.wall)};
-    Series& series = series_[key] = std::move(fresh);
-    return EventWrite{.key = series.key, .object = ToJson(series)};
-  }
+                      event.part, event.action, event.reason, event.warning);
+  const auto [found, fresh] = series_.try_emplace(key);
   Series& series = found->second;
-  ++series.count;
+  series.event = event;
   series.last = now;
-  return due ? std::optional<EventWrite>(Update(series, now.steady)) : std::nullopt;
+  if (fresh) {
+    return Begin(series, now);
+  }
+  ++series.count;
+  return now.steady - series.written >= kWriteAgainAfter
+             ? std::optional<EventWrite>(Update(series, now.steady))
+             : std::nullopt;
 }
 
 std::vector<EventWrite> EventAggregator::Due(SteadyTime now) {
@@ -87,7 +83,23 @@ std::optional<SteadyTime> EventAggregator::NextDue() const {
   return next;
 }
 
+EventWrite EventAggregator::Begin(Series& series, EventTime now) const {
+  const EventRef& regarding = series.event.regarding;
+  series.key = {regarding.ns.empty() ? "default" : regarding.ns, NameOf(regarding, now.wall)};
+  series.written_note = series.event.note;
+  series.count = 1;
+  series.written_count = 1;
+  series.first = now.wall;
+  series.written = now.steady;
+  return EventWrite{.key = series.key, .object = ToJson(series)};
+}
+
 EventWrite EventAggregator::Update(Series& series, SteadyTime now) const {
+  // The note of a written event cannot be changed. One that says something new is worth an event of
+  // its own, but not more often than any other write.
+  if (series.event.note != series.written_note) {
+    return Begin(series, {.steady = now, .wall = series.last.wall});
+  }
   series.written = now;
   series.written_count = series.count;
   EventWrite write{.key = series.key, .update = true};

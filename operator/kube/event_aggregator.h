@@ -34,6 +34,8 @@ struct Event {
   std::string action{};  ///< what the operator did or tried; cut to 128 bytes (limit of the API)
   std::string reason{};  ///< CamelCase; cut to 128 bytes (limit of the API)
   std::string note{};    ///< for people; cut to 1 kB (limit of the API)
+  /// Not written: tells events about different parts of the object apart, e.g. the volume's name.
+  std::string part{};
   bool warning = false;
 };
 
@@ -68,18 +70,19 @@ class EventAggregator {
   /// What to write now for `event`; nothing when it was only counted.
   std::optional<EventWrite> Add(const Event& event, EventTime now);
 
-  /// Series with counts that were not written yet and may be now.
+  /// Series with counts or notes that were not written yet and may be now.
   std::vector<EventWrite> Due(SteadyTime now);
 
   /// When Due() has something to say next; nothing when there is nothing to wait for.
   std::optional<SteadyTime> NextDue() const;
 
  private:
-  using SeriesKey = std::tuple<std::string, std::string, std::string, bool>;
+  using SeriesKey = std::tuple<std::string, std::string, std::string, std::string, bool>;
 
   struct Series {
     ObjectKey key;
-    Event event;  // the latest
+    Event event;               // the latest
+    std::string written_note;  // what the event in the API server says
     int count = 1;
     int written_count = 1;
     SystemTime first{};
@@ -88,6 +91,7 @@ class EventAggregator {
   };
 
   nlohmann::json ToJson(const Series& series) const;
+  EventWrite Begin(Series& series, EventTime now) const;
   EventWrite Update(Series& series, SteadyTime now) const;
   void Forget(SteadyTime now);
 

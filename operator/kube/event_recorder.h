@@ -29,27 +29,6 @@ class EventRecorder {
  public:
   virtual ~EventRecorder() = default;
   virtual void Record(Event event) = 0;
-
-  void Normal(const api::Object& regarding,
-              std::string action,
-              std::string reason,
-              std::string note) {
-    Record({.regarding = RefOf(regarding),
-            .action = std::move(action),
-            .reason = std::move(reason),
-            .note = std::move(note)});
-  }
-
-  void Warning(const api::Object& regarding,
-               std::string action,
-               std::string reason,
-               std::string note) {
-    Record({.regarding = RefOf(regarding),
-            .action = std::move(action),
-            .reason = std::move(reason),
-            .note = std::move(note),
-            .warning = true});
-  }
 };
 
 /// Writes on a thread of its own. The destructor ends that thread at once; what is still queued is

@@ -48,7 +48,7 @@ TEST(EventAggregatorTest, RepetitionsAreCountedAndWrittenSeldom) {
   EventAggregator aggregator("c", "i");
   const ObjectKey key = aggregator.Add(Sample(), At(0s))->key;
   EXPECT_FALSE(aggregator.Add(Sample(), At(1s)));
-  EXPECT_FALSE(aggregator.Add(Sample("another note"), At(2s)));
+  EXPECT_FALSE(aggregator.Add(Sample(), At(2s)));
   EXPECT_EQ(aggregator.NextDue(), At(30s).steady);
   EXPECT_TRUE(aggregator.Due(At(29s).steady).empty());
   const auto due = aggregator.Due(At(30s).steady);
@@ -68,6 +68,33 @@ TEST(EventAggregatorTest, ANewNoteLaterIsAnEventOfItsOwn) {
   ASSERT_TRUE(write);
   EXPECT_FALSE(write->update);
   EXPECT_NE(write->key, key);
+}
+
+// A note that came too early must not be lost, also when nothing follows it or many do.
+TEST(EventAggregatorTest, TheNewestNoteIsWrittenWhenItIsDue) {
+  EventAggregator aggregator("c", "i");
+  const ObjectKey key = aggregator.Add(Sample("a"), At(0s))->key;
+  EXPECT_FALSE(aggregator.Add(Sample("b"), At(10s)));
+  EXPECT_FALSE(aggregator.Add(Sample("c"), At(20s)));
+  const auto due = aggregator.Due(At(30s).steady);
+  ASSERT_EQ(due.size(), 1U);
+  EXPECT_FALSE(due[0].update);
+  EXPECT_NE(due[0].key, key);
+  EXPECT_EQ(due[0].object["note"], "c");
+  EXPECT_FALSE(aggregator.NextDue());
+}
+
+// Two volumes in trouble: the second must not be swallowed as a repetition of the first.
+TEST(EventAggregatorTest, PartsOfAnObjectHaveSeriesOfTheirOwn) {
+  EventAggregator aggregator("c", "i");
+  Event first = Sample("volume a is stale");
+  first.part = "a";
+  Event second = Sample("volume b is stale");
+  second.part = "b";
+  ASSERT_TRUE(aggregator.Add(first, At(0s)));
+  const auto write = aggregator.Add(second, At(3s));
+  ASSERT_TRUE(write);
+  EXPECT_EQ(write->object["note"], "volume b is stale");
 }
 
 TEST(EventAggregatorTest, ASeriesEndsAfterSilence) {
@@ -121,9 +148,12 @@ class EventRecorderTest : public ::testing::Test {
 
 TEST_F(EventRecorderTest, WritesInTheBackground) {
   KubeEventRecorder recorder(kube_, RealClock(), Logger::Null(), {});
-  recorder.Warning(
-      api::Object(Json::parse(R"({"kind":"Pod","metadata":{"name":"p","namespace":"n"}})")),
-      "Migrate", "Failed", "why");
+  const api::Object pod(Json::parse(R"({"kind":"Pod","metadata":{"name":"p","namespace":"n"}})"));
+  recorder.Record({.regarding = RefOf(pod),
+                   .action = "Migrate",
+                   .reason = "Failed",
+                   .note = "why",
+                   .warning = true});
   ASSERT_TRUE(recorder.Flush(ctx_));
   const auto events = kube_.All(kEvents);
   ASSERT_EQ(events.size(), 1U);

@@ -222,7 +222,7 @@ void Engine::NoteResult(const std::string& resource, const RunResult& result) {
     failures_.erase(resource);
     care_since_.erase(resource);
     if (result.strategy != tls_migration::Strategy::kNone) {
-      reporter_.Event(cluster_->name, false, "MigrationDone",
+      reporter_.Event(cluster_->name, resource, false, "MigrationDone",
                       "Volume " + resource + ": " + result.why);
     }
     return;
@@ -240,7 +240,8 @@ void Engine::NoteResult(const std::string& resource, const RunResult& result) {
   if (failure.shown.reason != reason || failure.shown.message != result.why) {
     failure.shown = {resource, "", reason, result.why,
                      FormatRfc3339(deps_.services.clock.SystemNow())};
-    reporter_.Event(cluster_->name, true, rolled_back ? "MigrationRolledBack" : "MigrationBlocked",
+    reporter_.Event(cluster_->name, resource, true,
+                    rolled_back ? "MigrationRolledBack" : "MigrationBlocked",
                     "Volume " + resource + ": " + result.why);
   }
 }
@@ -300,8 +301,8 @@ void Engine::Report(const Context& ctx, const api::Object& object, const Picture
   }
   if (status.phase != last_phase_) {
     if (!last_phase_.empty()) {
-      reporter_.Event(cluster_->name, status.phase == "Blocked", "ReplicationTLS" + status.phase,
-                      condition.message);
+      reporter_.Event(cluster_->name, "", status.phase == "Blocked",
+                      "ReplicationTLS" + status.phase, condition.message);
     }
     last_phase_ = status.phase;
   }

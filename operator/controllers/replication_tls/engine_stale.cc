@@ -67,15 +67,15 @@ void Engine::NoteObservation(const ResourceObservation& seen) {
     const StaleRecord& record = change.record;
     switch (change.kind) {
       case StaleChange::Kind::kStale:
-        reporter_.Event(cluster_->name, true, "StalePeer",
+        reporter_.Event(cluster_->name, record.resource, true, "StalePeer",
                         Where(record) + "; do not reconnect them");
         break;
       case StaleChange::Kind::kHealed:
-        reporter_.Event(cluster_->name, false, "StalePeerHealed",
+        reporter_.Event(cluster_->name, record.resource, false, "StalePeerHealed",
                         "Volume " + record.resource + ": " + record.peer + " has all writes again");
         break;
       case StaleChange::Kind::kDiverged:
-        reporter_.Event(cluster_->name, true, "Diverged",
+        reporter_.Event(cluster_->name, record.resource, true, "Diverged",
                         "Volume " + record.resource + ": " + DivergedText(record));
         break;
     }

@@ -17,19 +17,16 @@
 #include "operator/api/object.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/kube/client.h"
+#include "operator/kube/event_aggregator.h"
 #include "operator/kube/pod_exec.h"
 #include "operator/runtime/manager.h"
 #include "operator/runtime/services.h"
 
 namespace breakwater::controllers {
 
-/// Tells people about a transition: `type` is "Normal" or "Warning", `reason` is CamelCase. Usually
-/// bound to the event recorder. May be called from any thread; must not block.
-using EventSink = std::function<void(const api::Object& regarding,
-                                     const std::string& type,
-                                     const std::string& reason,
-                                     const std::string& action,
-                                     const std::string& note)>;
+/// Tells people about a transition. Usually bound to the event recorder. May be called from any
+/// thread; must not block.
+using EventSink = std::function<void(kube::Event)>;
 
 struct ReplicationTlsOptions {
   /// Namespace of the satellite pods.

@@ -247,9 +247,12 @@ void Reporter::ReportNodes(const Context& ctx,
           "condition could not be written",
           {{"kind", "LinstorSatellite"}, {"name", node}, {"error", reply.error().message()}});
     } else if (!same_status && events_) {
-      events_(*satellite, condition.status == "True" ? "Normal" : "Warning",
-              condition.status == "True" ? "ReplicationTLSReady" : condition.reason, "Preflight",
-              condition.message);
+      const bool ready = condition.status == "True";
+      events_({.regarding = kube::RefOf(*satellite),
+               .action = "Preflight",
+               .reason = ready ? "ReplicationTLSReady" : condition.reason,
+               .note = condition.message,
+               .warning = !ready});
     }
   }
 }
@@ -305,12 +308,18 @@ void Reporter::CountRun(const RunResult& result) {
 }
 
 void Reporter::Event(const std::string& cluster,
+                     const std::string& resource,
                      bool warning,
                      const std::string& reason,
                      const std::string& note) {
   const api::ObjectPtr object = clusters_.Get({.ns = "", .name = cluster});
   if (object != nullptr && events_) {
-    events_(*object, warning ? "Warning" : "Normal", reason, "Migrate", note);
+    events_({.regarding = kube::RefOf(*object),
+             .action = "Migrate",
+             .reason = reason,
+             .note = note,
+             .part = resource,
+             .warning = warning});
   }
 }
 

@@ -69,7 +69,9 @@ class Reporter {
 
   void SetMetrics(const api::ReplicationTlsStatus& status, const Dangers& dangers);
   void CountRun(const RunResult& result);
+  /// About the volume `resource`, or "" = about the cluster as a whole.
   void Event(const std::string& cluster,
+             const std::string& resource,
              bool warning,
              const std::string& reason,
              const std::string& note);
