@@ -12,6 +12,10 @@ using runtime::ChangeEvent;
 using runtime::IgnoringHeartbeats;
 using runtime::SpecOrMetadataChanged;
 
+/// Every key is looked at again each minute while all is well; an API server that refused writes
+/// for hours must not make that a quarter of an hour.
+const runtime::WorkQueue::Options kQueue{.max_delay = std::chrono::minutes{1}};
+
 /// Whether a change of a pod can matter: readiness or addresses, not every restart counter.
 bool PodChanged(const ChangeEvent& change) {
   if (!change.before || !change.after) {
@@ -49,7 +53,7 @@ void AddCluster(OperatorControllers& into,
                 OperatorStores& stores,
                 const api::ObjectKey& images) {
   runtime::Controller& controller =
-      manager.AddController({.name = "cluster", .workers = 1}, *into.cluster);
+      manager.AddController({.name = "cluster", .workers = 1, .queue = kQueue}, *into.cluster);
   const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.clusters); };
   controller.WatchSelf(stores.clusters, SpecOrMetadataChanged)
       .WatchOwned(stores.satellites, stores.clusters, SpecOrMetadataChanged)
@@ -78,7 +82,7 @@ void AddSatellite(OperatorControllers& into,
                   OperatorStores& stores,
                   const api::ObjectKey& images) {
   runtime::Controller& controller =
-      manager.AddController({.name = "satellite", .workers = 4}, *into.satellite);
+      manager.AddController({.name = "satellite", .workers = 4, .queue = kQueue}, *into.satellite);
   const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.satellites); };
   controller.WatchSelf(stores.satellites, SpecOrMetadataChanged)
       .WatchOwned(stores.daemon_sets, stores.satellites)
@@ -105,14 +109,18 @@ void AddSatellite(OperatorControllers& into,
 }
 
 void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, OperatorStores& stores) {
-  manager.AddController({.name = "satelliteconfiguration", .workers = 1}, *into.configuration)
+  manager
+      .AddController({.name = "satelliteconfiguration", .workers = 1, .queue = kQueue},
+                     *into.configuration)
       .WatchSelf(stores.configurations, SpecOrMetadataChanged)
       .WatchMapped(
           stores.satellites,
           [&stores](const ChangeEvent&) { return AllKeys(stores.configurations); },
           SpecOrMetadataChanged);
   const auto one = [](const ChangeEvent&) { return std::vector{controllers::kAllNodeConnections}; };
-  manager.AddController({.name = "nodeconnection", .workers = 1}, *into.node_connection)
+  manager
+      .AddController({.name = "nodeconnection", .workers = 1, .queue = kQueue},
+                     *into.node_connection)
       .WatchMapped(stores.connections, one, SpecOrMetadataChanged)
       .WatchMapped(stores.satellites, one, controllers::ConcernsNodeConnections)
       .WatchMapped(stores.nodes, one, IgnoringHeartbeats)

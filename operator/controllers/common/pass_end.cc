@@ -12,7 +12,12 @@ Context LinstorContext(const Context& ctx) {
 
 Result<runtime::Requeue, Error> EndPass(const PassResult& result) {
   if (!result.status_written) {
-    return Unexpected{result.status_written.error()};
+    Error error = result.status_written.error();
+    if (error.error_class == ErrorClass::kInvalid || error.error_class == ErrorClass::kForbidden ||
+        error.error_class == ErrorClass::kTerminal) {
+      error.error_class = ErrorClass::kTransient;  // LINSTOR must be looked at nevertheless
+    }
+    return Unexpected{std::move(error)};
   }
   if (!result.apply_error) {
     return runtime::Requeue{result.settled ? result.requeue_interval : result.retry_interval};

@@ -33,7 +33,8 @@ struct PassResult {
 };
 
 /// An error only for what the queue tries again sooner than the next pass would come (kConflict,
-/// kThrottled), for kCanceled, and when the status could not be written. Pure.
+/// kThrottled), for kCanceled, and when the status could not be written: then one that the queue
+/// tries again with its backoff, also when a person must act first. Pure.
 Result<runtime::Requeue, Error> EndPass(const PassResult& result);
 
 /// The condition Applied from what became of the objects. `complete`: nothing was left out before.

@@ -35,6 +35,18 @@ TEST(EndPassTest, OnlyWhatTheQueueRetriesSoonerIsAnError) {
   EXPECT_FALSE(End(std::nullopt, true, Unexpected{Error{ErrorClass::kTransient, "x"}}));
 }
 
+// After an upgrade with an old CRD the status is refused: the satellites must not stop being
+// looked at for five minutes each time.
+TEST(EndPassTest, ARefusedStatusIsTriedAgainLikeAFailure) {
+  for (const ErrorClass refused :
+       {ErrorClass::kInvalid, ErrorClass::kForbidden, ErrorClass::kTerminal}) {
+    const auto end = End(std::nullopt, true, Unexpected{Error{refused, "x"}});
+    ASSERT_FALSE(end);
+    EXPECT_EQ(end.error().error_class, ErrorClass::kTransient);
+    EXPECT_EQ(end.error().message, "x");
+  }
+}
+
 // A LINSTOR that hangs until the end of the pass must still be reported.
 TEST(LinstorContextTest, LeavesTimeForTheStatus) {
   const breakwater::testing::FakeClock clock;
