@@ -38,26 +38,34 @@ Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
   return std::move(*result);
 }
 
-api::ObjectPtr FindSatellitePod(const runtime::Store& pods,
-                                const std::string& ns,
-                                const std::string& node) {
-  api::ObjectPtr best;
+std::map<std::string, api::ObjectPtr> SatellitePods(const runtime::Store& pods,
+                                                    const std::string& ns) {
+  const auto created = [](const api::Object& object) {
+    const api::Json* time = api::FindPath(object.raw(), {"metadata", "creationTimestamp"});
+    return time != nullptr && time->is_string() ? time->get<std::string>() : std::string();
+  };
+  std::map<std::string, api::ObjectPtr> youngest;
   for (const api::ObjectPtr& pod :
        pods.ListByLabel(std::string(api::kLabelComponent), "linstor-satellite")) {
-    const api::Json* on = api::FindPath(pod->raw(), {"spec", "nodeName"});
-    if (on == nullptr || !on->is_string() || on->get<std::string>() != node || pod->deleting() ||
+    const api::Json* node = api::FindPath(pod->raw(), {"spec", "nodeName"});
+    if (node == nullptr || !node->is_string() || pod->deleting() ||
         (!ns.empty() && pod->ns() != ns)) {
       continue;
     }
-    const auto created = [](const api::Object& object) {
-      const api::Json* time = api::FindPath(object.raw(), {"metadata", "creationTimestamp"});
-      return time != nullptr && time->is_string() ? time->get<std::string>() : std::string();
-    };
+    api::ObjectPtr& best = youngest[node->get<std::string>()];
     if (best == nullptr || created(*pod) > created(*best)) {
       best = pod;
     }
   }
-  return best;
+  return youngest;
+}
+
+api::ObjectPtr FindSatellitePod(const runtime::Store& pods,
+                                const std::string& ns,
+                                const std::string& node) {
+  const std::map<std::string, api::ObjectPtr> all = SatellitePods(pods, ns);
+  const auto found = all.find(node);
+  return found == all.end() ? nullptr : found->second;
 }
 
 ContainerState StateOfContainer(const api::Object& pod, const std::string& container) {

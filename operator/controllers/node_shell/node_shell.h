@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -57,8 +58,13 @@ class PodNodeShell final : public NodeShell {
   const PodNodeShellOptions options_;
 };
 
-/// The satellite pod of a node that is not being deleted; the youngest one when a rollout shows
-/// two. Null when there is none.
+/// The satellite pod of each node that is not being deleted; the youngest one when a rollout shows
+/// two.
+std::map<std::string, api::ObjectPtr> SatellitePods(const runtime::Store& pods,
+                                                    const std::string& ns);
+
+/// The one of `node` among SatellitePods, or null. Looks at all of them: not for each node of a
+/// cluster.
 api::ObjectPtr FindSatellitePod(const runtime::Store& pods,
                                 const std::string& ns,
                                 const std::string& node);

@@ -51,13 +51,15 @@ Engine::~Engine() {
   Stop();
 }
 
-void Engine::Start() {
+void Engine::Start(std::stop_token leading) {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = false;
     driver_stop_ = std::stop_source();
   }
-  loop_ = Thread("rtls-loop", [this](const std::stop_token& stop) { Loop(stop); });
+  loop_ = Thread("rtls-loop", [this, leading = std::move(leading)](const std::stop_token& stop) {
+    Loop(stop, leading);
+  });
 }
 
 void Engine::Stop() {
@@ -76,10 +78,10 @@ void Engine::Wake() {
   wakeup_.NotifyAll();
 }
 
-void Engine::Loop(const std::stop_token& stop) {
+void Engine::Loop(const std::stop_token& stop, const std::stop_token& leading) {
   while (!stop.stop_requested()) {
     const runtime::Wakeup::Ticket ticket = wakeup_.GetTicket();
-    const milliseconds interval = Round(stop);
+    const milliseconds interval = Round(stop, leading);
     const SteadyTime until = deps_.services.clock.SteadyNow() + interval;
     runtime::Wakeup::Wait(ticket, stop, deps_.services.clock, until);
     // A burst of changes (a rollout touches every pod) makes one look, not many.
@@ -98,9 +100,9 @@ void Engine::MakeCluster(const api::Object& object) {
   cluster_->driver = std::make_unique<RunDriver>(
       RunServices{observer_, *cluster_->linstor, *cluster_->actor, *cluster_->status,
                   deps_.services.clock, log_},
-      [this, name = object.name()](const std::string&, bool warning, const std::string& reason,
-                                   const std::string& note) {
-        reporter_.Event(name, warning, reason, note);
+      [this, name = object.name()](const std::string& resource, bool warning,
+                                   const std::string& reason, const std::string& note) {
+        reporter_.Event(name, resource, warning, reason, note);
       });
 }
 
@@ -194,7 +196,7 @@ std::vector<ResourceObservation> Engine::Assemble(const std::map<std::string, No
   return resources;
 }
 
-milliseconds Engine::Round(const std::stop_token& stop) {
+milliseconds Engine::Round(const std::stop_token& stop, const std::stop_token& leading) {
   // Each part has a time of its own: a slow one must not keep the others from being done.
   const auto within = [&](milliseconds time) {
     return Context(stop, deps_.services.clock).WithTimeout(time);
@@ -239,6 +241,9 @@ milliseconds Engine::Round(const std::stop_token& stop) {
   const ClusterPlan plan = Plan(std::move(input), settings, preflight);
   if (stop.stop_requested()) {
     return milliseconds(0);
+  }
+  if (leading.stop_requested()) {
+    return deps_.options.observe_interval;
   }
   Apply(within(kLinstorTimeout), plan);
   StartDrivers(resources, plan, linstor);
@@ -340,7 +345,7 @@ void Engine::Apply(const Context& ctx, const ClusterPlan& plan) {
     log_.Warn("the cluster's value could not be set", {{"error", done.error().message}});
     return;
   }
-  reporter_.Event(cluster_->name, false, "ReplicationTLSValueSet",
+  reporter_.Event(cluster_->name, "", false, "ReplicationTLSValueSet",
                   "DrbdOptions/Net/tls is " + text +
                       " for new volumes; existing ones keep what they run "
                       "until they are migrated");

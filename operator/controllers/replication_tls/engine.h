@@ -57,8 +57,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Starts the loop; returns at once.
-  void Start();
+  /// Starts the loop; returns at once. Once `leading` is stopped nothing new is begun: Stop may
+  /// come much later, when running reconciles have ended.
+  void Start(std::stop_token leading = {});
   /// Asks all threads to stop and waits for them: at once, except for a volume whose I/O is frozen
   /// at that moment, which is brought to an end (at most 15 s, then the watchdog on its node does
   /// it).
@@ -71,7 +72,7 @@ class Engine {
 
   /// One round without a thread, for tests: observes, plans, starts drivers; returns when to come
   /// back.
-  std::chrono::milliseconds Round(const std::stop_token& stop);
+  std::chrono::milliseconds Round(const std::stop_token& stop, const std::stop_token& leading = {});
   /// Waits until no driver runs, for tests.
   void JoinDrivers();
 
@@ -119,7 +120,7 @@ class Engine {
     SteadyTime retry_at{};
   };
 
-  void Loop(const std::stop_token& stop);
+  void Loop(const std::stop_token& stop, const std::stop_token& leading);
   bool OpenCluster(const Context& ctx, const api::Object& object);
   void MakeCluster(const api::Object& object);
   void CloseCluster(const Context& ctx);

@@ -90,10 +90,10 @@ void Engine::TrackCauses(
     cause.first = time - cause.last > kNear ? time : cause.first;
     cause.last = time;
   };
+  const auto pods = SatellitePods(deps_.pods, deps_.options.operator_namespace);
   for (const auto& [node, failures] : preflight) {
-    if (const api::ObjectPtr pod =
-            FindSatellitePod(deps_.pods, deps_.options.operator_namespace, node)) {
-      for (const SystemTime start : StartsOf(*pod, deps_.options.tlshd_container)) {
+    if (const auto pod = pods.find(node); pod != pods.end()) {
+      for (const SystemTime start : StartsOf(*pod->second, deps_.options.tlshd_container)) {
         note(node, start);
       }
     }

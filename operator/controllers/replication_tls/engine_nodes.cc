@@ -78,13 +78,15 @@ std::map<std::string, std::vector<tls_migration::PreflightFailure>> Engine::Pref
     fact.secret = core::SatelliteTlsSecretName(fact.name,
                                                api::DecodeLinstorSatellite(satellite->raw()).value);
   }
+  const auto pods = SatellitePods(deps_.pods, deps_.options.operator_namespace);
   for (const std::string& node : nodes) {
     tls_migration::NodeFacts& fact = facts[node];
     fact.name = node;
-    const api::ObjectPtr pod = FindSatellitePod(deps_.pods, deps_.options.operator_namespace, node);
-    if (pod == nullptr) {
+    const auto found = pods.find(node);
+    if (found == pods.end()) {
       continue;
     }
+    const api::ObjectPtr& pod = found->second;
     fact.satellite_ready =
         StateOfContainer(*pod, deps_.options.satellite_container) != ContainerState::kAbsent;
     const ContainerState daemon = StateOfContainer(*pod, deps_.options.tlshd_container);

@@ -51,6 +51,20 @@ TEST(ReplicationTlsSafetyTest, RepairsWithoutLinstorOnlyByConnecting) {
   EXPECT_EQ(bed.Report("r0").encrypted, 3) << bed.log();
 }
 
+// A rollout ends the operator while a reconcile still hangs on LINSTOR: a run that begins then
+// would be cut off in the middle, with I/O suspended.
+TEST(ReplicationTlsSafetyTest, BeginsNothingWhileTheOperatorStops) {
+  SimBed bed({"r0"});
+  bed.SetClusterTls("yes");
+  std::stop_source leading;
+  leading.request_stop();
+  for (int i = 0; i < 5; ++i) {
+    bed.Round(leading.get_token());
+  }
+  EXPECT_TRUE(bed.operation_kinds().empty()) << bed.log();
+  EXPECT_TRUE(bed.RunUntilPhase("Complete")) << bed.log();
+}
+
 // Somebody's own DRBD resource beside LINSTOR's: not ours to reconnect or to configure.
 TEST(ReplicationTlsSafetyTest, LeavesResourcesAloneThatLinstorDoesNotKnow) {
   SimBed bed({"r0"});

@@ -77,8 +77,8 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
     }
   });
   manager.AddLeaderRunnable({"replication-tls",
-                             [engine](const Context&) {
-                               engine->Start();
+                             [engine](const Context& ctx) {
+                               engine->Start(ctx.stop());
                                return Result<void, Error>{};
                              },
                              [engine] { engine->Stop(); }});

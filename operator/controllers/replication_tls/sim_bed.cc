@@ -118,22 +118,20 @@ SimBed::~SimBed() {
 }
 
 void SimBed::MakeEngine() {
-  engine_ = std::make_unique<Engine>(
-      EngineDeps{.services = {clock_, log_, metrics_, health_},
-                 .client = kube_,
-                 .shell = *this,
-                 .linstor = *this,
-                 .clusters = clusters_,
-                 .satellites = satellites_,
-                 .pods = pods_,
-                 .secrets = secrets_,
-                 .events =
-                     [this](const api::Object&, const std::string&, const std::string& reason,
-                            const std::string&, const std::string&) {
-                       const std::lock_guard lock(events_mutex_);
-                       events_.push_back(reason);
-                     },
-                 .options = {.operator_namespace = "ns"}});
+  engine_ = std::make_unique<Engine>(EngineDeps{.services = {clock_, log_, metrics_, health_},
+                                                .client = kube_,
+                                                .shell = *this,
+                                                .linstor = *this,
+                                                .clusters = clusters_,
+                                                .satellites = satellites_,
+                                                .pods = pods_,
+                                                .secrets = secrets_,
+                                                .events =
+                                                    [this](const kube::Event& event) {
+                                                      const std::lock_guard lock(events_mutex_);
+                                                      events_.push_back(event.reason);
+                                                    },
+                                                .options = {.operator_namespace = "ns"}});
 }
 
 void SimBed::SetClusterTls(const std::string& value, const Json& replication_tls) {
@@ -158,9 +156,9 @@ void SimBed::SyncStores() {
   pods_.Replace(kube_.All(api::kPod), "1");
 }
 
-void SimBed::Round() {
+void SimBed::Round(const std::stop_token& leading) {
   SyncStores();
-  (void)engine_->Round(std::stop_token{});
+  (void)engine_->Round(std::stop_token{}, leading);
   engine_->JoinDrivers();
   const std::lock_guard lock(mutex_);
   cluster_.Advance(sim::Millis(15000));

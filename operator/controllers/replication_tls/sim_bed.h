@@ -50,7 +50,7 @@ class SimBed final : public NodeShell, public LinstorProvider {
   void SetClusterTls(const std::string& value, const api::Json& replication_tls = {});
   void Annotate(const std::string& key, const std::string& value);
   /// One round of the engine, then all drivers come to their end.
-  void Round();
+  void Round(const std::stop_token& leading = {});
   void RoundsWithoutWaiting(int count);
   bool RunUntilPhase(const std::string& phase, int rounds = 40);
 
