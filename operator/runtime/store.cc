@@ -139,6 +139,11 @@ std::string Store::resource_version() const {
   return state_.resource_version;
 }
 
+std::uint64_t Store::changes() const {
+  const MutexLock lock(mutex_);
+  return state_.changes;
+}
+
 void Store::AddIndex(std::string name, IndexFn fn) {
   const MutexLock write_lock(write_mutex_);
   const MutexLock lock(mutex_);
@@ -207,6 +212,7 @@ void Store::Replace(std::vector<Json> list, const std::string& resource_version)
         AppendChange(key, nullptr, after, events);
       }
     }
+    next.changes = state_.changes + events.size();
     std::swap(state_, next);
   }
   synced_.NotifyAll();
@@ -227,6 +233,7 @@ void Store::Upsert(Json raw) {
     }
     Drop(state_, key);
     Put(state_, object);
+    state_.changes += events.size();
     if (!object->resource_version().empty()) {
       state_.resource_version = object->resource_version();
     }
@@ -246,6 +253,7 @@ void Store::Remove(Json raw) {
       AppendChange(key, it->second, nullptr, events);
     }
     Drop(state_, key);
+    state_.changes += events.size();
     if (!object->resource_version().empty()) {
       state_.resource_version = object->resource_version();
     }

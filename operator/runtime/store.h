@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -98,6 +99,10 @@ class Store {
   /// resourceVersion of the last list or event; "" before the first list.
   std::string resource_version() const;
 
+  /// How many changes there were. Who reads it before the objects and finds the same number later
+  /// need not look at them again.
+  std::uint64_t changes() const;
+
   /// Makes ListByLabel quick. Costs memory for each label: for kinds that are asked often.
   void IndexLabels();
   /// Adds an index over present and future objects.
@@ -137,6 +142,7 @@ class Store {
     std::map<std::string, Index, std::less<>> indexes{};
     std::map<api::ObjectKey, std::string> invalid{};
     std::string resource_version{};
+    std::uint64_t changes = 0;
     bool synced = false;
   };
 

@@ -95,6 +95,8 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
                                                              const api::ObjectKey& key) {
   const api::ObjectPtr cluster = deps_.clusters.Get(key);
   if (!cluster || cluster->deleting()) {
+    const std::lock_guard lock(applied_mutex_);
+    applied_.erase(key.name);
     return runtime::Requeue{};  // what it owns goes with it
   }
   const api::Decoded<api::LinstorClusterSpec> decoded = api::DecodeLinstorCluster(cluster->raw());
@@ -121,7 +123,27 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
                   .retry_interval = options_.retry_interval});
 }
 
-void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
+std::string ClusterReconciler::Fingerprint(const Pass& pass) const {
+  std::string text = pass.cluster.uid() + "/" + std::to_string(pass.cluster.generation()) + "|" +
+                     deps_.images.Version();
+  std::vector<const runtime::Store*> stores = deps_.writers.stores.Select(ClusterPruneKinds());
+  stores.insert(stores.end(), {&deps_.nodes, &deps_.configurations, &deps_.satellites});
+  for (const runtime::Store* store : stores) {
+    text += "|" + std::to_string(store->changes());
+  }
+  return text;
+}
+
+void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
+  const std::string fingerprint = Fingerprint(pass);  // before anything is read
+  {
+    const std::lock_guard lock(applied_mutex_);
+    const auto last = applied_.find(pass.cluster.name());
+    if (last != applied_.end() && last->second == fingerprint) {
+      AddApplied({}, pass.conditions);
+      return;
+    }
+  }
   const auto images = deps_.images.Get();
   if (!images) {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);
@@ -143,6 +165,9 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) const {
     deps_.log.Info(
         "applied",
         {{"name", pass.cluster.name()}, {"changes", report.written}, {"why", report.why}});
+  } else if (report.ok() && report.pending.empty() && problems.empty()) {
+    const std::lock_guard lock(applied_mutex_);
+    applied_[pass.cluster.name()] = fingerprint;
   }
   LogNewFailure(deps_.log, pass.cluster, report);
   pass.error = report.error;

@@ -7,6 +7,8 @@
 /// conditions and stops nothing of the other.
 
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <string>
 
 #include "operator/api/linstor_cluster.h"
@@ -66,7 +68,9 @@ class ClusterReconciler final : public runtime::Reconciler {
     bool linstor_settled = false;  ///< LINSTOR answered and has what it should
   };
 
-  void ApplyHalf(const Context& ctx, Pass& pass) const;
+  void ApplyHalf(const Context& ctx, Pass& pass);
+  /// Of everything that the Kubernetes half reads. The same text: nothing to render or to compare.
+  std::string Fingerprint(const Pass& pass) const;
   void CountSatellites(Pass& pass) const;
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
@@ -79,6 +83,10 @@ class ClusterReconciler final : public runtime::Reconciler {
 
   const ClusterReconcilerDeps deps_;
   const ClusterReconcilerOptions options_;
+
+  std::mutex applied_mutex_;
+  /// Fingerprint of a pass that found everything in place, by name of the cluster.
+  std::map<std::string, std::string> applied_;  // guarded by applied_mutex_
 };
 
 /// Kinds that are deleted when a LinstorCluster no longer asks for an object of them.

@@ -95,6 +95,16 @@ Result<std::shared_ptr<linstor::Client>, Error> StoreLinstorProvider::ClientFor(
   if (!object) {
     return Fail(ErrorClass::kNotFound, "LinstorCluster " + cluster + " does not exist");
   }
+  // Before anything is read. Asked twice for each satellite and pass: mostly nothing changed.
+  const std::vector<std::uint64_t> seen{stores_.services.changes(), stores_.pods.changes(),
+                                        stores_.secrets.changes(), stores_.config_maps.changes()};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = entries_.find(cluster);
+    if (known != entries_.end() && known->second.object == object && known->second.seen == seen) {
+      return known->second.client;
+    }
+  }
   const api::LinstorClusterSpec spec = api::DecodeLinstorCluster(object->raw()).value;
   BREAKWATER_ASSIGN_OR_RETURN(const std::vector<ControllerUrl> urls, Resolve(cluster, spec));
   std::string identity;
@@ -111,6 +121,8 @@ Result<std::shared_ptr<linstor::Client>, Error> StoreLinstorProvider::ClientFor(
     BREAKWATER_ASSIGN_OR_RETURN(entry.client, Build(urls, tls.get()));
     entry.identity = identity;
   }
+  entry.object = object;
+  entry.seen = seen;
   return entry.client;
 }
 

@@ -2,12 +2,15 @@
 
 /// LinstorProvider: the LINSTOR client of a cluster, shared by all controllers.
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
+#include "operator/api/object.h"
 #include "operator/base/error.h"
 #include "operator/base/result.h"
 #include "operator/base/secret.h"
@@ -70,7 +73,9 @@ class StoreLinstorProvider final : public LinstorProvider {
 
  private:
   struct Entry {
-    std::string identity{};  ///< URLs and versions of the TLS objects
+    api::ObjectPtr object{};            ///< the LinstorCluster that was looked at last
+    std::vector<std::uint64_t> seen{};  ///< changes of the other stores until then
+    std::string identity{};             ///< URLs and versions of the TLS objects
     std::shared_ptr<linstor::Client> client{};
   };
 
