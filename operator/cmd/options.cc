@@ -77,10 +77,12 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
                  "How often to look at DRBD on the nodes although nothing changed")
       ->capture_default_str();
   app.add_option("--watch-timeout", raw.watch_timeout,
-                 "How long a connection may be dead before that is noticed")
+                 "How long one watch may last; a silent one ends after 100 s")
       ->capture_default_str();
-  app.add_option("--service-resolution", raw.service_resolution,
-                 "How to reach LINSTOR's Service: dns, or endpoints (default outside the cluster)")
+  app.add_option(
+         "--service-resolution", raw.service_resolution,
+         "How to reach LINSTOR's Service: dns (its cluster IP where it has one), or endpoints "
+         "(default outside the cluster)")
       ->check(CLI::IsMember({"dns", "endpoints"}));
   app.add_option("--log-level", raw.log_level, "trace, debug, info, warn, error or off")
       ->capture_default_str();

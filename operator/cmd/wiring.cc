@@ -84,11 +84,14 @@ Result<bool, Error> HasCertManager(const Context& ctx,
 
 Result<std::shared_ptr<net::HttpTransport>, Error> LinstorTransport(
     const controllers::ControllerUrl& url, const controllers::LinstorTls* tls) {
-  net::TransportOptions options{
-      .base_url = url.scheme + "://" +
-                  (url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]") +
-                  ":" + std::to_string(url.port),
-      .tls_server_name = url.server_name};
+  controllers::ControllerUrl dialled = url;
+  dialled.path.clear();
+  if (!url.address.empty()) {
+    dialled.host = url.address;
+    dialled.server_name = url.server_name.empty() ? url.host : url.server_name;
+  }
+  net::TransportOptions options{.base_url = dialled.ToString(),
+                                .tls_server_name = dialled.server_name};
   if (url.scheme == "https") {
     if (tls == nullptr) {
       return Unexpected{

@@ -1,5 +1,7 @@
 #include "operator/controllers/linstor_connection/controller_address.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -177,6 +179,11 @@ void AddPodAddresses(const api::Object& pod,
   }
 }
 
+bool IsIpv4(const std::string& text) {
+  in_addr parsed{};
+  return inet_pton(AF_INET, text.c_str(), &parsed) == 1;
+}
+
 bool IsControllerOf(const api::Object& object, std::string_view cluster) {
   return object.label(api::kLabelInstance) == cluster &&
          object.label(api::kLabelComponent) == kComponent;
@@ -230,6 +237,12 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
   ControllerUrl url{
       .scheme = port->name == "secure-api" ? "https" : "http", .host = name, .port = port->number};
   if (resolution == ServiceResolution::kDns) {
+    // Not by DNS where that can be avoided: the HTTP library has one resolver for all, and behind a
+    // lookup that hangs every new connection waits, also the one that the Lease needs.
+    const Json* address = api::FindPath(service.raw(), {"spec", "clusterIP"});
+    if (address != nullptr && address->is_string() && IsIpv4(address->get<std::string>())) {
+      url.address = address->get<std::string>();
+    }
     return std::vector{url};
   }
   url.server_name = name;

@@ -15,7 +15,7 @@ namespace breakwater::controllers {
 
 /// How the Service of the controller becomes an address.
 enum class ServiceResolution {
-  kDns,        ///< "<service>.<namespace>.svc": inside the cluster
+  kDns,        ///< "<service>.<namespace>.svc", dialled by its cluster IP: inside the cluster
   kEndpoints,  ///< the addresses of its ready Pods: outside the cluster, without its DNS
 };
 
@@ -27,6 +27,8 @@ struct ControllerUrl {
   std::string path{};  ///< without a slash at its end
   /// Name in the controller's certificate when it is not `host` (endpoints are reached by address).
   std::string server_name{};
+  /// IPv4 address to dial instead of asking DNS for `host`; "" = none is known.
+  std::string address{};
 
   std::string ToString() const;
   bool operator==(const ControllerUrl&) const = default;

@@ -71,6 +71,21 @@ TEST(ResolveServiceTest, UsesDnsInsideTheCluster) {
             "https://linstor-controller.ns.svc:3371 ");
 }
 
+// A DNS that hangs must not keep the operator from LINSTOR, nor from the API server.
+TEST(ResolveServiceTest, DialsTheClusterIpWithoutDns) {
+  const auto dialled = [](const api::Json& address) {
+    api::Json service = api::Json::parse(kService);
+    service["spec"]["clusterIP"] = address;
+    const auto urls = ResolveService("c", ServiceResolution::kDns,
+                                     {std::make_shared<const api::Object>(std::move(service))}, {});
+    return urls ? urls->front().host + " " + urls->front().address : urls.error().message;
+  };
+  EXPECT_EQ(dialled("10.96.0.7"), "linstor-controller.ns.svc 10.96.0.7");
+  EXPECT_EQ(dialled("None"), "linstor-controller.ns.svc ");
+  EXPECT_EQ(dialled("fd00::7"), "linstor-controller.ns.svc ");
+  EXPECT_EQ(dialled(7), "linstor-controller.ns.svc ");
+}
+
 // Outside the cluster there is no cluster DNS; the certificate still carries the Service's name.
 TEST(ResolveServiceTest, UsesReadyPodsOutside) {
   EXPECT_EQ(Resolve(ServiceResolution::kEndpoints, {Make(kSecureService)},

@@ -109,7 +109,7 @@ Result<std::shared_ptr<linstor::Client>, Error> StoreLinstorProvider::ClientFor(
   BREAKWATER_ASSIGN_OR_RETURN(const std::vector<ControllerUrl> urls, Resolve(cluster, spec));
   std::string identity;
   for (const ControllerUrl& url : urls) {
-    identity += url.ToString() + ",";
+    identity += url.ToString() + "@" + url.address + ",";
   }
   std::unique_ptr<LinstorTls> tls;
   if (spec.api_tls) {
