@@ -14,6 +14,7 @@ from typing import Iterator, Optional, Sequence, Union
 from .loop import LoopServer, reset
 
 HEAD_LIMIT = 1 << 20
+WATCH = re.compile(r"[?&]watch=(true|1)\b")
 REASONS = {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
 
 
@@ -91,6 +92,7 @@ class AnswerProxy(LoopServer):
         self._rules: tuple[Rule, ...] = ()
         self._random = random.Random(seed)
         self.hits = 0  # requests that a rule has hit
+        self.watch_hits = 0  # and those of them that open a watch
 
     @contextlib.contextmanager
     def answers(self, *rules: Rule) -> Iterator[None]:
@@ -111,6 +113,7 @@ class AnswerProxy(LoopServer):
                 method, target, _ = request.first_line.decode("latin-1").split(" ", 2)
                 rule = next((r for r in self._rules if _hits(r, method, target, self._random)), None)
                 self.hits += rule is not None
+                self.watch_hits += rule is not None and bool(WATCH.search(target))
                 if isinstance(rule, Answer):
                     writer.write(rule.encode())
                     await writer.drain()

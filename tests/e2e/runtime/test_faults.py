@@ -3,6 +3,7 @@
 Level of proof: every store of the operator has the fingerprint of the server's own list, and what is rendered from the
 changed objects is what it should be.
 """
+import concurrent.futures
 import os
 import threading
 import time
@@ -37,7 +38,10 @@ def chain(installation):
 
 @pytest.fixture(scope="module")
 def operator(installation, chain):
-    operator = installation.start(kubeconfig=chain.kubeconfig, flags=[f"--watch-timeout={WATCH_TIMEOUT}s"])
+    # As it is deployed: with an election. It ends by itself when it cannot renew its Lease for 10 s (where the kubelet
+    # would start it again), so no outage may be longer than that.
+    operator = installation.start(kubeconfig=chain.kubeconfig,
+                                  flags=["--leader-elect", f"--watch-timeout={WATCH_TIMEOUT}s"])
     installation.create(CLUSTER)
     installation.bed.wait_for(installation.all_online, 120, "all satellites ONLINE in LINSTOR")
     return operator
@@ -56,7 +60,7 @@ class Changes:
 
     def __init__(self, installation):
         self.bed, self.client = installation.bed, ApiClient(installation.bed.kubeconfig)
-        self.round = 0
+        self.round, self.answered = 0, 0  # `answered`: calls of all rounds
 
     def apply(self):
         self.round += 1
@@ -72,8 +76,12 @@ class Changes:
         calls += [(self.client.delete, f"{config_maps}/fault-{i}-{self.round - 1}") for i in range(CONFIG_MAPS)]
         calls += [(self.client.merge, f"/api/v1/nodes/{node}", {"metadata": {"labels": labels}})
                   for node in self.bed.nodes]
-        self.client.parallel(lambda call: call[0](*call[1:]), calls, threads=4)
         self.expected = {f"Aux/fault-{i}": str(self.round) for i in range(CONFIGURATIONS) if i not in missing}
+        self.client.parallel(self._call, calls, threads=4)
+
+    def _call(self, call):
+        call[0](*call[1:])
+        self.answered += 1
 
     def configuration(self, i):
         return {"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration",
@@ -99,9 +107,11 @@ class Changes:
 def settle(installation, operator, changes, limit):
     """Waits until the operator knows and has done everything; returns the seconds that knowing took."""
     start = time.monotonic()
+    assert operator.component.alive, "the operator ended: could it not renew its Lease for 10 s?"
     check = StoreCheck(changes.client, operator.metrics)
     installation.bed.wait_for(check.done, limit, "the stores to equal the server's lists")
     took = time.monotonic() - start
+    assert took < limit  # what wait_for sees in its last look may be later
 
     def rendered():
         wrong = changes.wrong()
@@ -159,25 +169,33 @@ def test_black_hole(installation, chain, operator, changes, requests, record_pro
     Truncate(3000, share=0.5), Answer(503)], ids=["429-retry-after", "429", "500", "503", "truncated", "only-503"])
 def test_server_faults(installation, chain, operator, changes, rule, record_property):
     # An overloaded API server refuses half of all requests, and cuts watches in the middle of an object.
-    chain.network.strike(Reset())  # open watches would not notice; now every one has to be opened again
+    before = chain.server.watch_hits
     with chain.server.answers(rule):
+        chain.network.strike(Reset())  # open watches would not notice; now every one has to be opened under the rule
         changes.apply()
-        changes.bed.wait_for(lambda: chain.server.hits > 0, 10, "the rule to hit")
+        changes.bed.wait_for(lambda: chain.server.watch_hits > before, 10, "the rule to hit a watch")
     report(record_property, rule, settle(installation, operator, changes, RECOVERY))
 
 
 @pytest.mark.parametrize("components", [["kube-apiserver"], ["etcd"], ["kube-apiserver", "etcd"]],
                          ids=lambda c: "+".join(c))
 def test_control_plane_restarts(installation, operator, changes, components, record_property):
-    # An upgrade of the control plane: the operator has to go on as if nothing had been.
-    bed = installation.bed
-    changes.apply()
-    for name in components:
-        bed.kill(name)
-    for name in reversed(components):
-        bed.start_component(name)
-    bed.wait_for(lambda: bed.kubectl("get", "--raw", "/readyz"), 60, "the API server to be ready")
-    changes.apply()
+    # An upgrade of the control plane: the operator has to go on as if nothing had been. What changes while the server
+    # comes back must not fall into the gap between the old watches and the new ones.
+    bed, before = installation.bed, changes.answered
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(changes.apply)  # waits while there is no server, and goes on as soon as there is one
+        bed.wait_for(lambda: changes.answered > before + 10, 30, "the changes to be on their way")
+        down = time.monotonic()
+        for name in components:
+            bed.kill(name)
+        assert not applied.done(), "all changes were made before the outage"
+        for name in reversed(components):
+            bed.start_component(name)
+        bed.wait_for(lambda: bed.kubectl("get", "--raw", "/readyz"), 60, "the API server to be ready")
+        print(f"{components}: ready {time.monotonic() - down:.1f} s after the end")
+        applied.result()
+    # From here on: the server is ready and the last change is made, whichever was later.
     report(record_property, components, settle(installation, operator, changes, RECOVERY))
 
 
