@@ -16,13 +16,36 @@ SECONDS = os.environ.get("FUZZ_SECONDS", "10")
 # The first byte of an input of fuzz_node_report, by the name of the recorded file.
 NODE_REPORT_PARSERS = {"status.json": 0, "show.json": 1, "ss": 2, "tls_stat": 3, "proc_drbd.txt": 4,
                        "drbdadm_version.txt": 5}
+WHOLE_REPORT = 6
+SCRIPT = "operator/core/tls_migration/node_scripts.h"
+# What holds the content of a section of kObserveScript.
+SECTION_FILES = {"status": "status.json", "show": "show.json", "ss": "ss", "tls_stat": "tls_stat",
+                 "proc_drbd": "proc_drbd.txt", "drbdadm": "drbdadm_version.txt"}
+SECTION_TEXTS = {"modules": b"/sys/module/tls\n", "end": b""}
 
 
 def recorded_seeds(directory):
-    for path in sorted((ROOT / "operator/core/tls_migration/testdata").rglob("*")):
+    """A seed for each recorded file, and for each recorded folder one whole report, as a node would print it."""
+    recordings = ROOT / "operator/core/tls_migration/testdata"
+    for path in sorted(recordings.rglob("*")):
         for name, parser in NODE_REPORT_PARSERS.items():
-            if path.is_file() and (path.name == name or path.name.startswith(name)):
+            if path.is_file() and path.name.startswith(name):
                 (directory / f"{path.parent.name}-{path.name}").write_bytes(bytes([parser]) + path.read_bytes())
+    for folder in sorted(path.parent for path in recordings.rglob("status.json")):
+        (directory / f"{folder.name}-report").write_bytes(bytes([WHOLE_REPORT]) + whole_report(folder))
+
+
+def whole_report(folder):
+    # What a folder has no recording of is taken from the first that has one: no section may stay untried.
+    script = (ROOT / SCRIPT).read_text().partition("kObserveScript =")[2].partition(')sh"')[0]
+    report = []
+    for section in re.findall(r"echo '@@ (\w+)'", script):
+        content = SECTION_TEXTS.get(section)
+        if content is None:
+            name = SECTION_FILES[section]
+            content = (sorted(folder.glob(name + "*")) or sorted(folder.parent.rglob(name + "*")))[0].read_bytes()
+        report.append(b"@@ %s\n%s" % (section.encode(), content))
+    return b"\n".join(report)
 
 
 def run(target):
