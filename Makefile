@@ -51,7 +51,7 @@ e2e: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q tests/e2e/suite
 
 faults: deps tools build
-	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/runtime
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/faultproxy/selftest.py tests/e2e/runtime
 
 fuzz: deps
 	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder

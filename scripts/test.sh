@@ -50,7 +50,8 @@ sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a p
 
 end_to_end() {
   PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --durations=15 \
-    --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/suite
+    --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/faultproxy/selftest.py \
+    tests/e2e/suite
 }
 
 step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
