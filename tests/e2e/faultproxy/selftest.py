@@ -153,8 +153,9 @@ def test_a_strike_spares_the_next_connection(network, client):
 
 def test_black_hole_is_silent_and_stays_so_for_old_connections(network, server, client):
     # A NAT that lost its table never sends anything, also not when the network is well again.
-    connection = client(network.port, timeout=0.5)
+    connection = client(network.port)
     fetch(connection)
+    connection.sock.settimeout(0.5)
     with network.fault(BlackHole()):
         with pytest.raises(TimeoutError):
             client(network.port, timeout=0.5).connect()
@@ -165,11 +166,12 @@ def test_black_hole_is_silent_and_stays_so_for_old_connections(network, server, 
 
 
 def test_black_hole_for_replies_lets_writes_happen(network, server, client):
-    connection = client(network.port, timeout=0.5)
+    connection = client(network.port)
     fetch(connection)
+    connection.sock.settimeout(0.5)
     with network.fault(BlackHole(requests=True)), pytest.raises(TimeoutError):
         fetch(connection, "/unseen")
-    assert "/unseen" in server.seen
+    wait_for(lambda: "/unseen" in server.seen, 5, "the request to reach the server")
 
 
 def test_half_chunk_gives_a_part_and_then_resets(network, client):
