@@ -42,7 +42,10 @@ def measure_rollout(nodes: int) -> dict:
 
 
 def count_requests(entries: list[dict], since: float, until: float) -> dict:
-    """Requests by verb; writes for each object that was written, Leases and Events aside."""
+    """Requests by verb; writes for each object that was written, Leases and Events aside.
+
+    The goal is for writes of objects; those of their status (subresource) count for `all_writes_per_object` only.
+    """
     verbs: Counter = Counter()
     writes: Counter = Counter()
     status: Counter = Counter()
@@ -62,4 +65,5 @@ def count_requests(entries: list[dict], since: float, until: float) -> dict:
     return {"requests": sum(verbs.values()), "requests_by_verb": dict(verbs.most_common()), "objects": len(writes),
             "writes_per_object": sum(writes.values()) / max(1, len(writes)),
             "status_writes_per_object": sum(status.values()) / max(1, len(status)),
+            "all_writes_per_object": sum((writes + status).values()) / max(1, len(writes + status)),
             "writes_by_kind": dict(by_kind), "most_written": most}
