@@ -19,6 +19,10 @@ constexpr std::chrono::seconds kShortStream{1};
 /// How much shorter than asked for a watch may be, see ReflectorOptions::watch_timeout.
 constexpr double kWatchJitter = 0.2;
 
+/// Pages get smaller after a timeout: through a slow network a large one, which the server sends in
+/// one piece, would never arrive in time. At least so many objects.
+constexpr int kSmallestPage = 16;
+
 CounterRef Restarts(Metrics& metrics, const std::string& kind, std::string_view why) {
   return metrics.Counter("breakwater_watch_restarts_total", "Watches that ended, by kind and cause",
                          {{"kind", kind}, {"why", std::string(why)}});
@@ -42,7 +46,8 @@ Reflector::Reflector(Services services,
       store_(store),
       options_(WithRandom(std::move(options))),
       log_(services.log.Named("reflector", {{"kind", store.resource().kind}})),
-      backoff_(services.clock, options_.random, options_.backoff) {
+      backoff_(services.clock, options_.random, options_.backoff),
+      page_size_(options_.page_size) {
   for (const std::string_view why : kRestartReasons) {
     Restarts(services_.metrics, store_.resource().kind, why);
   }
@@ -114,7 +119,7 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
   kube::ListOptions options{.ns = options_.filter.ns,
                             .label_selector = options_.filter.label_selector,
                             .field_selector = options_.filter.field_selector,
-                            .limit = options_.page_size};
+                            .limit = page_size_};
   // No resourceVersion: the newest state. "0" would be cheaper for the server, but may be older
   // than what this process saw before, and a store that goes back in time can delete what it just
   // created.
@@ -125,11 +130,13 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
         client_.List(ctx.WithTimeout(options_.list_timeout), store_.resource(), options);
     if (!page) {
       const net::TransportError* error = page.error().transport();
-      const bool too_large =
-          error != nullptr && error->kind == net::TransportError::Kind::kTooLarge;
-      if (too_large && options.limit > 1) {
+      if (error != nullptr && error->kind == net::TransportError::Kind::kTooLarge &&
+          options.limit > 1) {
         options.limit = std::max(1, options.limit / 4);
         continue;
+      }
+      if (error != nullptr && error->kind == net::TransportError::Kind::kTimeout) {
+        page_size_ = std::max(kSmallestPage, options.limit / 2);
       }
       return FromError(page.error(), "list");
     }
@@ -141,6 +148,7 @@ ReflectorInput Reflector::ListAll(const Context& ctx) {
       const std::size_t count = items.size();
       store_.Replace(std::move(items), page->resource_version);
       listed_ = services_.clock.SteadyNow();
+      page_size_ = options_.page_size;
       log_.Debug("listed", {{"count", count}, {"resource_version", page->resource_version}});
       return Listed{page->resource_version};
     }

@@ -96,6 +96,7 @@ class Reflector {
   // Only used by the thread.
   ReflectorState state_{};
   Backoff backoff_;
+  int page_size_;  // of the next list
   std::shared_ptr<Health::Heartbeat> heartbeat_{};
   std::unique_ptr<kube::WatchStream> stream_{};
   std::optional<Context> stream_ctx_{};

@@ -132,6 +132,16 @@ TEST_F(ReflectorTest, APageThatIsTooLargeIsAskedForInSmallerOnes) {
   EXPECT_EQ(store_.size(), 2U);
 }
 
+// Breaks: through a slow network the operator asks for the same large page for ever.
+TEST_F(ReflectorTest, APageThatTakesTooLongIsSmallerNextTime) {
+  const auto timeout =
+      kube::KubeError(net::TransportError{.kind = net::TransportError::Kind::kTimeout});
+  Run({timeout, timeout, Page{{}, "10", ""}, kube::KubeError(kube::Status{.code = 410}),
+       Page{{}, "20", ""}});
+  EXPECT_TRUE(WaitForCalls(6));
+  EXPECT_EQ(reader_->limits(), (std::vector<int>{500, 250, 125, 500}));
+}
+
 // Breaks: a list that failed looks like "everything was deleted".
 TEST_F(ReflectorTest, KeepsTheOldObjectsUntilANewListIsComplete) {
   Run({Page{{Item("a", "1")}, "10", ""}, kube::KubeError(kube::Status{.code = 410}),

@@ -60,6 +60,10 @@ class ScriptedReader final : public kube::KubeReader {
   kube::KubeResult<kube::ListPage> List(const Context& ctx,
                                         const api::ResourceInfo&,
                                         const kube::ListOptions& options) override {
+    {
+      const std::lock_guard lock(mutex_);
+      limits_.push_back(options.limit);
+    }
     Reply reply = NextReply("list " + options.resource_version + "/" + options.continue_token);
     if (Page* page = std::get_if<Page>(&reply)) {
       kube::ListPage result;
@@ -79,6 +83,12 @@ class ScriptedReader final : public kube::KubeReader {
           std::make_unique<ScriptedStream>(std::move(*stream)));
     }
     return Unexpected{Failure(ctx, reply)};
+  }
+
+  /// Page sizes that were asked for.
+  std::vector<int> limits() const {
+    const std::lock_guard lock(mutex_);
+    return limits_;
   }
 
   /// All calls so far: "list <version>/<continue>", "watch <version>".
@@ -137,6 +147,7 @@ class ScriptedReader final : public kube::KubeReader {
 
   mutable std::mutex mutex_;
   std::deque<Reply> script_;
+  std::vector<int> limits_;
   std::vector<std::string> calls_;
 };
 
