@@ -34,6 +34,9 @@ using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 /// How long requests in work may take when the server stops; the whole stop must stay under 1 s.
 constexpr std::chrono::milliseconds kStopGrace{500};
 
+/// What is read at once.
+constexpr std::size_t kReadBytes = 65536;
+
 /// What all sessions share; lives until the io_context is destroyed.
 struct Shared {
   HttpServerOptions options;
@@ -61,7 +64,10 @@ template <typename Stream>
 class Session : public std::enable_shared_from_this<Session<Stream>> {
  public:
   Session(Shared& shared, tcp::socket socket, std::shared_ptr<asio::ssl::context> tls)
-      : shared_(shared), tls_(std::move(tls)), stream_(MakeStream(std::move(socket), tls_.get())) {
+      : shared_(shared),
+        tls_(std::move(tls)),
+        stream_(MakeStream(std::move(socket), tls_.get())),
+        buffer_(shared.options.max_header_bytes + kReadBytes) {
     ++shared_.connections;
   }
 
@@ -140,6 +146,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
       return Write({413, {}, "request body too large\n"}, true);
     }
     const bool malformed = error.category() == make_error_code(http::error::bad_version).category();
+    // Among them a chunk extension or a trailer that fills the buffer.
     if (malformed && error != http::error::end_of_stream && error != http::error::partial_message) {
       return Write({400, {}, "bad request\n"}, true);
     }
@@ -204,7 +211,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   void Drain() {
     buffer_.clear();
     beast::get_lowest_layer(stream_).async_read_some(
-        buffer_.prepare(65536), [self = this->shared_from_this()](error_code error, std::size_t) {
+        buffer_.prepare(kReadBytes),
+        [self = this->shared_from_this()](error_code error, std::size_t) {
           if (!error) {
             self->Drain();  // until the peer closes or the time is over
           }
@@ -214,6 +222,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   Shared& shared_;
   const std::shared_ptr<asio::ssl::context> tls_;
   Stream stream_;
+  /// Limited: the parser keeps chunk extensions and trailers here until they are whole, and its own
+  /// limits count neither.
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> reply_;

@@ -135,6 +135,23 @@ TEST(HttpServerTest, LimitsHeadersAndBodies) {
   EXPECT_EQ(rubbish.ReadAll().substr(0, 12), "HTTP/1.1 400");
 }
 
+// Anybody who reaches the port could fill the memory of the process until it is killed: no limit of
+// the parser counts these.
+TEST(HttpServerTest, LimitsChunkExtensionsAndTrailers) {
+  const auto server = Start();
+  const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const char* start : {"1;x=", "0\r\nX: "}) {
+    RawClient endless(*server);
+    endless.Send(head + start + std::string(1U << 20U, 'x'));  // and no end of the line
+    EXPECT_EQ(endless.ReadAll().substr(0, 12), "HTTP/1.1 400") << start;
+  }
+  RawClient modest(*server);  // the limit is not one for bodies
+  modest.Send(
+      "POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n100000;x=" +
+      std::string(1000, 'x') + "\r\n" + std::string(1U << 20U, 'y') + "\r\n0\r\nX: y\r\n\r\n");
+  EXPECT_TRUE(modest.ReadAll().starts_with("HTTP/1.1 200"));
+}
+
 // A client that never finishes its request must not hold one of the few connections.
 TEST(HttpServerTest, ClosesSlowClients) {
   const auto server = Start({.read_timeout = 200ms});
