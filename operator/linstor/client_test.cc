@@ -233,6 +233,23 @@ TEST_F(ClientTest, NotFoundIsOnlyBelievedFromLinstor) {
   EXPECT_EQ(node.error().ToError().error_class, ErrorClass::kTransient);
 }
 
+// Layers within layers are read recursively: a proxy's or attacker's reply must not end the
+// operator.
+TEST_F(ClientTest, DeepRepliesAreErrors) {
+  const auto client = Make();
+  std::string reply = R"([{"name":"r","layer_object":)";
+  for (int i = 0; i < 200'000; ++i) {
+    reply += R"({"children":[)";
+  }
+  for (int i = 0; i < 200'000; ++i) {
+    reply += "]}";
+  }
+  transports_[0]->Expect("GET", "/v1/view/resources").Reply(200, reply + "}]");
+  const auto resources = client->ListResources(ctx_, "", "");
+  ASSERT_FALSE(resources);
+  EXPECT_NE(resources.error().message().find("levels deep"), std::string::npos);
+}
+
 TEST_F(ClientTest, ReadsAreRepeated) {
   const auto client = Make();
   transports_[0]->Expect("GET", "/v1/controller/version").Fail(kReset);

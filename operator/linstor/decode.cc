@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "operator/base/json_depth.h"
+
 namespace breakwater::linstor {
 namespace {
 
@@ -12,6 +14,13 @@ const Json& Member(const Json& value, const char* key) {
   }
   const auto found = value.find(key);
   return found == value.end() ? kNull : *found;
+}
+
+/// The list at `key`, or an empty one.
+const Json& Items(const Json& value, const char* key) {
+  static const Json kNone = Json::array();
+  const Json& member = Member(value, key);
+  return member.is_array() ? member : kNone;
 }
 
 std::string Text(const Json& value, const char* key) {
@@ -39,12 +48,9 @@ bool Flag(const Json& value, const char* key) {
 
 std::vector<std::string> Texts(const Json& value, const char* key) {
   std::vector<std::string> texts;
-  const Json& member = Member(value, key);
-  if (member.is_array()) {
-    for (const Json& item : member) {
-      if (item.is_string()) {
-        texts.push_back(item.get<std::string>());
-      }
+  for (const Json& item : Items(value, key)) {
+    if (item.is_string()) {
+      texts.push_back(item.get<std::string>());
     }
   }
   return texts;
@@ -53,11 +59,8 @@ std::vector<std::string> Texts(const Json& value, const char* key) {
 template <typename Decode>
 auto List(const Json& value, const char* key, Decode decode) {
   std::vector<decltype(decode(value))> items;
-  const Json& member = Member(value, key);
-  if (member.is_array()) {
-    for (const Json& item : member) {
-      items.push_back(decode(item));
-    }
+  for (const Json& item : Items(value, key)) {
+    items.push_back(decode(item));
   }
   return items;
 }
@@ -105,8 +108,7 @@ void DecodeDrbdLayer(const Json& layer, Resource& resource) {
   if (drbd.is_object()) {
     resource.has_drbd = true;
     resource.drbd_node_id = static_cast<int>(Integer(drbd, "node_id", -1));
-    const Json& ports = Member(drbd, "tcp_ports");
-    for (const Json& port : ports.is_array() ? ports : Json::array()) {
+    for (const Json& port : Items(drbd, "tcp_ports")) {
       if (port.is_number_integer()) {
         resource.tcp_ports.push_back(port.get<int>());
       }
@@ -119,8 +121,7 @@ void DecodeDrbdLayer(const Json& layer, Resource& resource) {
     }
     return;
   }
-  const Json& children = Member(layer, "children");
-  for (const Json& child : children.is_array() ? children : Json::array()) {
+  for (const Json& child : Items(layer, "children")) {
     DecodeDrbdLayer(child, resource);
   }
 }
@@ -128,6 +129,10 @@ void DecodeDrbdLayer(const Json& layer, Resource& resource) {
 }  // namespace
 
 Result<Json, DecodeError> ParseJson(std::string_view text) {
+  if (NestsDeeperThan(text, kMaxJsonDepth)) {  // layers are read recursively
+    return Unexpected{DecodeError{"LINSTOR's reply is nested more than " +
+                                  std::to_string(kMaxJsonDepth) + " levels deep"}};
+  }
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) {
     return Unexpected{

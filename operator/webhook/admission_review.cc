@@ -1,6 +1,9 @@
 #include "operator/webhook/admission_review.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "operator/base/json_depth.h"
 
 namespace breakwater::webhook {
 namespace {
@@ -31,9 +34,10 @@ std::string Cut(std::string text, std::size_t size) {
   return text.substr(0, end) + "...";
 }
 
-Json ObjectAt(const Json& request, std::string_view key) {
-  const Json* object = api::FindMember(request, key);
-  return object == nullptr ? Json() : *object;
+/// Takes the member out of `request`: an object can be most of a megabyte.
+Json Take(Json& request, const char* key) {
+  const auto member = request.find(key);
+  return member == request.end() ? Json() : std::move(*member);
 }
 
 Json Refusal(const AdmissionRequest& request, const api::FieldErrors& errors) {
@@ -57,7 +61,11 @@ Json Refusal(const AdmissionRequest& request, const api::FieldErrors& errors) {
 }  // namespace
 
 Result<AdmissionRequest, Error> DecodeReview(std::string_view body) {
-  const Json review = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (NestsDeeperThan(body, kMaxJsonDepth)) {
+    return Unexpected{
+        Invalid("the body is nested more than " + std::to_string(kMaxJsonDepth) + " levels deep")};
+  }
+  Json review = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (review.is_discarded()) {
     return Unexpected{Invalid("the body is not JSON")};
   }
@@ -65,18 +73,19 @@ Result<AdmissionRequest, Error> DecodeReview(std::string_view body) {
       api::StringAt(review, "apiVersion") != kApiVersion) {
     return Unexpected{Invalid("the body is no AdmissionReview of " + std::string(kApiVersion))};
   }
-  const Json* request = api::FindMember(review, "request");
-  if (request == nullptr || api::StringAt(*request, "uid").empty()) {
+  Json request = Take(review, "request");
+  const std::string uid = api::StringAt(request, "uid");
+  if (uid.empty()) {
     return Unexpected{Invalid("the AdmissionReview has no request with a uid")};
   }
-  const Json kind = ObjectAt(*request, "kind");
-  return AdmissionRequest{.uid = api::StringAt(*request, "uid"),
+  const Json kind = Take(request, "kind");
+  return AdmissionRequest{.uid = uid,
                           .group = api::StringAt(kind, "group"),
                           .kind = api::StringAt(kind, "kind"),
-                          .name = api::StringAt(*request, "name"),
-                          .operation = api::StringAt(*request, "operation"),
-                          .object = ObjectAt(*request, "object"),
-                          .old_object = ObjectAt(*request, "oldObject")};
+                          .name = api::StringAt(request, "name"),
+                          .operation = api::StringAt(request, "operation"),
+                          .object = Take(request, "object"),
+                          .old_object = Take(request, "oldObject")};
 }
 
 std::string EncodeReview(const AdmissionRequest& request, const Verdict& verdict) {

@@ -71,6 +71,19 @@ TEST(WebhookHandlerTest, AnswersStayShort) {
   EXPECT_LT(response.body.size(), 16U << 10U);
 }
 
+// Half a megabyte of brackets: copying or writing the value recurses, and one request of anybody in
+// the cluster ended the operator.
+TEST(WebhookHandlerTest, DeepNestingIsRefused) {
+  for (const char* member : {"object", "oldObject", "kind"}) {
+    const std::string body =
+        R"({"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1",")" +
+        std::string(member) + "\":" + std::string(500'000, '[') + std::string(500'000, ']') + "}}";
+    const net::Response response = Serve(Post(body));
+    EXPECT_EQ(response.status, 400) << member;
+    EXPECT_THAT(response.body, HasSubstr("200 levels")) << member;
+  }
+}
+
 struct BadRequest {
   const char* name;
   net::Request request;
