@@ -43,6 +43,16 @@ TEST(DecodeLinstorCluster, ReadsReplicationTls) {
   EXPECT_TRUE(tls.enforce);
 }
 
+// A megabyte of wrong items must not become a hundred megabytes of messages; the fields behind them
+// count as wrong, because nobody knows.
+TEST(DecodeLinstorCluster, CountlessErrorsAreCut) {
+  const auto decoded = DecodeLinstorCluster(Json{{"spec", {{"patches", Json::array_t(1000, 7)}}}});
+  ASSERT_EQ(decoded.errors.size(), 101U);
+  EXPECT_EQ(decoded.errors[99].path, "spec.patches[99]");
+  EXPECT_EQ(decoded.errors[100].path, "spec");
+  EXPECT_TRUE(AnyErrorAt(decoded.errors, {"spec.properties"}));
+}
+
 // One wrong field must not hide the others, and unknown ones (of a newer version) are no error.
 TEST(DecodeLinstorCluster, ErrorsHavePathsAndTheRestIsRead) {
   const Json object =

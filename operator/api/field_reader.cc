@@ -4,13 +4,14 @@
 #include <utility>
 
 #include "operator/api/duration.h"
+#include "operator/api/error_limit.h"
 
 namespace breakwater::api {
 
 FieldReader::FieldReader(const Json& value, std::string path, FieldErrors* errors)
     : value_(value.is_object() ? &value : nullptr), path_(std::move(path)), errors_(errors) {
   if (value_ == nullptr && !value.is_null()) {
-    errors_->push_back({path_, std::string("must be an object, not ") + value.type_name()});
+    AddLimited({path_, std::string("must be an object, not ") + value.type_name()}, errors_);
   }
 }
 
@@ -24,7 +25,7 @@ void FieldReader::AddError(std::string_view key, std::string message) const {
   if (!key.empty()) {
     path.append(path.empty() ? "" : ".").append(key);
   }
-  errors_->push_back({std::move(path), std::move(message)});
+  AddLimited({std::move(path), std::move(message)}, errors_);
 }
 
 std::optional<std::string> FieldReader::OptionalString(std::string_view key) const {

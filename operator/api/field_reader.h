@@ -6,9 +6,9 @@
 ///   const std::string repository = spec.String("repository");
 ///
 /// A missing or null field reads as its fallback; a field of the wrong type too, and adds one
-/// FieldError. Unknown fields are ignored, so that objects written by a newer version can be read.
-/// Thread safety: none; a reader lives on the stack of one decoder and keeps references to its
-/// arguments.
+/// FieldError, up to the limit of error_limit.h. Unknown fields are ignored, so that objects
+/// written by a newer version can be read. Thread safety: none; a reader lives on the stack of one
+/// decoder and keeps references to its arguments.
 
 #include <chrono>
 #include <cstdint>

@@ -17,6 +17,8 @@ constexpr std::size_t kMaxWarning = 256;
 constexpr std::size_t kMaxWarnings = 16;
 /// A refusal is read by a person; a patch may be quoted in it.
 constexpr std::size_t kMaxMessage = 4096;
+constexpr std::size_t kMaxCauses = 32;
+constexpr std::size_t kMaxField = 256;
 
 Error Invalid(std::string message) {
   return {ErrorClass::kInvalid, std::move(message)};
@@ -42,10 +44,10 @@ Json Take(Json& request, const char* key) {
 
 Json Refusal(const AdmissionRequest& request, const api::FieldErrors& errors) {
   Json causes = Json::array();
-  for (const api::FieldError& error : errors) {
+  for (std::size_t i = 0; i < std::min(errors.size(), kMaxCauses); ++i) {
     causes.push_back({{"reason", "FieldValueInvalid"},
-                      {"field", error.path},
-                      {"message", Cut(error.message, kMaxMessage)}});
+                      {"field", Cut(errors[i].path, kMaxField)},
+                      {"message", Cut(errors[i].message, kMaxMessage)}});
   }
   return {{"status", "Failure"},
           {"code", 422},

@@ -37,8 +37,9 @@ struct Verdict {
 /// kInvalid when `body` is no AdmissionReview with a request: then nobody can be answered.
 Result<AdmissionRequest, Error> DecodeReview(std::string_view body);
 
-/// The AdmissionReview to send back. A refusal has code 422 and one cause for each field, as the
-/// API server's own refusals do. Long texts are cut: the API server drops warnings beyond 4 KiB.
+/// The AdmissionReview to send back. A refusal has code 422 and one cause for each field (32 at
+/// most), as the API server's own refusals do. Long texts are cut: the API server drops warnings
+/// beyond 4 KiB.
 std::string EncodeReview(const AdmissionRequest& request, const Verdict& verdict);
 
 }  // namespace breakwater::webhook

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
+#include "operator/api/error_limit.h"
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/linstor_node_connection.h"
 #include "operator/api/linstor_satellite.h"
@@ -114,9 +117,15 @@ Verdict Admit(const AdmissionRequest& request) {
   }
   const api::FieldErrors before =
       request.old_object.is_object() ? rules->check(request.old_object) : api::FieldErrors();
+  std::set<std::string> known;
+  for (const api::FieldError& error : before) {
+    known.insert(error.ToString());
+  }
   for (api::FieldError& error : rules->check(request.object)) {
-    if (std::find(before.begin(), before.end(), error) != before.end()) {
-      verdict.warnings.push_back(error.ToString() + " (as before this change)");
+    // Which of countless mistakes are new cannot be told from those that are listed.
+    std::string text = error.ToString();
+    if (known.contains(text) || api::IsCut(before)) {
+      verdict.warnings.push_back(std::move(text) + " (as before this change)");
     } else {
       verdict.errors.push_back(std::move(error));
     }

@@ -12,6 +12,7 @@ namespace breakwater::webhook {
 ///     a finalizer must go even from an object that is wrong.
 ///   - What was wrong before the change is a warning, not an error: an object from before the
 ///     webhook can be changed elsewhere. Kubernetes does the same for its own rules ("ratcheting").
+///     An object that had more mistakes than are listed is not refused at all.
 ///   - Warnings for what is allowed but rarely meant.
 Verdict Admit(const AdmissionRequest& request);
 

@@ -102,6 +102,22 @@ TEST(AdmitTest, WhatWasWrongBeforeIsAWarning) {
   EXPECT_EQ(further.errors[0].path, "spec.externalController.url");
 }
 
+// Two versions with countless mistakes must not be compared one by one; and who mends one of them
+// must not be refused because another is shown in its place.
+TEST(AdmitTest, CountlessMistakesAreCutAndStillWarnings) {
+  Json spec = {{"patches", Json::array_t(20'000, 0)}};
+  const Json before = Cluster(spec);
+  const Verdict created = Admit(Create("LinstorCluster", before));
+  ASSERT_EQ(created.errors.size(), 101U);
+  EXPECT_EQ(created.errors.back().path, "spec");
+  EXPECT_THAT(created.errors.back().message, HasSubstr("more mistakes"));
+
+  spec["patches"][0] = {{"patch", "[]"}};
+  const Verdict mended = Admit(Update("LinstorCluster", before, Cluster(spec)));
+  EXPECT_THAT(mended.errors, IsEmpty());
+  EXPECT_EQ(mended.warnings.size(), 101U);
+}
+
 // Objects of others pass, even when a configuration sends them here by mistake.
 TEST(AdmitTest, HasNoOpinionAboutOthers) {
   EXPECT_THAT(Admit(Create("Deployment", {{"spec", kBadPatch}})).errors, IsEmpty());

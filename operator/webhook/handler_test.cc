@@ -71,6 +71,16 @@ TEST(WebhookHandlerTest, AnswersStayShort) {
   EXPECT_LT(response.body.size(), 16U << 10U);
 }
 
+// One object with a mistake in each of countless items kept a thread of the webhook busy for
+// minutes, and its answer was larger than the object.
+TEST(WebhookHandlerTest, CountlessMistakesAreCut) {
+  const Json wrong = Json::array_t(100'000, 0);
+  const net::Response created = Serve(Post(Review({{"patches", wrong}}).dump()));
+  EXPECT_EQ(Answer(created)["allowed"], false);
+  EXPECT_EQ(Answer(created)["status"]["details"]["causes"].size(), 32U);
+  EXPECT_LT(created.body.size(), 16U << 10U);
+}
+
 // Half a megabyte of brackets: copying or writing the value recurses, and one request of anybody in
 // the cluster ended the operator.
 TEST(WebhookHandlerTest, DeepNestingIsRefused) {

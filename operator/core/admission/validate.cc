@@ -6,6 +6,7 @@
 
 #include <re2/re2.h>
 
+#include "operator/api/error_limit.h"
 #include "operator/core/admission/storage_pool_rules.h"
 #include "operator/core/render/patches.h"
 
@@ -181,7 +182,10 @@ api::FieldErrors AllErrors(api::FieldErrors unreadable, const api::FieldErrors& 
       return api::AnyErrorAt({error}, {unread.path});
     });
     if (!inside) {
-      unreadable.push_back(error);
+      api::AddLimited(error, &unreadable);
+    }
+    if (api::IsCut(unreadable)) {
+      break;
     }
   }
   return unreadable;

@@ -16,6 +16,7 @@ namespace breakwater::core {
 
 /// All that is wrong with an object: what could not be read, and what is not valid, except inside
 /// of what could not be read, where a validator sees a default in place of what the user wrote.
+/// At most as many as api/error_limit.h says.
 api::FieldErrors AllErrors(api::FieldErrors unreadable, const api::FieldErrors& invalid);
 
 api::FieldErrors ValidateCluster(const api::LinstorClusterSpec& spec);

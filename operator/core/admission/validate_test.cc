@@ -103,6 +103,18 @@ TEST(AllErrorsTest, WhatCouldNotBeReadIsNotJudged) {
   EXPECT_EQ(errors[1].path, "spec.patches[0].patch");
 }
 
+// What does not fit into the list may be a nodeSelector: it must count as wrong, or satellites are
+// deleted that no longer match a default.
+TEST(AllErrorsTest, TheListIsCutAndThenEveryFieldCounts) {
+  const api::FieldErrors invalid(300, {"spec.a", "wrong"});
+  for (const api::FieldErrors& unreadable : {api::FieldErrors(), {{"spec.b", "wrong"}}}) {
+    const api::FieldErrors errors = AllErrors(unreadable, invalid);
+    ASSERT_EQ(errors.size(), 101U);
+    EXPECT_EQ(errors.back().path, "spec");
+    EXPECT_TRUE(api::AnyErrorAt(errors, {"spec.nodeSelector"}));
+  }
+}
+
 // A cluster that cannot work must say so when it is made, not when a pod fails.
 TEST(ValidateCluster, Rules) {
   const auto check = [](const char* text) {
