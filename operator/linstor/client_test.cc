@@ -1,12 +1,17 @@
 // The client against recorded replies of a real LINSTOR (testdata/README.md).
 
+#include <atomic>
 #include <fstream>
+#include <latch>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
 #include "operator/linstor/decode.h"
 #include "operator/linstor/http_client.h"
+#include "operator/net/cpprest_transport.h"
+#include "operator/net/loopback_server.h"
 #include "operator/testing/fake_clock.h"
 #include "operator/testing/scripted_transport.h"
 #include "operator/testing/source_dir.h"
@@ -266,6 +271,43 @@ TEST_F(ClientTest, WritesAreNotRepeated) {
   const auto reply = client->EvacuateNode(ctx_, "n1");
   ASSERT_FALSE(reply);
   EXPECT_TRUE(reply.error().IsTransport());
+}
+
+// Breaks: a node is evacuated twice, or a device is prepared twice, because the HTTP library
+// repeats by itself what it sent on a kept connection that closes before the reply.
+TEST(LoopbackClientTest, NobodyBelowRepeatsAWrite) {
+  std::atomic<int> writes = 0;
+  std::latch both(2);
+  net::LoopbackServer server([&](net::LoopbackPeer& peer) {
+    while (true) {
+      const std::string request = peer.ReadRequest();
+      if (request.empty()) {
+        return;
+      }
+      if (!request.starts_with("GET")) {
+        ++writes;
+        return;  // closes without a reply
+      }
+      if (!both.try_wait()) {
+        both.arrive_and_wait();  // two requests at once: two kept connections
+      }
+      peer.Reply(200, Sample("version.json"));
+    }
+  });
+  net::StartHttpThreads();
+  const auto client = MakeHttpClient(
+      {{server.url(), "", net::MakeCpprestTransport({.base_url = server.url()}).value()}},
+      {.max_requests_per_second = 0});
+  const Context ctx = Context(std::stop_token()).WithTimeout(std::chrono::seconds(10));
+  {
+    const std::jthread other([&] { EXPECT_TRUE(client->GetVersion(ctx)); });
+    ASSERT_TRUE(client->GetVersion(ctx));
+  }
+  ASSERT_TRUE(client->GetVersion(ctx));  // one of the two connections is idle for certain
+  const auto evacuated = client->EvacuateNode(ctx, "n1");
+  ASSERT_FALSE(evacuated);
+  EXPECT_TRUE(evacuated.error().IsTransport());
+  EXPECT_EQ(writes, 1);
 }
 
 // With a redundant controller only one of the URLs answers; the next call starts there.

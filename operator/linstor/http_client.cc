@@ -290,7 +290,10 @@ class HttpClient : public Client {
                              std::string method,
                              const std::string& path,
                              const std::optional<Json>& body) {
-    net::Request request{.method = std::move(method), .target = path, .headers = CommonHeaders()};
+    net::Request request{.method = std::move(method),
+                         .target = path,
+                         .headers = CommonHeaders(),
+                         .fresh_connection = true};  // or the HTTP library may send it twice
     if (body) {
       request.headers.emplace_back("Content-Type", "application/json");
       request.body = body->dump(-1, ' ', false, Json::error_handler_t::replace);
