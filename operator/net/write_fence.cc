@@ -27,21 +27,30 @@ class FencedTransport final : public HttpTransport {
     }
     LinkedStopSource either(ctx.stop());
     const std::stop_callback on_end(fence_.ended(), [&either] { either.RequestStop(); });
-    return inner_->Send(ctx.WithStop(either.token()), request);
+    return inner_->Send(ctx.WithStop(either.token()), Once(request));
   }
 
   Result<StreamResponse, TransportError> Open(const Context& ctx,
                                               const Request& request,
                                               std::chrono::milliseconds idle_timeout) override {
-    if (!IsRead(request) && !fence_.IsOpen()) {
+    if (IsRead(request)) {
+      return inner_->Open(ctx, request, idle_timeout);
+    }
+    if (!fence_.IsOpen()) {
       return Unexpected{Refused()};
     }
-    return inner_->Open(ctx, request, idle_timeout);
+    return inner_->Open(ctx, Once(request), idle_timeout);
   }
 
  private:
   static bool IsRead(const Request& request) {
     return request.method == "GET" || request.method == "HEAD";
+  }
+
+  /// The HTTP library repeats what it sent on a kept connection that closed, and does not ask us.
+  static Request Once(Request request) {
+    request.fresh_connection = true;
+    return request;
   }
 
   const std::shared_ptr<HttpTransport> inner_;

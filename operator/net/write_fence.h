@@ -7,8 +7,10 @@
 /// old. So every request that is not a read looks at the time itself, just before it is sent; the
 /// rest of the window is the time that a request is on its way, which the difference between renew
 /// deadline and lease duration covers. What still waits for a connection when the lease ends is
-/// cancelled. Not covered: a virtual machine whose own clock stood still while it was paused; it
-/// learns of the new leader with its next renewal.
+/// cancelled. Each write has a connection of its own: on a kept one the HTTP library might send it
+/// again later, behind the fence. That costs a handshake for each write, and there are none while
+/// nothing changes. Not covered: a virtual machine whose own clock stood still while it was paused;
+/// it learns of the new leader with its next renewal.
 
 #include <atomic>
 #include <memory>
@@ -50,8 +52,8 @@ class WriteFence {
 };
 
 /// Passes GET and HEAD through; every other request only while the fence is open, else kCanceled
-/// with not_sent. A write is cancelled when the fence ends. Thread safety: as `inner`. `fence` must
-/// outlive it.
+/// with not_sent. A write has a fresh connection and is cancelled when the fence ends. Thread
+/// safety: as `inner`. `fence` must outlive it.
 std::unique_ptr<HttpTransport> FenceWrites(std::shared_ptr<HttpTransport> inner,
                                            const WriteFence& fence);
 
