@@ -3,8 +3,6 @@
 #include <utility>  // Boost 1.74's asio/awaitable.hpp forgets it
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include <boost/asio/io_context.hpp>
@@ -18,6 +16,7 @@
 #include <boost/beast/ssl/ssl_stream.hpp>
 
 #include "operator/base/thread.h"
+#include "operator/net/connection_table.h"
 #include "operator/net/http_server.h"
 
 namespace breakwater::net {
@@ -42,21 +41,8 @@ struct Shared {
   HttpServerOptions options;
   RequestHandler handler;
   Logger log;
-  std::atomic<int> connections = 0;
-  std::mutex mutex;
-  std::condition_variable idle;
-  int in_work = 0;  // guarded by mutex: requests read whose reply is not yet written
-
-  void Begin() {
-    const std::lock_guard lock(mutex);
-    ++in_work;
-  }
-
-  void End() {
-    const std::lock_guard lock(mutex);
-    --in_work;
-    idle.notify_all();
-  }
+  ConnectionTable table{static_cast<std::size_t>(options.max_connections)};
+  std::atomic<int> connections = 0;  // those that were taken out of the table and still close, too
 };
 
 /// One connection. Kept alive by the handler of its pending operation; runs on its own strand.
@@ -73,7 +59,10 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
 
   ~Session() {
     if (in_work_) {
-      shared_.End();
+      shared_.table.End(*entry_);
+    }
+    if (entry_) {
+      shared_.table.Remove(*entry_);
     }
     --shared_.connections;
   }
@@ -82,6 +71,14 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   Session& operator=(const Session&) = delete;
 
   void Start() {
+    entry_ = shared_.table.Add([weak = this->weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->Close();
+      }
+    });
+    if (!entry_) {
+      return;  // the others are all in work; the socket closes itself
+    }
     Expire(shared_.options.read_timeout);
     if constexpr (std::is_same_v<Stream, TlsStream>) {
       stream_.async_handshake(asio::ssl::stream_base::server,
@@ -93,6 +90,13 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     } else {
       ReadRequest();
     }
+  }
+
+  /// From any thread. What is pending ends with an error, and the session with it.
+  void Close() {
+    asio::post(stream_.get_executor(), [self = this->shared_from_this()] {
+      beast::get_lowest_layer(self->stream_).close();
+    });
   }
 
  private:
@@ -154,8 +158,10 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
 
   void Answer() {
+    if (!shared_.table.Begin(*entry_)) {
+      return;  // closed in favour of another
+    }
     in_work_ = true;
-    shared_.Begin();
     auto message = parser_->release();
     Request request{.method = std::string(message.method_string()),
                     .target = std::string(message.target()),
@@ -170,10 +176,10 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
       shared_.log.Error("request handler failed",
                         {{"method", request.method}, {"error", failure.what()}});
     }
-    Write(std::move(response), !message.keep_alive());
+    Write(std::move(response), !message.keep_alive(), message.method() == http::verb::head);
   }
 
-  void Write(Response response, bool close) {
+  void Write(Response response, bool close, bool head_only = false) {
     reply_ = {};
     reply_.version(11);
     reply_.result(static_cast<unsigned>(response.status));
@@ -186,15 +192,19 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     reply_.keep_alive(!close);
     reply_.prepare_payload();
     Expire(shared_.options.read_timeout);
-    http::async_write(stream_, reply_,
-                      [self = this->shared_from_this(), close](error_code error, std::size_t) {
-                        self->OnWritten(error, close);
-                      });
+    const auto written = [self = this->shared_from_this(), close](error_code error, std::size_t) {
+      self->OnWritten(error, close);
+    };
+    if (head_only) {  // with the Content-Length of the body that is not sent
+      http::async_write_header(stream_, serializer_.emplace(reply_), written);
+    } else {
+      http::async_write(stream_, serializer_.emplace(reply_), written);
+    }
   }
 
   void OnWritten(error_code error, bool close) {
     if (std::exchange(in_work_, false)) {
-      shared_.End();
+      shared_.table.End(*entry_);
     }
     if (error) {
       return;
@@ -227,6 +237,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> reply_;
+  std::optional<http::response_serializer<http::string_body>> serializer_;  // of reply_
+  std::optional<ConnectionTable::Entry> entry_;
   bool in_work_ = false;
 };
 
@@ -245,10 +257,7 @@ class BeastHttpServer final : public HttpServer {
       error_code ignored;
       acceptor_.close(ignored);
     });
-    {
-      std::unique_lock lock(shared_.mutex);
-      shared_.idle.wait_for(lock, kStopGrace, [this] { return shared_.in_work == 0; });
-    }
+    shared_.table.AwaitIdle(kStopGrace);
     io_.stop();
     threads_.clear();  // joins
   }
@@ -341,9 +350,6 @@ class BeastHttpServer final : public HttpServer {
   }
 
   void Serve(tcp::socket socket) {
-    if (shared_.connections >= shared_.options.max_connections) {
-      return;  // the socket closes itself
-    }
     if (shared_.options.tls == nullptr) {
       std::make_shared<Session<PlainStream>>(shared_, std::move(socket), nullptr)->Start();
       return;

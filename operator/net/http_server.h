@@ -34,7 +34,9 @@ struct HttpServerOptions {
   /// Between two requests. Longer than the 90 s after which Go's client, the API server's, closes
   /// an idle connection itself: a server that closes first makes a webhook call fail now and then.
   std::chrono::milliseconds idle_timeout{120000};
-  int max_connections = 128;  ///< further ones are closed at once
+  /// A further one takes the place of the one that has waited longest without being answered; when
+  /// all are being answered it is closed itself.
+  int max_connections = 128;
   int threads = 2;
 };
 

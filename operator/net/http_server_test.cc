@@ -90,6 +90,13 @@ std::string Url(const HttpServer& server, const char* scheme = "http") {
   return std::string(scheme) + "://127.0.0.1:" + std::to_string(server.port());
 }
 
+void AwaitConnections(const HttpServer& server, int count) {
+  const Context limit = Within(5s);
+  while (server.connections() < count) {
+    ASSERT_TRUE(limit.SleepFor(5ms)) << server.connections();
+  }
+}
+
 TEST(HttpServerTest, AnswersRequestsOnOneConnection) {
   const auto server = Start();
   const auto client = Client(Url(*server));
@@ -181,17 +188,69 @@ TEST(HttpServerTest, ForgetsClientsThatConnectAndGo) {
   }
 }
 
+// Clients that connect and say nothing must not shut out the kubelet and the API server: the pod
+// would be restarted, and what users apply would not be checked.
 TEST(HttpServerTest, CapsConnections) {
   const auto server = Start({.max_connections = 2});
   RawClient first(*server);
+  first.Send("GET / HTTP/1.1\r\n");
+  AwaitConnections(*server, 1);
   RawClient second(*server);
-  first.Send("GET / HTTP/1.1\r\n");  // both are in before the third comes
-  const Context limit = Within(5s);
-  while (server->connections() < 2) {
-    ASSERT_TRUE(limit.SleepFor(5ms));
-  }
+  AwaitConnections(*server, 2);  // both are in before the third comes
   RawClient third(*server);
-  EXPECT_EQ(third.ReadAll(), "");
+  third.Send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(third.ReadAll().starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(first.ReadAll(), "");
+  second.Send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(second.ReadAll().starts_with("HTTP/1.1 200"));
+}
+
+// The same during the handshake, where most of the silent ones are.
+TEST(HttpServerTest, CapsTlsConnections) {
+  const TestPki pki;
+  const crypto::Identity leaf = pki.Leaf("server");
+  const auto server = Start({.tls = std::make_shared<TlsMaterialHolder>(
+                                 TlsMaterial::Create({.certificate_chain = leaf.certificate.ToPem(),
+                                                      .private_key = leaf.key.ToPem()})
+                                     .value()),
+                             .max_connections = 1});
+  RawClient silent(*server);
+  AwaitConnections(*server, 1);
+  const auto trust = std::make_shared<TlsMaterialHolder>(
+      TlsMaterial::Create({.ca = pki.ca.certificate.ToPem()}).value());
+  const auto response = Client(Url(*server, "https"), trust)->Send(Within(5s), {});
+  EXPECT_TRUE(response) << response.error().message;
+  EXPECT_EQ(silent.ReadAll(), "");
+}
+
+// Who is being answered gets the answer.
+TEST(HttpServerTest, RefusesTheNewestWhenAllAreInWork) {
+  std::latch reached(1);
+  std::latch release(1);
+  const auto server = Start({.max_connections = 1}, [&](const Request&) {
+    reached.count_down();
+    release.wait();
+    return Response{200, {}, "late"};
+  });
+  RawClient busy(*server);
+  busy.Send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+  reached.wait();
+  EXPECT_EQ(RawClient(*server).ReadAll(), "");
+  release.count_down();
+  EXPECT_TRUE(busy.ReadAll().ends_with("late"));
+}
+
+// Probes may use HEAD. The client takes a body that must not be there for the next reply.
+TEST(HttpServerTest, HeadHasNoBody) {
+  const auto server = Start();
+  RawClient client(*server);
+  client.Send("HEAD /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nConnection: close\r\n\r\n");
+  const std::string all = client.ReadAll();
+  const std::size_t end = all.find("\r\n\r\n");
+  ASSERT_NE(end, std::string::npos) << all;
+  EXPECT_NE(all.substr(0, end).find("Content-Length: 8"), std::string::npos) << all;  // "HEAD /a "
+  EXPECT_TRUE(all.substr(end + 4).starts_with("HTTP/1.1 200")) << all;
+  EXPECT_TRUE(all.ends_with("\r\n\r\nGET /b "));
 }
 
 // A certificate is renewed while the server serves: a restart would refuse requests meanwhile.
