@@ -75,10 +75,14 @@ Result<void, Error> ReadCluster(const YAML::Node& cluster,
   if (!Text(cluster, "proxy-url").empty()) {
     return Invalid("proxy-url is not supported");
   }
+  if (config.server.find('@') != std::string::npos) {  // not shown: it may hold a password
+    return Invalid("the cluster's server must be a URL without user name and password");
+  }
   const bool plain = config.server.substr(0, 8) != "https://";
   if (!options.allow_insecure && (plain || config.insecure_skip_tls_verify)) {
     return Invalid("the connection to " + config.server +
-                   " would not be protected; allow it explicitly or configure a CA");
+                   " would not be protected: it needs https and a certificate-authority, without "
+                   "insecure-skip-tls-verify");
   }
   if (!plain && config.ca.empty() && !config.insecure_skip_tls_verify) {
     return Invalid("the cluster has no certificate-authority; the system's CAs are not used");

@@ -80,6 +80,28 @@ TEST(KubeconfigTest, RefusesInsecureUnlessAsked) {
   }
 }
 
+// Whoever reads why it is refused must be able to act on it: there is no flag that allows it.
+TEST(KubeconfigTest, SaysWhatAnInsecureClusterNeeds) {
+  const auto config = ParseKubeconfig(kYaml, "", {.context = "skip"});
+  ASSERT_FALSE(config);
+  EXPECT_NE(config.error().message.find("without insecure-skip-tls-verify"), std::string::npos)
+      << config.error().message;
+}
+
+// A password in the server's URL is not used for anything and would be in the log.
+TEST(KubeconfigTest, RefusesPasswordsInTheUrlWithoutShowingThem) {
+  for (const char* server : {"https://user:secret@h", "http://secret@h", "https://u:secret/@h"}) {
+    const std::string yaml = "current-context: c\nclusters: [{name: c, cluster: {server: '" +
+                             std::string(server) +
+                             "', certificate-authority: ca.crt}}]\n"
+                             "contexts: [{name: c, context: {cluster: c}}]\n";
+    const auto config = ParseKubeconfig(yaml, "", {});
+    ASSERT_FALSE(config) << server;
+    EXPECT_NE(config.error().message.find("password"), std::string::npos);
+    EXPECT_EQ(config.error().message.find("secret"), std::string::npos) << config.error().message;
+  }
+}
+
 // Ignoring what is not supported would connect as the wrong user or past a proxy.
 TEST(KubeconfigTest, RefusesWhatItCannotHonour) {
   for (const char* context : {"proxied", "rootless", "plugin", "lost", "missing"}) {

@@ -12,6 +12,7 @@
 #include <pplx/threadpool.h>
 
 #include "operator/net/transport_error_table.h"
+#include "operator/net/url.h"
 
 namespace breakwater::net {
 namespace {
@@ -351,12 +352,14 @@ Result<std::unique_ptr<HttpTransport>, Error> MakeCpprestTransport(TransportOpti
     web::uri base(options.base_url);
     const bool secure = base.scheme() == "https";
     if (base.host().empty() || (!secure && base.scheme() != "http")) {
-      return Unexpected{Error{ErrorClass::kInvalid, "not an http(s) URL: " + options.base_url}};
+      return Unexpected{
+          Error{ErrorClass::kInvalid, "not an http(s) URL: " + HideUserInfo(options.base_url)}};
     }
     if (base.host().find(':') != std::string::npos) {
       // The library hands "[::1]" to the resolver as a name, brackets included (2.10.18).
-      return Unexpected{Error{ErrorClass::kInvalid,
-                              "IPv6 literals are not supported, use a name: " + options.base_url}};
+      return Unexpected{
+          Error{ErrorClass::kInvalid,
+                "IPv6 literals are not supported, use a name: " + HideUserInfo(options.base_url)}};
     }
     if (secure && (options.tls == nullptr || options.tls->Get() == nullptr)) {
       return Unexpected{Error{ErrorClass::kInvalid, "https needs TLS material"}};
@@ -364,7 +367,8 @@ Result<std::unique_ptr<HttpTransport>, Error> MakeCpprestTransport(TransportOpti
     return std::unique_ptr<HttpTransport>(
         std::make_unique<CpprestTransport>(std::move(options), std::move(base)));
   } catch (const std::exception& error) {
-    return Unexpected{Error{ErrorClass::kInvalid, options.base_url + ": " + error.what()}};
+    return Unexpected{
+        Error{ErrorClass::kInvalid, HideUserInfo(options.base_url + ": " + error.what())}};
   }
 }
 

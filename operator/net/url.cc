@@ -9,9 +9,14 @@ std::string Url::Authority() const {
   return (literal ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+std::string HideUserInfo(std::string_view text) {
+  const std::size_t at = text.rfind('@');
+  return at == std::string_view::npos ? std::string(text) : "..." + std::string(text.substr(at));
+}
+
 Result<Url, Error> ParseUrl(std::string_view text) {
   const auto invalid = [&] {
-    return Unexpected{Error{ErrorClass::kInvalid, "not an http(s) URL: " + std::string(text)}};
+    return Unexpected{Error{ErrorClass::kInvalid, "not an http(s) URL: " + HideUserInfo(text)}};
   };
   Url url;
   std::string_view rest = text;

@@ -21,7 +21,11 @@ struct Url {
   std::string Authority() const;
 };
 
-/// kInvalid for anything but http(s)://host[:port][/path].
+/// `text`, a URL or a message with one, for people and logs: without what stands before an "@",
+/// which may be a password.
+std::string HideUserInfo(std::string_view text);
+
+/// kInvalid for anything but http(s)://host[:port][/path]. The error shows no user information.
 Result<Url, Error> ParseUrl(std::string_view text);
 
 }  // namespace breakwater::net

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "operator/net/cpprest_transport.h"
 #include "operator/net/resolve.h"
 
 namespace breakwater::net {
@@ -26,6 +27,19 @@ TEST(UrlTest, RefusesOthers) {
                            "https://[::1]x", "https://u@h", "https://h?q", "https://h/a b"}) {
     EXPECT_FALSE(ParseUrl(text)) << text;
   }
+}
+
+// A password in a URL would be in the log, for everybody who may read logs.
+TEST(UrlTest, PasswordsAreNotShown) {
+  for (const char* text :
+       {"https://user:secret@h", "ftp://secret@h", "https://u:secret/@x@h/a b", "secret@"}) {
+    const auto url = ParseUrl(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_EQ(url.error().message.find("secret"), std::string::npos) << url.error().message;
+    const auto transport = MakeCpprestTransport({.base_url = text});
+    EXPECT_TRUE(transport || transport.error().message.find("secret") == std::string::npos) << text;
+  }
+  EXPECT_NE(ParseUrl("ftp://h").error().message.find("ftp://h"), std::string::npos);
 }
 
 TEST(ResolveTest, AddressesNeedNoLookupAndStopEndsOne) {
