@@ -71,7 +71,8 @@ def spec():
     return obj("What the cluster should be.", {
         "repository": string("Registry and path of all images, instead of that of the image configuration."),
         "externalController": obj("Use this LINSTOR controller instead of deploying one.", {
-            "url": string("URL of the REST API; several are separated by commas.", minLength=3),
+            "url": string("URL of the REST API; several are separated by commas. No IPv6 literals: use a name.",
+                          minLength=3),
         }, required=["url"]),
         "nodeSelector": node_selector(),
         "nodeAffinity": node_affinity(),

@@ -143,14 +143,16 @@ void CheckUrl(const std::string& path,
     return;
   }
   static const re2::RE2 kUrl(
-      R"((?:(?:https?|linstor(?:\+https?|\+ssl)?)://)?[A-Za-z0-9_.-]+(?::\d{1,5})?/?|)"
-      R"((?:https?|linstor(?:\+https?|\+ssl)?)://\[[0-9A-Fa-f:.]+\](?::\d{1,5})?/?)");
+      R"((?:(?:https?|linstor(?:\+https?|\+ssl)?)://)?[A-Za-z0-9_.-]+(?::\d{1,5})?/?)");
+  static const re2::RE2 kIpv6Url(R"([a-z+]+://\[.*)");
   std::size_t start = 0;
   while (start <= urls->size()) {
     const std::size_t end = std::min(urls->find(',', start), urls->size());
     std::string url = urls->substr(start, end - start);
     url.erase(0, url.find_first_not_of(' '));
-    if (!re2::RE2::FullMatch(url, kUrl)) {
+    if (re2::RE2::FullMatch(url, kIpv6Url)) {  // see net/cpprest_transport.h
+      errors->push_back({path, "\"" + url + "\": IPv6 literals are not supported, use a name"});
+    } else if (!re2::RE2::FullMatch(url, kUrl)) {
       errors->push_back(
           {path, "\"" + url + "\" is not a URL such as http://linstor.example.com:3370"});
     }

@@ -121,8 +121,7 @@ TEST(ValidateCluster, Rules) {
     return ValidateCluster(api::DecodeLinstorCluster(Spec(text)).value).empty();
   };
   EXPECT_TRUE(check("{}"));
-  EXPECT_TRUE(
-      check("{externalController: {url: 'http://a:3370,https://[fd00::1]:3371,linstor://b'}}"));
+  EXPECT_TRUE(check("{externalController: {url: 'http://a:3370,https://10.0.0.1,linstor://b'}}"));
   EXPECT_FALSE(check("{externalController: {url: 'http://a b'}}"));
   EXPECT_FALSE(check("{externalController: {url: 'a,,b'}}"));
   EXPECT_FALSE(check("{csiNode: {podTemplate: {spec: {volumes: {}}}}}"));
@@ -132,6 +131,18 @@ TEST(ValidateCluster, Rules) {
     const std::string text =
         std::string("{properties: [{name: DrbdOptions/Net/tls, value: '") + wrong + "'}]}";
     EXPECT_FALSE(check(text.c_str())) << wrong;
+  }
+}
+
+// What can never be dialled looked fine when it was written, and LINSTOR was just never reached.
+TEST(ValidateCluster, Ipv6LiteralsAreRefusedWithTheReason) {
+  for (const char* urls : {"https://[fd00::1]:3371", "http://a:3370,linstor://[::1]"}) {
+    const Json object = Spec(std::string("{externalController: {url: '") + urls + "'}}");
+    const auto errors = ValidateCluster(api::DecodeLinstorCluster(object).value);
+    ASSERT_EQ(errors.size(), 1U) << urls;
+    EXPECT_NE(errors[0].message.find("IPv6 literals are not supported, use a name"),
+              std::string::npos)
+        << errors[0].message;
   }
 }
 
