@@ -163,6 +163,12 @@ bool Selects(const Json* selector, const api::Object& pod) {
   return true;
 }
 
+bool IsIpv4(const std::string& text) {
+  in_addr parsed{};
+  return inet_pton(AF_INET, text.c_str(), &parsed) == 1;
+}
+
+/// IPv4 only: the HTTP library cannot dial IPv6 literals, and one of them would spoil them all.
 void AddPodAddresses(const api::Object& pod,
                      const ControllerUrl& model,
                      std::vector<ControllerUrl>& urls) {
@@ -171,17 +177,12 @@ void AddPodAddresses(const api::Object& pod,
     return;
   }
   for (const Json& address : *addresses) {
-    if (std::string ip = api::StringAt(address, "ip"); !ip.empty()) {
+    if (std::string ip = api::StringAt(address, "ip"); IsIpv4(ip)) {
       ControllerUrl url = model;
       url.host = std::move(ip);
       urls.push_back(std::move(url));
     }
   }
-}
-
-bool IsIpv4(const std::string& text) {
-  in_addr parsed{};
-  return inet_pton(AF_INET, text.c_str(), &parsed) == 1;
 }
 
 bool IsControllerOf(const api::Object& object, std::string_view cluster) {
@@ -255,7 +256,8 @@ Result<std::vector<ControllerUrl>, Error> ResolveService(
     }
   }
   if (urls.empty()) {
-    return Missing("no Pod of Service " + service.key().ToString() + " is ready");
+    return Missing("no Pod of Service " + service.key().ToString() +
+                   " is ready and has an IPv4 address");
   }
   return urls;
 }

@@ -54,7 +54,7 @@ const char* const kUnready = R"({"metadata":{"name":"x","namespace":"ns","labels
 const char* const kForeign = R"({"metadata":{"name":"z","namespace":"ns","labels":{"app":"d"}},
   "status":{"podIPs":[{"ip":"10.0.0.3"}],"conditions":[{"type":"Ready","status":"True"}]}})";
 const char* const kReady = R"({"metadata":{"name":"y","namespace":"ns","labels":{"app":"c"}},
-  "status":{"podIPs":[{"ip":"10.0.0.2"}],"conditions":[{"type":"Ready","status":"True"}]}})";
+  "status":{"podIPs":[{"ip":"fd00::2"},{"ip":"10.0.0.2"}],"conditions":[{"type":"Ready","status":"True"}]}})";
 
 std::string Resolve(ServiceResolution resolution,
                     std::vector<api::ObjectPtr> services,
