@@ -6,8 +6,12 @@ namespace breakwater::tls_migration {
 namespace {
 
 // What a connection runs as configured in the kernel, as far as either end says; LINSTOR's present
-// value for one that cannot be observed.
+// value for one that cannot be observed, and for one whose ends differ: which of them is right is
+// LINSTOR's to say, so it must not be told what one of them has.
 bool Runs(const ResourceObservation& seen, const ConnectionView& connection) {
+  if (connection.BothKnown() && connection.a.tls != connection.b.tls) {
+    return Effective(seen.levels, connection.pair.ToString());
+  }
   if (connection.a.known && connection.a.tls) {
     return *connection.a.tls;
   }

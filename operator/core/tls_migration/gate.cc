@@ -110,7 +110,8 @@ GateResult CheckConnection(const ResourceObservation& seen,
         "the ends of connection " + connection.pair.ToString() + " are configured differently",
         connection.pair);
   }
-  if (*connection.a.tls && EvidenceOf(connection) != Evidence::kEncrypted) {
+  if (*connection.a.tls && !check.plaintext.contains(connection.pair) &&
+      EvidenceOf(connection) != Evidence::kEncrypted) {
     return Fail(Kind::kNoProof,
                 "the sockets of connection " + connection.pair.ToString() +
                     " do not prove that it is encrypted",

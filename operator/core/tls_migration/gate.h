@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,9 @@ struct GateResult {
 struct GateCheck {
   bool may_be_suspended = false;
   GatePolicy policy = GatePolicy::kEnforce;
+  /// Connections that go to plaintext: that they are encrypted need not be proven, or a node whose
+  /// sockets cannot be seen could not be rolled back.
+  std::set<Pair> plaintext{};
 };
 
 GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check);

@@ -175,11 +175,18 @@ Decision Planner::PlanReconnect() {
   if (connection->BothConnected()) {
     return PlanConnected(*connection, want);
   }
-  if (const Pair first = DownPairs().front();
-      first != connection->pair &&
-      (seen_.nodes.at(first.a).primary || seen_.nodes.at(first.b).primary) &&
-      !seen_.nodes.at(connection->pair.a).primary && !seen_.nodes.at(connection->pair.b).primary) {
-    return PlanOther(first);  // the Primary's connections come first
+  for (const Pair& first : DownPairs()) {
+    // A repair leaves alone what is held; a run of ours has cut it and brings it back.
+    if (run_.journal.strategy == Strategy::kNone && goal_.hold.contains(first)) {
+      continue;
+    }
+    if (first != connection->pair &&
+        (seen_.nodes.at(first.a).primary || seen_.nodes.at(first.b).primary) &&
+        !seen_.nodes.at(connection->pair.a).primary &&
+        !seen_.nodes.at(connection->pair.b).primary) {
+      return PlanOther(first);  // the Primary's connections come first
+    }
+    break;
   }
   if (!run_.journal.rolling_back && run_.journal.strategy != Strategy::kNone &&
       InStep() > goal_.timing.reconnect) {

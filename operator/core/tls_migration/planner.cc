@@ -85,18 +85,22 @@ std::optional<Decision> Planner::PlanHeal() {
         "a peer disk is Outdated on an established connection; waiting whether it stays so",
         milliseconds(500));
   }
-  const StalePeer& stale = due.front();
-  const std::string what = "stale peer " + stale.peer + " seen from " + stale.primary;
+  const auto named = [](const StalePeer& stale) {
+    return "stale peer " + stale.peer + " seen from " + stale.primary;
+  };
   if (!goal_.heal_stale) {
-    return WaitFor(what + ": held, healing is switched off", milliseconds(5000));
+    return WaitFor(named(due.front()) + ": held, healing is switched off", milliseconds(5000));
   }
-  if (const std::optional<std::string> obstacle = HealObstacle(seen_, stale)) {
-    return WaitFor(what + ": held, " + *obstacle);
+  std::string held;
+  for (const StalePeer& stale : due) {
+    if (const std::optional<std::string> obstacle = HealObstacle(seen_, stale)) {
+      held = held.empty() ? named(stale) + ": held, " + *obstacle : held;
+      continue;
+    }
+    return TooEarly() ? WaitFor(named(stale) + ": waiting for the heal", milliseconds(500))
+                      : HealNow(stale);
   }
-  if (TooEarly()) {
-    return WaitFor(what + ": waiting for the heal", milliseconds(500));
-  }
-  return HealNow(stale);
+  return WaitFor(held);
 }
 
 Decision Planner::HealNow(const StalePeer& stale) {
@@ -293,6 +297,13 @@ std::map<Pair, bool> Planner::Targets() const {
 GateResult Planner::Gate(bool may_be_suspended) const {
   GateCheck check;
   check.may_be_suspended = may_be_suspended;
+  for (const auto& [pair, connection] : seen_.connections) {
+    const auto wanted = goal_.wanted.find(pair);
+    const bool to_plaintext = wanted != goal_.wanted.end() && !wanted->second;
+    if (!Target(pair) || (to_plaintext && !run_.journal.rolling_back)) {
+      check.plaintext.insert(pair);
+    }
+  }
   check.policy = policy_;
   return CheckGate(seen_, check);
 }

@@ -126,6 +126,48 @@ TEST(PlannerTest, NeverCutsWhileThePeerIsStale) {
   EXPECT_TRUE(std::holds_alternative<Wait>(decision.action)) << "held when healing is switched off";
 }
 
+// A copy that lacks writes calls itself UpToDate: healed from it, the last good copy would go back
+// in time.
+TEST(PlannerTest, NeverHealsFromACopyThatLacksWritesItself) {
+  ResourceObservation seen = Healthy({"n3", "n1", "n2"});  // n3 is Primary
+  End(seen, "n3", "n1").devices[0].peer_disk = "Outdated";
+  End(seen, "n1", "n2").devices[0].peer_disk = "Outdated";
+  const Decision first = Next(seen, Want(seen, false), {}, kNow);
+  const Decision decision =
+      Next(seen, Want(seen, false), first.run, kNow + std::chrono::seconds(3));
+  ASSERT_TRUE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
+  const NodeOp& op = std::get<RunOnNodes>(decision.action).stages[0][0];
+  EXPECT_EQ(op.kind, NodeOp::Kind::kInvalidateRemote);
+  EXPECT_EQ(op.node, "n3") << "the Primary has all writes";
+  EXPECT_EQ(op.peer, "n1");
+}
+
+TEST(PlannerTest, AHealNeedsASourceThatThePrimarySeesAsGood) {
+  ResourceObservation seen = Healthy({"n3", "n1", "n2"});
+  End(seen, "n1", "n2").devices[0].peer_disk = "Outdated";
+  const Decision first = Next(seen, Want(seen, false), {}, kNow);
+  const auto later = kNow + std::chrono::seconds(3);
+  EXPECT_TRUE(
+      std::holds_alternative<RunOnNodes>(Next(seen, Want(seen, false), first.run, later).action));
+  End(seen, "n3", "n1").devices[0].out_of_sync_kib = 4;
+  End(seen, "n3", "n1").devices[0].peer_disk = "Inconsistent";
+  const Decision held = Next(seen, Want(seen, false), first.run, later);
+  EXPECT_TRUE(std::holds_alternative<Wait>(held.action)) << held.why;
+  EXPECT_THAT(held.why, HasSubstr("n1"));
+}
+
+// `ss` on one node does not show TLS: the way back to plaintext must not need that proof, or a
+// cluster could never be decrypted there.
+TEST(PlannerTest, TheWayBackNeedsNoProofOfEncryption) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+  for (auto& [pair, connection] : seen.connections) {
+    connection.a.sockets = SocketProof::kUnknown;
+    connection.b.sockets = SocketProof::kUnknown;
+  }
+  const Decision decision = Next(seen, Want(seen, false), {}, kNow);
+  EXPECT_TRUE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
+}
+
 TEST(PlannerTest, DoesNotStartWithoutPinOrLinstorOrFitNodes) {
   ResourceObservation seen = Healthy({"n1", "n2", "n3"});
   seen.levels.definition = {};  // the cluster's value would reach it
@@ -199,6 +241,25 @@ TEST(PlannerTest, LeavesHeldConnectionsAlone) {
   EXPECT_TRUE(std::holds_alternative<RunOnNodes>(Next(seen, goal, {}, kNow).action));
   goal.hold.insert(Pair::Of("n1", "n2"));
   EXPECT_FALSE(std::holds_alternative<RunOnNodes>(Next(seen, goal, {}, kNow).action));
+}
+
+// Nor on the way to another one, which would come after the Primary's.
+TEST(PlannerTest, ARepairLeavesTheHeldConnectionOfThePrimaryAlone) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+  seen.levels.controller = true;
+  for (const auto& [from, to] : {std::pair("n1", "n2"), std::pair("n2", "n3")}) {
+    End(seen, from, to).state = "StandAlone";
+    End(seen, to, from).state = "Connecting";
+  }
+  Goal goal = Want(seen, true);
+  goal.hold.insert(Pair::Of("n1", "n2"));
+  const Decision decision = Next(seen, goal, {}, kNow);
+  ASSERT_TRUE(std::holds_alternative<RunOnNodes>(decision.action)) << decision.why;
+  for (const auto& stage : std::get<RunOnNodes>(decision.action).stages) {
+    for (const NodeOp& op : stage) {
+      EXPECT_FALSE(op.node == "n1" || op.peer == "n1") << decision.why;
+    }
+  }
 }
 
 TEST(PlannerTest, JournalNamesAreReversible) {
@@ -325,6 +386,23 @@ TEST(ClusterPlanTest, KeepsTheLimits) {
 }
 
 // A value that a user or a StorageClass put on the definition migrates the volume as well (A4).
+// Somebody set one end to plaintext while the connection was down: LINSTOR's "yes" is what is
+// right, and a pin must not tell it otherwise.
+TEST(ClusterPlanTest, OneEndThatDiffersIsNoReasonToPin) {
+  for (const char* node : {"n1", "n2"}) {
+    ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+    seen.levels.definition = {};
+    seen.levels.controller = true;
+    EndView& end = End(seen, node, std::string(node) == "n1" ? "n2" : "n1");
+    end.tls = false;
+    end.state = "Connecting";
+    ClusterInput input = Input({seen});
+    input.linstor_value = true;
+    input.cluster_value = true;
+    EXPECT_TRUE(PlanCluster(input).pins.empty()) << node;
+  }
+}
+
 TEST(ClusterPlanTest, PinsThePairsOfAResourceWithAValueOfItsOwn) {
   ResourceObservation seen = Unpinned("r0");
   seen.levels.definition = Level{true, false, std::nullopt};

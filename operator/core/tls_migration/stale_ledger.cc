@@ -140,7 +140,7 @@ std::vector<StaleRecord> StaleLedger::records() const {
 std::set<Pair> StaleLedger::PairsOf(const std::string& resource) const {
   std::set<Pair> pairs;
   for (const auto& [key, record] : records_) {
-    if (record.resource == resource && !record.diverged) {
+    if (record.resource == resource) {
       pairs.insert(Pair::Of(record.viewer, record.peer));
     }
   }

@@ -61,7 +61,9 @@ class StaleLedger {
   bool KeepOnly(const std::set<std::string>& known);
 
   std::vector<StaleRecord> records() const;
-  /// Pairs of a resource that must not be reconnected, because that erases the record.
+  /// Pairs of a resource that must not be reconnected, because that erases the record: of diverged
+  /// ones too, as long as nobody has released them. Their record may still be there, and then a
+  /// small resync is enough.
   std::set<Pair> PairsOf(const std::string& resource) const;
 
  private:

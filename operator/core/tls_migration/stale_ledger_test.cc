@@ -86,6 +86,10 @@ TEST_F(StaleLedgerTest, AnInterruptionWhileStaleIsSeenAtOnce) {
   Look(3);
   End(seen_, "n1", "n2").state = "Connecting";
   EXPECT_THAT(Look(4), ElementsAre(Kind::kDiverged));
+  EXPECT_THAT(ledger_.PairsOf("r0"), ElementsAre(Pair::Of("n1", "n2")))
+      << "a reconnect by us would erase what a small resync needs";
+  ASSERT_TRUE(ledger_.Release({NameOf(ledger_.records()[0])}));
+  EXPECT_THAT(ledger_.PairsOf("r0"), IsEmpty());
 }
 
 // One exec to the Primary failed: that proves nothing.

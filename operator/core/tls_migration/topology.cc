@@ -119,7 +119,44 @@ std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pa
   return std::nullopt;
 }
 
+namespace {
+
+// A copy that lacks writes itself calls itself UpToDate (F12): only who has all writes can tell.
+std::optional<std::string> SourceObstacle(const ResourceObservation& seen,
+                                          const std::string& source) {
+  if (seen.nodes.at(source).primary) {
+    return std::nullopt;
+  }
+  const std::vector<StalePeer> all = FindStale(seen);
+  if (std::any_of(all.begin(), all.end(),
+                  [&](const auto& other) { return other.peer == source; })) {
+    return "the copy of " + source + " lacks writes itself";
+  }
+  for (const std::string& primary : seen.Primaries()) {
+    const auto connection = seen.connections.find(Pair::Of(primary, source));
+    if (connection == seen.connections.end()) {
+      continue;  // two nodes that never had a connection, a diskless one among them
+    }
+    const EndView& end = connection->second.End(primary);
+    const bool good =
+        end.connected() &&
+        std::all_of(end.devices.begin(), end.devices.end(), [](const PeerDevice& device) {
+          return device.replication == "Established" && device.peer_disk == "UpToDate" &&
+                 device.out_of_sync_kib == 0;
+        });
+    if (!good) {
+      return "the Primary " + primary + " does not see that " + source + " has all writes";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<std::string> HealObstacle(const ResourceObservation& seen, const StalePeer& stale) {
+  if (std::optional<std::string> bad_source = SourceObstacle(seen, stale.primary)) {
+    return bad_source;
+  }
   const NodeView* peer = seen.Node(stale.peer);
   if (peer != nullptr && peer->primary) {
     return stale.peer + " itself is the Primary";
