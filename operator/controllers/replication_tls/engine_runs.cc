@@ -71,12 +71,16 @@ bool Engine::NeedsCare(const ResourceObservation& seen, bool foreign) {
     return false;
   }
   const SteadyTime since = care_since_.emplace(seen.resource, now).first->second;
+  bool urgent = stale;
+  {
+    const std::lock_guard lock(mutex_);
+    urgent = urgent || leftover_.contains(seen.resource);  // I/O hangs: no backing off
+  }
   if (const auto failure = failures_.find(seen.resource);
-      failure != failures_.end() && now < failure->second.retry_at && !stale) {
+      failure != failures_.end() && now < failure->second.retry_at && !urgent) {
     return false;
   }
-  const std::lock_guard lock(mutex_);
-  return stale || leftover_.contains(seen.resource) || (!suspended && now - since >= seconds(5));
+  return urgent || (!suspended && now - since >= seconds(5));
 }
 
 void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
@@ -108,7 +112,9 @@ void Engine::StartDrivers(const std::vector<ResourceObservation>& resources,
       state = resumed->second;
       resume_.erase(resumed);
     }
-    const bool switching = start || state.running();
+    // A heal or repair that a former leader began is no migration: nobody has released one.
+    const bool switching =
+        start || (state.running() && state.journal.strategy != tls_migration::Strategy::kNone);
     // Without LINSTOR the plan's wishes are guesses; the driver gets them when it answers.
     if (const auto wanted = plan.wanted.find(seen.resource);
         wanted != plan.wanted.end() && switching && linstor.known && plan.problem.reason.empty()) {
