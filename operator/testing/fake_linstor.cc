@@ -292,6 +292,9 @@ LinstorResult<Reply> FakeLinstor::CreateStoragePool(const Context& ctx, const St
         const auto name = pool.props.find("StorDriver/StorPoolName");
         if (!s.backing.empty() &&
             (name == pool.props.end() || !s.backing.contains({pool.node, name->second}))) {
+          if (s.keeps_refused_pools) {
+            s.pools[{pool.node, pool.name}] = pool;
+          }
           return Refuse(500, "Volume group not found.");
         }
         StoragePool& created = s.pools[{pool.node, pool.name}] = pool;

@@ -40,6 +40,8 @@ class FakeLinstor final : public linstor::Client {
     /// Backing names (volume groups, ...) that exist by (node, name); creating a pool needs one
     /// unless this is empty.
     std::set<std::pair<std::string, std::string>> backing{};
+    /// A pool that is refused for that reason is there nevertheless, with an error (L8).
+    bool keeps_refused_pools = false;
     /// Devices of which no physical storage can be made.
     std::set<std::string> bad_devices{};
     /// The physical storage that was asked for, also what was refused.

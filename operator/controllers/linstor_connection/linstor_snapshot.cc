@@ -154,7 +154,7 @@ Result<LinstorSnapshotPtr, Error> LinstorSnapshots::Finish(
   entry.reading = false;
   if (!read) {
     // A caller that gives up has learned nothing about LINSTOR.
-    if (!entry.dropped && !ctx.canceled()) {
+    if (!entry.dropped && !ctx.canceled() && !ctx.expired()) {
       entry.failure = {read.error(), ctx.clock().SteadyNow() + options_.unreachable_for};
       entry.last.reset();  // or those who ask for less would be told that all is well
     }

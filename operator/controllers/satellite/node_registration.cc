@@ -44,7 +44,7 @@ Result<linstor::Node, Error> FindOrCreate(const Context& ctx,
                                           linstor::Client& client,
                                           const WantedNode& wanted) {
   linstor::LinstorResult<linstor::Node> found = client.GetNode(ctx, wanted.name);
-  if (!found && found.error().IsNotFound()) {
+  if (!found && found.error().IsNotFound() && !wanted.leaving) {
     BREAKWATER_RETURN_IF_ERROR(
         Checked(client.CreateNode(ctx, AsNode(wanted)), "create node " + wanted.name));
     found = client.GetNode(ctx, wanted.name);
@@ -93,7 +93,7 @@ Result<WantedNode, Error> DescribeNode(const api::Object& node,
 }
 
 NodePlan PlanNode(const linstor::Node& node, const WantedNode& wanted) {
-  NodePlan plan{.restore = node.HasFlag("EVACUATE") || node.HasFlag("EVICTED"),
+  NodePlan plan{.restore = !wanted.leaving && (node.HasFlag("EVACUATE") || node.HasFlag("EVICTED")),
                 .props = linstor::DiffProps(node.props, wanted.props)};
   std::set<std::string> obsolete = core::ManagedInterfaces(node.props);
   for (const core::SatelliteInterface& netif : wanted.interfaces) {

@@ -20,6 +20,7 @@ struct WantedNode {
   std::string name{};
   linstor::Props props{};  ///< with the operator's marks, without bookkeeping
   std::vector<core::SatelliteInterface> interfaces{};
+  bool leaving = false;  ///< it is being evacuated: never taken back, never made again
 };
 
 /// The node as wanted: resolved properties plus the marks of the operator.
@@ -44,7 +45,7 @@ struct NodePlan {
 NodePlan PlanNode(const linstor::Node& node, const WantedNode& wanted);
 
 /// Reads LINSTOR's node, makes it equal to `wanted` and returns it as it was read last. Writes only
-/// what differs.
+/// what differs. kNotFound for a leaving node that LINSTOR no longer has.
 Result<linstor::Node, Error> SyncNode(const Context& ctx,
                                       linstor::Client& client,
                                       const WantedNode& wanted);

@@ -158,10 +158,10 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
 std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
                                            Pass& pass,
                                            const api::Json* desired) {
-  const api::ObjectPtr live =
-      deps_.daemon_sets.Get({deps_.writers.operator_namespace,
-                             core::SatelliteDaemonSetName(pass.satellite.name(), pass.spec)});
-  if (desired == nullptr || !live || !ChangesPods(*desired, *live) || !IsSettled(*live)) {
+  // Also one of another name, which goes when the new one is there: the pod restarts all the same.
+  const api::ObjectPtr live = DaemonSetOf(pass.satellite.uid());
+  if (desired == nullptr || !live || !IsSettled(*live) ||
+      (live->name() == api::Object(*desired).name() && !ChangesPods(*desired, *live))) {
     return "";
   }
   if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
@@ -169,19 +169,29 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
   }
   std::vector<SatelliteState> others;
   for (const api::ObjectPtr& other : deps_.satellites.List()) {
-    const auto sets = deps_.daemon_sets.ListByController(other->uid());
     others.push_back({.node = other->name(),
-                      .daemon_set = sets.empty() ? nullptr : sets.front(),
+                      .daemon_set = DaemonSetOf(other->uid()),
                       .node_up = !IsDown(deps_.nodes.Get({"", other->name()}))});
   }
   if (std::string wait = gate_.Blocked(pass.satellite.name(), others); !wait.empty()) {
     return wait;  // without LINSTOR: in a large rollout many wait
   }
   const std::set<std::string> offline = OfflineNodes(ctx, pass);
-  for (SatelliteState& other : others) {
-    other.linstor_online = !offline.contains(other.node);
+  // One that LINSTOR cannot use cannot get worse. After an upgrade of LINSTOR none of the old
+  // satellites is online until it has changed, and they must not wait for each other.
+  if (!offline.contains(pass.satellite.name())) {
+    for (SatelliteState& other : others) {
+      other.linstor_online = !offline.contains(other.node);
+    }
   }
   return gate_.Begin(pass.satellite.name(), others);
+}
+
+api::ObjectPtr SatelliteReconciler::DaemonSetOf(const std::string& satellite_uid) const {
+  const auto sets = deps_.daemon_sets.ListByController(satellite_uid);
+  const auto unsettled = std::find_if(sets.begin(), sets.end(),
+                                      [](const api::ObjectPtr& set) { return !IsSettled(*set); });
+  return unsettled != sets.end() ? *unsettled : sets.empty() ? nullptr : sets.front();
 }
 
 // The watchdog that ends a suspension lives in the satellite's pod: it must not go meanwhile.

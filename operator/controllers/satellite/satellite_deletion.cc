@@ -17,22 +17,61 @@ bool NotFound(const linstor::LinstorResult<linstor::Node>& node) {
 
 }  // namespace
 
-bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
-  if (pass.spec.deletion_policy == api::DeletionPolicy::kRetain) {
-    return true;  // LINSTOR keeps the node, its pod goes with the LinstorSatellite
+Result<bool, Error> SatelliteReconciler::ClusterStays(const Context& ctx, const Pass& pass) const {
+  // One of the same name that was made again is another cluster: it makes its own satellites, and
+  // what the old one leaves behind is not its to throw away.
+  const auto stays = [&](const api::Object& cluster) {
+    const std::string owner = pass.satellite.controller_uid();
+    return !cluster.deleting() && (owner.empty() || owner == cluster.uid());
+  };
+  const api::ObjectKey key{"", pass.spec.cluster_ref.name};
+  const api::ObjectPtr known = deps_.clusters.Get(key);
+  if (!known || !stays(*known)) {
+    return false;
   }
-  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
-  if (!cluster || cluster->deleting()) {
+  // A store may be behind: when a whole cluster is deleted its satellites come first by chance.
+  const auto live = deps_.writers.client.Get(ctx, api::kLinstorCluster, key);
+  if (!live && live.error().IsNotFound()) {
+    return false;
+  }
+  if (!live) {
+    return Unexpected{live.error().ToError().WithContext("read LinstorCluster " + key.name)};
+  }
+  return stays(api::Object(*live));
+}
+
+bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
+  const bool retain = pass.spec.deletion_policy == api::DeletionPolicy::kRetain;
+  const std::string_view condition = pass.spec.deletion_policy == api::DeletionPolicy::kEvacuate
+                                         ? api::kConditionSatelliteEvacuated
+                                         : api::kConditionSatelliteDeleted;
+  const Result<bool, Error> stays = ClusterStays(ctx, pass);
+  if (!stays && !retain) {
+    pass.conditions.AddError(condition, stays.error().message);
+    return false;
+  }
+  if (stays && !*stays) {
     return true;  // the whole cluster goes: nobody would take the data
   }
   Result<std::shared_ptr<linstor::Client>, Error> client =
       deps_.linstor.ClientFor(pass.spec.cluster_ref.name);
+  if (client) {
+    pass.client = std::move(*client);
+  }
+  if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
+    pass.conditions.AddPending(
+        condition, "Waiting for volume " + frozen + ", whose I/O is suspended for a moment",
+        "Waiting");
+    return false;
+  }
+  if (retain) {
+    return true;  // LINSTOR keeps the node, its pod goes with the LinstorSatellite
+  }
   // While LINSTOR is known not to answer, the LinstorCluster's pass is the one that asks it.
-  if (!client || !deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
+  if (!pass.client || !deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
     ReportUnreachable(pass.conditions);
     return false;
   }
-  pass.client = std::move(*client);
   return pass.spec.deletion_policy == api::DeletionPolicy::kDelete ? RemoveLost(ctx, pass)
                                                                    : Evacuate(ctx, pass);
 }

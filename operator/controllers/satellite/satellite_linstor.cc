@@ -33,11 +33,12 @@ void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) {
     pass.conditions.AddUnknown(api::kConditionConfigured, "Missing Pod");
     return;
   }
-  const Result<WantedNode, Error> wanted = DescribeNode(*pass.node, *pod, pass.spec);
+  Result<WantedNode, Error> wanted = DescribeNode(*pass.node, *pod, pass.spec);
   if (!wanted) {
     pass.conditions.AddError(api::kConditionConfigured, wanted.error().message);
     return;
   }
+  wanted->leaving = pass.satellite.deleting();
   const LinstorSnapshotPtr snapshot = Look(ctx, pass, *wanted);
   if (!snapshot) {
     ReportUnreachable(pass.conditions);
@@ -86,6 +87,14 @@ void SatelliteReconciler::Register(const Context& ctx,
   LinstorNodeFacts facts = known ? *known : LinstorNodeFacts();
   bool changed = false;
   if (!known || !PlanNode(known->node, wanted).empty()) {
+    // LINSTOR adjusts all volumes of a node that changes, and resumes their I/O by that (L24).
+    const std::string frozen = known ? FrozenVolume(ctx, pass) : "";
+    if (!frozen.empty()) {
+      pass.conditions.AddUnknown(
+          api::kConditionConfigured,
+          "Waiting for volume " + frozen + ", whose I/O is suspended for a moment");
+      return;
+    }
     Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, wanted);
     if (!node) {
       deps_.snapshots.Invalidate(pass.spec.cluster_ref.name);

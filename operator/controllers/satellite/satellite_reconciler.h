@@ -95,6 +95,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
   // satellite_apply.cc
   void ApplyHalf(const Context& ctx, Pass& pass);
   void Apply(const Context& ctx, Pass& pass, const std::string& fingerprint);
+  /// Null when it has none; of two, one that is not settled.
+  api::ObjectPtr DaemonSetOf(const std::string& satellite_uid) const;
   std::string AwaitTurn(const Context& ctx, Pass& pass, const api::Json* desired);
   /// A volume on this node whose I/O a migration has suspended, or is about to; "" when none.
   std::string FrozenVolume(const Context& ctx, const Pass& pass) const;
@@ -117,6 +119,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
   // satellite_deletion.cc
   /// True when nothing holds the satellite any more.
   bool Remove(const Context& ctx, Pass& pass);
+  /// Whether the LinstorCluster that made the satellite is still there and stays: then its data has
+  /// to be taken care of. Asks the API server, not only the store.
+  Result<bool, Error> ClusterStays(const Context& ctx, const Pass& pass) const;
   bool RemoveLost(const Context& ctx, Pass& pass) const;
   bool Evacuate(const Context& ctx, Pass& pass);
   bool MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node);

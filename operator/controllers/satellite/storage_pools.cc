@@ -70,6 +70,11 @@ Result<void, std::string> Create(const Context& ctx,
   if (registered) {
     return {};
   }
+  if (!first_error.empty() && !registered.error().IsTransport()) {
+    // LINSTOR may keep a pool that it refused (L8); it would hide that its devices are not prepared
+    // yet. It was not there a moment ago, and LINSTOR does not delete one that is in use.
+    (void)client.DeleteStoragePool(ctx, node, pool.name);
+  }
   return Unexpected{(first_error.empty() ? "" : first_error + "; then ") +
                     registered.error().message()};
 }
@@ -98,6 +103,12 @@ void PlanOne(const api::Object& node,
                           .name = wanted.name,
                           .wanted = &wanted,
                           .props = std::move(*props)});
+    return;
+  }
+  if (!found->provider_kind.empty() && found->provider_kind != wanted.ProviderKind()) {
+    plan.errors.push_back(About(wanted.name, "is " + found->provider_kind + " in LINSTOR, wanted " +
+                                                 std::string(wanted.ProviderKind()) +
+                                                 "; give the new pool another name"));
     return;
   }
   // LINSTOR never moves a pool to another volume group: what it was created on stays.

@@ -416,6 +416,57 @@ TEST(ReconcileTest, DriftInLinstorIsRepaired) {
   });
 }
 
+// A disk that is plugged in or wiped later must be prepared then. LINSTOR may keep the pool that it
+// refused, and a pool that is there looks as if nothing were left to prepare.
+TEST(ReconcileTest, ADeviceThatComesLaterIsPrepared) {
+  World world({"node-a"});
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.bad_devices = {"/dev/late"};
+    state.backing = {{"node-a", "other"}};
+    state.keeps_refused_pools = true;
+    return 0;
+  });
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "pools",
+            R"({"storagePools":[{"name":"pool1","lvmPool":{"volumeGroup":"vg"},
+                                 "source":{"hostDevices":["/dev/late"]}}]})");
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              HasSubstr("/dev/late"));
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.bad_devices.clear();
+    return 0;
+  });
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    EXPECT_GE(state.physical.size(), 2U);
+    EXPECT_EQ(state.pools.size(), 1U);
+    return 0;
+  });
+}
+
+// "Pools configured" over a pool of another kind hides that data lies where nobody wanted it.
+TEST(ReconcileTest, APoolOfAnotherKindIsAnError) {
+  World world({"node-a"});
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "pools",
+            R"({"storagePools":[{"name":"data","lvmPool":{"volumeGroup":"vg"}}]})");
+  ASSERT_TRUE(world.Settle());
+  world.Put(api::kLinstorSatelliteConfiguration, "pools",
+            R"({"storagePools":[{"name":"data","zfsPool":{"zPool":"tank"}}]})");
+  world.linstor->ClearWrites();
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              HasSubstr("is LVM in LINSTOR, wanted ZFS"));
+  EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty());
+}
+
 // Each attempt runs programs on the node and leaves an error report in LINSTOR.
 TEST(ReconcileTest, ARefusedDeviceIsTriedMoreAndMoreRarely) {
   World world({"node-a"});

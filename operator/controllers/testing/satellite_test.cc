@@ -176,6 +176,161 @@ TEST(RolloutTest, OnlyTheTemplateNeedsATurn) {
   EXPECT_EQ(NodesWith(world, "2"), 2) << "node-a only, which is down anyway";
 }
 
+// After an upgrade of LINSTOR every satellite of the old version is off line until it has changed:
+// if they waited for each other, no node but the first could be used any more.
+TEST(RolloutTest, AnUpgradeOfLinstorReachesAllNodes) {
+  World world;
+  Start(world, Template("1"));
+  for (const char* value : {"2", "3"}) {  // generations above one: no longer new satellites
+    world.Put(api::kLinstorSatelliteConfiguration, "config", Template(value));
+    ASSERT_TRUE(world.Settle(24));
+  }
+  const auto connect = [&] {
+    world.linstor->With([&](FakeLinstor::State& state) {
+      for (const Json& set : world.kube.All(api::kDaemonSet)) {
+        const std::string name = api::Object(set).name();
+        const bool changed =
+            *api::FindPath(set, {"spec", "template", "metadata", "annotations", "v"}) == "4";
+        state.nodes[name.substr(name.find('.') + 1)].connection_status =
+            changed ? "ONLINE" : "VERSION_MISMATCH";
+      }
+      return 0;
+    });
+  };
+  connect();
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("4"));
+  for (int expected = 1; expected <= 3; ++expected) {
+    world.ReconcileAll();
+    world.ReconcileAll();
+    EXPECT_EQ(NodesWith(world, "4"), expected) << "still one after the other";
+    world.RunNodes();
+    connect();
+  }
+}
+
+// A changed separator gives every DaemonSet a new name: each pod restarts, so each waits its turn.
+TEST(RolloutTest, ARenamedDaemonSetNeedsATurn) {
+  World world;
+  Start(world);
+  const auto renamed = [&] {
+    int count = 0;
+    for (const Json& set : world.kube.All(api::kDaemonSet)) {
+      count += api::Object(set).name().find('_') == std::string::npos &&
+                       api::Object(set).name().find('.') == std::string::npos
+                   ? 1
+                   : 0;
+    }
+    return count;
+  };
+  ASSERT_EQ(renamed(), 0);
+  world.Put(api::kLinstorSatelliteConfiguration, "config",
+            R"({"resourceNameSuffixSeparator":"-"})");
+  world.ReconcileAll();
+  world.ReconcileAll();
+  EXPECT_EQ(renamed(), 1);
+  EXPECT_EQ(world.kube.All(api::kDaemonSet).size(), 3U);
+}
+
+void Freeze(World& world, const char* step) {
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-a"}, {.name = "r1", .node = "node-b"}};
+    return 0;
+  });
+  world.kube.Mutate(api::kLinstorCluster, {"", "cluster"}, [&](Json& object) {
+    object["status"]["replicationTLS"]["inFlight"] = Json::array(
+        {{{"resource", "r1"}, {"strategy", "SuspendIO"}, {"step", step}, {"startedAt", "x"}}});
+  });
+}
+
+// LINSTOR resumes the volumes of a node that it is told something about (L24), while the peers of a
+// volume are still cut.
+TEST(RegistrationTest, NothingAboutANodeIsChangedWhileAVolumeThereIsSuspended) {
+  World world;
+  Start(world);
+  Freeze(world, "Suspend");
+  const std::string with_property = R"({"properties":[{"name":"Aux/zone","value":"z"}]})";
+  world.Put(api::kLinstorSatelliteConfiguration, "config", with_property);
+  world.ReconcileAll();
+  world.ReconcileAll();
+  const auto zone = [&](const char* node) {
+    return world.linstor->With(
+        [&](FakeLinstor::State& state) { return state.nodes[node].props.contains("Aux/zone"); });
+  };
+  EXPECT_FALSE(zone("node-a"));
+  EXPECT_TRUE(zone("node-c")) << "has nothing to do with it";
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              HasSubstr("volume r1"));
+  Freeze(world, "Finish");
+  EXPECT_TRUE(world.Settle());
+  EXPECT_TRUE(zone("node-a"));
+}
+
+// The watchdog that ends a suspension goes with the pod.
+TEST(DeletionTest, WaitsWhileAVolumeOfTheNodeIsSuspended) {
+  for (const char* policy : {"Retain", "Delete", "Evacuate"}) {
+    World world;
+    Start(world, std::string(R"({"deletionPolicy":")") + policy + R"("})");
+    Freeze(world, "Suspend");
+    Delete(world, "node-a");
+    EXPECT_TRUE(world.ReconcileSatellite("node-a"));
+    EXPECT_TRUE(world.kube.Find(api::kLinstorSatellite, {"", "node-a"})) << policy;
+    EXPECT_EQ(world.kube.All(api::kDaemonSet).size(), 3U) << policy;
+    world.linstor->With([&](FakeLinstor::State& state) {
+      EXPECT_FALSE(state.nodes["node-a"].HasFlag("EVACUATE")) << policy;
+      return 0;
+    });
+  }
+}
+
+// Uninstalled and installed again while the operator was away: the new cluster of the same name
+// must not make LINSTOR forget the data of all nodes.
+TEST(DeletionTest, SatellitesOfAFormerClusterAreNobodysToThrowAway) {
+  for (const char* policy : {"Delete", "Evacuate"}) {
+    World world;
+    Start(world, std::string(R"({"deletionPolicy":")") + policy + R"("})");
+    world.linstor->With([](FakeLinstor::State& state) {
+      state.resources = {{.name = "r1", .node = "node-a"}};
+      return 0;
+    });
+    for (const std::string& node : kNodes) {
+      Delete(world, node);
+    }
+    world.kube.Remove(api::kLinstorCluster, {"", "cluster"});
+    world.Put(api::kLinstorCluster, "cluster", "{}");
+    world.linstor->ClearWrites();
+    for (const std::string& node : kNodes) {
+      EXPECT_TRUE(world.ReconcileSatellite(node));
+      EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", node})) << policy;
+    }
+    EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty()) << policy;
+  }
+}
+
+// An evacuation takes hours; a node that reboots meanwhile comes back with another address.
+TEST(DeletionTest, AnEvacuatingSatelliteIsMaintained) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources.push_back({.name = "r1", .node = "node-c"});
+    return 0;
+  });
+  Delete(world, "node-c");
+  world.ReconcileAll();
+  world.kube.Mutate(api::kPod, {kWorldNamespace, "pod-node-c"}, [](Json& pod) {
+    pod["status"]["podIPs"] = Json::array({{{"ip", "10.9.9.9"}}});
+  });
+  world.kube.Remove(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"});
+  world.linstor->ClearWrites();
+  world.ReconcileAll();
+  EXPECT_TRUE(world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"}));
+  world.linstor->With([](FakeLinstor::State& state) {
+    const linstor::Node& node = state.nodes["node-c"];
+    EXPECT_TRUE(node.HasFlag("EVACUATE")) << "not taken back";
+    EXPECT_EQ(node.net_interfaces.at(0).address, "10.9.9.9");
+    return 0;
+  });
+}
+
 // The default: removing a node from Kubernetes' view must never touch data.
 TEST(DeletionTest, RetainKeepsTheNodeInLinstor) {
   World world;
