@@ -25,7 +25,7 @@ runtime::Runnable MemoryTrimmer(const Clock& clock) {
                 *thread = Thread("memory", [&clock](const std::stop_token& stop) {
                   do {
                     malloc_trim(0);
-                  } while (Context(stop, clock).SleepFor(std::chrono::minutes(1)));
+                  } while (Context(stop, clock).SleepFor(std::chrono::seconds(15)));
                 });
                 return Result<void, Error>();
               },

@@ -11,8 +11,8 @@ namespace breakwater::cmd {
 /// after the first one. Most threads sleep, so two arenas are enough. Call first in main.
 void KeepMemorySmall();
 
-/// Gives free pages back to the system now and every minute. Lists, rollouts and renderings leave
-/// holes all over the heap. `clock` must outlive it.
+/// Gives free pages back to the system now and every 15 seconds (less than 1 % of an idle process's
+/// time). Lists, rollouts and renderings leave holes all over the heap. `clock` must outlive it.
 runtime::Runnable MemoryTrimmer(const Clock& clock);
 
 }  // namespace breakwater::cmd
