@@ -114,8 +114,7 @@ void LeaderElector::Run(const std::stop_token& stop) {
       }
     }
     // Counted from the start: an attempt that hung has used up the pause already.
-    const auto period = attempt == Attempt::kHeld ? options_.renew_period : options_.retry_period;
-    ctx.SleepFor(started + period - services_.clock.SteadyNow());
+    ctx.SleepFor(started + options_.retry_period - services_.clock.SteadyNow());
   }
 }
 

@@ -35,14 +35,11 @@ struct LeaderElectorOptions {
   std::string name = "breakwater-operator";
   /// Unique per process, e.g. "<pod name>_<random>".
   std::string identity{};
-  /// Source of the first three: client-go leader election defaults as used by controller-runtime,
+  /// Source of the three: client-go leader election defaults as used by controller-runtime,
   /// 15/10/2 s.
   std::chrono::seconds lease_duration{15};
   std::chrono::seconds renew_deadline{10};
   std::chrono::seconds retry_period{2};
-  /// How often a leader renews: room for two more attempts before the deadline. The API server
-  /// writes each renewal to etcd. Source: the kubelet, a quarter of its lease's duration.
-  std::chrono::seconds renew_period{3};
   /// Open only while this process leads; null = none. Must outlive the elector.
   net::WriteFence* fence = nullptr;
 };

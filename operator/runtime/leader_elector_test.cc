@@ -70,7 +70,7 @@ TEST_F(LeaderElectorTest, ASecondCandidateWaitsWhileTheLeaderRenews) {
     services_.clock.WaitForSleepers(4);  // both renewal threads and both watchdogs
     const std::size_t renewals = a_.client.calls().size();
     const std::size_t looks = b_.client.calls().size();
-    services_.clock.Advance(seconds(3));
+    services_.clock.Advance(seconds(2));
     ASSERT_TRUE(Eventually([&] {
       return a_.client.calls().size() >= renewals + 1 && b_.client.calls().size() > looks;
     }));
