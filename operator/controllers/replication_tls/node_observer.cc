@@ -17,8 +17,10 @@ using tls_migration::NodeReport;
 NodeObserver::NodeObserver(NodeShell& shell, const Logger& log, Options options)
     : shell_(shell), log_(log.Named("node-observer")), options_(std::move(options)) {}
 
-std::map<std::string, NodeReport> NodeObserver::Observe(const Context& ctx,
-                                                        const std::set<std::string>& nodes) {
+std::map<std::string, NodeReport> NodeObserver::Observe(
+    const Context& ctx,
+    const std::set<std::string>& nodes,
+    std::map<std::string, SteadyTime>* answered) {
   std::mutex mutex;
   std::map<std::string, NodeReport> reports;
   const std::vector<std::string> argv = {"sh", "-c", std::string(tls_migration::kObserveScript)};
@@ -31,11 +33,42 @@ std::map<std::string, NodeReport> NodeObserver::Observe(const Context& ctx,
           log_.Debug("node does not answer", {{"node", node}, {"error", result.error().message}});
           return;
         }
+        const SteadyTime now = ctx.clock().SteadyNow();
         NodeReport report = tls_migration::ParseReport(node, result->out, result->truncated);
         const std::lock_guard lock(mutex);
+        if (answered != nullptr) {
+          (*answered)[node] = now;
+        }
         reports.emplace(node, std::move(report));
       });
   return reports;
+}
+
+NodeObserver::Moment NodeObserver::ObserveTogether(const Context& ctx,
+                                                   const std::set<std::string>& nodes,
+                                                   std::chrono::milliseconds most,
+                                                   const Context& again) {
+  std::map<std::string, SteadyTime> answered;
+  Moment moment{.reports = Observe(ctx, nodes, &answered)};
+  const SteadyTime end = ctx.clock().SteadyNow();
+  std::set<std::string> old;
+  for (const auto& [node, time] : answered) {
+    if (end - time > most) {
+      old.insert(node);
+    }
+  }
+  if (!old.empty()) {
+    std::map<std::string, NodeReport> fresh = Observe(again, old, &answered);
+    for (const std::string& node : old) {
+      moment.reports.erase(node);
+    }
+    moment.reports.merge(fresh);
+  }
+  moment.at = ctx.clock().SteadyNow();
+  for (const auto& [node, report] : moment.reports) {
+    moment.at = std::min(moment.at, answered.at(node));
+  }
+  return moment;
 }
 
 std::map<std::string, NodeCertificate> NodeObserver::ReadCertificates(

@@ -2,6 +2,7 @@
 
 /// NodeObserver: asks nodes what DRBD, the sockets and the certificate files look like. Reads only.
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <string>
@@ -35,8 +36,23 @@ class NodeObserver {
   NodeObserver(NodeShell& shell, const Logger& log, Options options);
 
   /// One exec per node, several nodes at a time. A node that fails is missing in the result.
-  std::map<std::string, tls_migration::NodeReport> Observe(const Context& ctx,
-                                                           const std::set<std::string>& nodes);
+  /// `answered`, when given, gets the time at which each of the others answered.
+  std::map<std::string, tls_migration::NodeReport> Observe(
+      const Context& ctx,
+      const std::set<std::string>& nodes,
+      std::map<std::string, SteadyTime>* answered = nullptr);
+
+  struct Moment {
+    std::map<std::string, tls_migration::NodeReport> reports{};
+    SteadyTime at{};  ///< when the oldest of them was given
+  };
+
+  /// As Observe, for decisions that need one moment: nodes that answered more than `most` before
+  /// the slowest one are asked once more, within `again`; one that does not answer then is missing.
+  Moment ObserveTogether(const Context& ctx,
+                         const std::set<std::string>& nodes,
+                         std::chrono::milliseconds most,
+                         const Context& again);
 
   /// The certificate files of the nodes; trust between the nodes is filled in.
   std::map<std::string, NodeCertificate> ReadCertificates(const Context& ctx,

@@ -18,6 +18,7 @@ using tls_migration::Step;
 namespace {
 
 constexpr milliseconds kObserveTimeout{15000};
+constexpr milliseconds kSecondLookTimeout{5000};
 // LINSTOR answers when all satellites are done; it gives a hanging adjust 45 s (L23).
 constexpr milliseconds kLinstorTimeout{60000};
 constexpr milliseconds kOperationTimeout{60000};
@@ -115,11 +116,12 @@ ResourceObservation RunDriver::Observe(Progress& run) {
   }
   std::set<std::string> asked = run.nodes;
   asked.insert(run.peers.begin(), run.peers.end());
-  const std::map<std::string, tls_migration::NodeReport> reports =
-      services_.observer.Observe(ctx, asked);
-  run.observed_at = services_.clock.SteadyNow();
-  run.peers = tls_migration::PeersIn(reports, run.resource);
-  return tls_migration::BuildObservation(run.resource, run.nodes, reports, run.levels);
+  // One slow node must not make what the others said before look fresh.
+  const NodeObserver::Moment moment = services_.observer.ObserveTogether(
+      ctx, asked, kEvidenceAge / 2, Base(run).WithTimeout(kSecondLookTimeout));
+  run.observed_at = moment.at;
+  run.peers = tls_migration::PeersIn(moment.reports, run.resource);
+  return tls_migration::BuildObservation(run.resource, run.nodes, moment.reports, run.levels);
 }
 
 // False: do not act. While a volume is frozen the way out must not depend on the API server: then
