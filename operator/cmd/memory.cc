@@ -12,7 +12,7 @@ namespace breakwater::cmd {
 
 void KeepMemorySmall() {
   constexpr int kLargeBytes = 128 * 1024;
-  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, kLargeBytes);
   mallopt(M_TRIM_THRESHOLD, kLargeBytes);
 }

@@ -8,7 +8,7 @@
 namespace breakwater::cmd {
 
 /// glibc gives each of our threads an arena that never shrinks, and stops giving large bodies back
-/// after the first one. Most threads sleep, so two arenas are enough. Call first in main.
+/// after the first one. Most threads sleep, so one arena is enough. Call first in main.
 void KeepMemorySmall();
 
 /// Gives free pages back to the system now and every 15 seconds (less than 1 % of an idle process's
