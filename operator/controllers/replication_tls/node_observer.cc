@@ -46,19 +46,19 @@ std::map<std::string, NodeReport> NodeObserver::Observe(
 
 NodeObserver::Moment NodeObserver::ObserveTogether(const Context& ctx,
                                                    const std::set<std::string>& nodes,
-                                                   std::chrono::milliseconds most,
-                                                   const Context& again) {
+                                                   const Limits& limits) {
   std::map<std::string, SteadyTime> answered;
-  Moment moment{.reports = Observe(ctx, nodes, &answered)};
+  Moment moment{.reports = Observe(ctx.WithTimeout(limits.first), nodes, &answered)};
   const SteadyTime end = ctx.clock().SteadyNow();
   std::set<std::string> old;
   for (const auto& [node, time] : answered) {
-    if (end - time > most) {
+    if (end - time > limits.apart) {
       old.insert(node);
     }
   }
   if (!old.empty()) {
-    std::map<std::string, NodeReport> fresh = Observe(again, old, &answered);
+    std::map<std::string, NodeReport> fresh =
+        Observe(ctx.WithTimeout(limits.again), old, &answered);
     for (const std::string& node : old) {
       moment.reports.erase(node);
     }

@@ -47,12 +47,17 @@ class NodeObserver {
     SteadyTime at{};  ///< when the oldest of them was given
   };
 
-  /// As Observe, for decisions that need one moment: nodes that answered more than `most` before
-  /// the slowest one are asked once more, within `again`; one that does not answer then is missing.
+  struct Limits {
+    std::chrono::milliseconds first{};  ///< for the first look
+    std::chrono::milliseconds again{};  ///< for the second look, from its beginning
+    std::chrono::milliseconds apart{};  ///< two answers of one moment
+  };
+
+  /// As Observe, for decisions that need one moment: nodes that answered too long before the
+  /// slowest one are asked once more; one that does not answer then is missing.
   Moment ObserveTogether(const Context& ctx,
                          const std::set<std::string>& nodes,
-                         std::chrono::milliseconds most,
-                         const Context& again);
+                         const Limits& limits);
 
   /// The certificate files of the nodes; trust between the nodes is filled in.
   std::map<std::string, NodeCertificate> ReadCertificates(const Context& ctx,

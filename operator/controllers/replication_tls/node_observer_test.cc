@@ -20,12 +20,12 @@ using ::testing::ElementsAre;
 /// Nodes that answer with the number of the question; `before` runs ahead of each answer.
 class FakeShell final : public NodeShell {
  public:
-  Result<kube::ExecResult, Error> Run(const Context&,
+  Result<kube::ExecResult, Error> Run(const Context& ctx,
                                       const std::string& node,
                                       const std::string&,
                                       const std::vector<std::string>&) override {
     asked.push_back(node);
-    if (before && !before(node)) {
+    if (ctx.expired() || (before && !before(node))) {
       return Unexpected{Error{ErrorClass::kTransient, "no answer"}};
     }
     kube::ExecResult result;
@@ -40,8 +40,9 @@ class FakeShell final : public NodeShell {
 class NodeObserverTest : public ::testing::Test {
  protected:
   NodeObserver::Moment Look() {
-    const Context ctx(std::stop_token{}, clock_);
-    return observer_.ObserveTogether(ctx, {"n1", "n2", "n3"}, milliseconds(500), ctx);
+    return observer_.ObserveTogether(
+        Context(std::stop_token{}, clock_), {"n1", "n2", "n3"},
+        {.first = seconds(15), .again = seconds(5), .apart = milliseconds(500)});
   }
 
   breakwater::testing::FakeClock clock_;

@@ -118,7 +118,10 @@ ResourceObservation RunDriver::Observe(Progress& run) {
   asked.insert(run.peers.begin(), run.peers.end());
   // One slow node must not make what the others said before look fresh.
   const NodeObserver::Moment moment = services_.observer.ObserveTogether(
-      ctx, asked, kEvidenceAge / 2, Base(run).WithTimeout(kSecondLookTimeout));
+      Base(run), asked,
+      {.first = std::chrono::duration_cast<milliseconds>(ctx.Remaining(kObserveTimeout)),
+       .again = kSecondLookTimeout,
+       .apart = kEvidenceAge / 2});
   run.observed_at = moment.at;
   run.peers = tls_migration::PeersIn(moment.reports, run.resource);
   return tls_migration::BuildObservation(run.resource, run.nodes, moment.reports, run.levels);
