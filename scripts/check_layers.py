@@ -13,6 +13,7 @@ ALLOWED = {
     "base": {"base"},
     "api": {"api", "base"},
     "core": {"core", "api", "base"},
+    "agent": {"agent", "core", "base"},
     "crypto": {"crypto", "base"},
     "net": {"net", "base", "crypto"},
     "kube": {"kube", "net", "api", "base", "crypto"},

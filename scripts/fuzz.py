@@ -17,7 +17,7 @@ SECONDS = os.environ.get("FUZZ_SECONDS", "10")
 NODE_REPORT_PARSERS = {"status.json": 0, "show.json": 1, "ss": 2, "tls_stat": 3, "proc_drbd.txt": 4,
                        "drbdadm_version.txt": 5}
 WHOLE_REPORT = 6
-SCRIPT = "operator/core/tls_migration/node_scripts.h"
+SCRIPT = "operator/core/replication/node/node_scripts.h"
 # What holds the content of a section of kObserveScript.
 SECTION_FILES = {"status": "status.json", "show": "show.json", "ss": "ss", "tls_stat": "tls_stat",
                  "proc_drbd": "proc_drbd.txt", "drbdadm": "drbdadm_version.txt"}
@@ -26,7 +26,7 @@ SECTION_TEXTS = {"modules": b"/sys/module/tls\n", "end": b""}
 
 def recorded_seeds(directory):
     """A seed for each recorded file, and for each recorded folder one whole report, as a node would print it."""
-    recordings = ROOT / "operator/core/tls_migration/testdata"
+    recordings = ROOT / "operator/core/replication/testdata"
     for path in sorted(recordings.rglob("*")):
         for name, parser in NODE_REPORT_PARSERS.items():
             if path.is_file() and path.name.startswith(name):

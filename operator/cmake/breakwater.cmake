@@ -11,6 +11,7 @@
 set(BREAKWATER_LAYER_base "")
 set(BREAKWATER_LAYER_api base)
 set(BREAKWATER_LAYER_core api base)
+set(BREAKWATER_LAYER_agent core base)
 set(BREAKWATER_LAYER_crypto base)
 set(BREAKWATER_LAYER_net base crypto)
 set(BREAKWATER_LAYER_kube net api base crypto)
@@ -18,7 +19,7 @@ set(BREAKWATER_LAYER_linstor net base crypto)
 set(BREAKWATER_LAYER_runtime kube api net base crypto)
 set(BREAKWATER_LAYER_controllers core kube linstor crypto runtime api net base)
 set(BREAKWATER_LAYER_webhook core api net base)
-set(BREAKWATER_LAYERS base api core crypto net kube linstor runtime controllers webhook)
+set(BREAKWATER_LAYERS base api core agent crypto net kube linstor runtime controllers webhook)
 
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
@@ -55,7 +56,7 @@ if(BREAKWATER_SANITIZE)
   target_link_options(breakwater_flags INTERFACE -fsanitize=${BREAKWATER_SANITIZE})
 endif()
 
-# A library NAME belongs to layer L when it is L or starts with L_ (core_tls_migration is core).
+# A library NAME belongs to layer L when it is L or starts with L_ (core_replication is core).
 function(_breakwater_layer_of name out)
   set(${out} "" PARENT_SCOPE)
   foreach(layer IN LISTS BREAKWATER_LAYERS)

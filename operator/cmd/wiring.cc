@@ -14,7 +14,7 @@
 #include "operator/cmd/memory.h"
 #include "operator/cmd/stores.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
-#include "operator/controllers/replication_tls/register.h"
+#include "operator/controllers/replication/register.h"
 #include "operator/kube/event_recorder.h"
 #include "operator/kube/http_client.h"
 #include "operator/kube/ws_pod_exec.h"

@@ -14,7 +14,7 @@
 #include "operator/api/linstor_satellite_configuration.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/render/patches.h"
-#include "operator/core/tls_migration/properties.h"
+#include "operator/core/replication/plan/properties.h"
 
 namespace breakwater::webhook {
 namespace {
@@ -56,8 +56,8 @@ void WarnAboutBarePods(const std::vector<api::Patch>& patches, std::vector<std::
 
 std::optional<bool> WantsTls(const Json& cluster) {
   for (const api::Property& property : api::DecodeLinstorCluster(cluster).value.properties) {
-    if (property.name == tls_migration::kTlsProperty) {
-      return tls_migration::ParseTlsValue(property.value);
+    if (property.name == replication::kTlsProperty) {
+      return replication::ParseTlsValue(property.value);
     }
   }
   return std::nullopt;
@@ -67,7 +67,7 @@ void WarnAboutDecryption(const AdmissionRequest& request, std::vector<std::strin
   if (WantsTls(request.old_object) != true || WantsTls(request.object) == true) {
     return;
   }
-  // See core/tls_migration/cluster_plan.cc, ValueRemoved.
+  // See core/replication/cluster_plan.cc, ValueRemoved.
   warnings->push_back(
       WantsTls(request.object) == false
           ? "spec.properties: with DrbdOptions/Net/tls: \"no\" the volumes that have no value of "

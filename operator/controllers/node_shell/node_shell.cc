@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "operator/api/resources.h"
-#include "operator/core/tls_migration/text.h"
+#include "operator/core/replication/node/text.h"
 
 namespace breakwater::controllers {
 
@@ -16,7 +16,7 @@ Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
                                                   const std::string& node,
                                                   const std::string& container,
                                                   const std::vector<std::string>& argv) {
-  if (!tls_migration::IsSafeName(node)) {
+  if (!replication::IsSafeName(node)) {
     return Unexpected{Error{ErrorClass::kInvalid, "not a node name"}};
   }
   const api::ObjectPtr pod = FindSatellitePod(pods_, options_.ns, node);

@@ -2,7 +2,7 @@
 
 /// NodeShell: runs a program in the satellite pod of a node. The one way in which the operator
 /// reaches DRBD; small, so that an agent in the sidecar can take the place of exec one day.
-/// Adapters: PodNodeShell (real), and a simulated one in the tests of replication_tls.
+/// Adapters: PodNodeShell (real), and a simulated one in the tests of replication.
 
 #include <chrono>
 #include <cstddef>

@@ -1,0 +1,56 @@
+#include "operator/controllers/replication/cluster_settings.h"
+
+#include <cstddef>
+
+#include "operator/core/replication/plan/properties.h"
+#include "operator/core/replication/node/text.h"
+
+namespace breakwater::controllers {
+
+namespace {
+
+constexpr std::size_t kShownLength = 40;  // of a value, in a message
+
+std::set<std::string> ReadList(std::string list) {
+  std::set<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = list.find(',');
+    const std::string name(replication::Trim(std::string_view(list).substr(0, comma)));
+    if (!name.empty()) {
+      names.insert(name);
+    }
+    list = comma == std::string::npos ? std::string() : list.substr(comma + 1);
+  }
+  return names;
+}
+
+}  // namespace
+
+ClusterSettings ReadSettings(const api::Object& cluster) {
+  ClusterSettings settings;
+  const api::Decoded<api::LinstorClusterSpec> spec = api::DecodeLinstorCluster(cluster.raw());
+  for (const api::Property& property : spec.value.properties) {
+    if (property.name == replication::kTlsProperty) {
+      settings.tls = replication::ParseTlsValue(property.value);
+      if (!settings.tls) {
+        settings.invalid = "the value '" + property.value.substr(0, kShownLength) +
+                           "' of property " + std::string(property.name) + " is neither yes nor no";
+      }
+    }
+  }
+  for (const api::FieldError& error : spec.errors) {
+    if (api::AnyErrorAt({error}, {"spec.properties", "spec.replicationTLS"})) {
+      settings.invalid = error.ToString();
+    }
+  }
+  settings.migration = spec.value.replication_tls.migration;
+  settings.enforce = spec.value.replication_tls.enforce;
+  settings.released = ReadList(cluster.annotation(kMigrateAnnotation));
+  settings.release_all = settings.released.erase("*") > 0;
+  settings.hold = ReadList(cluster.annotation(kHoldAnnotation));
+  settings.hold_all = settings.hold.erase("*") > 0;
+  settings.resynced = ReadList(cluster.annotation(kResyncedAnnotation));
+  return settings;
+}
+
+}  // namespace breakwater::controllers

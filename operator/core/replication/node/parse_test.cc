@@ -1,0 +1,238 @@
+// Parsers against recorded output of real tools, and against garbage. What would break for a user:
+// a state that is misread becomes a wrong decision about a volume.
+
+#include "operator/core/replication/node/parse.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "operator/core/replication/volume/evidence.h"
+#include "operator/core/replication/volume/gate.h"
+#include "operator/core/replication/node/node_scripts.h"
+#include "operator/testing/source_dir.h"
+
+namespace breakwater::replication {
+namespace {
+
+const std::string kData = testing::SourceDir() + "/operator/core/replication/node/testdata/";
+
+std::string Read(const std::string& name) {
+  std::ifstream file(kData + name, std::ios::binary);
+  EXPECT_TRUE(file.good()) << name;
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> SampleFolders() {
+  std::vector<std::string> folders;
+  for (const auto& entry : std::filesystem::directory_iterator(kData)) {
+    if (entry.is_directory() && std::filesystem::exists(entry.path() / "status.json")) {
+      folders.push_back(entry.path().filename().string());
+    }
+  }
+  return folders;
+}
+
+NodeReport ReportOf(const std::string& node,
+                    const std::string& folder,
+                    const std::string& ss = "") {
+  std::string text =
+      "@@ status\n" + Read(folder + "/status.json") + "\n@@ show\n" + Read(folder + "/show.json");
+  if (!ss.empty()) {
+    text += "\n@@ ss\n" + Read(folder + "/" + ss) + "\n@@ tls_stat\n" + Read(folder + "/tls_stat");
+  }
+  return ParseReport(node, text + "\n@@ end\n", false);
+}
+
+TEST(ParseTest, ReadsEveryRecordedState) {
+  const std::vector<std::string> folders = SampleFolders();
+  ASSERT_GE(folders.size(), 20U);
+  for (const std::string& folder : folders) {
+    const auto status = ParseStatus(Read(folder + "/status.json"));
+    const auto show = ParseShow(Read(folder + "/show.json"));
+    ASSERT_TRUE(status && show) << folder;
+    for (const auto& [name, resource] : *status) {
+      EXPECT_FALSE(resource.role.empty()) << folder;
+      EXPECT_FALSE(resource.devices.empty()) << folder;
+      ASSERT_TRUE(show->contains(name)) << folder;
+      EXPECT_EQ(show->at(name).on_no_quorum, "suspend-io") << folder;
+      for (const DrbdConnection& connection : resource.connections) {
+        EXPECT_TRUE(connection.tls.has_value()) << folder;
+        EXPECT_FALSE(connection.state.empty()) << folder;
+        EXPECT_FALSE(connection.devices.empty()) << folder;
+        EXPECT_EQ(connection.paths.size(), 1U) << folder;
+      }
+    }
+  }
+}
+
+// What the tools do not print is not known: DRBD's default for on-no-data-accessible is io-error,
+// and a wrong guess lets a forced cut give the application I/O errors (F3.4).
+TEST(ParseTest, OptionsThatAreNotShownAreUnknown) {
+  const auto full = ParseShow(Read("connected-tls-3diskful.node1/show.json"));
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->at("r0").quorum, "majority");
+  EXPECT_EQ(full->at("r0").minimum_redundancy, "off");
+  EXPECT_EQ(full->at("r0").on_no_data, "suspend-io");
+  EXPECT_EQ(full->at("r0").connections.at(0).tls, true);
+  const auto bare = ParseShow(R"([{"resource": "r0", "options": {}, "connections": []}])");
+  ASSERT_TRUE(bare);
+  EXPECT_EQ(bare->at("r0").quorum, "");
+  EXPECT_EQ(bare->at("r0").minimum_redundancy, "");
+  EXPECT_EQ(bare->at("r0").on_no_quorum, "");
+  EXPECT_EQ(bare->at("r0").on_no_data, "");
+  EXPECT_THAT(std::string(kObserveScript), ::testing::HasSubstr("--show-defaults"))
+      << "without it every default is missing";
+}
+
+TEST(ParseTest, SeesSuspensionAndStandAlone) {
+  const auto status = ParseStatus(Read("suspended-user-standalone.node1/status.json"));
+  ASSERT_TRUE(status);
+  const DrbdStatus& r0 = status->at("r0");
+  EXPECT_TRUE(r0.suspended_user);
+  EXPECT_EQ(r0.connections.at(0).state, "StandAlone");
+}
+
+// F24.2: without the diag interface ss shows no TLS; calling that plaintext would be a false alarm.
+TEST(ParseTest, SocketsWithoutDiagInfoProveNothing) {
+  const SocketTable table = ParseSockets(Read("q12-mixed.node1/ss-tnieH"));
+  EXPECT_FALSE(table.reliable);
+  EXPECT_GT(table.sockets.size(), 50U);
+  const NodeReport report = ReportOf("node1", "q12-mixed.node1", "ss-tnieH");
+  for (const auto& [name, status] : report.status) {
+    for (const DrbdConnection& connection : status.connections) {
+      EXPECT_EQ(ProofOf(connection, report.sockets, report.tls_stat), SocketProof::kUnknown);
+    }
+  }
+}
+
+// F8.2, F24: two sockets per connection, both with the ULP, on one or two lines; orphans do not
+// count.
+TEST(ParseTest, ProvesEncryptionOfEveryConnectedPair) {
+  for (const char* file : {"ss-tnieH", "ss-tniOH"}) {
+    const NodeReport report = ReportOf("node1", "q12-tls21-diag.node1", file);
+    ASSERT_TRUE(report.sockets.reliable);
+    int proven = 0;
+    for (const auto& [name, status] : report.status) {
+      for (const DrbdConnection& connection : status.connections) {
+        const SocketProof proof = ProofOf(connection, report.sockets, report.tls_stat);
+        EXPECT_EQ(proof, connection.state == "Connected" ? SocketProof::kEncrypted : proof) << name;
+        proven += proof == SocketProof::kEncrypted ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(proven * 2, report.tls_stat->current_tx) << file;
+  }
+}
+
+TEST(ParseTest, ReadsPlaintextAsSuchOnlyWithInfo) {
+  const std::string both =
+      "State Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n"
+      "ESTAB 0      0      10.77.0.1:7000  10.77.0.2:45147\n\t cubic wscale:7,7 rto:208 rtt:4/2 "
+      "mss:1448\n"
+      "ESTAB 0      0      10.77.0.1:39997 10.77.0.2:7000\n\t cubic wscale:7,7 rto:208 rtt:4/2 "
+      "mss:1448\n";
+  DrbdConnection connection;
+  connection.paths = {{"10.77.0.1", 7000, "10.77.0.2", 7000}};
+  EXPECT_EQ(ProofOf(connection, ParseSockets(both), {}), SocketProof::kPlaintext);
+  std::string mixed = both;
+  mixed.insert(mixed.find("mss:1448") + 8, " tcp-ulp-tls version: 1.3 cipher: aes-gcm-256");
+  EXPECT_EQ(ProofOf(connection, ParseSockets(mixed), {}), SocketProof::kUnknown);
+}
+
+TEST(ParseTest, ReadsVersions) {
+  DrbdVersions versions;
+  ParseProcDrbd(Read("versions/proc_drbd.txt"), &versions);
+  ParseDrbdadmVersion(Read("versions/drbdadm_version.txt"), &versions);
+  EXPECT_EQ(versions.module, "9.3.3");
+  EXPECT_EQ(versions.utils, "9.34.0");
+  EXPECT_TRUE(versions.loaded);
+}
+
+TEST(ParseTest, AReportThatWasCutIsNotComplete) {
+  EXPECT_TRUE(ReportOf("node1", "connected-tls.node1").complete);
+  EXPECT_FALSE(ParseReport("node1", "@@ status\n[]\n@@ show\n[]\n", false).complete);
+  EXPECT_FALSE(ParseReport("node1", "@@ status\n[]\n@@ show\n[]\n@@ end\n", true).complete);
+}
+
+// Nodes are not trusted: any bytes must leave the operator alive.
+TEST(ParseTest, SurvivesGarbage) {
+  std::mt19937_64 random(7);
+  const std::string good = "@@ status\n" + Read("synctarget.node1/status.json") + "\n@@ show\n" +
+                           Read("synctarget.node1/show.json") + "\n@@ ss\n" +
+                           Read("q12-tls21-diag.node1/ss-tniOH").substr(0, 4000) + "\n@@ end\n";
+  for (int i = 0; i < 400; ++i) {
+    std::string text = good.substr(0, random() % good.size());
+    for (int k = 0; k < 20 && !text.empty(); ++k) {
+      text[random() % text.size()] = static_cast<char>(random());
+    }
+    (void)ParseReport("n", text, false);
+  }
+  (void)ParseStatus(std::string(200000, '['));
+  (void)ParseStatus("{\"a\":1}");
+  (void)ParseStatus("[1,null,{\"name\":5},{\"name\":\"r\",\"devices\":3,\"connections\":[7]}]");
+}
+
+// The gate on recorded states: whatever is not perfect seen from the Primary must not pass.
+TEST(ParseTest, StuckAndResyncingSamplesDoNotPassTheGate) {
+  const auto gate = [](const std::string& one, const std::string& other) {
+    std::map<std::string, NodeReport> reports;
+    reports[one.substr(one.find('.') + 1)] = ReportOf(one.substr(one.find('.') + 1), one);
+    reports[other.substr(other.find('.') + 1)] = ReportOf(other.substr(other.find('.') + 1), other);
+    return CheckGate(BuildObservation("r0", {}, reports, {}), {});
+  };
+  EXPECT_FALSE(gate("stuck-WFBitMapT.node2", "stuck-WFBitMapT.node3").ok());
+  EXPECT_FALSE(gate("synctarget.node1", "synctarget.node3").ok());
+  EXPECT_FALSE(gate("q6-mismatch.node1", "q6-mismatch.node2").ok());
+}
+
+std::string Sections(const std::string& status, const std::string& show, const std::string& ss) {
+  return "@@ status\n" + status + "\n@@ show\n" + show + "\n@@ ss\n" + ss +
+         "\n@@ tls_stat\nTlsCurrTxSw 2\nTlsCurrRxSw 2\n@@ end\n";
+}
+
+// Without the right to ask for it, `ss` prints the congestion control and no TLS: an encrypted
+// connection must not be reported as plaintext.
+TEST(ReportTest, DoesNotTrustAnSsThatTheKernelContradicts) {
+  const std::string ss = "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic mss:1448 rtt:0.2/0.1\n";
+  EXPECT_FALSE(ParseReport("n1", Sections("[]", "[]", ss), false).sockets.reliable);
+  EXPECT_TRUE(ParseSockets(ss).reliable);
+}
+
+// An older module does not name the paths in status: `show` has them.
+TEST(ReportTest, TakesPathsFromTheConfiguration) {
+  const std::string connection =
+      R"("connections":[{"_peer_node_id":1,"peer-node-id":1,"name":"n2",)"
+      R"("connection-state":"Connected","tls":true,)"
+      R"("net":{"_name":"n2","transport":"tcp"})";
+  const std::string status =
+      R"([{"name":"r0","node-id":0,"role":"Primary","devices":[],)" + connection + "}]}]";
+  const std::string show = R"([{"resource":"r0","options":{},)" + connection +
+                           R"(,"paths":[{"this_host":{"address":"10.0.0.1","port":7000},)"
+                           R"("remote_host":{"address":"10.0.0.2","port":7000}}]}]}])";
+  const std::string ss =
+      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls version: 1.3\n"
+      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls version: 1.3\n";
+  std::map<std::string, NodeReport> reports;
+  reports["n1"] = ParseReport("n1", Sections(status, show, ss), false);
+  const ResourceObservation seen = BuildObservation("r0", {}, reports, {});
+  const EndView& end = seen.connections.at(Pair::Of("n1", "n2")).a;
+  EXPECT_EQ(end.sockets, SocketProof::kEncrypted);
+  EXPECT_EQ(end.session, "41001-7000,7000-41000");
+}
+
+// The module is missing: drbdsetup prints nothing, and the node must be told to load DRBD.
+TEST(ReportTest, AnswersWithoutDrbd) {
+  const NodeReport report = ParseReport("n1", Sections("", "", ""), false);
+  EXPECT_TRUE(report.ended);
+  EXPECT_FALSE(report.complete);
+  EXPECT_FALSE(report.versions.loaded);
+}
+
+}  // namespace
+}  // namespace breakwater::replication

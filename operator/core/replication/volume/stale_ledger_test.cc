@@ -1,0 +1,139 @@
+// Silent divergence must be remembered until there is proof that it is gone.
+
+#include "operator/core/replication/volume/stale_ledger.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/core/replication/volume/test_observations.h"
+
+namespace breakwater::replication {
+namespace {
+
+using testing_seen::End;
+using testing_seen::Healthy;
+using testing_seen::kNow;
+using Kind = StaleChange::Kind;
+
+class StaleLedgerTest : public ::testing::Test {
+ protected:
+  StaleLedgerTest() { End(seen_, "n1", "n2").session = "7000-41000,41001-7000"; }
+
+  void SetStale(bool stale) {
+    End(seen_, "n1", "n2").devices[0].peer_disk = stale ? "Outdated" : "UpToDate";
+  }
+
+  // What a look after so many seconds changes.
+  std::vector<Kind> Look(int seconds) {
+    std::vector<Kind> kinds;
+    for (const StaleChange& change : ledger_.Observe(seen_, kNow + std::chrono::seconds(seconds))) {
+      kinds.push_back(change.kind);
+    }
+    return kinds;
+  }
+
+  ResourceObservation seen_ = Healthy({"n1", "n2", "n3"});
+  StaleLedger ledger_;
+};
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// An Outdated peer is normal for a moment after every reconnect: no alarm.
+TEST_F(StaleLedgerTest, AMomentIsNoAlarm) {
+  SetStale(true);
+  EXPECT_THAT(Look(0), IsEmpty());
+  SetStale(false);
+  EXPECT_THAT(Look(1), IsEmpty());
+  SetStale(true);
+  EXPECT_THAT(Look(3), IsEmpty()) << "another moment";
+  EXPECT_THAT(Look(5), ElementsAre(Kind::kStale));
+}
+
+TEST_F(StaleLedgerTest, HealedOnTheSameConnectionIsProof) {
+  SetStale(true);
+  Look(0);
+  EXPECT_THAT(Look(3), ElementsAre(Kind::kStale));
+  SetStale(false);
+  End(seen_, "n1", "n2").devices[0].replication = "SyncSource";
+  EXPECT_THAT(Look(4), IsEmpty());
+  End(seen_, "n1", "n2").devices[0].replication = "Established";
+  EXPECT_THAT(Look(5), ElementsAre(Kind::kHealed));
+  EXPECT_THAT(ledger_.records(), IsEmpty());
+}
+
+// The reconnect erased DRBD's record between two looks (F12.3): clean states, different blocks.
+TEST_F(StaleLedgerTest, AnotherConnectionIsNoProof) {
+  SetStale(true);
+  Look(0);
+  Look(3);
+  SetStale(false);
+  End(seen_, "n1", "n2").session = "7000-42000,42001-7000";
+  EXPECT_THAT(Look(60), ElementsAre(Kind::kDiverged));
+  EXPECT_THAT(Look(120), IsEmpty());
+  StaleLedger next;  // a new leader
+  next.Load(ledger_.records());
+  ASSERT_EQ(next.records().size(), 1U);
+  EXPECT_TRUE(next.records()[0].diverged);
+  EXPECT_FALSE(next.Release({"r0"}));
+  EXPECT_TRUE(next.Release({NameOf(next.records()[0])}));
+  EXPECT_THAT(next.records(), IsEmpty());
+}
+
+TEST_F(StaleLedgerTest, AnInterruptionWhileStaleIsSeenAtOnce) {
+  SetStale(true);
+  Look(0);
+  Look(3);
+  End(seen_, "n1", "n2").state = "Connecting";
+  EXPECT_THAT(Look(4), ElementsAre(Kind::kDiverged));
+  EXPECT_THAT(ledger_.PairsOf("r0"), ElementsAre(Pair::Of("n1", "n2")))
+      << "a reconnect by us would erase what a small resync needs";
+  ASSERT_TRUE(ledger_.Release({NameOf(ledger_.records()[0])}));
+  EXPECT_THAT(ledger_.PairsOf("r0"), IsEmpty());
+}
+
+// One exec to the Primary failed: that proves nothing.
+TEST_F(StaleLedgerTest, SilenceIsNoProof) {
+  SetStale(true);
+  Look(0);
+  Look(3);
+  ResourceObservation silent = seen_;
+  silent.nodes["n1"].known = false;
+  silent.connections.at(Pair::Of("n1", "n2")).a = {};
+  EXPECT_THAT(ledger_.Observe(silent, kNow + std::chrono::seconds(4)), IsEmpty());
+  EXPECT_EQ(ledger_.records().size(), 1U);
+}
+
+// The pod stops: nobody is Primary, and the state must stay visible and block the cut.
+TEST_F(StaleLedgerTest, TheStateOutlivesThePrimary) {
+  SetStale(true);
+  seen_.nodes["n1"].primary = false;
+  Look(0);
+  EXPECT_THAT(Look(3), ElementsAre(Kind::kStale));
+  EXPECT_EQ(CheckGate(seen_, {}).kind, GateResult::Kind::kStale);
+  seen_.nodes["n3"].primary = true;
+  EXPECT_EQ(CheckGate(seen_, {}).kind, GateResult::Kind::kStale);
+  const StalePeer stale = FindStale(seen_).at(0);
+  EXPECT_FALSE(HealObstacle(seen_, stale));
+  seen_.nodes["n3"].primary = false;
+  seen_.nodes["n2"].primary = true;
+  EXPECT_TRUE(HealObstacle(seen_, stale)) << "a Primary's own data is never thrown away";
+}
+
+// Where `ss` sees nothing, only our own heal counts.
+TEST_F(StaleLedgerTest, WithoutSocketsOnlyOurHealIsProof) {
+  End(seen_, "n1", "n2").session.clear();
+  SetStale(true);
+  Look(0);
+  Look(3);
+  StaleLedger other = ledger_;
+  ledger_.NoteHeal("r0", Pair::Of("n1", "n2"));
+  SetStale(false);
+  EXPECT_THAT(Look(5), ElementsAre(Kind::kHealed));
+  const auto changes = other.Observe(seen_, kNow + std::chrono::seconds(5));
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].kind, Kind::kDiverged);
+}
+
+}  // namespace
+}  // namespace breakwater::replication
