@@ -478,6 +478,17 @@ TEST(SuspendedTest, OfOthersIsReportedAndNothingElseIsDone) {
   EXPECT_TRUE(decision.asks.empty() && decision.ops.empty());
 }
 
+// The agent restarts in the middle of its switch: what is ours ends by its journal.
+TEST(SuspendedTest, WhatMayBeOursIsNotCalledSomebodyElses) {
+  Volume volume = ToSwitch({"n1", "n2", "n3"});
+  volume.seen.nodes["n1"].suspended_user = true;
+  volume.agents["n1"].connected = false;
+  volume.goal.resume_foreign_after = milliseconds(1);
+  const VolumeDecision decision = volume.DecideAfter(seconds(60));
+  EXPECT_EQ(decision.kind, Kind::kWait);
+  EXPECT_EQ(decision.why.find("somebody else"), std::string::npos) << decision.why;
+}
+
 TEST(SuspendedTest, IsEndedOnlyWhereTheUserSaysSo) {
   Volume volume = ToSwitch({"n1", "n2", "n3"});
   volume.seen.nodes["n1"].suspended_user = true;
