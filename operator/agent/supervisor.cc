@@ -43,7 +43,6 @@ constexpr milliseconds kMaxBackoffArmed{500};
 
 struct Guarded {
   std::vector<int> minors{};
-  SteadyTime until{};
   SteadyTime fires{};
   bool spent = false;  ///< its time came; kept so that the same one is known again
 };
@@ -221,14 +220,11 @@ void Supervisor::OnGuard(const GuardLine& line) {
     LogError("too many suspensions at one time", {{"id", line.id}});
     return;  // no answer: the worker does not suspend
   }
-  const bool same = it != guards_.end() && !it->second.spent && it->second.until == line.until;
-  Guarded& guard = guards_[line.id];
-  guard.minors = line.minors;
-  if (!same) {  // said again by a worker that was started again: its time does not grow
-    guard.until = line.until;
-    guard.fires = std::max(line.until + options_.grace, loop_.Now() + kLateGuard);
-    guard.spent = false;
-  }
+  const SteadyTime fires = std::max(line.until + options_.grace, loop_.Now() + kLateGuard);
+  // Said again, by the same worker or by one that was started again: the time that something may
+  // be suspended does not grow.
+  const bool standing = it != guards_.end() && !it->second.spent;
+  guards_[line.id] = {line.minors, standing ? std::min(it->second.fires, fires) : fires, false};
   const std::string answer = "ok " + line.id + "\n";
   [[maybe_unused]] const ssize_t sent =
       send(link_.get(), answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT);

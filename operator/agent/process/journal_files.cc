@@ -246,12 +246,17 @@ Result<void, Error> JournalFiles::WriteEpoch(std::int64_t epoch) {
   return WriteFileAtomically(Path("epoch"), std::to_string(epoch) + "\n", 0600);
 }
 
-std::vector<std::string> JournalFiles::Rejected() const {
+std::vector<std::string> JournalFiles::Ids() const {
   std::vector<std::string> ids;
-  const std::string end = std::string(kEntry) + std::string(kRejected);
-  for (const std::string& name : Names(directory_)) {
-    if (name.ends_with(end) && IsTransactionId(name.substr(0, name.size() - end.size()))) {
-      ids.push_back(name.substr(0, name.size() - end.size()));
+  for (std::string name : Names(directory_)) {
+    if (name.ends_with(kRejected)) {
+      name.resize(name.size() - kRejected.size());
+    }
+    if (name.ends_with(kEntry)) {
+      name.resize(name.size() - kEntry.size());
+      if (IsTransactionId(name)) {
+        ids.push_back(name);
+      }
     }
   }
   return ids;

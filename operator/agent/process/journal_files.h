@@ -36,8 +36,8 @@ class JournalFiles final : public JournalStore {
   Result<void, Error> WriteResult(const std::string& id, std::string_view line) override;
   Result<void, Error> WriteEpoch(std::int64_t epoch) override;
 
-  /// Ids of entries that were put aside, by this process or an earlier one.
-  std::vector<std::string> Rejected() const;
+  /// Ids of all entries, also of those that were put aside by this process or an earlier one.
+  std::vector<std::string> Ids() const;
   /// For people: what was wrong with the journal, "" = nothing.
   std::string Problem() const;
 

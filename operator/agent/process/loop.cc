@@ -65,6 +65,9 @@ void Loop::Run() {
   stopped_ = false;
   while (!stopped_) {
     RunTimers();
+    if (!stopped_ && before_wait_) {
+      before_wait_();
+    }
     if (!stopped_) {
       Wait();
     }

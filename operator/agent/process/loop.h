@@ -41,6 +41,9 @@ class Loop {
   /// signals back (child.h). Several that come close together may be one call.
   void OnSignal(int signal, Callback callback);
 
+  /// Called each time before the loop waits.
+  void BeforeWait(Callback callback) { before_wait_ = std::move(callback); }
+
   /// Until Stop() is called.
   void Run();
 
@@ -64,6 +67,7 @@ class Loop {
   std::map<int, Watched> watched_{};
   std::map<TimerId, Callback> timers_{};
   std::map<int, Callback> signals_{};
+  Callback before_wait_{};
   UniqueFd signal_fd_{};
 };
 
