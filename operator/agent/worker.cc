@@ -140,6 +140,9 @@ int Worker::Run() {
 void Worker::Restore() {
   runner_.Restore();
   guard_.Keep(journal_.Ids());
+  for (const replication::ResultMessage& result : journal_.Results()) {
+    server_.Keep(result);
+  }
   watch_.SetProblem(journal_.Problem());
 }
 

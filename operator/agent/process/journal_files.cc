@@ -182,6 +182,7 @@ Result<StoredJournal, Error> JournalFiles::LoadAll() {
 
 void JournalFiles::LoadResults(StoredJournal* stored) {
   results_.clear();
+  loaded_.clear();
   for (const std::string& file : Names(Path(kResults))) {
     const std::string name = std::string(kResults) + "/" + file;
     if (!file.ends_with(kEntry)) {
@@ -198,6 +199,7 @@ void JournalFiles::LoadResults(StoredJournal* stored) {
       continue;
     }
     stored->results.push_back(*line);
+    loaded_.push_back(std::get<replication::ResultMessage>(**message));
     results_.push_back(static_cast<std::uint64_t>(*number));
     next_result_ = std::max(next_result_, results_.back() + 1);
   }
@@ -215,6 +217,7 @@ Result<void, Error> JournalFiles::Clear(const std::string& boot) {
     unlink((Path(kResults) + "/" + name).c_str());
   }
   results_.clear();
+  loaded_.clear();
   return WriteFileAtomically(Path("boot"), boot + "\n", 0600);
 }
 

@@ -38,6 +38,10 @@ class JournalFiles final : public JournalStore {
 
   /// Ids of all entries, also of those that were put aside by this process or an earlier one.
   std::vector<std::string> Ids() const;
+
+  /// Results that LoadAll has found, oldest first.
+  const std::vector<replication::ResultMessage>& Results() const { return loaded_; }
+
   /// For people: what was wrong with the journal, "" = nothing.
   std::string Problem() const;
 
@@ -49,6 +53,7 @@ class JournalFiles final : public JournalStore {
   const std::string directory_;
   std::uint64_t next_result_ = 1;
   std::deque<std::uint64_t> results_{};
+  std::vector<replication::ResultMessage> loaded_{};
 };
 
 /// Makes the directory and those above it, mode 0700; an existing one gets this mode.
