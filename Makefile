@@ -12,7 +12,7 @@ help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six volumes to TLS under load"
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
-	@echo "make image IMAGE=registry/name:tag  the operator's container image (docker, podman or buildah)"
+	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"
 	@echo "make tools     etcd, kube-apiserver, kwok, kubectl, helm … into a cache outside the tree"
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
@@ -33,7 +33,7 @@ build: deps
 	@scripts/build.sh release
 
 image: deps
-	@scripts/image.sh "$(IMAGE)"
+	@scripts/image.sh "$(IMAGE)" "$(AGENT_IMAGE)"
 
 demo: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES) --latency-ms $(LATENCY_MS)
@@ -56,7 +56,7 @@ faults: deps tools build
 	@BREAKWATER_IDLE_SECONDS=$${BREAKWATER_IDLE_SECONDS:-600} PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/faultproxy/selftest.py tests/e2e/runtime
 
 fuzz: deps
-	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder
+	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_agent_message fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder
 	@scripts/fuzz.py
 
 bench: deps tools build
