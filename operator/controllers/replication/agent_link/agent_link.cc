@@ -23,6 +23,8 @@ constexpr std::chrono::hours kLong{24};
 /// Many times what a busy node has to say; enough for a thousand resources in a second.
 constexpr std::size_t kBytesPerSecond = 16U << 20U;
 constexpr std::size_t kLinesPerSecond = 20000;
+/// In lines: results are logged and looked at by others.
+constexpr std::size_t kResultCost = 20;
 constexpr std::size_t kLargeLine = 64U << 10U;
 /// Longer than a line: the servers send what they read from a pipe, and a hostile one is cut here.
 constexpr std::size_t kMaxMessage = 1U << 20U;
@@ -158,7 +160,7 @@ std::optional<AgentLink::Turn> AgentLink::AwaitTurn() {
         const bool due = urgent_ || now >= not_before_;
         std::optional<SteadyTime> later;
         if (due && turn.retry) {
-          later = commons_.pacer.TryTake(now);
+          later = commons_.pacer.TryTake(now, node_);
         } else if (due) {
           commons_.pacer.Take(now);
         }
@@ -201,7 +203,7 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
   auto opened = commons_.exec.Open(ctx.WithTimeout(kOpenTimeout), request);
   commons_.pacer.Release(turn.retry);
   if (!opened) {
-    return {.why = opened.error().message()};
+    return {.why = ctx.canceled() ? "" : opened.error().message()};
   }
   commons_.pacer.Succeeded(commons_.clock.SteadyNow());
   const std::shared_ptr<kube::ExecStream> stream = std::move(*opened);
@@ -223,6 +225,9 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
   }
   Charge();
   Emit(effects);
+  if (ctx.canceled()) {
+    session.ending.why.clear();
+  }
   return session.ending;
 }
 
@@ -307,12 +312,16 @@ bool AgentLink::KeepPace(Session& session, std::size_t bytes, std::size_t lines)
   return commons_.clock.SleepUntil(session.turn.interrupt, throttle.second + 1s);
 }
 
-bool AgentLink::TakeLine(Session& session, const std::string& line) {
+Result<std::optional<replication::AgentMessage>, Error> AgentLink::Decode(const std::string& line) {
   std::unique_lock<std::mutex> alone(commons_.large_line, std::defer_lock);
   if (line.size() > kLargeLine) {
     alone.lock();
   }
-  auto message = replication::DecodeAgentMessage(line);
+  return replication::DecodeAgentMessage(line);
+}
+
+bool AgentLink::TakeLine(Session& session, const std::string& line) {
+  auto message = Decode(line);
   const auto refuse = [&session](const std::string& why) {
     session.ending.why = "what the agent sends is refused: " + why;
     session.ending.hopeless = true;
@@ -339,8 +348,8 @@ bool AgentLink::TakeLine(Session& session, const std::string& line) {
       problem_.clear();
     }
   }
-  alone = {};
   Charge();
+  session.throttle.lines += kResultCost * effects.results.size();
   if (now_synced) {
     session.ending.synced_at = commons_.clock.SteadyNow();
     log_.Info("agent reports", {});
@@ -384,7 +393,7 @@ bool AgentLink::Greet(Session& session, const AgentHello& hello) {
                                        .oldest = replication::kOldestProtocol,
                                        .version = commons_.options.version,
                                        .epoch = session.turn.epoch},
-                         When::kGreeting);
+                         When::kGreeting, session.turn.interrupt);
   if (!sent) {
     ending.why = sent.error().message;
   }
@@ -393,7 +402,8 @@ bool AgentLink::Greet(Session& session, const AgentHello& hello) {
 
 bool AgentLink::Ping(Session& session) {
   session.next_ping = commons_.clock.SteadyNow() + commons_.options.ping_interval;
-  const auto sent = Send(replication::PingMessage{++session.pings}, When::kGreeting);
+  const auto sent =
+      Send(replication::PingMessage{++session.pings}, When::kGreeting, session.turn.interrupt);
   if (!sent) {
     session.ending.why = sent.error().message;
   }
@@ -402,7 +412,9 @@ bool AgentLink::Ping(Session& session) {
 
 /// A request counts as asked before its first byte leaves, and a write of it that failed is no
 /// error: the agent may have it.
-Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message, When when) {
+Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
+                                    When when,
+                                    const std::stop_token& stop) {
   const auto* request = std::get_if<replication::TransactionRequest>(&message);
   const std::lock_guard write(write_mutex_);
   std::shared_ptr<kube::ExecStream> stream;
@@ -417,9 +429,8 @@ Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
       state_.Asked(*request);
     }
   }
-  const auto written =
-      stream->Write(Context(std::stop_token(), commons_.clock).WithTimeout(kWriteTimeout),
-                    replication::Encode(message));
+  const auto written = stream->Write(Context(stop, commons_.clock).WithTimeout(kWriteTimeout),
+                                     replication::Encode(message));
   if (!written) {
     stream->Close();
     if (request == nullptr) {
@@ -431,7 +442,7 @@ Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
 }
 
 Result<void, Error> AgentLink::Ask(const replication::TransactionRequest& request) {
-  BREAKWATER_RETURN_IF_ERROR(Send(request, When::kSynced));
+  BREAKWATER_RETURN_IF_ERROR(Send(request, When::kSynced, {}));
   log_.Info("transaction asked for", {{"id", request.id},
                                       {"kind", replication::ToString(request.kind)},
                                       {"resource", request.resource},
@@ -441,7 +452,7 @@ Result<void, Error> AgentLink::Ask(const replication::TransactionRequest& reques
 }
 
 Result<void, Error> AgentLink::Cancel(const std::string& id) {
-  BREAKWATER_RETURN_IF_ERROR(Send(replication::CancelMessage{id}, When::kSynced));
+  BREAKWATER_RETURN_IF_ERROR(Send(replication::CancelMessage{id}, When::kSynced, {}));
   log_.Info("transaction cancelled", {{"id", id}});
   return {};
 }

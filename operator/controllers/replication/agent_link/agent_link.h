@@ -115,6 +115,7 @@ class AgentLink {
   bool ReadOnce(Session& session);
   bool TakeLines(Session& session, const std::string& bytes);
   bool TakeLine(Session& session, const std::string& line);
+  Result<std::optional<replication::AgentMessage>, Error> Decode(const std::string& line);
   bool Greet(Session& session, const replication::AgentHello& hello);
   bool Ping(Session& session);
   bool KeepPace(Session& session, std::size_t bytes, std::size_t lines);
@@ -124,7 +125,9 @@ class AgentLink {
   void Charge();
   void Interrupt();
   enum class When { kGreeting, kSynced };
-  Result<void, Error> Send(const replication::OperatorMessage& message, When when);
+  Result<void, Error> Send(const replication::OperatorMessage& message,
+                           When when,
+                           const std::stop_token& stop);
 
   LinkCommons& commons_;
   const std::string node_;
