@@ -65,9 +65,10 @@ void ExecPacer::Succeeded(SteadyTime now) {
 bool ExecPacer::Acquire(const std::stop_token& stop, bool retry) {
   std::unique_lock lock(mutex_);
   const bool free = freed_.wait(lock, stop, [&] {
-    return opening_ < options_.open_at_once && (!retry || retrying_ < options_.retries_at_once);
+    return stopped_ ||
+           (opening_ < options_.open_at_once && (!retry || retrying_ < options_.retries_at_once));
   });
-  if (!free || stop.stop_requested()) {
+  if (!free || stopped_ || stop.stop_requested()) {
     return false;
   }
   ++opening_;
@@ -80,6 +81,14 @@ void ExecPacer::Release(bool retry) {
     const std::lock_guard lock(mutex_);
     --opening_;
     retrying_ -= retry ? 1 : 0;
+  }
+  freed_.notify_all();
+}
+
+void ExecPacer::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
   }
   freed_.notify_all();
 }

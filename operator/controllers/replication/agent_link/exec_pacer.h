@@ -43,6 +43,8 @@ class ExecPacer {
   /// Waits for a place among those that open an exec; false when stopped. Release it afterwards.
   bool Acquire(const std::stop_token& stop, bool retry);
   void Release(bool retry);
+  /// No place is given any more.
+  void Stop();
 
  private:
   struct Waiter {
@@ -58,6 +60,7 @@ class ExecPacer {
   double tokens_;
   std::list<Waiter> queue_{};
   std::optional<SteadyTime> last_{};
+  bool stopped_ = false;
   int opening_ = 0;
   int retrying_ = 0;
 };

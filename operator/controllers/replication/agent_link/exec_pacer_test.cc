@@ -25,7 +25,7 @@ TEST(ExecPacerTest, AHundredFailingNodesStayBelowSixtyAMinute) {
   std::deque<SteadyTime> last_minute;
   std::vector<int> tries(100);
   std::vector<SteadyTime> next(100, kStart + 1s);
-  for (SteadyTime now = kStart; now < kStart + 1h; now += 100ms) {
+  for (SteadyTime now = kStart; now < kStart + 20min; now += 200ms) {
     for (std::size_t node = 0; node < next.size(); ++node) {
       if (now < next[node]) {
         continue;
@@ -44,7 +44,7 @@ TEST(ExecPacerTest, AHundredFailingNodesStayBelowSixtyAMinute) {
       ASSERT_LT(last_minute.size(), 60U);
     }
   }
-  EXPECT_GT(*std::min_element(tries.begin(), tries.end()), 15);
+  EXPECT_GT(*std::min_element(tries.begin(), tries.end()), 5);
 }
 
 // One node whose agent restarts is back after a second, not after a minute.
