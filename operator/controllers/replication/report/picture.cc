@@ -1,13 +1,9 @@
-#include "operator/controllers/replication/reporter.h"
+#include "operator/controllers/replication/report/picture.h"
 
 #include <algorithm>
-#include <utility>
+#include <optional>
 
-#include "operator/api/resources.h"
-#include "operator/base/rfc3339.h"
-#include "operator/controllers/replication/status_writer.h"
 #include "operator/core/replication/volume/evidence.h"
-#include "operator/runtime/metrics.h"
 
 namespace breakwater::controllers {
 
@@ -67,7 +63,7 @@ bool AnyBlocker(const Picture& picture) {
 }
 
 std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& status) {
-  if (!picture.in_flight.empty()) {
+  if (!picture.migrating.empty()) {
     return "Migrating";
   }
   if (!picture.plan.problem.reason.empty()) {
@@ -100,7 +96,7 @@ api::ReplicationTlsStatus BuildStatus(const Picture& picture) {
   status.resources.total = static_cast<std::int64_t>(picture.resources.size());
   status.resources.pending = picture.plan.pending;
   status.resources.migrated = picture.plan.migrated;
-  status.resources.migrating = static_cast<std::int64_t>(picture.in_flight.size());
+  status.resources.migrating = static_cast<std::int64_t>(picture.migrating.size());
   std::set<std::string> failed;
   for (const api::MigrationFailure& failure : picture.failures) {
     if (!failure.resource.empty()) {
@@ -203,124 +199,6 @@ api::Condition NodeCondition(const std::vector<PreflightFailure>& failures) {
     condition.message = "the node can replicate with TLS";
   }
   return condition;
-}
-
-Reporter::Reporter(runtime::Services services,
-                   kube::KubeClient& client,
-                   const runtime::Store& clusters,
-                   const runtime::Store& satellites,
-                   EventSink events)
-    : services_(services),
-      client_(client),
-      clusters_(clusters),
-      satellites_(satellites),
-      events_(std::move(events)) {}
-
-void Reporter::ReportNodes(const Context& ctx,
-                           const std::map<std::string, std::vector<PreflightFailure>>& nodes) {
-  for (const auto& [node, failures] : nodes) {
-    const api::ObjectPtr satellite = satellites_.Get({.ns = "", .name = node});
-    if (satellite == nullptr) {
-      continue;
-    }
-    api::Condition condition = NodeCondition(failures);
-    condition.observed_generation = satellite->generation();
-    const std::vector<api::Condition> live = api::ConditionsFromJson(satellite->raw());
-    const api::Condition* old = api::FindCondition(live, condition.type);
-    const bool same_status = old != nullptr && old->status == condition.status;
-    condition.last_transition_time =
-        same_status ? old->last_transition_time : FormatRfc3339(ctx.clock().SystemNow());
-    if (old != nullptr && *old == condition) {
-      continue;
-    }
-    const api::Json object = {{"apiVersion", api::kLinstorSatellite.ApiVersion()},
-                              {"kind", api::kLinstorSatellite.kind},
-                              {"metadata", {{"name", node}}},
-                              {"status", {{"conditions", api::Json::array({ToJson(condition)})}}}};
-    kube::ApplyOptions options;
-    options.field_manager = kReplicationTlsFieldManager;
-    options.subresource = "status";
-    const auto reply =
-        client_.Apply(ctx, api::kLinstorSatellite, {.ns = "", .name = node}, object, options);
-    if (!reply) {
-      services_.log.Warn(
-          "condition could not be written",
-          {{"kind", "LinstorSatellite"}, {"name", node}, {"error", reply.error().message()}});
-    } else if (!same_status && events_) {
-      const bool ready = condition.status == "True";
-      events_({.regarding = kube::RefOf(*satellite),
-               .action = "Preflight",
-               .reason = ready ? "ReplicationTLSReady" : condition.reason,
-               .note = condition.message,
-               .warning = !ready});
-    }
-  }
-}
-
-void Reporter::SetMetrics(const api::ReplicationTlsStatus& status, const Dangers& dangers) {
-  runtime::Metrics& metrics = services_.metrics;
-  const auto connections = [&](const char* state, std::int64_t value) {
-    metrics
-        .Gauge("breakwater_tls_connections", "DRBD connections by what their sockets prove",
-               {{"state", state}})
-        .Set(static_cast<double>(value));
-  };
-  connections("encrypted", status.connections.encrypted);
-  connections("plaintext", status.connections.plaintext);
-  connections("unknown", status.connections.unknown);
-  const auto resources = [&](const char* state, std::int64_t value) {
-    metrics
-        .Gauge("breakwater_tls_resources", "DRBD resources by state of their migration",
-               {{"state", state}})
-        .Set(static_cast<double>(value));
-  };
-  resources("migrated", status.resources.migrated);
-  resources("migrating", status.resources.migrating);
-  resources("pending", status.resources.pending);
-  resources("failed", status.resources.failed);
-  metrics
-      .Gauge("breakwater_drbd_stale_peers",
-             "Peers that look connected but do not get all writes (silent divergence ahead)")
-      .Set(static_cast<double>(dangers.stale));
-  metrics
-      .Gauge("breakwater_drbd_diverged_peers",
-             "Peers that missed writes and were reconnected before they were healed")
-      .Set(static_cast<double>(dangers.diverged));
-  metrics.Gauge("breakwater_drbd_suspended_resources", "Resources with user-suspended I/O")
-      .Set(static_cast<double>(dangers.suspended));
-}
-
-void Reporter::CountRun(const RunResult& result) {
-  const char* name = result.end == RunResult::End::kDone         ? "done"
-                     : result.end == RunResult::End::kRolledBack ? "rolled_back"
-                     : result.end == RunResult::End::kBlocked    ? "blocked"
-                                                                 : "stopped";
-  services_.metrics
-      .Counter(
-          "breakwater_tls_runs_total", "Runs of the migration by strategy and result",
-          {{"strategy", std::string(replication::ToString(result.strategy))}, {"result", name}})
-      .Increment();
-  if (result.longest_suspension.count() > 0) {
-    services_.metrics
-        .Histogram("breakwater_tls_suspension_seconds", "How long I/O of a volume was suspended")
-        .Observe(std::chrono::duration<double>(result.longest_suspension).count());
-  }
-}
-
-void Reporter::Event(const std::string& cluster,
-                     const std::string& resource,
-                     bool warning,
-                     const std::string& reason,
-                     const std::string& note) {
-  const api::ObjectPtr object = clusters_.Get({.ns = "", .name = cluster});
-  if (object != nullptr && events_) {
-    events_({.regarding = kube::RefOf(*object),
-             .action = "Migrate",
-             .reason = reason,
-             .note = note,
-             .part = resource,
-             .warning = warning});
-  }
 }
 
 }  // namespace breakwater::controllers
