@@ -60,6 +60,7 @@ components:
   drbd-reactor: {image: drbd-reactor, tag: v1.12.0}
   drbd-shutdown-guard: {image: drbd-shutdown-guard, tag: v1.1.2}
   ktls-utils: {image: ktls-utils, digest: "sha256:0123"}
+  breakwater-agent: {image: breakwater-agent, tag: 0.7.0}
   drbd-module-loader:
     image: drbd9-noble
     tag: v9.2.16
@@ -69,6 +70,20 @@ components:
       - osImage: Talos
         image: drbd9-talos
         precompiled: true
+)"}}}})
+      .value();
+}
+
+/// As a cluster has it whose image configuration is that of a Piraeus Operator.
+inline ImageConfig ImagesWithoutAgent() {
+  return ImageConfig::FromConfigMap({{"data", {{"0_images.yaml", R"(
+base: registry.example.com/storage
+components:
+  linstor-satellite: {image: server, tag: v1.34.2}
+  drbd-reactor: {image: drbd-reactor, tag: v1.12.0}
+  drbd-shutdown-guard: {image: drbd-shutdown-guard, tag: v1.1.2}
+  ktls-utils: {image: ktls-utils, digest: "sha256:0123"}
+  drbd-module-loader: {image: drbd9-bookworm, tag: v9.2.16}
 )"}}}})
       .value();
 }
