@@ -24,7 +24,9 @@ struct MigrationSettings {
   int max_parallel_per_node = 2;
   /// Of a SuspendIO switch; 3 s to 5 min. A switch takes up to 2.4 s of DRBD's own time (F31), and
   /// must still be undone in the same freeze when it does not succeed.
-  std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10};
+  std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10
+  bool operator==(const MigrationSettings&) const = default;
+};
   /// Heal connections whose peer disk is stale although they look established.
   bool heal_stale = true;
   /// PairByPair may cut a connection although the Primary is then alone with its copy: the user

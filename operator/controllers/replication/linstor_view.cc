@@ -108,8 +108,16 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
   const auto definitions = api.ListResourceDefinitions(ctx);
   const auto resources = api.ListResources(ctx, "", "");
   const auto node_connections = api.ListNodeConnections(ctx);
-  if (!groups || !definitions || !resources || !node_connections) {
+  const auto nodes = api.ListNodes(ctx);
+  if (!groups || !definitions || !resources || !node_connections || !nodes) {
     return fail("LINSTOR's objects could not be listed");
+  }
+  for (const linstor::Node& node : *nodes) {
+    if (node.online()) {
+      snapshot.online.insert(node.name);
+    } else if (node.connection_status == "OFFLINE") {
+      snapshot.offline.insert(node.name);
+    }
   }
   const Level controller = replication::ReadLevel(*props, replication::kClusterMarker);
   snapshot.controller = controller.value;

@@ -30,6 +30,8 @@ struct LevelsSnapshot {
   std::string error{};  ///< why not
   std::optional<bool> controller{};
   bool controller_ours = false;
+  std::set<std::string> online{};   ///< nodes whose satellite is ONLINE
+  std::set<std::string> offline{};  ///< OFFLINE; a node in neither is on its way (L33)
   std::map<std::string, LinstorResource> resources{};
 };
 
@@ -39,7 +41,7 @@ class LinstorView {
   /// `provider` must outlive the view.
   LinstorView(LinstorProvider& provider, std::string cluster);
 
-  /// Reads everything: five requests, and one more for every resource whose definition is new,
+  /// Reads everything: six requests, and one more for every resource whose definition is new,
   /// changed, changed by us, or in `with_connections`, and for a tenth of the others: a value that
   /// a person sets on a connection changes nothing else.
   LevelsSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);

@@ -6,7 +6,7 @@ bool OutcomeBoard::Note(const std::string& resource, VolumeOutcome outcome) {
   const std::lock_guard lock(mutex_);
   const auto before = outcomes_.find(resource);
   const bool news = before == outcomes_.end() || before->second.done != outcome.done ||
-                    before->second.busy != outcome.busy || before->second.step != outcome.step ||
+                    before->second.busy != outcome.busy || before->second.why != outcome.why ||
                     before->second.waiting_since.has_value() != outcome.waiting_since.has_value();
   if (before != outcomes_.end() && before->second.waiting_since && outcome.waiting_since) {
     outcome.waiting_since = before->second.waiting_since;

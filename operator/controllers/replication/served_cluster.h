@@ -16,7 +16,7 @@
 #include "operator/controllers/replication/linstor_view.h"
 #include "operator/controllers/replication/places.h"
 #include "operator/controllers/replication/report/status_writer.h"
-#include "operator/controllers/replication/turnstile.h"
+#include "operator/controllers/replication/switch_gate.h"
 #include "operator/core/replication/volume/observation.h"
 
 namespace breakwater::controllers {
@@ -43,9 +43,6 @@ class OutcomeBoard {
 /// Made anew when another object takes the place of the LinstorCluster: nothing that is remembered
 /// is about that one. Reconciles that run keep theirs alive. Thread safety: that of its parts.
 struct ServedCluster {
-  /// Volumes that are mended at the same time.
-  static constexpr std::size_t kRepairs = 8;
-
   ServedCluster(kube::KubeClient& client,
                 LinstorProvider& provider,
                 const std::string& cluster_name,
@@ -61,7 +58,6 @@ struct ServedCluster {
   StatusWriter status;
   Ledgers ledgers;
   SwitchGate gate;
-  RepairBudget repairs{kRepairs};
   OutcomeBoard outcomes;
 };
 
@@ -78,6 +74,8 @@ struct PublishedPlan {
   bool tls_wanted = false;
   std::map<std::string, std::map<replication::Pair, bool>> wanted{};
   std::set<std::string> may_switch{};
+  std::set<std::string> in_flight{};  ///< volumes that hold a place
+  std::set<std::string> may_repair{};
   std::map<std::string, std::string> unfit{};
   std::set<std::string> used_nodes{};  ///< those that hold a volume, by LINSTOR or a peer's word
   /// How late we may have seen a fault or its effect.

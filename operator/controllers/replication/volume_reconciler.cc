@@ -30,9 +30,17 @@ constexpr milliseconds kStaleLook{1000};
 
 api::InFlightMigration ToJournal(const std::string& resource,
                                  const VolumeDecision& decision,
+                                 const std::string& id,
                                  SystemTime now) {
-  return {resource, std::string(ToString(decision.strategy)), decision.step,
-          decision.pair ? decision.pair->ToString() : "", FormatRfc3339(now)};
+  api::InFlightMigration entry;
+  entry.resource = resource;
+  entry.strategy = ToString(decision.strategy);
+  entry.step = decision.step;
+  entry.pair = decision.pair ? decision.pair->ToString() : "";
+  entry.started_at = FormatRfc3339(now);
+  entry.transaction = id;
+  entry.node = decision.asks.empty() ? "" : decision.asks.back().node;
+  return entry;
 }
 
 replication::StrategyChoice ToChoice(api::MigrationStrategy strategy) {
@@ -45,15 +53,6 @@ replication::StrategyChoice ToChoice(api::MigrationStrategy strategy) {
       break;
   }
   return replication::StrategyChoice::kAuto;
-}
-
-// Nothing of a volume is changed for TLS by these.
-bool IsRepair(const VolumeDecision& decision) {
-  return std::all_of(decision.asks.begin(), decision.asks.end(), [](const auto& ask) {
-    const TransactionKind kind = ask.request.kind;
-    return kind == TransactionKind::kHeal || kind == TransactionKind::kReconnect ||
-           kind == TransactionKind::kResume;
-  });
 }
 
 bool AnyCut(const replication::ResourceObservation& seen) {
@@ -122,25 +121,39 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
   look.there = linstor.has_value() || !look.seen.nodes.empty();
   look.agents = deps_.agents.Agents();
   look.running = deps_.agents.Running(resource);
+  {
+    const std::lock_guard lock(mutex_);
+    for (RunningTransaction& running : look.running) {
+      if (const auto asked = asked_.find(running.progress.id); asked != asked_.end()) {
+        running.asked_at = asked->second.at;
+      }
+    }
+  }
   const ClusterSettings& settings = plan.settings;
   replication::VolumeGoal& goal = look.goal;
   if (const auto wanted = plan.wanted.find(resource);
       plan.wishes_known && wanted != plan.wanted.end()) {
     goal.wanted = wanted->second;
     goal.may_switch = plan.may_switch.contains(resource);
+    goal.in_flight = plan.in_flight.contains(resource);
   }
   goal.strategy = ToChoice(settings.migration.strategy);
   goal.heal_stale = settings.migration.heal_stale;
   goal.heal_only = plan.linstor_known && !linstor;
+  goal.may_repair = goal.heal_only || plan.may_repair.contains(resource);
+  goal.allow_single_copy = settings.migration.allow_single_copy;
+  if (const auto& after = settings.migration.resume_foreign_suspensions_after) {
+    goal.resume_foreign_after = std::chrono::duration_cast<milliseconds>(*after);
+  }
   goal.unfit = plan.unfit;
   goal.suspend_timeout =
       std::chrono::duration_cast<milliseconds>(settings.migration.suspend_timeout);
-  Remember(ctx, plan, settings.hold_all || settings.hold.contains(resource), &look);
+  TakeIn(ctx, plan, settings.hold_all || settings.hold.contains(resource), &look);
   return look;
 }
 
 // Takes the look into the ledgers, and what they know of the volume into the look.
-void VolumeReconciler::Remember(const Context& ctx,
+void VolumeReconciler::TakeIn(const Context& ctx,
                                 const PublishedPlan& plan,
                                 bool by_person,
                                 Look* look) {
@@ -155,12 +168,12 @@ void VolumeReconciler::Remember(const Context& ctx,
     notices = parts.stale.Observe(look->seen, now);
     stale = notices.empty() ? stale : parts.stale.ToStatus();
     alone = parts.alone.Observe(look->seen, ours, now);
-    parts.since.Observe(look->seen, steady);
+    replication::VolumeMemory& memory = parts.memories[resource];
+    replication::Remember(look->seen, steady, &memory);
+    memory.not_before = parts.failures.NotBefore(resource);
+    look->memory = memory;
     look->goal.hold = parts.alone.Holds(
         resource, {by_person, parts.stale.PairsOf(resource), plan.slack}, parts.causes);
-    look->memory.stale_since = parts.since.StaleSince(resource);
-    look->memory.suspended_since = parts.since.SuspendedSince(resource);
-    look->memory.not_before = parts.failures.NotBefore(resource);
     return 0;
   });
   for (const Notice& notice : notices) {
@@ -266,12 +279,19 @@ bool VolumeReconciler::Ask(const Context& ctx,
                            const VolumeDecision& decision) {
   const std::string& resource = look.seen.resource;
   ServedCluster& cluster = *plan.cluster;
-  if ((IsRepair(decision) && !cluster.repairs.Take(resource)) || !cluster.gate.Begin(resource)) {
+  if (!cluster.gate.Begin(resource)) {
     return false;
   }
-  const SystemTime now = deps_.services.clock.SystemNow();
-  if (const auto written = cluster.status.SetJournal(ctx.WithTimeout(kJournalTimeout),
-                                                     ToJournal(resource, decision, now));
+  std::vector<replication::TransactionRequest> requests;
+  for (const replication::AskNode& ask : decision.asks) {
+    requests.push_back(ask.request);
+    requests.back().id = NextId(plan.epoch);
+    requests.back().epoch = plan.epoch;
+  }
+  const api::InFlightMigration entry =
+      ToJournal(resource, decision, requests.empty() ? "" : requests.back().id,
+                deps_.services.clock.SystemNow());
+  if (const auto written = cluster.status.SetJournal(ctx.WithTimeout(kJournalTimeout), entry);
       !written) {
     log_.Warn("the journal could not be written; nothing is asked for",
               {{"resource", resource}, {"error", written.error().message}});
@@ -281,33 +301,32 @@ bool VolumeReconciler::Ask(const Context& ctx,
     deps_.reporter.Tell(cluster.name, {resource, false, "MigrationStarted",
                                        "Volume " + resource + ": " + decision.why});
   }
-  for (const replication::AskNode& ask : decision.asks) {
+  for (std::size_t i = 0; i < requests.size(); ++i) {
     if (!Leading()) {
       return false;
     }
-    replication::TransactionRequest request = ask.request;
-    request.id = NextId(plan.epoch);
-    request.epoch = plan.epoch;
+    const replication::TransactionRequest& request = requests[i];
+    const std::string& node = decision.asks[i].node;
     if (request.kind == TransactionKind::kHeal && !request.peers.empty()) {
       cluster.ledgers.With([&](LedgerParts& parts) {
-        parts.stale.NoteHeal(resource, Pair::Of(ask.node, request.peers.front()));
+        parts.stale.NoteHeal(resource, Pair::Of(node, request.peers.front()));
         return 0;
       });
     }
     {
       const std::lock_guard lock(mutex_);
-      asked_[request.id] = request;
+      asked_[request.id] = {request, deps_.services.clock.SteadyNow()};
       for (const std::string& peer : request.peers) {
-        suspects_.erase({resource, Pair::Of(ask.node, peer)});
+        suspects_.erase({resource, Pair::Of(node, peer)});
       }
     }
     log_.Info("ask", {{"resource", resource},
-                      {"node", ask.node},
+                      {"node", node},
                       {"kind", ToString(request.kind)},
                       {"id", request.id}});
-    if (const auto sent = deps_.agents.Ask(ask.node, request); !sent) {
+    if (const auto sent = deps_.agents.Ask(node, request); !sent) {
       log_.Warn("the agent could not be asked",
-                {{"resource", resource}, {"node", ask.node}, {"error", sent.error().message}});
+                {{"resource", resource}, {"node", node}, {"error", sent.error().message}});
       const std::lock_guard lock(mutex_);
       asked_.erase(request.id);
       return false;
@@ -322,7 +341,7 @@ bool VolumeReconciler::Heal(const Context& ctx,
                             const replication::StalePeer& stale) {
   const std::string& resource = look.seen.resource;
   const replication::ConnectionView* connection = look.seen.Connection(stale.pair);
-  if (connection == nullptr || !Leading() || !plan.cluster->repairs.Take(resource)) {
+  if (connection == nullptr || !Leading()) {
     return false;
   }
   log_.Info("heal by exec",
@@ -352,11 +371,6 @@ void VolumeReconciler::Settle(const PublishedPlan& plan,
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool busy = asked || !look.running.empty();
   const bool works = busy || decision.kind == Kind::kAsk || decision.kind == Kind::kLinstor;
-  if (!busy) {
-    for (const std::string& next : cluster.repairs.Release(resource)) {
-      wake_.volume(next);
-    }
-  }
   if (decision.kind == Kind::kBlocked && look.goal.may_switch && !works) {
     NoteFailure(plan, {VolumeFailure::Kind::kBlocked, resource, "", decision.why},
                 decision.strategy);

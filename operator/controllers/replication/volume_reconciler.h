@@ -75,8 +75,13 @@ class VolumeReconciler final : public runtime::Reconciler {
     bool there = false;  ///< LINSTOR or a node knows the volume
   };
 
+  struct Asked {
+    replication::TransactionRequest request{};
+    SteadyTime at{};
+  };
+
   Look LookAt(const Context& ctx, const PublishedPlan& plan, const std::string& resource);
-  void Remember(const Context& ctx, const PublishedPlan& plan, bool by_person, Look* look);
+  void TakeIn(const Context& ctx, const PublishedPlan& plan, bool by_person, Look* look);
   void NoteSuspects(const Look& look);
   std::optional<std::chrono::milliseconds> Act(const Context& ctx,
                                                const PublishedPlan& plan,
@@ -109,7 +114,7 @@ class VolumeReconciler final : public runtime::Reconciler {
   mutable std::mutex mutex_;
   std::stop_token leading_;  // guarded by mutex_
   /// What was asked for and is not answered, by id.
-  std::map<std::string, replication::TransactionRequest> asked_;  // guarded by mutex_
+  std::map<std::string, Asked> asked_;  // guarded by mutex_
   /// The end of a connection that gave up while it was being switched to TLS.
   std::map<std::pair<std::string, replication::Pair>, std::string> suspects_;  // guarded by mutex_
   std::map<std::string, std::string> said_;  // guarded by mutex_; last `why` in the log

@@ -56,7 +56,7 @@ void VolumeReconciler::NoteResult(const std::string& node, const ResultMessage& 
   {
     const std::lock_guard lock(mutex_);
     if (const auto asked = asked_.find(message.id); asked != asked_.end()) {
-      tls = asked->second.tls;
+      tls = asked->second.request.tls;
       asked_.erase(asked);
     } else if (const auto wanted = plan->wanted.find(message.resource);
                wanted != plan->wanted.end() && !message.peers.empty()) {  // a former leader asked

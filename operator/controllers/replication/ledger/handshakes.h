@@ -1,13 +1,12 @@
 #pragma once
 
-/// HandshakeLedger: which node is to blame when switches to TLS fail although its preflight is
-/// clean (tlshd hangs, its container Ready; REVIEW-1 R5). One proven bad node holds back the
-/// others at once, instead of every volume being cut and rolled back in turn. A value; no clock;
-/// not thread-safe.
+/// HandshakeLedger: between which nodes switches to TLS failed although their preflight is clean
+/// (tlshd hangs, its container Ready; REVIEW-1 R5). One proven bad node holds back the others at
+/// once, instead of every volume being cut and rolled back in turn. A value; no clock; not
+/// thread-safe.
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "operator/base/clock.h"
@@ -27,21 +26,22 @@ class HandshakeLedger {
   /// Something was changed on the node: its pod, its handshake daemon, its Secret.
   void Forgive(const std::string& node);
 
-  /// Nodes that nothing is tried with now, with the next step for a person. A node is bad when it
-  /// gave up, or failed with two others and with none succeeded; the time until the next try
-  /// doubles from 1 min to 1 h.
-  std::map<std::string, std::string> Bad(SteadyTime now) const;
+  /// Nodes that gave up, with the next step for a person; nothing is tried with them now. The time
+  /// until the next try doubles from 1 min to 1 h.
+  std::map<std::string, std::string> BadNodes(SteadyTime now) const;
+  /// Pairs whose next try waits (ClusterInput::failed_pairs), as long.
+  std::map<replication::Pair, std::string> FailedPairs(SteadyTime now) const;
 
  private:
   struct Entry {
-    std::set<std::string> failed_with{};
-    int count = 0;  ///< how often it was found bad
+    int count = 0;
     SteadyTime until{};
   };
 
-  void Blame(Entry* entry, SteadyTime now) const;
+  static void Blame(Entry* entry, SteadyTime now);
 
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, Entry> nodes_;
+  std::map<replication::Pair, Entry> pairs_;
 };
 
 }  // namespace breakwater::controllers

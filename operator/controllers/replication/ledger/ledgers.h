@@ -5,7 +5,9 @@
 /// except for what the status holds (stale peers).
 
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,8 +16,9 @@
 #include "operator/controllers/replication/ledger/failures.h"
 #include "operator/controllers/replication/ledger/handshakes.h"
 #include "operator/controllers/replication/ledger/notice.h"
-#include "operator/controllers/replication/ledger/since.h"
 #include "operator/controllers/replication/ledger/stale.h"
+#include "operator/controllers/replication/ledger/unsettled.h"
+#include "operator/core/replication/plan/volume_plan.h"
 
 namespace breakwater::controllers {
 
@@ -24,7 +27,8 @@ struct LedgerParts {
   AloneLedger alone{};
   CauseLedger causes{};
   FailureLedger failures{};
-  SinceLedger since{};
+  UnsettledLedger unsettled{};
+  std::map<std::string, replication::VolumeMemory> memories{};  ///< by resource
   HandshakeLedger handshakes{};
 };
 
