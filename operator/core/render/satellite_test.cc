@@ -43,6 +43,8 @@ internalTLS:
 constexpr std::string_view kWithDaemon =
     "{clusterRef: {name: c}, internalTLS: {tlsHandshakeDaemon: true}}";
 
+constexpr const char* kNoAgent = "components: {breakwater-agent: {}}";
+
 Json PodSpec(const SatelliteRendering& rendering) {
   const Json* set = Find(rendering.objects, "DaemonSet", "linstor-satellite.node1.example.com");
   return set == nullptr ? Json() : set->at("spec").at("template").at("spec");
@@ -80,7 +82,7 @@ TEST(RenderSatellite, OperatorVersionIsInNoObjectOfASatellite) {
 TEST(RenderSatellite, AgentIsBehindEverythingElse) {
   const Json with = PodSpec(RenderSatellite(Satellite(kWithDaemon)));
   SatelliteInputs old = Satellite(kWithDaemon);
-  old.images = ImagesWithoutAgent();
+  old.images = Images(kNoAgent);
   const Json without = PodSpec(RenderSatellite(old));
   for (const char* list : {"containers", "initContainers", "volumes"}) {
     const std::vector<std::string> before = Names(without.at(list));
@@ -94,11 +96,11 @@ TEST(RenderSatellite, AgentIsBehindEverythingElse) {
   }
 }
 
-// An init container whose image nobody configured would keep the satellite from starting, and with
-// it every volume of the node.
+// An init container whose image nobody configured (that of a Piraeus Operator knows no agent) would
+// keep the satellite from starting, and with it every volume of the node.
 TEST(RenderSatellite, WithoutAnAgentInTheImageConfigurationThereIsNone) {
   SatelliteInputs inputs = Satellite(kWithDaemon);
-  inputs.images = ImagesWithoutAgent();
+  inputs.images = Images(kNoAgent);
   const SatelliteRendering rendering = RenderSatellite(inputs);
   EXPECT_THAT(rendering.problems, IsEmpty());
   EXPECT_THAT(Json(rendering.objects).dump(), ::testing::Not(HasSubstr("breakwater")));
