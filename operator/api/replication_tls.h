@@ -24,9 +24,7 @@ struct MigrationSettings {
   int max_parallel_per_node = 2;
   /// Of a SuspendIO switch; 3 s to 5 min. A switch takes up to 2.4 s of DRBD's own time (F31), and
   /// must still be undone in the same freeze when it does not succeed.
-  std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10
-  bool operator==(const MigrationSettings&) const = default;
-};
+  std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10};
   /// Heal connections whose peer disk is stale although they look established.
   bool heal_stale = true;
   /// PairByPair may cut a connection although the Primary is then alone with its copy: the user
@@ -35,6 +33,8 @@ struct MigrationSettings {
   /// How long a suspension that is not ours may last until it is ended; at least 10 s. Nullopt:
   /// reported, never ended, since a snapshot or a person may need it.
   std::optional<std::chrono::nanoseconds> resume_foreign_suspensions_after{};
+
+  bool operator==(const MigrationSettings&) const = default;
 };
 
 struct ReplicationTlsSpec {
