@@ -254,8 +254,9 @@ void LeaderElector::Held(SteadyTime started) {
     }
     renewed_at_ = started;
     if (held_ && held_->acquire_time) {
-      term_ = std::chrono::duration_cast<std::chrono::seconds>(held_->acquire_time->time_since_epoch())
-                  .count();
+      term_ =
+          std::chrono::duration_cast<std::chrono::seconds>(held_->acquire_time->time_since_epoch())
+              .count();
     }
     elected = !std::exchange(leader_, true);
     if (options_.fence != nullptr) {

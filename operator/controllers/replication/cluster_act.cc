@@ -10,9 +10,9 @@
 
 namespace breakwater::controllers {
 
+using replication::ResourceObservation;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using replication::ResourceObservation;
 
 namespace {
 
@@ -30,8 +30,7 @@ bool Differs(const ResourceObservation& seen, const replication::ClusterPlan& pl
   }
   return std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
     const auto value = wanted->second.find(item.first);
-    return value != wanted->second.end() &&
-           !item.second.BothConfigured(value->second);
+    return value != wanted->second.end() && !item.second.BothConfigured(value->second);
   });
 }
 
@@ -124,8 +123,7 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
     bool wake = all || levels == last_levels_.end() || !(levels->second == seen.levels) ||
                 differs(before->may_switch, now.may_switch) ||
                 differs(before->in_flight, now.in_flight) ||
-                differs(before->may_repair, now.may_repair) ||
-                differs(before->wanted, now.wanted);
+                differs(before->may_repair, now.may_repair) || differs(before->wanted, now.wanted);
     if (!wake && now.wanted.contains(name)) {
       wake = before->wanted.at(name) != now.wanted.at(name);
     }
@@ -156,8 +154,8 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
     }
     dangers.suspended += seen.SuspendedUser() ? 1U : 0U;
   }
-  Picture picture{pass.resources, pass.plan,         pass.settings,         pass.verdicts,
-                  migrating,      {},                pass.linstor.known,    pass.linstor.error};
+  Picture picture{pass.resources, pass.plan, pass.settings,      pass.verdicts,
+                  migrating,      {},        pass.linstor.known, pass.linstor.error};
   std::vector<api::StaleConnection> stale;
   pass.cluster->ledgers.With([&](LedgerParts& parts) {
     picture.failures =
@@ -194,8 +192,7 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
   if (phase) {
     if (!last_phase_.empty()) {
       deps_.reporter.Tell(pass.cluster->name, {"", status.phase == "Blocked",
-                                               "ReplicationTLS" + status.phase,
-                                               condition.message});
+                                               "ReplicationTLS" + status.phase, condition.message});
     }
     last_phase_ = status.phase;
   }

@@ -7,13 +7,14 @@
 
 namespace breakwater::controllers {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 using replication::ClusterInput;
 using replication::ResourceObservation;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 namespace {
 
+constexpr std::string_view kAgentContainer = "breakwater-agent";
 // A burst of changes (a rollout touches every pod) makes one pass, not many.
 constexpr milliseconds kBetweenPasses{1000};
 constexpr seconds kWhileWorking{5};
@@ -158,14 +159,15 @@ void ReplicationClusterReconciler::AdoptJournal(const ServedCluster& cluster) {
 }
 
 void ReplicationClusterReconciler::LookAtNodes(Pass* pass) {
-  pass->pods = SatellitePods(deps_.pods, options_.operator_namespace);
   std::set<std::string> all;
-  for (const auto& [node, pod] : pass->pods) {
-    if (replication::IsSafeName(node)) {
+  for (auto& [node, found] : FindSatellitePods(deps_.satellites)) {
+    if (found.pod != nullptr && replication::IsSafeName(node)) {
+      pass->pods[node] = found.pod;
       all.insert(node);
     }
   }
-  const std::vector<AgentTarget> targets = deps_.targets();
+  const std::vector<AgentTarget> targets =
+      FindAgents(deps_.satellites, std::string(kAgentContainer));
   std::set<std::string> with_agent;
   for (const AgentTarget& target : targets) {
     with_agent.insert(target.node);
@@ -196,11 +198,11 @@ void ReplicationClusterReconciler::ReadLinstor(const Context& ctx, Pass* pass) {
       news = news || (!pass->linstor.resources.contains(name) && !unknown_.contains(name));
     }
   }
-  const milliseconds age = !pass->linstor.known ? milliseconds(kLinstorRetry)
-                           : places_.empty()
-                               ? options_.observe_interval
-                               : std::min<milliseconds>(options_.observe_interval,
-                                                        milliseconds(kLinstorWhileWorking));
+  const milliseconds age =
+      !pass->linstor.known ? milliseconds(kLinstorRetry)
+      : places_.empty()
+          ? options_.observe_interval
+          : std::min<milliseconds>(options_.observe_interval, milliseconds(kLinstorWhileWorking));
   if (last_linstor_ && now - *last_linstor_ < (news ? milliseconds(kLinstorAtMost) : age)) {
     linstor_wanted_ = linstor_wanted_ || (news && pass->settings.tls == last_value_);
     return;
@@ -281,12 +283,13 @@ void ReplicationClusterReconciler::Judge(Pass* pass) {
   const auto certificates = deps_.nodes.Certificates();
   pass->cluster->ledgers.With([&](LedgerParts& parts) {
     const auto bad = parts.handshakes.BadNodes(steady);
-    pass->verdicts = CheckNodes(
-        {deps_.satellites, pass->pods, options_.satellite_container, options_.tlshd_container,
-         pass->reports, certificates, pass->agents, pass->linstor, bad, pass->tls_wanted},
-        now);
-    causes_changed_ = NoteCauses(pass->verdicts, pass->pods, options_.tlshd_container, now,
-                                 &parts.causes);
+    pass->verdicts =
+        CheckNodes({deps_.satellites.satellites, pass->pods, options_.satellite_container,
+                    options_.tlshd_container, pass->reports, certificates, pass->agents,
+                    pass->linstor, bad, pass->tls_wanted},
+                   now);
+    causes_changed_ =
+        NoteCauses(pass->verdicts, pass->pods, options_.tlshd_container, now, &parts.causes);
     input.unfit = UnfitNodes(pass->verdicts);
     input.failed_pairs = parts.handshakes.FailedPairs(steady);
     input.backing_off = parts.failures.BackingOff(steady);
@@ -320,15 +323,13 @@ void ReplicationClusterReconciler::Judge(Pass* pass) {
 
 void ReplicationClusterReconciler::SettlePlaces(Pass* pass) {
   const SteadyTime steady = deps_.services.clock.SteadyNow();
-  for (const Places::Left& left :
-       places_.Settle(pass->outcomes, pass->input.backing_off, steady)) {
+  for (const Places::Left& left : places_.Settle(pass->outcomes, pass->input.backing_off, steady)) {
     if (!left.gave_up) {
       continue;
     }
     const bool news = pass->cluster->ledgers.With([&](LedgerParts& parts) {
-      return parts.failures.Failed(
-          {VolumeFailure::Kind::kBlocked, left.resource, "", left.why},
-          deps_.services.clock.SystemNow(), steady);
+      return parts.failures.Failed({VolumeFailure::Kind::kBlocked, left.resource, "", left.why},
+                                   deps_.services.clock.SystemNow(), steady);
     });
     pass->input.backing_off[left.resource] = left.why;
     deps_.metrics.CountRun(left.strategy, "blocked");

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/controllers/replication/agent_link/agent_hub.h"
 #include "operator/controllers/replication/node_feed.h"
 #include "operator/controllers/replication/node_reconciler.h"
@@ -35,7 +36,6 @@
 namespace breakwater::controllers {
 
 struct ClusterReconcilerOptions {
-  std::string operator_namespace{};
   std::string satellite_container{};
   std::string tlshd_container{};
   /// How often LINSTOR is read although nothing is known to have changed.
@@ -48,16 +48,13 @@ struct ReplicationClusterDeps {
   kube::KubeClient& client;
   LinstorProvider& linstor;
   const runtime::Store& clusters;
-  const runtime::Store& satellites;
-  const runtime::Store& pods;
+  SatelliteStores satellites;
   PlanBoard& board;
   NodeFeed& feed;
   AgentHub& agents;
   NodeReconciler& nodes;
   Reporter& reporter;
   TlsMetrics& metrics;
-  /// Where the agents are, by the pods and the owners of the pods.
-  std::function<std::vector<AgentTarget>()> targets{};
 };
 
 class ReplicationClusterReconciler final : public runtime::Reconciler {

@@ -41,10 +41,10 @@ Result<void, Error> HealByExec(const Context& ctx,
                 {"sh", "-c", std::string(kHealScript), "breakwater-heal", resource, stale.peer,
                  std::to_string(peer_id), std::to_string(stale.volume)}));
   if (result.exit_code != 0) {
-    return Unexpected{
-        Error{ErrorClass::kTransient,
-              stale.primary + " did not heal it (exit code " + std::to_string(result.exit_code) +
-                  "): " + std::string(replication::Trim(result.err)).substr(0, 300)}};
+    return Unexpected{Error{ErrorClass::kTransient,
+                            stale.primary + " did not heal it (exit code " +
+                                std::to_string(result.exit_code) +
+                                "): " + std::string(replication::Trim(result.err)).substr(0, 300)}};
   }
   return {};
 }

@@ -141,8 +141,7 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
     LinstorResource& resource = snapshot.resources[definition.name];
     resource.levels.controller = snapshot.controller;
     resource.levels.group = group_values[definition.resource_group];
-    resource.levels.definition =
-        replication::ReadLevel(definition.props, replication::kPinMarker);
+    resource.levels.definition = replication::ReadLevel(definition.props, replication::kPinMarker);
     resource.levels.node_connections = node_values;
   }
   for (const linstor::Resource& replica : *resources) {
@@ -216,7 +215,8 @@ void LinstorView::ReadAgain(const Context& ctx, const std::string& name) {
   }
   ResourceLevels& levels = known->levels;
   levels.known = false;
-  if (const Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_)) {
+  if (const Result<std::shared_ptr<linstor::Client>, Error> client =
+          provider_.ClientFor(cluster_)) {
     const auto connections = (*client)->ListResourceConnections(ctx, name);
     const auto definitions = (*client)->ListResourceDefinitions(ctx);
     if (connections && definitions) {
@@ -292,9 +292,9 @@ Result<void, Error> LinstorView::SetClusterValue(const Context& ctx, std::option
   if (!client) {
     return Unexpected{client.error()};
   }
-  Result<void, Error> done = Done((*client)->ModifyControllerProps(
-      ctx, value ? Set(*value, *value, replication::kClusterMarker)
-                 : Remove(replication::kClusterMarker)));
+  Result<void, Error> done = Done(
+      (*client)->ModifyControllerProps(ctx, value ? Set(*value, *value, replication::kClusterMarker)
+                                                  : Remove(replication::kClusterMarker)));
   if (done) {
     const std::lock_guard lock(mutex_);
     last_.controller = value;

@@ -98,7 +98,7 @@ class LinstorView {
   /// When we last changed a resource, as a number that grows.
   std::map<std::string, std::uint64_t> changed_at_{};  // guarded by mutex_
   std::uint64_t changes_ = 0;                          // guarded by mutex_
-  std::size_t round_ = 0;            // guarded by mutex_
+  std::size_t round_ = 0;                              // guarded by mutex_
 };
 
 }  // namespace breakwater::controllers

@@ -41,17 +41,15 @@ std::string ContainerIdentity(const api::Object& pod, const std::string& contain
 
 std::string SecretOf(const runtime::Store& satellites, const std::string& node) {
   const api::ObjectPtr satellite = satellites.Get({.ns = "", .name = node});
-  return satellite == nullptr
-             ? ""
-             : core::SatelliteTlsSecretName(node,
-                                            api::DecodeLinstorSatellite(satellite->raw()).value);
+  return satellite == nullptr ? ""
+                              : core::SatelliteTlsSecretName(
+                                    node, api::DecodeLinstorSatellite(satellite->raw()).value);
 }
 
 bool LooksBad(const NodeCertificate& certificate, SystemTime now) {
   const replication::CertificateFacts& facts = certificate.facts;
-  return !facts.present || !facts.parsed || !facts.key_fits.value_or(true) ||
-         !facts.name_matches || !facts.trusted_here || now < facts.not_before ||
-         now >= facts.not_after;
+  return !facts.present || !facts.parsed || !facts.key_fits.value_or(true) || !facts.name_matches ||
+         !facts.trusted_here || now < facts.not_before || now >= facts.not_after;
 }
 
 std::optional<SteadyTime> Earlier(std::optional<SteadyTime> x, std::optional<SteadyTime> y) {
@@ -61,7 +59,7 @@ std::optional<SteadyTime> Earlier(std::optional<SteadyTime> x, std::optional<Ste
 }  // namespace
 
 NodeReconciler::NodeReconciler(NodeReconcilerDeps deps, NodeReconcilerOptions options)
-    : deps_(deps),
+    : deps_(std::move(deps)),
       options_(std::move(options)),
       observer_(deps_.shell,
                 deps_.services.log,
@@ -96,7 +94,7 @@ Result<runtime::Requeue, Error> NodeReconciler::Reconcile(const Context& ctx,
   if (plan == nullptr || !replication::IsSafeName(key.name)) {
     return runtime::Requeue{};
   }
-  const api::ObjectPtr pod = FindSatellitePod(deps_.pods, options_.operator_namespace, key.name);
+  const api::ObjectPtr pod = FindSatellitePod(deps_.satellites, key.name).pod;
   if (pod == nullptr) {
     const std::lock_guard lock(mutex_);
     nodes_.erase(key.name);
@@ -164,8 +162,7 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
                                                            const std::string& node,
                                                            const api::ObjectPtr& pod) {
   const SteadyTime now = deps_.services.clock.SteadyNow();
-  const bool ready =
-      StateOfContainer(*pod, options_.tlshd_container) == ContainerState::kReady;
+  const bool ready = StateOfContainer(*pod, options_.tlshd_container) == ContainerState::kReady;
   const std::string identity = ContainerIdentity(*pod, options_.tlshd_container);
   {
     const std::lock_guard lock(mutex_);
@@ -185,9 +182,9 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
   std::optional<NodeCertificate> certificate =
       observer_.ReadCertificate(ctx.WithTimeout(kExecTimeout), node);
   if (certificate) {
-    const std::string name = SecretOf(deps_.satellites, node);
+    const std::string name = SecretOf(deps_.satellites.satellites, node);
     const api::ObjectPtr secret =
-        name.empty() ? nullptr : deps_.secrets.Get({options_.operator_namespace, name});
+        name.empty() ? nullptr : deps_.secrets.Get({deps_.satellites.ns, name});
     certificate->facts.key_fits = secret == nullptr ? std::nullopt : KeyFits(*secret);
   }
   const bool bad = !certificate || LooksBad(*certificate, deps_.services.clock.SystemNow());
@@ -240,7 +237,7 @@ void NodeReconciler::WantCertificates(const std::string& node) {
 std::set<std::string> NodeReconciler::NoteSecret(const std::string& secret) {
   std::set<std::string> nodes;
   for (const std::string& node : deps_.feed.nodes()) {
-    if (SecretOf(deps_.satellites, node) == secret) {
+    if (SecretOf(deps_.satellites.satellites, node) == secret) {
       nodes.insert(node);
     }
   }

@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 
+#include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/controllers/replication/node_feed.h"
 #include "operator/controllers/replication/node_observer.h"
 #include "operator/controllers/replication/served_cluster.h"
@@ -22,7 +23,6 @@
 namespace breakwater::controllers {
 
 struct NodeReconcilerOptions {
-  std::string operator_namespace{};
   std::string satellite_container{};
   std::string tlshd_container{};
   /// How often a node with volumes and without an agent is looked at.
@@ -44,8 +44,7 @@ struct NodeReconcilerDeps {
   PlanBoard& board;
   NodeFeed& feed;
   NodeShell& shell;
-  const runtime::Store& pods;
-  const runtime::Store& satellites;
+  SatelliteStores satellites;
   const runtime::Store& secrets;  ///< of the operator's namespace
 };
 

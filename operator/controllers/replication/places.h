@@ -43,8 +43,10 @@ class Places {
 
   /// `names` may begin with plan number `plan`.
   void Give(const std::vector<std::string>& names, std::uint64_t plan);
+
   /// A former leader began with it.
   void Adopt(const std::string& name) { places_.emplace(name, 0); }
+
   /// Takes back the places of those that need none any more; `backing_off`: those that failed.
   std::vector<Left> Settle(const std::map<std::string, VolumeOutcome>& outcomes,
                            const std::map<std::string, std::string>& backing_off,
@@ -53,6 +55,7 @@ class Places {
   void KeepOnly(const std::set<std::string>& known);
 
   std::set<std::string> names() const;
+
   bool empty() const { return places_.empty(); }
 
  private:

@@ -64,8 +64,8 @@ void AddAgent(const PreflightInput& input, NodeFacts* fact) {
 NodeFacts FactsOf(const PreflightInput& input, const api::Object& satellite) {
   NodeFacts fact;
   fact.name = satellite.name();
-  fact.secret = core::SatelliteTlsSecretName(fact.name,
-                                             api::DecodeLinstorSatellite(satellite.raw()).value);
+  fact.secret =
+      core::SatelliteTlsSecretName(fact.name, api::DecodeLinstorSatellite(satellite.raw()).value);
   if (const auto pod = input.pods.find(fact.name); pod != input.pods.end()) {
     AddPod(input, *pod->second, &fact);
   }

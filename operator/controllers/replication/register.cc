@@ -18,9 +18,7 @@ constexpr int kNodeWorkers = 4;
 
 struct Stores {
   const runtime::Store& clusters;
-  const runtime::Store& satellites;
-  const runtime::Store& daemon_sets;
-  const runtime::Store& pods;
+  SatelliteStores satellites;
   const runtime::Store& secrets;
 };
 
@@ -33,9 +31,7 @@ class Handle final : public ReplicationTlsHandle {
          const Stores& stores,
          EventSink events,
          const ReplicationTlsOptions& options)
-      : shell_(exec,
-               stores.pods,
-               {.ns = options.operator_namespace, .timeout = options.exec_timeout}),
+      : shell_(exec, stores.satellites, {.timeout = options.exec_timeout}),
         links_(exec,
                services.clock,
                services.log,
@@ -54,8 +50,6 @@ class Handle final : public ReplicationTlsHandle {
                       .linstor = linstor,
                       .clusters = stores.clusters,
                       .satellites = stores.satellites,
-                      .daemon_sets = stores.daemon_sets,
-                      .pods = stores.pods,
                       .secrets = stores.secrets,
                       .events = std::move(events),
                       .options = options}) {}
@@ -95,13 +89,14 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::Store& pods = manager.AddStore(api::kPod, here);
   auto handle = std::make_unique<Handle>(
       services, client, exec, linstor,
-      Stores{clusters, satellites, daemon_sets, pods, secrets}, std::move(events), options);
+      Stores{clusters, {satellites, daemon_sets, pods, options.operator_namespace}, secrets},
+      std::move(events), options);
   ReplicationControllers& parts = handle->controllers();
   AgentLinks& links = handle->links();
   runtime::Controller& volume = manager.AddController(
       {.name = "replication-volume", .workers = kVolumeWorkers}, parts.volume());
-  runtime::Controller& node = manager.AddController(
-      {.name = "replication-node", .workers = kNodeWorkers}, parts.node());
+  runtime::Controller& node =
+      manager.AddController({.name = "replication-node", .workers = kNodeWorkers}, parts.node());
   runtime::Controller& cluster =
       manager.AddController({.name = "replication-cluster", .workers = 1}, parts.cluster());
   parts.SetQueues(

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "operator/controllers/replication/agent_targets.h"
 #include "operator/controllers/replication/tls_secret.h"
 
 namespace breakwater::controllers {
@@ -10,7 +9,8 @@ namespace breakwater::controllers {
 ReplicationControllers::ReplicationControllers(ReplicationControllersDeps deps)
     : deps_(std::move(deps)),
       feed_(deps_.agents),
-      reporter_(deps_.services, deps_.client, deps_.clusters, deps_.satellites, deps_.events),
+      reporter_(
+          deps_.services, deps_.client, deps_.clusters, deps_.satellites.satellites, deps_.events),
       metrics_(deps_.services.metrics),
       volume_({.services = deps_.services,
                .board = board_,
@@ -25,11 +25,9 @@ ReplicationControllers::ReplicationControllers(ReplicationControllersDeps deps)
              .board = board_,
              .feed = feed_,
              .shell = deps_.shell,
-             .pods = deps_.pods,
              .satellites = deps_.satellites,
              .secrets = deps_.secrets},
-            {.operator_namespace = deps_.options.operator_namespace,
-             .satellite_container = deps_.options.satellite_container,
+            {.satellite_container = deps_.options.satellite_container,
              .tlshd_container = deps_.options.tlshd_container,
              .observe_interval = deps_.options.observe_interval}),
       cluster_({.services = deps_.services,
@@ -37,20 +35,13 @@ ReplicationControllers::ReplicationControllers(ReplicationControllersDeps deps)
                 .linstor = deps_.linstor,
                 .clusters = deps_.clusters,
                 .satellites = deps_.satellites,
-                .pods = deps_.pods,
                 .board = board_,
                 .feed = feed_,
                 .agents = deps_.agents,
                 .nodes = node_,
                 .reporter = reporter_,
-                .metrics = metrics_,
-                .targets =
-                    [this] {
-                      return AgentTargets(deps_.satellites, deps_.daemon_sets, deps_.pods,
-                                          deps_.options.operator_namespace);
-                    }},
-               {.operator_namespace = deps_.options.operator_namespace,
-                .satellite_container = deps_.options.satellite_container,
+                .metrics = metrics_},
+               {.satellite_container = deps_.options.satellite_container,
                 .tlshd_container = deps_.options.tlshd_container,
                 .observe_interval = deps_.options.observe_interval}) {}
 

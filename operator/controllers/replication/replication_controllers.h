@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/controllers/replication/cluster_reconciler.h"
 #include "operator/controllers/replication/register.h"
 #include "operator/controllers/replication/volume_reconciler.h"
@@ -21,9 +22,7 @@ struct ReplicationControllersDeps {
   AgentHub& agents;
   LinstorProvider& linstor;
   const runtime::Store& clusters;
-  const runtime::Store& satellites;
-  const runtime::Store& daemon_sets;
-  const runtime::Store& pods;
+  SatelliteStores satellites;
   const runtime::Store& secrets;
   EventSink events{};
   ReplicationTlsOptions options{};
@@ -47,7 +46,9 @@ class ReplicationControllers {
   void Lead(const std::stop_token& leading, std::int64_t epoch);
 
   runtime::Reconciler& cluster() { return cluster_; }
+
   runtime::Reconciler& volume() { return volume_; }
+
   runtime::Reconciler& node() { return node_; }
 
   /// An agent reported, came or went.

@@ -9,12 +9,12 @@
 
 namespace breakwater::controllers {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 using replication::Pair;
 using replication::RunningTransaction;
 using replication::TransactionKind;
 using replication::VolumeDecision;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using Kind = VolumeDecision::Kind;
 
 namespace {
@@ -154,9 +154,9 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
 
 // Takes the look into the ledgers, and what they know of the volume into the look.
 void VolumeReconciler::TakeIn(const Context& ctx,
-                                const PublishedPlan& plan,
-                                bool by_person,
-                                Look* look) {
+                              const PublishedPlan& plan,
+                              bool by_person,
+                              Look* look) {
   const std::string& resource = look->seen.resource;
   const bool ours = !look->running.empty() || plan.cluster->status.InFlight(resource);
   const SystemTime now = deps_.services.clock.SystemNow();
@@ -354,8 +354,8 @@ bool VolumeReconciler::Heal(const Context& ctx,
       HealByExec(ctx.WithTimeout(kHealTimeout), deps_.shell, deps_.satellite_container, resource,
                  stale, connection->End(stale.primary).peer_node_id);
   if (!healed) {
-    NoteFailure(plan, {VolumeFailure::Kind::kBlocked, resource, stale.primary,
-                       healed.error().message},
+    NoteFailure(plan,
+                {VolumeFailure::Kind::kBlocked, resource, stale.primary, healed.error().message},
                 replication::Strategy::kNone);
   }
   return healed.has_value();

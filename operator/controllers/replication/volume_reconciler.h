@@ -56,6 +56,7 @@ class VolumeReconciler final : public runtime::Reconciler {
 
   /// Before the first reconcile.
   void SetWakers(Wakers wakers) { wake_ = std::move(wakers); }
+
   /// Nothing is asked for any more once this is stopped: leadership is lost or the process ends.
   void SetLeading(std::stop_token leading);
 

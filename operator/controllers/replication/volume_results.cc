@@ -119,10 +119,10 @@ void VolumeReconciler::NoteFailure(const PublishedPlan& plan,
   });
   deps_.metrics.CountRun(strategy, rolled_back ? "rolled_back" : "blocked");
   if (news) {
-    deps_.reporter.Tell(plan.cluster->name,
-                        {failure.resource, true,
-                         rolled_back ? "MigrationRolledBack" : "MigrationBlocked",
-                         "Volume " + failure.resource + ": " + failure.message});
+    deps_.reporter.Tell(
+        plan.cluster->name,
+        {failure.resource, true, rolled_back ? "MigrationRolledBack" : "MigrationBlocked",
+         "Volume " + failure.resource + ": " + failure.message});
   }
   wake_.cluster();
 }

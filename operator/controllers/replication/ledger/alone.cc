@@ -23,9 +23,7 @@ const std::string* AloneEnd(const ConnectionView& connection) {
 
 }  // namespace
 
-bool AloneLedger::Observe(const replication::ResourceObservation& seen,
-                          bool ours,
-                          SystemTime now) {
+bool AloneLedger::Observe(const replication::ResourceObservation& seen, bool ours, SystemTime now) {
   const bool first = looked_.insert(seen.resource).second;
   bool news = false;
   std::set<Pair> alone;
@@ -63,17 +61,17 @@ std::map<Pair, std::string> AloneLedger::Holds(const std::string& resource,
     } else if (rules.stale.contains(pair)) {
       holds[pair] = "its peer lacks writes, and a reconnect would erase the record of them";
     } else if (!entry.ours && !explained(pair.a) && !explained(pair.b)) {
-      holds[pair] = "no fault of TLS explains it; if nobody is at work on it, run `drbdadm connect " +
-                    resource + ":" + pair.Other(entry.node) + "` on " + entry.node;
+      holds[pair] =
+          "no fault of TLS explains it; if nobody is at work on it, run `drbdadm connect " +
+          resource + ":" + pair.Other(entry.node) + "` on " + entry.node;
     }
   }
   return holds;
 }
 
-std::vector<api::MigrationFailure> AloneLedger::Failures(
-    const std::string& resource,
-    const std::map<Pair, std::string>& holds,
-    SystemTime now) const {
+std::vector<api::MigrationFailure> AloneLedger::Failures(const std::string& resource,
+                                                         const std::map<Pair, std::string>& holds,
+                                                         SystemTime now) const {
   std::vector<api::MigrationFailure> shown;
   for (const auto& [pair, why] : holds) {
     const auto entry = entries_.find({resource, pair});

@@ -36,10 +36,9 @@ class AloneLedger {
                                                  const CauseLedger& causes) const;
 
   /// For status: those that are held and have been StandAlone for a while. `now` for that.
-  std::vector<api::MigrationFailure> Failures(
-      const std::string& resource,
-      const std::map<replication::Pair, std::string>& holds,
-      SystemTime now) const;
+  std::vector<api::MigrationFailure> Failures(const std::string& resource,
+                                              const std::map<replication::Pair, std::string>& holds,
+                                              SystemTime now) const;
 
   /// Resources with such a connection.
   std::set<std::string> Resources() const;

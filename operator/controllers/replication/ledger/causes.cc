@@ -31,7 +31,8 @@ bool CauseLedger::Explains(const std::string& node,
   if (!since_known) {
     return cause->second.last >= since - kBeforeUs;
   }
-  return since >= cause->second.first - kNear - slack && since <= cause->second.last + kNear + slack;
+  return since >= cause->second.first - kNear - slack &&
+         since <= cause->second.last + kNear + slack;
 }
 
 }  // namespace breakwater::controllers

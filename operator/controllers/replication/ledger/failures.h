@@ -37,9 +37,11 @@ class FailureLedger {
   std::optional<SteadyTime> NotBefore(const std::string& resource) const;
   /// Resources that wait for their next try, with the reason.
   std::map<std::string, std::string> BackingOff(SteadyTime now) const;
+
   bool Has(const std::string& resource) const { return entries_.contains(resource); }
 
   std::vector<api::MigrationFailure> Shown() const;
+
   template <typename Known>
   void KeepOnly(const Known& known) {
     std::erase_if(entries_, [&](const auto& item) { return !known.contains(item.first); });

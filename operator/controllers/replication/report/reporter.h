@@ -31,9 +31,8 @@ class Reporter {
            EventSink events);
 
   /// Condition ReplicationTLSReady of every LinstorSatellite; writes only what changed.
-  void ReportNodes(
-      const Context& ctx,
-      const std::map<std::string, std::vector<replication::PreflightFailure>>& nodes);
+  void ReportNodes(const Context& ctx,
+                   const std::map<std::string, std::vector<replication::PreflightFailure>>& nodes);
 
   void Tell(const std::string& cluster, const Notice& notice);
 

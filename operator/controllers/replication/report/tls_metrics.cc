@@ -75,18 +75,21 @@ void TlsMetrics::SetAgents(const std::map<std::string, replication::AgentView>& 
     metrics_.Gauge(kAgents, "Node agents by their version", {{"version", version}}).Set(count);
     versions_.insert(version);
   }
-  metrics_.Gauge("breakwater_agent_streams", "Nodes with an agent by state of the stream to it",
-                 {{"state", "up"}})
+  metrics_
+      .Gauge("breakwater_agent_streams", "Nodes with an agent by state of the stream to it",
+             {{"state", "up"}})
       .Set(up);
-  metrics_.Gauge("breakwater_agent_streams", "Nodes with an agent by state of the stream to it",
-                 {{"state", "down"}})
+  metrics_
+      .Gauge("breakwater_agent_streams", "Nodes with an agent by state of the stream to it",
+             {{"state", "down"}})
       .Set(static_cast<double>(agents.size()) - up);
 }
 
 void TlsMetrics::CountResult(const replication::ResultMessage& message) {
   const replication::TransactionResult& result = message.result;
   metrics_
-      .Counter("breakwater_tls_transactions_total", "Transactions of node agents by kind and result",
+      .Counter("breakwater_tls_transactions_total",
+               "Transactions of node agents by kind and result",
                {{"kind", std::string(ToString(message.kind))},
                 {"result", std::string(ToString(result.outcome))}})
       .Increment();

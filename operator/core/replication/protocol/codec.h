@@ -46,6 +46,12 @@ class Writer {
     }
   }
 
+  /// Always written, and must be there.
+  template <typename T>
+  void Must(const char* key, const T& value) {
+    json_[key] = ToJson(value);
+  }
+
   /// Always written: not to be mistaken for a member that an older version lacks.
   void Name(const char* key, const std::string& value) { json_[key] = value; }
 
@@ -90,6 +96,14 @@ class Reader {
     if (const Json* member = Member(key)) {
       FromJson(*member, value, key);
     }
+  }
+
+  template <typename T>
+  void Must(const char* key, T& value) {
+    if (Member(key) == nullptr) {
+      Fail(key);
+    }
+    (*this)(key, value);
   }
 
   void Name(const char* key, std::string& value) {

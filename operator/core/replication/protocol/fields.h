@@ -109,7 +109,7 @@ void Fields(A& a, T& v) {
 
 template <typename A, Is<ResourceReport> T>
 void Fields(A& a, T& v) {
-  a("status", v.status);
+  a.Must("status", v.status);
   a("show", v.show);
   a("sockets", v.sockets);
   a("res", v.res);
@@ -163,7 +163,7 @@ void Fields(A& a, T& v) {
 template <typename A, Is<ResourceMessage> T>
 void Fields(A& a, T& v) {
   a.Name("name", v.name);
-  a("report", v.report);
+  a.Must("report", v.report);
 }
 
 template <typename A, Is<ProgressMessage> T>
@@ -195,7 +195,7 @@ void Fields(A& a, T& v) {
   a.Enum("kind", v.kind, ParseTransactionKind);
   a.Name("resource", v.resource);
   a.Names("peers", v.peers);
-  a("result", v.result);
+  a.Must("result", v.result);
 }
 
 template <typename A, Is<TransactionRequest> T>
@@ -228,12 +228,12 @@ void Fields(A& a, T& v) {
 
 template <typename A, Is<TransactionState> T>
 void Fields(A& a, T& v) {
-  a("request", v.request);
+  a.Must("request", v.request);
   a.Enum("phase", v.phase, ParseTransactionPhase);
   a("undoing", v.undoing);
   a("cancelled", v.cancelled);
-  a("started", v.started);
-  a("until", v.until);
+  a.Must("started", v.started);
+  a.Must("until", v.until);
   a.NameMap("peers", v.peers);
   a("minors", v.minors);
   a("suspendedAt", v.suspended_at);
@@ -248,7 +248,7 @@ void Fields(A& a, T& v) {
   a("proving", v.proving);
   a("failure", v.failure);
   a("failureCode", v.failure_code);
-  a("result", v.result);
+  a.Must("result", v.result);
 }
 
 }  // namespace breakwater::replication
