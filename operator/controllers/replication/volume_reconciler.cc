@@ -96,7 +96,7 @@ Result<runtime::Requeue, Error> VolumeReconciler::Reconcile(const Context& ctx,
   NoteSuspects(look);
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const VolumeDecision decision =
-      PlanVolume({look.seen, look.goal, look.agents, look.running, look.memory, now});
+      replication::PlanVolume({look.seen, look.goal, look.agents, look.running, look.memory, now});
   {
     const std::lock_guard lock(mutex_);
     if (std::string& said = said_[key.name]; said != decision.why) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/api/resources.h"
+#include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/replication/report/picture.h"
 #include "operator/controllers/replication/report/status_writer.h"
