@@ -65,7 +65,7 @@ bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_v
   }
   ResourceLevels levels = seen.levels;
   levels.controller = linstor_value;
-  return !CleanupOps(levels, runs, false).empty();
+  return !CleanupOps(levels, runs).empty();
 }
 
 // LINSTOR's nodes would adjust: connect what is StandAlone, and resume what is suspended.
