@@ -238,7 +238,8 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
     auto observation = std::make_shared<const ResourceObservation>(
         BuildObservation(name, resource.nodes, seen, resource.levels));
     pass->resources.push_back(*observation);
-    if (linstor != pass->linstor.resources.end()) {  // others are watched, never changed
+    // Others are watched, never changed; while LINSTOR is silent nobody knows which those are.
+    if (linstor != pass->linstor.resources.end() || !pass->linstor.known) {
       pass->input.resources.push_back(std::move(observation));
     }
   }

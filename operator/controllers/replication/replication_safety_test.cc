@@ -111,7 +111,8 @@ TEST(ReplicationSafetyTest, FollowsAValueOnAConnection) {
     state.resource_connections["r0"].push_back(connection);
     return 0;
   });
-  EXPECT_TRUE(bed.RunUntil([&] { return bed.Report().encrypted == 1; }, minutes(15))) << bed.Dump();
+  EXPECT_TRUE(bed.RunUntil([&] { return bed.Summary().encrypted == 1; }, minutes(15)))
+      << bed.Dump();
 }
 
 // The connection drops and comes back between two looks: every state is clean, the blocks differ.
@@ -183,7 +184,8 @@ TEST(ReplicationSafetyTest, ASuspensionOfOthersEndsWhenTheUserSaysSo) {
   (void)bed.Shell("node1", {"drbdadm", "suspend-io", "r0"});
   bed.RunFor(seconds(40));
   EXPECT_TRUE(bed.Report().suspended_user) << bed.Dump();
-  EXPECT_TRUE(bed.RunUntil([&] { return !bed.Report().suspended_user; }, minutes(2))) << bed.Dump();
+  EXPECT_TRUE(bed.RunUntil([&] { return !bed.Summary().suspended_user; }, minutes(2)))
+      << bed.Dump();
 }
 
 // "Encrypted" without any connection is no news.

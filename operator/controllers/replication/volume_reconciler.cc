@@ -25,6 +25,7 @@ constexpr seconds kStaleTimeout{5};
 constexpr seconds kLinstorTimeout{60};
 constexpr seconds kHealTimeout{20};
 constexpr milliseconds kSoon{2000};
+constexpr milliseconds kAfterLinstor{200};
 // F14.1: what looks stale for a moment is normal; this is when it is looked at again.
 constexpr milliseconds kStaleLook{1000};
 
@@ -240,7 +241,7 @@ std::optional<milliseconds> VolumeReconciler::Act(const Context& ctx,
       again = asked ? decision.poll : kSoon;
       break;
     case Kind::kLinstor:
-      again = milliseconds(0);
+      again = kAfterLinstor;
       for (const replication::LinstorOp& op : decision.ops) {
         if (!Leading()) {
           return std::nullopt;

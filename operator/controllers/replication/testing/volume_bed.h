@@ -73,6 +73,11 @@ class VolumeBed final : public NodeShell, public LinstorProvider {
     return cluster_.Report(resource);
   }
 
+  /// Without the comparison of all blocks, which is slow.
+  sim::ResourceReport Summary(const std::string& resource = "r0") {
+    return cluster_.Summary(resource);
+  }
+
   testing::FakeKube& kube() { return kube_; }
 
   testing::FakeLinstor& linstor() { return *linstor_; }
