@@ -33,7 +33,7 @@ class LabOutputTest : public ::testing::Test {
     spec.port = 7020;
     cluster_.world().config.volume_kib = 51160;
     BringUp(cluster_, spec);
-    ASSERT_EQ(Setup({"primary", "r3"}).exit, 0);
+    ASSERT_EQ(Tool({"primary", "r3"}).exit, 0);
   }
 
   void Write() {
@@ -41,7 +41,7 @@ class LabOutputTest : public ::testing::Test {
     cluster_.Advance(Millis(3000));
   }
 
-  ExecResult Setup(std::vector<std::string> words, const std::string& node = "node1") {
+  ExecResult Tool(std::vector<std::string> words, const std::string& node = "node1") {
     words.insert(words.begin(), "drbdsetup");
     return cluster_.Run(node, words);
   }
@@ -56,7 +56,7 @@ class LabOutputTest : public ::testing::Test {
     const auto blot = [](const std::string& raw) {
       return std::regex_replace(Blot(raw), kOutOfSync, "\"out-of-sync\": some");
     };
-    EXPECT_EQ(blot(Setup({"status", "r3", "--json"}, node).out), blot(text.str())) << sample;
+    EXPECT_EQ(blot(Tool({"status", "r3", "--json"}, node).out), blot(text.str())) << sample;
   }
 
   Cluster cluster_;
@@ -64,22 +64,22 @@ class LabOutputTest : public ::testing::Test {
 
 TEST_F(LabOutputTest, SuspendedCutReconnectedResumed) {
   Write();
-  Setup({"suspend-io", "1002"});
+  Tool({"suspend-io", "1002"});
   Expect("suspended-user");
-  Setup({"disconnect", "r3", "1"});
+  Tool({"disconnect", "r3", "1"});
   Expect("suspended-user-graceful-cut");
-  Setup({"connect", "r3", "1"});
+  Tool({"connect", "r3", "1"});
   cluster_.Advance(Millis(2000));
   Expect("suspended-user-reconnected");
-  Setup({"resume-io", "1002"});
+  Tool({"resume-io", "1002"});
   Expect("resumed");
 }
 
 TEST_F(LabOutputTest, TwoPrimaries) {
   Write();
-  Setup({"net-options", "r3", "1", "--allow-two-primaries=yes"});
-  Setup({"net-options", "r3", "0", "--allow-two-primaries=yes"}, "node2");
-  ASSERT_EQ(Setup({"primary", "r3"}, "node2").exit, 0);
+  Tool({"net-options", "r3", "1", "--allow-two-primaries=yes"});
+  Tool({"net-options", "r3", "0", "--allow-two-primaries=yes"}, "node2");
+  ASSERT_EQ(Tool({"primary", "r3"}, "node2").exit, 0);
   Expect("two-primaries", "node1");
   Expect("two-primaries", "node2");
 }
@@ -88,7 +88,7 @@ TEST_F(LabOutputTest, VerifyAndWhatItFinds) {
   Write();
   cluster_.StopWriter("r3", "node1");
   ASSERT_EQ(cluster_.CorruptBlocks("r3", "node2", 0, 40), 40U);
-  ASSERT_EQ(Setup({"verify", "r3", "1", "0"}).exit, 0);
+  ASSERT_EQ(Tool({"verify", "r3", "1", "0"}).exit, 0);
   cluster_.Advance(Millis(200));
   Expect("verify-running");
   cluster_.Advance(Millis(20000));
