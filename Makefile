@@ -4,9 +4,12 @@ SHELL := /bin/bash
 STRATEGY ?= Auto
 LATENCY_MS ?= 0
 NODES ?= 3
+CASES ?= 0
+BEDS ?= 3
+SIZES ?= 10,100,1000
 PYTHON := /usr/bin/python3
 
-.PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults fuzz bench clean
+.PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults kills fuzz bench bench-migration clean
 
 help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six volumes to TLS under load"
@@ -18,8 +21,10 @@ help:
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"
 	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (20 min, a quiet machine)"
+	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (25 min, table, build/kills.json)"
 	@echo "make fuzz      libFuzzer targets [FUZZ_SECONDS=60]"
 	@echo "make bench     roll-outs of 3 to 300 nodes, churn of 10000 objects (table, build/bench.json)"
+	@echo "make bench-migration  what 10 to 1000 volumes cost on their way to TLS, and idle [SIZES=10,100] (build/bench-migration.json)"
 	@echo "make fmt lint  formats the sources; checks formatting and layers"
 	@echo "make tidy      clang-tidy over what changed [DEEP=1: with the static analyzer]"
 
@@ -55,12 +60,18 @@ e2e: deps tools build
 faults: deps tools build
 	@BREAKWATER_IDLE_SECONDS=$${BREAKWATER_IDLE_SECONDS:-600} PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/faultproxy/selftest.py tests/e2e/runtime
 
+kills: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m kills --cases $(CASES) --beds $(BEDS) --json build/kills.json
+
 fuzz: deps
 	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_agent_message fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder
 	@scripts/fuzz.py
 
 bench: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m bench --json build/bench.json
+
+bench-migration: deps tools build
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m bench.migration --sizes $(SIZES) --json build/bench-migration.json
 
 fmt:
 	@FIX=1 scripts/lint.sh

@@ -14,6 +14,7 @@ import platform
 import sys
 from pathlib import Path
 
+from . import tables
 from .churn import measure_churn
 from .rollout import measure_rollout
 
@@ -28,13 +29,6 @@ CHURN_COLUMNS = [
     ("rss_mib", "RSS MiB", ".1f"), ("start_seconds", "start s", ".1f")]
 WRITES_PER_OBJECT = 1.2  # at most; what a status costs is not in it
 LAG_P99_SECONDS = 1.0  # less than this
-
-
-def table(columns, rows) -> str:
-    lines = [[title for _, title, _ in columns]]
-    lines += [[format(row[key], form) for key, _, form in columns] for row in rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
 
 
 def missed_goals(result) -> list[str]:
@@ -70,11 +64,11 @@ def main() -> int:
         print(f"{nodes} nodes: " + ", ".join(f"{verb} {n}" for verb, n in row["requests_by_verb"].items()),
               file=sys.stderr, flush=True)
     if result["rollouts"]:
-        print(table(ROLLOUT_COLUMNS, result["rollouts"]), flush=True)
+        print(tables.text(ROLLOUT_COLUMNS, result["rollouts"]), flush=True)
     if arguments.churn:
         result["churn"] = measure_churn(arguments.churn, arguments.rate, arguments.churn_seconds)
         save()
-        print(table(CHURN_COLUMNS, [result["churn"]]), flush=True)
+        print(tables.text(CHURN_COLUMNS, [result["churn"]]), flush=True)
     missed = missed_goals(result)
     for goal in missed:
         print(f"GOAL MISSED: {goal}", file=sys.stderr, flush=True)

@@ -39,7 +39,8 @@ struct ResourceReport {
   Time frozen{0};          // a Primary is suspended by the user, for so long until now
   Time longest_freeze{0};  // that, or an earlier one
   std::vector<Stall> stalls;
-  int connections = 0;  // pairs that are configured
+  std::vector<PairCut> cuts;  // that go on last
+  int connections = 0;        // pairs that are configured
   int connected = 0;
   int encrypted = 0;
 };

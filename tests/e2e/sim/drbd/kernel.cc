@@ -179,6 +179,7 @@ void Kernel::DeleteConnection(const End& end) {
   Node& node = *end.node;
   Resource& resource = *end.resource;
   const int peer_id = end.connection->peer_id;
+  world_.cuts.Forget(node.name, resource.name, end.connection->peer);
   resource.connections.erase(peer_id);
   world_.Touch(node.name, resource.name);
   UpdateQuorum(node, resource);
@@ -203,6 +204,7 @@ KernelResult Kernel::DeleteResource(Node& node, const std::string& name) {
     }
   }
   node.resources.erase(name);
+  world_.cuts.Forget(node.name, name);
   world_.Touch(node.name, name);
   return std::nullopt;
 }

@@ -118,6 +118,7 @@ class Kernel {
   void LogDisk(const End& end, int volume, std::string_view text);
   void SetState(const End& end, ConnState state, std::string_view why);
   void LeaveConnected(const End& end, DiskState peer_disk, std::string_view why);
+  void NoteCut(const End& end, ConnState next);
   void ToConnecting(const End& end);
   void TryAttempt(const End& end);
   void StartAttempt(const End& a, const End& b);

@@ -32,9 +32,24 @@ void Kernel::SetState(const End& end, ConnState state, std::string_view why) {
     return;
   }
   LogConn(end, Transition(end.connection->state, state, why));
+  NoteCut(end, state);
   end.connection->state = state;
   end.connection->changed = world_.events.now();
   ++end.connection->generation;
+}
+
+// Before the state changes. Without the other end nobody has cut anything: its node crashed.
+void Kernel::NoteCut(const End& end, ConnState next) {
+  const End peer = Opposite(end);
+  if (peer.connection == nullptr) {
+    return;
+  }
+  const std::string& name = end.resource->name;
+  if (end.connection->state == ConnState::kConnected) {
+    world_.cuts.Left(name, end.node->name, peer.node->name, world_.events.now());
+  } else if (next == ConnState::kConnected && peer.connection->state == ConnState::kConnected) {
+    world_.cuts.Joined(name, end.node->name, peer.node->name, world_.events.now());
+  }
 }
 
 void Kernel::Connect(const End& end) {
@@ -417,6 +432,7 @@ void Kernel::CrashNode(Node& node) {
     }
   }
   node.resources.clear();
+  world_.cuts.Forget(node.name);
   node.tls_opened = 0;
   node.up = false;
 }

@@ -194,14 +194,18 @@ json Dump(Cluster& cluster, const json& request) {
   return DumpJson(cluster);
 }
 
+json TraceJson(const TraceEntry& entry) {
+  return {{"startMs", entry.start.count() / 1000},
+          {"endMs", entry.end.count() / 1000},
+          {"node", entry.node},
+          {"argv", entry.argv},
+          {"exit", entry.exit}};
+}
+
 json Trace(Cluster& cluster, const json& request) {
   json reply{{"commands", json::array()}};
   for (const TraceEntry& entry : cluster.shell().trace()) {
-    reply["commands"].push_back({{"startMs", entry.start.count() / 1000},
-                                 {"endMs", entry.end.count() / 1000},
-                                 {"node", entry.node},
-                                 {"argv", entry.argv},
-                                 {"exit", entry.exit}});
+    reply["commands"].push_back(TraceJson(entry));
   }
   if (request.value("reset", false)) {
     cluster.shell().ClearTrace();
@@ -251,6 +255,15 @@ const std::map<std::string, Handler>& Handlers() {
   return kHandlers;
 }
 
+void Await(Cluster& cluster, const json& request, const Protocol::Reply& reply) {
+  cluster.shell().AddWatch({.node = Text(request, "node"),
+                            .pattern = Needed(request, "pattern"),
+                            .begun = [reply](const TraceEntry& entry) {
+                              reply(json{{"command", TraceJson(entry)}}.dump(
+                                  -1, ' ', false, json::error_handler_t::replace));
+                            }});
+}
+
 void RunCommand(Cluster& cluster,
                 const json& request,
                 const Protocol::Reply& reply,
@@ -291,6 +304,10 @@ void Protocol::Handle(const std::string& line,
     const std::string op = Needed(request, "op");
     if (op == "run") {
       RunCommand(cluster_, request, reply, gone);
+      return;
+    }
+    if (op == "await") {
+      Await(cluster_, request, reply);
       return;
     }
     const auto it = Handlers().find(op);

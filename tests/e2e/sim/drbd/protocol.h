@@ -15,7 +15,8 @@ class Protocol {
   explicit Protocol(Cluster& cluster) : cluster_(cluster) {}
 
   // Answers at once, or from a later event of the cluster (commands take time). Exactly one reply
-  // per request, except for a command that was told to hang, and for one that goes on (events2):
+  // per request, except for a command that was told to hang, an "await" whose command does not
+  // come, and one that goes on (events2):
   // {"stream": "..."} for each piece of output, until its client is `gone`. Never throws; errors
   // are replies {"error": "..."}. What happens to other commands whose client is gone:
   // SimConfig::kill_with_client.

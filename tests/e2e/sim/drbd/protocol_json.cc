@@ -1,5 +1,6 @@
 #include "tests/e2e/sim/drbd/protocol_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace breakwater::sim {
@@ -125,6 +126,12 @@ json ReportJson(const ResourceReport& report) {
   for (const Stall& stall : report.stalls) {
     stalls.push_back({stall.from.count() / 1000, stall.to.count() / 1000});
   }
+  json cuts = json::array();
+  Time longest_cut{0};
+  for (const PairCut& cut : report.cuts) {
+    cuts.push_back({cut.a, cut.b, cut.from.count() / 1000, cut.to.count() / 1000});
+    longest_cut = std::max(longest_cut, cut.length());
+  }
   return {{"name", report.name},
           {"primary", report.primary},
           {"longestStallMs", report.longest_stall.count() / 1000},
@@ -138,6 +145,8 @@ json ReportJson(const ResourceReport& report) {
           {"frozenMs", report.frozen.count() / 1000},
           {"longestFreezeMs", report.longest_freeze.count() / 1000},
           {"stalls", stalls},
+          {"longestCutMs", longest_cut.count() / 1000},
+          {"cuts", cuts},
           {"connections", report.connections},
           {"connectedConnections", report.connected},
           {"encryptedConnections", report.encrypted}};

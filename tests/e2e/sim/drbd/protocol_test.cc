@@ -72,6 +72,21 @@ TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
       "9.2.5\n");
 }
 
+TEST_F(ProtocolTest, TellsWhenACommandBegins) {
+  // Tests that kill something at a certain step must not come too late, nor see another volume's.
+  std::vector<json> answers;
+  for (const char* pattern : {"events2 ", "stat ", "status r "}) {
+    protocol_.Handle(json{{"op", "await"}, {"node", "n1"}, {"pattern", pattern}}.dump(),
+                     [&](const std::string& line) { answers.push_back(json::parse(line)); });
+  }
+  for (const char* node : {"n2", "n1", "n1"}) {
+    Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdsetup", "status", "r"}}});
+  }
+  ASSERT_EQ(answers.size(), 1U) << "of this node, once, and whole words only";
+  EXPECT_EQ(answers[0]["command"]["argv"], json({"drbdsetup", "status", "r"}));
+  EXPECT_EQ(answers[0]["command"]["exit"], -1) << "it has not ended yet";
+}
+
 TEST_F(ProtocolTest, ErrorsAreAnswers) {
   EXPECT_TRUE(Ask({{"op", "nosuch"}}).contains("error"));
   EXPECT_TRUE(Ask({{"op", "put-file"}}).contains("error"));

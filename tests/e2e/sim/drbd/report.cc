@@ -159,6 +159,7 @@ std::map<std::string, ResourceReport> Cluster::Summaries(const std::string& only
     const auto since = FrozenSince(name);
     report.frozen = since ? now() - *since : Time{0};
     report.longest_freeze = LongestFreeze(name);
+    report.cuts = world_.cuts.Of(name, now());
     report.errors = stats.errors;
     report.writes = stats.writes;
   }
@@ -232,6 +233,7 @@ Time Cluster::LongestFreeze(const std::string& resource) {
 
 void Cluster::ResetStatistics() {
   world_.longest_freeze.clear();
+  world_.cuts.Reset();
   for (auto& [key, volume] : world_.volumes) {
     volume.resync_kib = 0;
   }

@@ -73,6 +73,7 @@ void Shell::Start(const std::string& node,
     trace_.pop_front();
     ++trace_forgotten_;
   }
+  TellWatches(trace_.back());
   if (argv.empty()) {
     Fail(*job, 127, "no command\n");
   } else if (ApplyFaults(job)) {
@@ -81,6 +82,21 @@ void Shell::Start(const std::string& node,
     Dispatch(*job);
   }
   RunNext(job);
+}
+
+void Shell::TellWatches(const TraceEntry& entry) {
+  if (watches_.empty()) {
+    return;
+  }
+  const std::string line = Join(entry.argv) + " ";
+  std::erase_if(watches_, [&](const CommandWatch& watch) {
+    const bool fits = (watch.node.empty() || watch.node == entry.node) &&
+                      line.find(watch.pattern) != std::string::npos;
+    if (fits) {
+      watch.begun(entry);
+    }
+    return fits;
+  });
 }
 
 // True: the fault took the command over.

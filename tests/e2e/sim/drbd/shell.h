@@ -45,6 +45,13 @@ struct TraceEntry {
   int exit = -1;  // -1: still running
 };
 
+// Tells once that a matching command begins.
+struct CommandWatch {
+  std::string node;     // empty: any
+  std::string pattern;  // substring of the command line, which has a space at its end here
+  std::function<void(const TraceEntry& entry)> begun;
+};
+
 // Makes matching commands of a node misbehave.
 struct CommandFault {
   std::string node;     // empty: any
@@ -78,6 +85,8 @@ class Shell {
   void AddFault(const CommandFault& fault) { faults_.push_back(fault); }
 
   void ClearFaults() { faults_.clear(); }
+
+  void AddWatch(CommandWatch watch) { watches_.push_back(std::move(watch)); }
 
   // The last commands, oldest first; the list is bounded.
   [[nodiscard]] const std::deque<TraceEntry>& trace() const { return trace_; }
@@ -183,6 +192,7 @@ class Shell {
   void SetupConnection(Job& job, Resource& resource, const std::string& command);
   void SetupNetOptions(Job& job, const End& end);
   [[nodiscard]] End NamedEnd(const std::string& node, Resource& resource, const std::string& word);
+  void TellWatches(const TraceEntry& entry);
   void SetupStatus(Job& job);
   void SetupEvents(Job& job, const std::string& resource);
   [[nodiscard]] Time StartTime(const Job& job);
@@ -206,6 +216,7 @@ class Shell {
   Writers& writers_;
   EventFeed& feed_;
   std::vector<CommandFault> faults_;
+  std::vector<CommandWatch> watches_;
   std::deque<TraceEntry> trace_;
   std::uint64_t trace_forgotten_ = 0;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/e2e/sim/drbd/config.h"
+#include "tests/e2e/sim/drbd/cuts.h"
 #include "tests/e2e/sim/drbd/event_queue.h"
 #include "tests/e2e/sim/drbd/rng.h"
 #include "tests/e2e/sim/drbd/state.h"
@@ -37,6 +38,7 @@ struct World {
   std::vector<Violation> violations;
   // Longest time that a Primary of the resource was suspended by the user, ended ones only.
   std::map<std::string, Time> longest_freeze;
+  CutLog cuts;
   // What the clock on the wall showed at virtual time 0; only in time stamps of events2.
   Time wall_base = std::chrono::seconds(1796000000);
   // Something that events2 may show has changed.
