@@ -154,8 +154,8 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
     }
     dangers.suspended += seen.SuspendedUser() ? 1U : 0U;
   }
-  Picture picture{pass.resources, pass.plan, pass.settings,      pass.verdicts,
-                  migrating,      {},        pass.linstor.known, pass.linstor.error};
+  Picture picture{pass.resources,  pass.plan, pass.settings,      pass.verdicts,     migrating,
+                  !places.empty(), {},        pass.linstor.known, pass.linstor.error};
   std::vector<api::StaleConnection> stale;
   pass.cluster->ledgers.With([&](LedgerParts& parts) {
     picture.failures =

@@ -73,7 +73,7 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
     if (picture.settings.migration.policy == api::MigrationPolicy::kPaused) {
       return "Paused";
     }
-    if (!picture.plan.start.empty() || !picture.plan.pins.empty()) {
+    if (!picture.plan.start.empty() || !picture.plan.pins.empty() || picture.places_taken) {
       return "Migrating";
     }
     return AnyBlocker(picture) ? "Preflight" : "Blocked";

@@ -25,6 +25,8 @@ struct Picture {
   /// Volumes that are being switched, or mended by a transaction. Not those that are only tidied
   /// up: the phase must not flap when the last pin goes (REVIEW-1 R8).
   const std::set<std::string>& migrating;
+  /// Some volume has a place, if only to be tidied up: those that wait, wait for that.
+  bool places_taken = false;
   std::vector<api::MigrationFailure> failures{};
   bool linstor_known = false;
   std::string linstor_error{};
