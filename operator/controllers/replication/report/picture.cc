@@ -78,7 +78,11 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
     }
     return AnyBlocker(picture) ? "Preflight" : "Blocked";
   }
-  return AnyTlsWanted(picture) ? "Complete" : "Idle";
+  if (!AnyTlsWanted(picture)) {
+    return "Idle";
+  }
+  const api::ConnectionCounts wanted = CountConnections(picture, /*all=*/false);
+  return picture.places_taken && wanted.encrypted < wanted.total ? "Migrating" : "Complete";
 }
 
 int Rank(const api::MigrationFailure& failure) {
