@@ -250,7 +250,7 @@ void PlanStarts(const ClusterInput& input, bool may_change, ClusterPlan* plan) {
     plan->cleaning += leftovers ? 1 : 0;
     if (input.in_flight.contains(seen.resource)) {
       if (may_change) {
-        if (const std::optional<std::string> why = starter.GoOn(seen)) {
+        if (const std::optional<std::string> why = starter.GoOn(seen, wanted)) {
           plan->held[seen.resource] = *why;
         } else {
           plan->may_switch.insert(seen.resource);

@@ -313,6 +313,9 @@ TEST(FailedElsewhereTest, OneFailureHoldsBackTheSamePairAndTwoTheNode) {
   ClusterPlan plan = cluster.Plan();
   EXPECT_THAT(plan.start, ElementsAre("r1", "r2"));
   EXPECT_THAT(plan.held.at("r0"), HasSubstr("n1 and n2"));
+  cluster.input.in_flight = {"r0"};
+  EXPECT_FALSE(cluster.Plan().may_switch.contains("r0")) << "one that has a place waits as well";
+  cluster.input.in_flight.clear();
   cluster.input.failed_pairs[Pair::Of("n2", "n3")] = "Timeout";
   plan = cluster.Plan();
   EXPECT_THAT(plan.start, ElementsAre("r2"));
