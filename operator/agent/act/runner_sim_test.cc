@@ -527,6 +527,48 @@ TEST(RunnerSimTest, TlshdThatIsGoneIsAnUndoneSwitch) {
   }
 }
 
+// F26.2: two replicas with a tiebreaker, and two nodes without quorum.
+TEST(RunnerSimTest, TheOtherShapesOfAVolume) {
+  struct Shape {
+    sim::testing::ResourceSpec spec;
+    std::vector<std::string> peers;
+  };
+
+  const std::vector<Shape> shapes = {{{.diskless = {"node3"}}, {"node2", "node3"}},
+                                     {{.nodes = {"node1", "node2"}, .quorum = "off"}, {"node2"}}};
+  for (const Shape& shape : shapes) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      Bed bed(Seeded(seed), shape.spec);
+      WholeSwitch whole{.peers = shape.peers};
+      whole.Begin(&bed);
+      ASSERT_TRUE(bed.agents.WaitFor([&] { return whole.Ended(&bed); }, Millis(30000)))
+          << bed.Log();
+      const TransactionResult result = bed.agents["node1"].results[whole.id];
+      EXPECT_EQ(result.outcome, TransactionOutcome::kDone) << result.reason << bed.Log();
+      EXPECT_EQ(result.code, "") << result.reason;
+
+      TransactionRequest lead = bed.Request(TransactionKind::kLead, {"node2"}, false);
+      bed.agents["node1"].runner()->Handle(lead);
+      bed.agents.WaitFor([&] { return bed.agents["node1"].results.contains(lead.id); },
+                         Millis(5000));
+      EXPECT_EQ(bed.agents["node1"].results[lead.id].code, "LastCopy") << "nobody allowed that";
+
+      TransactionRequest follow = bed.Request(TransactionKind::kFollow, {"node1"}, false);
+      bed.agents["node2"].runner()->Handle(follow);
+      lead = bed.Request(TransactionKind::kLead, {"node2"}, false);
+      lead.allow_single_copy = true;  // REVIEW-1 M9
+      bed.agents["node1"].runner()->Handle(lead);
+      ASSERT_TRUE(bed.agents.WaitFor([&] { return bed.agents["node1"].results.contains(lead.id); },
+                                     Millis(60000)))
+          << bed.Log();
+      EXPECT_EQ(bed.agents["node1"].results[lead.id].outcome, TransactionOutcome::kDone)
+          << bed.agents["node1"].results[lead.id].reason << bed.Log();
+      EXPECT_FALSE(bed.Tls("node2", "node1"));
+      bed.ExpectUnharmed("shape of " + std::to_string(shape.peers.size() + 1) + " nodes");
+    }
+  }
+}
+
 // REVIEW-1 C1, F28: resuming without data is EIO.
 TEST(RunnerSimTest, ADisklessPrimaryIsNeverSuspended) {
   Bed bed(Seeded(1), {.diskless = {"node1"}});
