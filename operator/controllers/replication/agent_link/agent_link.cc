@@ -6,13 +6,9 @@
 namespace breakwater::controllers {
 namespace {
 
-using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
-using replication::AgentHello;
 using replication::AgentView;
-using replication::OperatorHello;
 
 constexpr std::chrono::seconds kOpenTimeout{10};
-constexpr std::chrono::seconds kHelloTimeout{15};
 constexpr std::chrono::seconds kWriteTimeout{5};
 /// A stream that lived so long broke for a reason that is not its agent.
 constexpr std::chrono::seconds kHealthy{60};
@@ -20,40 +16,8 @@ constexpr std::chrono::seconds kHealthy{60};
 constexpr std::chrono::minutes kRememberFor{10};
 /// "For ever", for a wait that ends by its token.
 constexpr std::chrono::hours kLong{24};
-/// Many times what a busy node has to say; enough for a thousand resources in a second.
-constexpr std::size_t kBytesPerSecond = 16U << 20U;
-constexpr std::size_t kLinesPerSecond = 20000;
-constexpr std::size_t kLargeLine = 64U << 10U;
 /// Longer than a line: the servers send what they read from a pipe, and a hostile one is cut here.
 constexpr std::size_t kMaxMessage = 1U << 20U;
-/// Of the last words of `connect`.
-constexpr std::size_t kMaxWords = 300;
-
-std::string Trimmed(const std::string& text) {
-  const std::size_t end = text.find_last_not_of(" \n\r\t");
-  const std::string all = end == std::string::npos ? "" : text.substr(0, end + 1);
-  return all.size() <= kMaxWords ? all : all.substr(all.size() - kMaxWords);
-}
-
-/// What is wrong with the protocol of an agent, "" when nothing is.
-std::string ProtocolProblem(const AgentHello& hello, bool& too_old) {
-  too_old = false;
-  if (replication::AgreeOnProtocol(replication::kProtocolVersion, replication::kOldestProtocol,
-                                   hello.protocol, hello.oldest)) {
-    return "";
-  }
-  const std::string speaks =
-      "the agent " + hello.version + " speaks protocol " + std::to_string(hello.protocol);
-  if (hello.protocol < replication::kOldestProtocol) {
-    too_old = true;
-    return speaks + ", this operator needs " + std::to_string(replication::kOldestProtocol) +
-           " or newer: update the image component breakwater-agent (the satellite pod restarts "
-           "then)";
-  }
-  return speaks + " and nothing older than " + std::to_string(hello.oldest) +
-         ", this operator knows " + std::to_string(replication::kProtocolVersion) +
-         ": update the operator";
-}
 
 }  // namespace
 
@@ -61,7 +25,7 @@ AgentLink::AgentLink(LinkCommons& commons, std::string node)
     : commons_(commons),
       node_(std::move(node)),
       log_(commons.log.With({{"node", node_}})),
-      state_(node_, commons.options.max_node_bytes),
+      record_(node_, commons.options.max_node_bytes),
       backoff_(commons.clock,
                RealRandom(),
                {.first = commons.options.first_retry,
@@ -158,7 +122,7 @@ std::optional<AgentLink::Turn> AgentLink::AwaitTurn() {
         const bool due = urgent_ || now >= not_before_;
         std::optional<SteadyTime> later;
         if (due && turn.retry) {
-          later = commons_.pacer.TryTake(now);
+          later = commons_.pacer.TryTake(now, node_);
         } else if (due) {
           commons_.pacer.Take(now);
         }
@@ -170,10 +134,10 @@ std::optional<AgentLink::Turn> AgentLink::AwaitTurn() {
           return turn;
         }
         wake = later.value_or(not_before_);
-      } else if (!state_.Busy().empty()) {
+      } else if (!record_.Busy().empty()) {
         wake = untargeted_since_ + kRememberFor;
         if (now >= wake) {
-          effects = state_.GiveUp("the node has no agent any more");
+          effects = record_.GiveUp("the node has no agent any more");
           wake = now;
         }
       }
@@ -201,14 +165,14 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
   auto opened = commons_.exec.Open(ctx.WithTimeout(kOpenTimeout), request);
   commons_.pacer.Release(turn.retry);
   if (!opened) {
-    return {.why = opened.error().message()};
+    return {.why = ctx.canceled() ? "" : opened.error().message()};
   }
   commons_.pacer.Succeeded(commons_.clock.SteadyNow());
   const std::shared_ptr<kube::ExecStream> stream = std::move(*opened);
   {
     const std::lock_guard lock(mutex_);
     stream_ = stream;
-    state_.Begin();
+    record_.Begin();
   }
   Session session{.turn = turn, .stream = *stream};
   Serve(session);
@@ -219,207 +183,37 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
     const std::lock_guard no_writes(write_mutex_);
     const std::lock_guard lock(mutex_);
     stream_.reset();
-    effects = state_.End();
+    effects = record_.End();
   }
   Charge();
   Emit(effects);
+  if (ctx.canceled()) {
+    session.ending.why.clear();
+  }
   return session.ending;
-}
-
-void AgentLink::Serve(Session& session) {
-  const SteadyTime now = commons_.clock.SteadyNow();
-  session.last_line = now;
-  session.next_ping = now + commons_.options.ping_interval;
-  while (ReadOnce(session)) {
-  }
-}
-
-/// One wait for bytes; false when the stream is to be closed, `session.ending` says why.
-bool AgentLink::ReadOnce(Session& session) {
-  const SteadyTime now = commons_.clock.SteadyNow();
-  const auto patience = session.greeted ? commons_.options.silence_limit
-                                        : std::min<std::chrono::milliseconds>(
-                                              kHelloTimeout, commons_.options.silence_limit);
-  const SteadyTime dead = session.last_line + patience;
-  if (now >= dead) {
-    session.ending.why = session.greeted ? "the agent is silent" : "the agent does not say hello";
-    return false;
-  }
-  if (session.greeted && now >= session.next_ping && !Ping(session)) {
-    return false;
-  }
-  const Context ctx(session.turn.interrupt, commons_.clock);
-  const auto bytes = session.stream.Read(
-      ctx.WithDeadline(session.greeted ? std::min(dead, session.next_ping) : dead));
-  if (!bytes) {
-    if (ctx.canceled()) {
-      return false;
-    }
-    const net::TransportError* transport = bytes.error().transport();
-    if (transport != nullptr && transport->kind == net::TransportError::Kind::kTimeout) {
-      return true;
-    }
-    session.ending.why = "the stream broke: " + bytes.error().message();
-    return false;
-  }
-  if (!bytes->has_value()) {
-    const auto ended = session.stream.Ended();
-    session.ending.why = ended ? "breakwater-agent connect ended with exit code " +
-                                     std::to_string(ended->exit_code) +
-                                     (ended->err.empty() ? "" : ": " + Trimmed(ended->err))
-                               : "breakwater-agent connect ended: " + ended.error().message();
-    return false;
-  }
-  return TakeLines(session, **bytes);
-}
-
-bool AgentLink::TakeLines(Session& session, const std::string& bytes) {
-  const auto lines = session.lines.Feed(bytes);
-  if (!lines) {
-    session.ending = {.why = "what the agent sends is refused: " + lines.error().message,
-                      .hopeless = true,
-                      .synced_at = session.ending.synced_at};
-    return false;
-  }
-  for (const std::string& line : *lines) {
-    if (session.turn.interrupt.stop_requested() || !TakeLine(session, line)) {
-      return false;
-    }
-  }
-  if (!lines->empty()) {
-    session.last_line = commons_.clock.SteadyNow();
-  }
-  return KeepPace(session, bytes.size(), lines->size());
-}
-
-/// Waits when the agent talks faster than any agent has to; meanwhile nothing is read from it.
-bool AgentLink::KeepPace(Session& session, std::size_t bytes, std::size_t lines) {
-  Throttle& throttle = session.throttle;
-  const SteadyTime now = commons_.clock.SteadyNow();
-  if (now - throttle.second >= 1s) {
-    throttle = {.second = now};
-  }
-  throttle.bytes += bytes;
-  throttle.lines += lines;
-  if (throttle.bytes <= kBytesPerSecond && throttle.lines <= kLinesPerSecond) {
-    return true;
-  }
-  return commons_.clock.SleepUntil(session.turn.interrupt, throttle.second + 1s);
-}
-
-bool AgentLink::TakeLine(Session& session, const std::string& line) {
-  std::unique_lock<std::mutex> alone(commons_.large_line, std::defer_lock);
-  if (line.size() > kLargeLine) {
-    alone.lock();
-  }
-  auto message = replication::DecodeAgentMessage(line);
-  const auto refuse = [&session](const std::string& why) {
-    session.ending.why = "what the agent sends is refused: " + why;
-    session.ending.hopeless = true;
-    return false;
-  };
-  if (!message) {
-    return refuse(message.error().message);
-  }
-  if (!message->has_value()) {
-    return true;
-  }
-  const auto* hello = std::get_if<AgentHello>(&**message);
-  if (!session.greeted) {
-    return hello != nullptr ? Greet(session, *hello) : refuse("it does not begin with a hello");
-  }
-  AgentEffects effects;
-  bool now_synced = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const bool was_synced = state_.synced();
-    effects = state_.Take(std::move(**message));
-    now_synced = state_.synced() && !was_synced;
-    if (now_synced) {
-      problem_.clear();
-    }
-  }
-  alone = {};
-  Charge();
-  if (now_synced) {
-    session.ending.synced_at = commons_.clock.SteadyNow();
-    log_.Info("agent reports", {});
-  }
-  Emit(effects);
-  return effects.problem.empty() || refuse(effects.problem);
-}
-
-bool AgentLink::Greet(Session& session, const AgentHello& hello) {
-  Ending& ending = session.ending;
-  // A report speaks only for its own node (REVIEW-2 M4).
-  if (hello.node != node_) {
-    ending.why = "the agent in pod " + session.turn.target.pod + " says that it is on node \"" +
-                 hello.node + "\"";
-    ending.hopeless = true;
-    log_.Error("agent of another node", {{"pod", session.turn.target.pod}, {"says", hello.node}});
-    return false;
-  }
-  bool too_old = false;
-  ending.why = ProtocolProblem(hello, too_old);
-  {
-    const std::lock_guard lock(mutex_);
-    version_ = hello.version;
-    too_old_ = too_old;
-    if (ending.why.empty()) {
-      problem_ = "the agent has not reported everything yet";
-    }
-  }
-  if (!ending.why.empty()) {
-    ending.hopeless = true;
-    return false;
-  }
-  session.greeted = true;
-  log_.Info(
-      "agent connected",
-      {{"version", hello.version}, {"protocol", hello.protocol}, {"pod", session.turn.target.pod}});
-  if (hello.epoch > session.turn.epoch) {
-    log_.Warn("the agent has seen a newer leader", {{"epoch", hello.epoch}});
-  }
-  const auto sent = Send(OperatorHello{.protocol = replication::kProtocolVersion,
-                                       .oldest = replication::kOldestProtocol,
-                                       .version = commons_.options.version,
-                                       .epoch = session.turn.epoch},
-                         When::kGreeting);
-  if (!sent) {
-    ending.why = sent.error().message;
-  }
-  return sent.has_value();
-}
-
-bool AgentLink::Ping(Session& session) {
-  session.next_ping = commons_.clock.SteadyNow() + commons_.options.ping_interval;
-  const auto sent = Send(replication::PingMessage{++session.pings}, When::kGreeting);
-  if (!sent) {
-    session.ending.why = sent.error().message;
-  }
-  return sent.has_value();
 }
 
 /// A request counts as asked before its first byte leaves, and a write of it that failed is no
 /// error: the agent may have it.
-Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message, When when) {
+Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
+                                    When when,
+                                    const std::stop_token& stop) {
   const auto* request = std::get_if<replication::TransactionRequest>(&message);
   const std::lock_guard write(write_mutex_);
   std::shared_ptr<kube::ExecStream> stream;
   {
     const std::lock_guard lock(mutex_);
-    if (stream_ == nullptr || (when == When::kSynced && !state_.synced())) {
+    if (stream_ == nullptr || (when == When::kSynced && !record_.synced())) {
       return Unexpected{Error{ErrorClass::kTransient,
                               "node " + node_ + " has no stream to its agent: " + problem_}};
     }
     stream = stream_;
     if (request != nullptr) {
-      state_.Asked(*request);
+      record_.Asked(*request);
     }
   }
-  const auto written =
-      stream->Write(Context(std::stop_token(), commons_.clock).WithTimeout(kWriteTimeout),
-                    replication::Encode(message));
+  const auto written = stream->Write(Context(stop, commons_.clock).WithTimeout(kWriteTimeout),
+                                     replication::Encode(message));
   if (!written) {
     stream->Close();
     if (request == nullptr) {
@@ -431,7 +225,7 @@ Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
 }
 
 Result<void, Error> AgentLink::Ask(const replication::TransactionRequest& request) {
-  BREAKWATER_RETURN_IF_ERROR(Send(request, When::kSynced));
+  BREAKWATER_RETURN_IF_ERROR(Send(request, When::kSynced, {}));
   log_.Info("transaction asked for", {{"id", request.id},
                                       {"kind", replication::ToString(request.kind)},
                                       {"resource", request.resource},
@@ -441,7 +235,7 @@ Result<void, Error> AgentLink::Ask(const replication::TransactionRequest& reques
 }
 
 Result<void, Error> AgentLink::Cancel(const std::string& id) {
-  BREAKWATER_RETURN_IF_ERROR(Send(replication::CancelMessage{id}, When::kSynced));
+  BREAKWATER_RETURN_IF_ERROR(Send(replication::CancelMessage{id}, When::kSynced, {}));
   log_.Info("transaction cancelled", {{"id", id}});
   return {};
 }
@@ -499,7 +293,7 @@ void AgentLink::Charge() {
   std::size_t bytes = 0;
   {
     const std::lock_guard lock(mutex_);
-    bytes = state_.bytes();
+    bytes = record_.bytes();
   }
   if (const auto victim = commons_.budget.Set(node_, bytes)) {
     commons_.drop(*victim, "it reports most, and all nodes together report too much");
@@ -531,7 +325,7 @@ void AgentLink::Emit(const AgentEffects& effects) {
 
 bool AgentLink::Idle() const {
   const std::lock_guard lock(mutex_);
-  return !target_ && waiting_ && state_.Busy().empty();
+  return !target_ && waiting_ && record_.Busy().empty();
 }
 
 std::optional<AgentView> AgentLink::View() const {
@@ -539,37 +333,37 @@ std::optional<AgentView> AgentLink::View() const {
   if (!target_) {
     return std::nullopt;
   }
-  return AgentView{.connected = state_.synced(), .too_old = too_old_, .version = version_};
+  return AgentView{.connected = record_.synced(), .too_old = too_old_, .version = version_};
 }
 
 std::string AgentLink::Problem() const {
   const std::lock_guard lock(mutex_);
-  return !target_ || state_.synced() ? "" : problem_;
+  return !target_ || record_.synced() ? "" : problem_;
 }
 
 bool AgentLink::Has(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.synced() && state_.Has(resource);
+  return record_.synced() && record_.Has(resource);
 }
 
 std::optional<replication::NodeSlice> AgentLink::Slice(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.Slice(resource);
+  return record_.Slice(resource);
 }
 
 std::optional<replication::NodeReport> AgentLink::Report() const {
   const std::lock_guard lock(mutex_);
-  return state_.Report();
+  return record_.Report();
 }
 
 std::vector<replication::RunningTransaction> AgentLink::Running(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.Running(resource);
+  return record_.Running(resource);
 }
 
 std::set<std::string> AgentLink::Busy() const {
   const std::lock_guard lock(mutex_);
-  return state_.Busy();
+  return record_.Busy();
 }
 
 }  // namespace breakwater::controllers

@@ -18,7 +18,7 @@
 #include "operator/base/backoff.h"
 #include "operator/base/thread.h"
 #include "operator/controllers/replication/agent_link/agent_links.h"
-#include "operator/controllers/replication/agent_link/agent_state.h"
+#include "operator/controllers/replication/agent_link/agent_record.h"
 #include "operator/controllers/replication/agent_link/exec_pacer.h"
 #include "operator/controllers/replication/agent_link/memory_budget.h"
 
@@ -115,6 +115,7 @@ class AgentLink {
   bool ReadOnce(Session& session);
   bool TakeLines(Session& session, const std::string& bytes);
   bool TakeLine(Session& session, const std::string& line);
+  Result<std::optional<replication::AgentMessage>, Error> Decode(const std::string& line);
   bool Greet(Session& session, const replication::AgentHello& hello);
   bool Ping(Session& session);
   bool KeepPace(Session& session, std::size_t bytes, std::size_t lines);
@@ -124,7 +125,9 @@ class AgentLink {
   void Charge();
   void Interrupt();
   enum class When { kGreeting, kSynced };
-  Result<void, Error> Send(const replication::OperatorMessage& message, When when);
+  Result<void, Error> Send(const replication::OperatorMessage& message,
+                           When when,
+                           const std::stop_token& stop);
 
   LinkCommons& commons_;
   const std::string node_;
@@ -144,7 +147,7 @@ class AgentLink {
   SteadyTime not_before_{};
   SteadyTime untargeted_since_{};
   std::shared_ptr<kube::ExecStream> stream_{};  ///< greeted
-  AgentState state_;
+  AgentRecord record_;
   bool too_old_ = false;
   std::string version_{};
   std::string problem_{};

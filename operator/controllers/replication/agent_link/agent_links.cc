@@ -77,6 +77,7 @@ class AgentLinks::Impl {
       stopped_ = true;
       links.swap(links_);
     }
+    commons_.pacer.Stop();  // else those that end make place for more
     for (const auto& [node, link] : links) {
       link->RequestStop();
     }
