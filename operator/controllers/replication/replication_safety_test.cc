@@ -112,7 +112,7 @@ TEST(ReplicationSafetyTest, SeesAValueOnAConnection) {
     state.resource_connections["r0"].push_back(connection);
     return 0;
   });
-  EXPECT_TRUE(bed.RunUntil([&] { return bed.Summary().encrypted == 1; }, minutes(15)))
+  EXPECT_TRUE(bed.RunUntil([&] { return bed.Status()["resources"]["pending"] == 1; }, minutes(15)))
       << bed.Dump();
 }
 
