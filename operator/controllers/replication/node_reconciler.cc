@@ -164,6 +164,7 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool ready = StateOfContainer(*pod, options_.tlshd_container) == ContainerState::kReady;
   const std::string identity = ContainerIdentity(*pod, options_.tlshd_container);
+  bool another = false;
   {
     const std::lock_guard lock(mutex_);
     Node& state = nodes_[node];
@@ -172,12 +173,16 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
       state.container.clear();
       return std::nullopt;  // the change of the pod brings us back
     }
+    another = !state.container.empty() && state.container != identity;
     if (state.container == identity && state.certificates.due && *state.certificates.due > now) {
       return state.certificates.due;
     }
   }
   if (!TakeToken(now)) {
     return now + kNoToken;
+  }
+  if (another) {
+    Forgive(node);
   }
   std::optional<NodeCertificate> certificate =
       observer_.ReadCertificate(ctx.WithTimeout(kExecTimeout), node);
@@ -203,6 +208,17 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
   }
   state.certificates.due = std::min(*state.certificates.due, NextSecretLook(state, then));
   return state.certificates.due;
+}
+
+void NodeReconciler::Forgive(const std::string& node) {
+  if (const std::shared_ptr<const PublishedPlan> plan = deps_.board.Get()) {
+    plan->cluster->ledgers.With([&](LedgerParts& parts) {
+      parts.handshakes.Forgive(node);
+      parts.failures.RetryNode(node);
+      return 0;
+    });
+    wake_.cluster();
+  }
 }
 
 void NodeReconciler::Keep(const std::string& node, std::optional<NodeCertificate> certificate) {
@@ -239,6 +255,7 @@ std::set<std::string> NodeReconciler::NoteSecret(const std::string& secret) {
   for (const std::string& node : deps_.feed.nodes()) {
     if (SecretOf(deps_.satellites.satellites, node) == secret) {
       nodes.insert(node);
+      Forgive(node);
     }
   }
   const SteadyTime now = deps_.services.clock.SteadyNow();

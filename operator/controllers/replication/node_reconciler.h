@@ -95,6 +95,8 @@ class NodeReconciler final : public runtime::Reconciler {
   std::optional<SteadyTime> ReadCertificates(const Context& ctx,
                                              const std::string& node,
                                              const api::ObjectPtr& pod);
+  /// Somebody changed something there: what failed because of the node may be tried again.
+  void Forgive(const std::string& node);
   void Keep(const std::string& node, std::optional<NodeCertificate> certificate);
 
   const NodeReconcilerDeps deps_;

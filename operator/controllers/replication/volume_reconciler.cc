@@ -92,6 +92,8 @@ Result<runtime::Requeue, Error> VolumeReconciler::Reconcile(const Context& ctx,
     plan->cluster->status.DropJournal(key.name);
     plan->cluster->gate.End(key.name);
     plan->cluster->outcomes.Forget(key.name);
+    const std::lock_guard lock(mutex_);
+    said_.erase(key.name);
     return runtime::Requeue{};
   }
   NoteSuspects(look);

@@ -31,9 +31,11 @@ void FailureLedger::Succeeded(const std::string& resource) {
   entries_.erase(resource);
 }
 
-void FailureLedger::Retry(const std::string& resource) {
-  if (const auto it = entries_.find(resource); it != entries_.end()) {
-    it->second.retry_at = SteadyTime{};
+void FailureLedger::RetryNode(const std::string& node) {
+  for (auto& [resource, entry] : entries_) {
+    if (entry.shown.node == node) {
+      entry.retry_at = SteadyTime{};
+    }
   }
 }
 

@@ -31,8 +31,9 @@ class FailureLedger {
   /// True: another failure than the last one of this volume, so people should hear of it.
   bool Failed(const VolumeFailure& failure, SystemTime now, SteadyTime steady);
   void Succeeded(const std::string& resource);
-  /// The cause may be gone: try at once. The failure stays shown until something succeeds.
-  void Retry(const std::string& resource);
+  /// The node was mended: what failed because of it is tried at once. It stays shown until
+  /// something succeeds.
+  void RetryNode(const std::string& node);
 
   std::optional<SteadyTime> NotBefore(const std::string& resource) const;
   /// Resources that wait for their next try, with the reason.

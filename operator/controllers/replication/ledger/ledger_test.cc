@@ -130,6 +130,11 @@ TEST(FailureTest, EachFailureWaitsLonger) {
   EXPECT_TRUE(failures.BackingOff(now).contains("r0"));
   EXPECT_FALSE(failures.BackingOff(now + seconds(3601)).contains("r0"));
   EXPECT_EQ(failures.Shown().size(), 1U) << "it stays shown until it succeeds";
+  EXPECT_TRUE(failures.Failed({VolumeFailure::Kind::kRolledBack, "r1", "node2", "x"}, wall, now));
+  failures.RetryNode("node2");
+  EXPECT_FALSE(failures.BackingOff(now).contains("r1")) << "somebody mended the node";
+  EXPECT_TRUE(failures.BackingOff(now).contains("r0"));
+  failures.Succeeded("r1");
   failures.Succeeded("r0");
   EXPECT_THAT(failures.Shown(), IsEmpty());
   EXPECT_TRUE(failures.Failed({VolumeFailure::Kind::kBlocked, "r0", "", "x"}, wall, now));

@@ -61,6 +61,8 @@ class VolumeBed final : public NodeShell, public LinstorProvider {
                    const std::string& primary = "node1",
                    const std::string& peer = "node2");
   void RemoveCertificates(const std::string& node);
+  /// The handshake daemon runs (again) in a new container.
+  void RestartDaemon(const std::string& node);
   void GiveCertificates(const std::string& node);
   /// What F6 describes: without a certificate the next handshake ends StandAlone; then it is back.
   void BreakByCertificate(const std::string& node, const std::string& peer);

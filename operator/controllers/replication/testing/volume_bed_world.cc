@@ -224,6 +224,20 @@ void VolumeBed::RemoveCertificates(const std::string& node) {
   cluster_.world().GetNode(node).tlshd.files.clear();
 }
 
+void VolumeBed::RestartDaemon(const std::string& node) {
+  cluster_.SetTlshd(node, true);
+  const api::ObjectKey key{.ns = "ns", .name = "satellite-" + node};
+  kube_.Mutate(api::kPod, key, [](Json& pod) {
+    for (Json& status : pod["status"]["containerStatuses"]) {
+      if (status["name"] == "ktls-utils") {
+        status["restartCount"] = status.value("restartCount", 0) + 1;
+      }
+    }
+  });
+  SyncStores();
+  controllers_->NotePod(*pods_.Get(key));
+}
+
 void VolumeBed::GiveCertificates(const std::string& node) {
   sim::testing::GiveFiles(cluster_, node, Authority().Issue(node, node));
 }

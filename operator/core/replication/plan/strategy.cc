@@ -91,6 +91,16 @@ std::optional<SwitchObstacle> NodesObstacle(const ResourceObservation& seen,
   return std::nullopt;
 }
 
+// A disk that DRBD has given up does not come back by itself.
+bool LostDisk(const ResourceObservation& seen) {
+  return std::any_of(seen.nodes.begin(), seen.nodes.end(), [](const auto& item) {
+    return std::any_of(item.second.devices.begin(), item.second.devices.end(),
+                       [](const DrbdDevice& d) {
+                         return !d.client && (d.disk == "Diskless" || d.disk == "Failed");
+                       });
+  });
+}
+
 std::optional<SwitchObstacle> GateObstacle(const ResourceObservation& seen,
                                            const VolumeGoal& goal) {
   GateCheck check;
@@ -104,9 +114,9 @@ std::optional<SwitchObstacle> GateObstacle(const ResourceObservation& seen,
   if (gate.ok()) {
     return std::nullopt;
   }
-  using Kind = GateResult::Kind;
-  const bool lasting =
-      gate.kind == Kind::kDisk || gate.kind == Kind::kStuck || gate.kind == Kind::kNoProof;
+  // A peer is Outdated, and its sockets are not seen yet, for a moment after every reconnect; the
+  // nodes report one after the other. What stays so ends the volume's patience for its place.
+  const bool lasting = gate.kind == GateResult::Kind::kStuck || LostDisk(seen);
   return SwitchObstacle{gate.reason, !lasting};
 }
 

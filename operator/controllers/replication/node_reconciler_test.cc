@@ -1,0 +1,50 @@
+// What is still asked of nodes by exec: seldom, and never in a hurry when it fails.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/resources.h"
+#include "operator/controllers/replication/testing/volume_bed.h"
+
+namespace breakwater::controllers {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// A renewal that goes wrong must be told soon, not at the next handshake, when the node is rebooted
+// and cannot reach its peers any more; and looking for it must not cost an exec every few minutes.
+TEST(NodeReconcilerTest, CertificatesAreReadWhenTheirSecretChangesAndOnceADay) {
+  VolumeBed bed;
+  bed.SetClusterTls("yes");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << bed.Dump();
+  bed.RunFor(minutes(1));
+  bed.execs = 0;
+  bed.RemoveCertificates("node2");
+  bed.RunFor(minutes(10));
+  EXPECT_EQ(bed.execs, 0);
+  EXPECT_EQ(bed.SatelliteCondition("node2").value("status", ""), "True") << "seldom";
+  bed.controllers().NoteSecret(
+      api::Object({{"metadata", {{"name", "node2-tls"}, {"namespace", "ns"}}},
+                   {"type", "kubernetes.io/tls"},
+                   {"data", {{"tls.crt", "eA=="}, {"tls.key", "eA=="}}}}));
+  bed.RunFor(seconds(10));
+  EXPECT_EQ(bed.SatelliteCondition("node2").value("reason", ""), "CertificateMissing")
+      << bed.Dump();
+  EXPECT_EQ(bed.execs, 1) << "only of the node that uses it";
+}
+
+// G5: nodes whose exec always fails cost less and less.
+TEST(NodeReconcilerTest, ANodeThatNeverAnswersIsAskedLessAndLess) {
+  VolumeBed bed({.agents = false});
+  bed.silent_nodes = {"node1", "node2", "node3"};
+  bed.RunFor(hours(1));
+  bed.execs = 0;
+  bed.RunFor(hours(1));
+  EXPECT_LE(bed.execs, 3 * 2 * 4) << "each node and kind of look every 15 min";
+  EXPECT_GE(bed.execs, 3);
+}
+
+}  // namespace
+}  // namespace breakwater::controllers
