@@ -201,7 +201,7 @@ void ReplicationClusterReconciler::ReadLinstor(const Context& ctx, Pass* pass) {
   const milliseconds age =
       !pass->linstor.known ? milliseconds(kLinstorRetry)
       : places_.empty()
-          ? options_.observe_interval
+          ? WhileWaiting(now)
           : std::min<milliseconds>(options_.observe_interval, milliseconds(kLinstorWhileWorking));
   if (last_linstor_ && now - *last_linstor_ < (news ? milliseconds(kLinstorAtMost) : age)) {
     linstor_wanted_ = linstor_wanted_ || (news && pass->settings.tls == last_value_);
@@ -218,6 +218,16 @@ void ReplicationClusterReconciler::ReadLinstor(const Context& ctx, Pass* pass) {
       }
     }
   }
+}
+
+// Nothing tells us that a satellite came online in LINSTOR, and volumes may wait for just that: we
+// look again soon, and the longer they have waited, the more seldom.
+milliseconds ReplicationClusterReconciler::WhileWaiting(SteadyTime now) const {
+  if (!waits_since_) {
+    return options_.observe_interval;
+  }
+  const auto waited = std::chrono::duration_cast<milliseconds>(now - *waits_since_);
+  return std::min(options_.observe_interval, std::max<milliseconds>(kLinstorAtMost, waited / 4));
 }
 
 void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
@@ -320,6 +330,11 @@ void ReplicationClusterReconciler::Judge(Pass* pass) {
     return 0;
   });
   places_.Give(pass->plan.start, number_ + 1);
+  if (pass->plan.pending == 0 && pass->plan.push_held.empty()) {
+    waits_since_.reset();
+  } else if (!waits_since_) {
+    waits_since_ = steady;
+  }
 }
 
 void ReplicationClusterReconciler::SettlePlaces(Pass* pass) {
@@ -342,7 +357,7 @@ void ReplicationClusterReconciler::SettlePlaces(Pass* pass) {
 }
 
 milliseconds ReplicationClusterReconciler::NextPass(const Pass& pass) const {
-  milliseconds next = options_.observe_interval;
+  milliseconds next = WhileWaiting(deps_.services.clock.SteadyNow());
   if (!pass.linstor.known) {
     next = std::min<milliseconds>(next, kLinstorRetry);
   }

@@ -96,6 +96,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void AdoptJournal(const ServedCluster& cluster);
   void LookAtNodes(Pass* pass);
   void ReadLinstor(const Context& ctx, Pass* pass);
+  std::chrono::milliseconds WhileWaiting(SteadyTime now) const;
   void LookAtVolumes(Pass* pass);
   void Judge(Pass* pass);
   void SettlePlaces(Pass* pass);
@@ -126,6 +127,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::uint64_t number_ = 0;
   std::optional<SteadyTime> last_pass_;
   std::optional<SteadyTime> last_linstor_;
+  std::optional<SteadyTime> waits_since_;  // volumes, or the cluster's value, wait for something
   std::optional<SteadyTime> last_report_;
   bool report_due_ = false;
   bool causes_changed_ = false;
