@@ -18,28 +18,31 @@ std::map<Pair, bool> Wanted(const ResourceObservation& seen, std::optional<bool>
   return wanted;
 }
 
+// Pairs first that the definition's pin would change: at no moment does LINSTOR say what a
+// connection does not run, or its adjust fails there (F1).
 void PinResource(const ResourceObservation& seen, std::vector<PinOp>* pins) {
   int with_tls = 0;
   for (const auto& [pair, connection] : seen.connections) {
     with_tls += Runs(seen, connection) ? 1 : 0;
   }
   const bool base = 2 * with_tls > static_cast<int>(seen.connections.size());
+  const SetPin definition{base, base};
   ResourceLevels levels = seen.levels;
   const bool own_value = levels.definition.value && !levels.definition.ours;
-  if (!own_value && levels.definition.value != base) {
-    const SetPin pin{base, base};
-    levels = After(levels, pin);
-    pins->push_back({seen.resource, pin});
-  }
+  const bool repin = !own_value && levels.definition.value != base;
   for (const auto& [pair, connection] : seen.connections) {
     const std::string key = pair.ToString();
     const bool runs = Runs(seen, connection);
     const Level own = PairLevel(levels, key);
-    if (Effective(levels, key) != runs && (!own.value || own.ours)) {
+    const bool then = Effective(repin ? After(levels, definition) : levels, key);
+    if (then != runs && (!own.value || own.ours)) {
       const SetPair pin{key, runs, runs};
       levels = After(levels, pin);
       pins->push_back({seen.resource, pin});
     }
+  }
+  if (repin) {
+    pins->push_back({seen.resource, definition});
   }
 }
 

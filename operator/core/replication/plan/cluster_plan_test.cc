@@ -14,6 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using testing_seen::End;
 using testing_seen::Healthy;
@@ -175,6 +176,31 @@ TEST(ClusterPlanTest, PinsThePairsOfAResourceWithAValueOfItsOwn) {
   EXPECT_EQ(std::get<SetPair>(plan.pins[0].op).value, false);
   cluster.Apply(plan);
   EXPECT_THAT(cluster.Plan().start, ElementsAre("r0"));
+}
+
+// A volume whose switch was given up half-way. What would break: the definition's new pin reaches
+// LINSTOR while a pair still runs the other value, and its adjust fails there (F1), for ever (L22).
+TEST(ClusterPlanTest, NoStepOfPinningSaysWhatAConnectionDoesNotRun) {
+  ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+  seen.levels.definition = Level{false, true, false};
+  seen.levels.controller = true;
+  for (const char* node : {"n2", "n3"}) {
+    EndView& end = End(seen, node, std::string(node) == "n2" ? "n3" : "n2");
+    end.tls = false;
+    end.sockets = SocketProof::kPlaintext;
+  }
+  Cluster cluster = Of({seen});
+  cluster.input.linstor_value = true;
+  cluster.input.policy.paused = true;
+  const ClusterPlan plan = cluster.Plan();
+  ASSERT_THAT(plan.pins, Not(IsEmpty()));
+  ResourceLevels levels = seen.levels;
+  for (const PinOp& pin : plan.pins) {
+    levels = After(levels, pin.op);
+    EXPECT_FALSE(Effective(levels, "n2/n3")) << Describe(pin.op);
+  }
+  EXPECT_TRUE(Effective(levels, "n1/n2"));
+  EXPECT_TRUE(Effective(levels, "n1/n3"));
 }
 
 // REVIEW-1 M7: "no" on the definition, by a person, while the cluster goes to TLS.

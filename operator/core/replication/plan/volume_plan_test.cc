@@ -247,6 +247,17 @@ TEST(SwitchTest, WaitsOrSaysWhatToDo) {
        [](Volume& v) { End(v.seen, "n1", "n2").devices[0].replication = "VerifyS"; }},
       {"failed disk", Kind::kBlocked, "disk",
        [](Volume& v) { v.seen.nodes["n3"].devices[0].disk = "Failed"; }},
+      // For a moment after each reconnect; the place must not be lost by it.
+      {"outdated disk", Kind::kWait, "Outdated",
+       [](Volume& v) { v.seen.nodes["n3"].devices[0].disk = "Outdated"; }},
+      {"sockets not seen yet", Kind::kWait, "sockets",
+       [](Volume& v) {
+         EndView& end = End(v.seen, "n1", "n2");
+         v.goal.wanted[Pair::Of("n1", "n2")] = true;
+         end.tls = true;
+         End(v.seen, "n2", "n1").tls = true;
+         end.sockets = SocketProof::kUnknown;
+       }},
       {"back-off", Kind::kWait, "next try",
        [](Volume& v) { v.memory.not_before = v.now + seconds(9); }},
       {"two Primaries", Kind::kBlocked, "more than one Primary",
