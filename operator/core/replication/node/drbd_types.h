@@ -63,7 +63,8 @@ struct DrbdStatus {
   int node_id = -1;
   std::string role{};
   bool suspended_user = false;
-  bool suspended_no_data = false;  ///< the kernel's own, ends by itself; resume-io would give EIO (F28)
+  bool suspended_no_data =
+      false;  ///< the kernel's own, ends by itself; resume-io would give EIO (F28)
   bool suspended_quorum = false;
   std::vector<DrbdDevice> devices{};
   std::vector<DrbdConnection> connections{};
@@ -169,7 +170,8 @@ struct NodeReport {
   std::optional<TlsStat> tls_stat{};
   DrbdVersions versions{};
   bool tls_module = false;  ///< the kernel's tls upper layer protocol is there
-  std::optional<bool> handshake_family{};  ///< the kernel's netlink family; nothing: not known (F10)
+  std::optional<bool>
+      handshake_family{};  ///< the kernel's netlink family; nothing: not known (F10)
   std::optional<std::string> usermode_helper{};  ///< of the drbd module (F33); nothing: not known
   std::string broken_res{};  ///< a .res file that drbdadm cannot read, "" = none known (F33)
 };

@@ -22,12 +22,12 @@ echo; echo '@@ end'
 )sh";
 
 /// Heals a peer that lacks writes, on a node that has no agent: looks and acts in one go.
-/// Arguments: resource, node id of the peer, volume, and the state that was seen: "outdated" (F12) or
-/// "out-of-sync". Acts only if that state is still there on an Established connection, the own disk
-/// is UpToDate, the node has quorum, nothing is suspended, no other resync or verify runs, and the
-/// peer is no Primary. Exit code 75: it did not act; the reason is on standard error. Otherwise that
-/// of `drbdsetup invalidate-remote`. Needs sh and tr; drbdadm is not used, because it reads every
-/// .res file of the node (F33).
+/// Arguments: resource, node id of the peer, volume, and the state that was seen: "outdated" (F12)
+/// or "out-of-sync". Acts only if that state is still there on an Established connection, the own
+/// disk is UpToDate, the node has quorum, nothing is suspended, no other resync or verify runs, and
+/// the peer is no Primary. Exit code 75: it did not act; the reason is on standard error. Otherwise
+/// that of `drbdsetup invalidate-remote`. Needs sh and tr; drbdadm is not used, because it reads
+/// every .res file of the node (F33).
 inline constexpr std::string_view kHealScript = R"sh(
 resource=$1; peer=$2; volume=$3; state=$4
 why=$(drbdsetup status "$resource" --json 2>/dev/null | tr -d ' \t\r"' | tr ',{}[]' '\n\n\n\n\n' | {

@@ -70,8 +70,8 @@ class HealScriptTest : public ::testing::TestWithParam<const char*> {
 
   int Run(const std::string& resource = "r0", const std::string& state = "outdated") {
     std::ofstream(folder_ + "/status") << status_;
-    std::vector<std::string> argv = {"sh",     "-c", std::string(kHealScript), "breakwater-heal",
-                                     resource, "1",  "0",                      state};
+    std::vector<std::string> argv = {
+        "sh", "-c", std::string(kHealScript), "breakwater-heal", resource, "1", "0", state};
     std::vector<char*> pointers;
     for (std::string& argument : argv) {
       pointers.push_back(argument.data());
@@ -131,7 +131,8 @@ TEST_F(HealScriptTest, ActsOnlyWhileItIsSafe) {
   PeerIsOutdated();
   const std::string good = status_;
   const std::vector<Guard> guards = {
-      {"healed meanwhile", R"("peer-disk-state": "Outdated")", R"("peer-disk-state": "UpToDate")", 0},
+      {"healed meanwhile", R"("peer-disk-state": "Outdated")", R"("peer-disk-state": "UpToDate")",
+       0},
       {"suspended", R"("suspended-user": false)", R"("suspended-user": true)", 0},
       {"no data", R"("suspended-no-data": false)", R"("suspended-no-data": true)", 0},
       {"no quorum", R"("quorum": true)", R"("quorum": false)", 0},

@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
-#include <array>
 
 #include "operator/core/replication/node/parse.h"
 #include "operator/core/replication/node/text.h"
@@ -204,8 +204,8 @@ NodeReport ParseReport(const std::string& node, std::string_view text, bool trun
   report.any_socket = std::any_of(sockets.sockets.begin(), sockets.sockets.end(),
                                   [](const Socket& s) { return s.state == "ESTAB"; });
   if (status) {
-    report.resources = JoinResources(*status, show.value_or(std::map<std::string, DrbdShow>{}),
-                                     sockets);
+    report.resources =
+        JoinResources(*status, show.value_or(std::map<std::string, DrbdShow>{}), sockets);
   }
   ParseProcDrbd(sections["proc_drbd"], &report.versions);
   ParseDrbdadmVersion(sections["drbdadm"], &report.versions);

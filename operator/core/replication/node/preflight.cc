@@ -41,7 +41,8 @@ void CheckKernel(const NodeFacts& facts, Failures* failures) {
   if (!facts.handshake_family.value_or(true)) {
     failures->push_back(
         {"KernelHandshakeMissing",
-         "the kernel has no netlink family `handshake`, so nobody can hand DRBD's sockets to tlshd; "
+         "the kernel has no netlink family `handshake`, so nobody can hand DRBD's sockets to "
+         "tlshd; "
          "use a kernel with CONFIG_NET_HANDSHAKE (6.4 or newer), or run `modprobe handshake` where "
          "it is a module"});
   }
@@ -57,7 +58,8 @@ void CheckKernel(const NodeFacts& facts, Failures* failures) {
         {"UsermodeHelperEnabled",
          "DRBD calls " +
              (facts.usermode_helper->empty() ? std::string("a helper") : *facts.usermode_helper) +
-             " before each resync, and drops the connection when that fails, as with one broken .res "
+             " before each resync, and drops the connection when that fails, as with one broken "
+             ".res "
              "file; load the module with usermode_helper=disabled, or write that to "
              "/sys/module/drbd/parameters/usermode_helper",
          true});

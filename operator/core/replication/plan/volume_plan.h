@@ -7,10 +7,9 @@
 /// nodes show and which transactions their agents report.
 ///
 /// Whether a volume may be switched at all is decided in one place, PlanCluster (cluster_plan.h);
-/// here `goal.may_switch` says so. Order for one connection: Follow on the far end -> it is armed ->
-/// Lead (or SuspendedSwitch) on the near end -> result -> LINSTOR's value of the pair -> next pair ->
-/// values of ours that are not needed any more go.
-/// Thread safety: pure functions.
+/// here `goal.may_switch` says so. Order for one connection: Follow on the far end -> it is armed
+/// -> Lead (or SuspendedSwitch) on the near end -> result -> LINSTOR's value of the pair -> next
+/// pair -> values of ours that are not needed any more go. Thread safety: pure functions.
 
 #include <chrono>
 #include <cstdint>
@@ -94,7 +93,7 @@ struct SyncWatch {
 struct VolumeMemory {
   std::map<StalePeer, SteadyTime> stale_since{};  ///< keys without `kib`
   std::optional<SteadyTime> suspended_since{};
-  std::optional<SteadyTime> not_before{};  ///< back-off after a failed transaction; the caller's
+  std::optional<SteadyTime> not_before{};   ///< back-off after a failed transaction; the caller's
   std::map<Pair, SteadyTime> down_since{};  ///< connections that are to be repaired
   std::map<StalePeer, SyncWatch> sync{};    ///< keys without `kib` and `out_of_sync`
 };
@@ -133,12 +132,13 @@ struct AskNode {
 
 struct VolumeDecision {
   enum class Kind {
-    kNothing,  ///< as wanted, or not to be touched: `why` says which
-    kWait,     ///< for a transaction, a node, a place
-    kAsk,      ///< `asks`, after the journal has the entry
-    kLinstor,  ///< `ops`
-    kHealByExec,  ///< the node has no agent: heal by one guarded exec (AGENT.md, "Without an agent")
-    kBlocked,  ///< cannot go on; `why` says what to do
+    kNothing,     ///< as wanted, or not to be touched: `why` says which
+    kWait,        ///< for a transaction, a node, a place
+    kAsk,         ///< `asks`, after the journal has the entry
+    kLinstor,     ///< `ops`
+    kHealByExec,  ///< the node has no agent: heal by one guarded exec (AGENT.md, "Without an
+                  ///< agent")
+    kBlocked,     ///< cannot go on; `why` says what to do
   };
 
   Kind kind = Kind::kNothing;
@@ -161,6 +161,7 @@ struct StrategyPlan {
   Strategy strategy = Strategy::kNone;
   std::string reason{};
 };
+
 StrategyPlan ChooseStrategy(const ResourceObservation& seen, const VolumeGoal& goal);
 
 /// Connections whose kernel configuration is not as wanted, in the order in which they are to be
@@ -173,7 +174,8 @@ std::vector<Pair> PairsToSwitch(const ResourceObservation& seen,
 /// place to a volume that could not use it.
 struct SwitchObstacle {
   std::string reason{};
-  bool passing = false;  ///< ends by itself (a resync, a node that restarts); else somebody must act
+  bool passing =
+      false;  ///< ends by itself (a resync, a node that restarts); else somebody must act
 };
 
 std::optional<SwitchObstacle> FindSwitchObstacle(const ResourceObservation& seen,

@@ -166,39 +166,47 @@ TEST(MessagesTest, WhatANewerVersionAddsIsIgnored) {
 // A node that was taken over says anything: none of it may pass for a message, or crash.
 TEST(MessagesTest, HostileLinesAreErrors) {
   const std::string deep = R"({"resource":{"name":"r","report":)" + std::string(100000, '[');
-  for (const std::string& line : std::vector<std::string>{
-    "", "hello", "[]", "{",
-        "{\"hello\":{}}",  // no node
-        "{\"hello\":[]}", R"({"gone":"../../etc"})", R"({"gone":1})", R"({"synced":false})",
-        R"({"pong":1.5})", R"({"pong":18446744073709551615})", R"({"gone":"r","synced":true})",
-        R"({"resource":{"name":"r"}})",  // no report: no name of a status
-        R"({"resource":{"name":"-rf","report":{}}})",
-        R"({"resource":{"name":"r","report":{"status":{"name":"r","devices":{}}}}})",
-        R"({"resource":{"name":"r","report":{"status":{"name":"r","nodeID":4294967296}}}})",
-        R"({"resource":{"name":"r","report":{"status":{"name":"r","connections":[{"peer":"a b"}]}}}})",
-        R"({"resource":{"name":"r","report":{"status":{"name":"r"},"res":{"tls":{"$x y" : true}
+  for (
+      const std::string& line : std::vector<std::string>{
+          "",
+          "hello",
+          "[]",
+          "{",
+          "{\"hello\":{}}",  // no node
+          "{\"hello\":[]}",
+          R"({"gone":"../../etc"})",
+          R"({"gone":1})",
+          R"({"synced":false})",
+          R"({"pong":1.5})",
+          R"({"pong":18446744073709551615})",
+          R"({"gone":"r","synced":true})",
+          R"({"resource":{"name":"r"}})",  // no report: no name of a status
+          R"({"resource":{"name":"-rf","report":{}}})",
+          R"({"resource":{"name":"r","report":{"status":{"name":"r","devices":{}}}}})",
+          R"({"resource":{"name":"r","report":{"status":{"name":"r","nodeID":4294967296}}}})",
+          R"({"resource":{"name":"r","report":{"status":{"name":"r","connections":[{"peer":"a b"}]}}}})",
+          R"({"resource":{"name":"r","report":{"status":{"name":"r"},"res":{"tls":{"$x y" : true}
 }
 }
 }
 })",
-           R"({"result":{"id":"a/b","kind":"Lead","resource":"r","result":{"outcome":"Done"}}})",
-           R"({"result":{"id":"a","kind":"Lead","resource":"r","result":{"outcome":"Perhaps"}}})",
-           R"({"progress":{"id":"a","kind":"Dance","resource":"r"}})",
-           deep,
-           R"({"gone":")" + std::string(kMaxLineBytes, 'x') + "\"}",
-           R"({"node":{"problem":")" + std::string(5000, 'x') + "\"}}"
-}) {
-  const auto decoded = DecodeAgentMessage(line);
-  ASSERT_FALSE(decoded) << line.substr(0, 200);
-  EXPECT_EQ(decoded.error().error_class, ErrorClass::kInvalid);
-}
-for (const std::string& line : std::vector<std::string>{
-         R"({"cancel":""})", R"({"cancel":".."})",
-         R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":["--force"]}})",
-         R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":["p"],"withinMs":9e99}})",
-         R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":"p"}})"}) {
-  EXPECT_FALSE(DecodeOperatorMessage(line)) << line;
-}
+          R"({"result":{"id":"a/b","kind":"Lead","resource":"r","result":{"outcome":"Done"}}})",
+          R"({"result":{"id":"a","kind":"Lead","resource":"r","result":{"outcome":"Perhaps"}}})",
+          R"({"progress":{"id":"a","kind":"Dance","resource":"r"}})",
+          deep,
+          R"({"gone":")" + std::string(kMaxLineBytes, 'x') + "\"}",
+          R"({"node":{"problem":")" + std::string(5000, 'x') + "\"}}"}) {
+    const auto decoded = DecodeAgentMessage(line);
+    ASSERT_FALSE(decoded) << line.substr(0, 200);
+    EXPECT_EQ(decoded.error().error_class, ErrorClass::kInvalid);
+  }
+  for (const std::string& line : std::vector<std::string>{
+           R"({"cancel":""})", R"({"cancel":".."})",
+           R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":["--force"]}})",
+           R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":["p"],"withinMs":9e99}})",
+           R"({"request":{"id":"a","kind":"Lead","resource":"r","peers":"p"}})"}) {
+    EXPECT_FALSE(DecodeOperatorMessage(line)) << line;
+  }
 }
 
 TEST(MessagesTest, BytesThatAreNoTextDoNotBreakTheLine) {

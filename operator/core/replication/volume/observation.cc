@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "operator/core/replication/volume/evidence.h"
 #include "operator/core/replication/node/text.h"
+#include "operator/core/replication/volume/evidence.h"
 
 namespace breakwater::replication {
 

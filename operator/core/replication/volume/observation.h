@@ -139,5 +139,4 @@ ResourceObservation BuildObservation(const std::string& resource,
                                      const std::map<std::string, NodeSlice>& nodes,
                                      const ResourceLevels& levels);
 
-
 }  // namespace breakwater::replication
