@@ -421,12 +421,13 @@ bool Runner::KeepGuard(Running* running, bool restored) {
 void Runner::Execute(Running* running, const DrbdCommand& command) {
   running->executing = true;
   running->wake.reset();
-  kernel_->Run(command, [this, command, id = running->state.request.id,
-                         alive = std::weak_ptr<bool>(alive_)](int exit_code, std::string error) {
-    if (!alive.expired()) {
-      OnRun(id, command, exit_code, error);
-    }
-  });
+  kernel_->Run(command,
+               [this, command, id = running->state.request.id, alive = std::weak_ptr<bool>(alive_)](
+                   int exit_code, const std::string& error) {
+                 if (!alive.expired()) {
+                   OnRun(id, command, exit_code, error);
+                 }
+               });
 }
 
 void Runner::OnRun(const std::string& id,

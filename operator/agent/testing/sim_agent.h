@@ -239,7 +239,7 @@ class SimAgent final : public Guardian, public RunnerEvents {
     void Look(const std::string& resource, replication::LookScope scope, LookDone done) override {
       auto view = std::make_shared<replication::LocalView>();
       view->at = agent_.clock_.SteadyNow();
-      const auto finish = [done = std::move(done), view, process = process_] {
+      const auto finish = [done, view, process = process_] {
         if (!process->dead) {
           done(*view);
         }

@@ -118,7 +118,7 @@ std::optional<AgentLink::Turn> AgentLink::AwaitTurn() {
       if (target_ && target_->restarts < 0) {
         problem_ = "its container does not run";
       } else if (target_) {
-        const Turn turn{*target_, epoch_, interrupt_.get_token(), !urgent_ && !healthy_};
+        Turn turn{*target_, epoch_, interrupt_.get_token(), !urgent_ && !healthy_};
         const bool due = urgent_ || now >= not_before_;
         std::optional<SteadyTime> later;
         if (due && turn.retry) {

@@ -13,7 +13,7 @@ class AgentLinks::Impl {
        const Clock& clock,
        const Logger& log,
        AgentEvents events,
-       AgentLinksOptions options)
+       const AgentLinksOptions& options)
       : commons_{.exec = exec,
                  .clock = clock,
                  .log = log.Named("agents"),
@@ -110,8 +110,8 @@ AgentLinks::AgentLinks(kube::PodExec& exec,
                        const Clock& clock,
                        const Logger& log,
                        AgentEvents events,
-                       AgentLinksOptions options)
-    : impl_(std::make_unique<Impl>(exec, clock, log, std::move(events), std::move(options))) {}
+                       const AgentLinksOptions& options)
+    : impl_(std::make_unique<Impl>(exec, clock, log, std::move(events), options)) {}
 
 AgentLinks::~AgentLinks() = default;
 

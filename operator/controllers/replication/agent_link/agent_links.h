@@ -64,7 +64,7 @@ class AgentLinks final : public AgentHub {
              const Clock& clock,
              const Logger& log,
              AgentEvents events,
-             AgentLinksOptions options);
+             const AgentLinksOptions& options);
   ~AgentLinks() override;
   AgentLinks(const AgentLinks&) = delete;
   AgentLinks& operator=(const AgentLinks&) = delete;

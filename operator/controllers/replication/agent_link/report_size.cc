@@ -68,8 +68,8 @@ std::size_t Extra(const DrbdShow& show) {
 
 std::size_t Extra(const ResConfig& res) {
   std::size_t size = 0;
-  for (const auto& [peer, tls] : res.tls) {
-    size += kMapNode + sizeof(peer) + sizeof(tls) + kBlock + Extra(peer);
+  for (const auto& entry : res.tls) {
+    size += kMapNode + sizeof(entry) + kBlock + Extra(entry.first);
   }
   return size;
 }

@@ -104,7 +104,7 @@ void SimHub::Pump() {
     }
     const std::vector<replication::ResultMessage> results = agents_[node].result_log;
     for (std::size_t& at = results_seen_[node]; at < results.size();) {
-      const replication::ResultMessage message = results[at++];
+      const replication::ResultMessage& message = results[at++];
       asked_.erase(message.id);
       events_.result(node, message);
     }

@@ -35,7 +35,7 @@ bool VolumeBed::BedClock::SleepUntil(std::stop_token stop, SteadyTime time) cons
   return !stop.stop_requested();
 }
 
-VolumeBed::VolumeBed(BedOptions options)
+VolumeBed::VolumeBed(const BedOptions& options)
     : hub_(&cluster_,
            &agents_,
            [this](const std::string& node, const std::string& resource) {

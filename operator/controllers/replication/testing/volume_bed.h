@@ -34,7 +34,7 @@ struct BedOptions {
 
 class VolumeBed final : public NodeShell, public LinstorProvider {
  public:
-  explicit VolumeBed(BedOptions options = {});
+  explicit VolumeBed(const BedOptions& options = {});
   ~VolumeBed() override;
 
   void SetClusterTls(const std::string& value, const api::Json& replication_tls = {});
