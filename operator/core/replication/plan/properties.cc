@@ -53,14 +53,10 @@ Level ReadLevel(const std::map<std::string, std::string>& props, std::string_vie
     level.touches = static_cast<int>(std::clamp<std::int64_t>(ToInteger(words[2]).value_or(0), 0,
                                                               std::numeric_limits<int>::max() / 2));
   }
-  const bool no_value = props.find(std::string(kTlsProperty)) == props.end();
-  if (marker != kClusterMarker && no_value) {
-    level.ours = true;  // only the marker is left: nothing there is a person's
-  } else if (words.size() > 1 || marker != kPairMarker) {
-    level.ours = level.value && level.value == word(0);
-  } else {
-    level.ours = true;
-  }
+  // Only the marker is left: nothing there is a person's.
+  const bool leftover = marker != kClusterMarker && !props.contains(std::string(kTlsProperty));
+  const bool names_value = words.size() > 1 || marker != kPairMarker;
+  level.ours = leftover || !names_value || (level.value && level.value == word(0));
   return level;
 }
 
