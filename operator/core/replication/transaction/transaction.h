@@ -60,7 +60,7 @@ struct TransactionRequest {
   std::chrono::milliseconds within{};
   /// The user accepts that the Primary is alone with its copy while a connection is switched.
   bool allow_single_copy = false;
-  int volume = 0;         ///< Heal
+  int volume = 0;          ///< Heal
   bool of_others = false;  ///< Resume: also a suspension that no transaction of ours made
 
   bool operator==(const TransactionRequest&) const = default;
@@ -76,6 +76,14 @@ struct LocalView {
   std::optional<DrbdStatus> status{};
   std::optional<DrbdShow> show{};
   SocketTable sockets{};  ///< those of this resource
+};
+
+/// What a look must read besides the status.
+struct LookScope {
+  bool show = false;
+  bool sockets = false;
+
+  bool operator==(const LookScope&) const = default;
 };
 
 /// One run of `drbdsetup`. Idempotent enough to be repeated (F32).
@@ -144,9 +152,9 @@ struct TransactionState {
 
   struct Peer {
     int peer_id = -1;
-    bool before = false;               ///< tls before the transaction
-    std::optional<SteadyTime> cut{};   ///< when it was cut by us, or found down; reset on Connected
-    std::optional<bool> last_set{};    ///< value of our last net-options
+    bool before = false;              ///< tls before the transaction
+    std::optional<SteadyTime> cut{};  ///< when it was cut by us, or found down; reset on Connected
+    std::optional<bool> last_set{};   ///< value of our last net-options
     std::optional<SteadyTime> stale{};  ///< Established with peer disk Outdated since then
 
     bool operator==(const Peer&) const = default;
@@ -157,17 +165,17 @@ struct TransactionState {
   bool undoing = false;
   bool cancelled = false;  ///< brings to the safe end
   SteadyTime started{};
-  SteadyTime until{};      ///< started + within
+  SteadyTime until{};  ///< started + within
   std::map<std::string, Peer> peers{};
   /// Volume -> minor of the suspended resource; empty: not suspended by us.
   std::vector<int> minors{};
   std::optional<SteadyTime> suspended_at{};
   std::optional<SteadyTime> next_alternation{};
-  int attempts = 0;                 ///< commands that failed in this phase
+  int attempts = 0;                        ///< commands that failed in this phase
   std::optional<SteadyTime> not_before{};  ///< back-off after a failed command
-  std::string failure{};            ///< why the undo began
+  std::string failure{};                   ///< why the undo began
   std::string failure_code{};
-  TransactionResult result{};       ///< valid in kFinished; freeze and cut are counted here
+  TransactionResult result{};  ///< valid in kFinished; freeze and cut are counted here
 
   bool operator==(const TransactionState&) const = default;
 };
@@ -208,6 +216,10 @@ TransactionDecision NextStep(const LocalView& view,
 
 /// Takes in how the command of the last decision ended, before the next look. Exit codes: F32.
 TransactionState AfterCommand(TransactionState state, const DrbdCommand& command, int exit_code);
+
+/// What the next NextStep must see. A view that has less is taken as it is: what is not known is
+/// never taken for good.
+LookScope ScopeOf(const TransactionState& state);
 
 /// Asks for the safe end: what is frozen flows again, what is cut is connected.
 TransactionState Cancel(TransactionState state);

@@ -1,0 +1,1 @@
+#include "operator/agent/act/runner.h"
