@@ -251,7 +251,7 @@ void OperatorActor::Reconcile() {
     }
   }
   const replication::VolumeGoal goal = GoalNow(seen);
-  Do(PlanVolume({seen, goal, agents, running, memory_, clock_.SteadyNow()}));
+  Do(replication::PlanVolume({seen, goal, agents, running, memory_, clock_.SteadyNow()}));
 }
 
 void OperatorActor::Do(const VolumeDecision& decision) {
