@@ -11,7 +11,7 @@ help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO]  a local cluster moves six volumes to TLS under load"
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
-	@echo "make image IMAGE=registry/name:tag  the operator's container image (docker, podman or buildah)"
+	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"
 	@echo "make tools     etcd, kube-apiserver, kwok, kubectl, helm … into a cache outside the tree"
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
@@ -32,7 +32,7 @@ build: deps
 	@scripts/build.sh release
 
 image: deps
-	@scripts/image.sh "$(IMAGE)"
+	@scripts/image.sh "$(IMAGE)" "$(AGENT_IMAGE)"
 
 demo: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES)

@@ -24,11 +24,20 @@ def _migration():
         "maxParallelResources": integer("How many volumes move at a time.", minimum=1, maximum=1000, default=4),
         "maxParallelPerNode": integer("How many of them may be on one node.", minimum=1, maximum=1000, default=2),
         "suspendTimeout": _duration(
-            "SuspendIO: longest time that a volume may stay frozen, also when the operator dies.", default="10s",
-            **rules(("duration(self) >= duration('1s')", "must be at least 1s"),
+            "SuspendIO: longest time that a volume may stay frozen, also when the operator dies; 3s to 5m. A switch "
+            "takes one to three seconds, and one that fails is undone within the same time.", default="10s",
+            **rules(("duration(self) >= duration('3s')", "must be at least 3s"),
                     ("duration(self) <= duration('5m')", "must be at most 5m"))),
         "healStale": boolean("Heal connections that look established while the peer's data is stale; false: report "
                              "them only.", default=True),
+        "allowSingleCopy": boolean(
+            "PairByPair may cut a connection although the Primary is then alone with its copy. With true you accept "
+            "that for the second in which a connection is switched; false: such volumes are switched with suspended "
+            "I/O, or not at all.", default=False),
+        "resumeForeignSuspensionsAfter": _duration(
+            "End suspensions of I/O that this operator did not make when they have lasted this long, at least 10s. "
+            "Without it they are reported and never ended, because a snapshot or a person may need them.",
+            **rules(("duration(self) >= duration('10s')", "must be at least 10s"))),
     })
 
 
@@ -57,7 +66,8 @@ def replication_tls_status():
                                ["total", "encrypted", "plaintext", "unknown"]),
         "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),
         "inFlight": array("Journal: written before a step is done.", _texts(
-            "A volume that is being migrated.", ["resource", "strategy", "step", "pair", "startedAt"])),
+            "A volume that is being migrated; `transaction` is what the agents of the nodes were asked for, `node` is "
+            "whose agent leads it.", ["resource", "strategy", "step", "pair", "startedAt", "transaction", "node"])),
         "failures": array("What went wrong, worst first.", _texts(
             "A failure.", ["resource", "node", "reason", "message", "since"])),
         "stalePeers": array(

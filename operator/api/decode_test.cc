@@ -11,6 +11,7 @@ namespace breakwater::api {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 // An empty object must mean the documented defaults, or an upgrade changes clusters by itself.
@@ -33,14 +34,45 @@ TEST(DecodeLinstorCluster, ReadsReplicationTls) {
   const Json object = Json::parse(R"({"spec": {"replicationTLS": {
     "certificates": {"mode": "InternalTLS"}, "enforce": true,
     "migration": {"policy": "Paused", "strategy": "SuspendIO", "suspendTimeout": "1m30s",
-                  "maxParallelResources": 1, "healStale": false}}}})");
+                  "maxParallelResources": 1, "healStale": false, "allowSingleCopy": true,
+                  "resumeForeignSuspensionsAfter": "2m"}}}})");
   const auto decoded = DecodeLinstorCluster(object);
   EXPECT_THAT(decoded.errors, IsEmpty());
   const ReplicationTlsSpec& tls = decoded.value.replication_tls;
   EXPECT_EQ(tls.migration.strategy, MigrationStrategy::kSuspendIo);
   EXPECT_EQ(tls.migration.suspend_timeout, std::chrono::seconds{90});
   EXPECT_FALSE(tls.migration.heal_stale);
+  EXPECT_TRUE(tls.migration.allow_single_copy);
+  EXPECT_EQ(tls.migration.resume_foreign_suspensions_after, std::chrono::minutes{2});
   EXPECT_TRUE(tls.enforce);
+}
+
+// What nobody asked for must not happen: a Primary alone with its copy, a resume that breaks the
+// snapshot which LINSTOR takes at that moment (REVIEW-1 H4).
+TEST(DecodeLinstorCluster, RisksOfAMigrationAreOffByDefault) {
+  const MigrationSettings settings =
+      DecodeLinstorCluster(Json::parse(R"({"spec": {"replicationTLS": {"migration": {}}}})"))
+          .value.replication_tls.migration;
+  EXPECT_FALSE(settings.allow_single_copy);
+  EXPECT_EQ(settings.resume_foreign_suspensions_after, std::nullopt);
+}
+
+// REVIEW-1 M3: with 1 to 2 s a switch that DRBD itself needs 1.5 to 2.4 s for (F31) can only fail,
+// and its undo comes too late. The webhook refuses what the decoder has an error for.
+TEST(DecodeLinstorCluster, LimitsOfSuspensions) {
+  const auto errors = [](const std::string& field, const std::string& value) {
+    const Json spec{{"replicationTLS", {{"migration", {{field, value}}}}}};
+    return JoinErrors(DecodeLinstorCluster({{"spec", spec}}).errors);
+  };
+  EXPECT_EQ(errors("suspendTimeout", "3s"), "");
+  EXPECT_EQ(errors("suspendTimeout", "5m"), "");
+  EXPECT_THAT(errors("suspendTimeout", "2999ms"), HasSubstr("must be at least 3s"));
+  EXPECT_THAT(errors("suspendTimeout", "-10s"), HasSubstr("must be at least 3s"));
+  EXPECT_THAT(errors("suspendTimeout", "301s"), HasSubstr("must be at most 5m"));
+  EXPECT_EQ(errors("resumeForeignSuspensionsAfter", "10s"), "");
+  EXPECT_THAT(errors("resumeForeignSuspensionsAfter", "9s"), HasSubstr("must be at least 10s"));
+  // "0" is no way to say never: the field is left out for that.
+  EXPECT_THAT(errors("resumeForeignSuspensionsAfter", "0"), HasSubstr("must be at least 10s"));
 }
 
 // A megabyte of wrong items must not become a hundred megabytes of messages; the fields behind them
@@ -139,9 +171,13 @@ TEST(ReplicationTlsStatus, RoundTrip) {
       .phase = "Migrating",
       .connections = {3, 1, 1, 1},
       .resources = {5, 1, 1, 2, 1},
-      .in_flight = {{"res", "PairByPair", "Cut", "a/b", "2026-01-02T03:04:05Z"}},
+      .in_flight = {{"res", "PairByPair", "Cut", "a/b", "2026-01-02T03:04:05Z"},
+                    {"moving", "SuspendIO", "Switch", "", "2026-01-02T03:04:05Z", "t-17", "a"}},
       .failures = {{"bad", "n1", "TlshdMissing", "start it", "2026-01-02T03:04:05Z"}}};
   EXPECT_EQ(ReplicationTlsStatusFromJson(ToJson(status)), status);
+  // Entries without a transaction look as they always did.
+  EXPECT_FALSE(ToJson(status)["inFlight"][0].contains("transaction"));
+  EXPECT_FALSE(ToJson(status)["inFlight"][0].contains("node"));
   EXPECT_EQ(ReplicationTlsStatusFromJson(Json()), ReplicationTlsStatus{});
 }
 

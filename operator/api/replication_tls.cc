@@ -3,8 +3,35 @@
 #include <limits>
 #include <utility>
 
+#include "operator/api/duration.h"
+
 namespace breakwater::api {
 namespace {
+
+/// The same limits as in the definition (crds/replication_tls.py).
+constexpr std::chrono::seconds kMinSuspendTimeout{3};
+constexpr std::chrono::minutes kMaxSuspendTimeout{5};
+constexpr std::chrono::seconds kMinForeignSuspension{10};
+
+/// A duration within limits; nullopt, and an error unless the field is absent, otherwise.
+std::optional<std::chrono::nanoseconds> ReadDuration(const FieldReader& reader,
+                                                     std::string_view key,
+                                                     std::chrono::nanoseconds min,
+                                                     std::chrono::nanoseconds max) {
+  const std::optional<std::chrono::nanoseconds> value = reader.Duration(key);
+  if (!value) {
+    return std::nullopt;
+  }
+  if (*value < min) {
+    reader.AddError(key, "must be at least " + FormatDuration(min));
+    return std::nullopt;
+  }
+  if (*value > max) {
+    reader.AddError(key, "must be at most " + FormatDuration(max));
+    return std::nullopt;
+  }
+  return value;
+}
 
 /// A count of at least 1.
 int ReadLimit(const FieldReader& reader, std::string_view key, int fallback) {
@@ -34,14 +61,14 @@ MigrationSettings ReadMigration(const FieldReader& reader) {
       ReadLimit(reader, "maxParallelResources", settings.max_parallel_resources);
   settings.max_parallel_per_node =
       ReadLimit(reader, "maxParallelPerNode", settings.max_parallel_per_node);
-  if (const auto timeout = reader.Duration("suspendTimeout")) {
-    if (*timeout < std::chrono::seconds{1}) {
-      reader.AddError("suspendTimeout", "must be at least 1s");
-    } else {
-      settings.suspend_timeout = *timeout;
-    }
-  }
+  settings.suspend_timeout =
+      ReadDuration(reader, "suspendTimeout", kMinSuspendTimeout, kMaxSuspendTimeout)
+          .value_or(settings.suspend_timeout);
   settings.heal_stale = reader.Bool("healStale", settings.heal_stale);
+  settings.allow_single_copy = reader.Bool("allowSingleCopy", settings.allow_single_copy);
+  settings.resume_foreign_suspensions_after =
+      ReadDuration(reader, "resumeForeignSuspensionsAfter", kMinForeignSuspension,
+                   std::chrono::nanoseconds::max());
   return settings;
 }
 
@@ -107,11 +134,18 @@ Json ToJson(const ReplicationTlsStatus& status) {
       {"failures", Json::array()},
   };
   for (const InFlightMigration& entry : status.in_flight) {
-    result["inFlight"].push_back({{"resource", entry.resource},
-                                  {"strategy", entry.strategy},
-                                  {"step", entry.step},
-                                  {"pair", entry.pair},
-                                  {"startedAt", entry.started_at}});
+    Json item{{"resource", entry.resource},
+              {"strategy", entry.strategy},
+              {"step", entry.step},
+              {"pair", entry.pair},
+              {"startedAt", entry.started_at}};
+    if (!entry.transaction.empty()) {
+      item["transaction"] = entry.transaction;
+    }
+    if (!entry.node.empty()) {
+      item["node"] = entry.node;
+    }
+    result["inFlight"].push_back(std::move(item));
   }
   for (const MigrationFailure& failure : status.failures) {
     result["failures"].push_back({{"resource", failure.resource},
@@ -148,7 +182,8 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
     for (const Json& item : *list) {
       status.in_flight.push_back({StringAt(item, "resource"), StringAt(item, "strategy"),
                                   StringAt(item, "step"), StringAt(item, "pair"),
-                                  StringAt(item, "startedAt")});
+                                  StringAt(item, "startedAt"), StringAt(item, "transaction"),
+                                  StringAt(item, "node")});
     }
   }
   if (const Json* list = FindMember(json, "failures"); list != nullptr && list->is_array()) {

@@ -22,9 +22,17 @@ struct MigrationSettings {
   MigrationStrategy strategy = MigrationStrategy::kAuto;
   int max_parallel_resources = 4;
   int max_parallel_per_node = 2;
+  /// Of a SuspendIO switch; 3 s to 5 min. A switch takes up to 2.4 s of DRBD's own time (F31), and
+  /// must still be undone in the same freeze when it does not succeed.
   std::chrono::nanoseconds suspend_timeout = std::chrono::seconds{10};
   /// Heal connections whose peer disk is stale although they look established.
   bool heal_stale = true;
+  /// PairByPair may cut a connection although the Primary is then alone with its copy: the user
+  /// accepts that for the second that a switch takes.
+  bool allow_single_copy = false;
+  /// How long a suspension that is not ours may last until it is ended; at least 10 s. Nullopt:
+  /// reported, never ended, since a snapshot or a person may need it.
+  std::optional<std::chrono::nanoseconds> resume_foreign_suspensions_after{};
 };
 
 struct ReplicationTlsSpec {
@@ -65,6 +73,9 @@ struct InFlightMigration {
   std::string step{};
   std::string pair{};        ///< "nodeA/nodeB", "" when the step concerns the whole resource
   std::string started_at{};  ///< RFC 3339
+  /// Id of the transaction that the agents were asked for; "" between two of them.
+  std::string transaction{};
+  std::string node{};  ///< whose agent leads the transaction; "" without one
 
   bool operator==(const InFlightMigration&) const = default;
 };

@@ -56,6 +56,16 @@ if(BREAKWATER_SANITIZE)
   target_link_options(breakwater_flags INTERFACE -fsanitize=${BREAKWATER_SANITIZE})
 endif()
 
+# The agent's version is its own: an upgrade of the operator must restart no satellite, so it is not PROJECT_VERSION.
+# For the agent's libraries and binary: LIBS breakwater::agent_version.
+set(agent_version_file ${CMAKE_SOURCE_DIR}/operator/agent/VERSION)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${agent_version_file})
+file(STRINGS ${agent_version_file} BREAKWATER_AGENT_VERSION LIMIT_COUNT 1)
+add_library(breakwater_agent_version INTERFACE)
+add_library(breakwater::agent_version ALIAS breakwater_agent_version)
+target_compile_definitions(breakwater_agent_version INTERFACE
+  BREAKWATER_AGENT_VERSION="${BREAKWATER_AGENT_VERSION}")
+
 # A library NAME belongs to layer L when it is L or starts with L_ (core_replication is core).
 function(_breakwater_layer_of name out)
   set(${out} "" PARENT_SCOPE)

@@ -96,21 +96,24 @@ class Runner {
   struct Running;
 
   void Begin(replication::TransactionState state, bool restored);
-  std::optional<replication::TransactionResult> Refusal(
-      const replication::TransactionRequest& request);
+  replication::TransactionResult Refusal(const replication::TransactionRequest& request) const;
   void Look(Running* running);
+  void LookSoon(Running* running);
   void OnLook(const std::string& id, Result<replication::LocalView, Error> view);
   void Decide(Running* running, const replication::LocalView& view);
+  void Act(Running* running, const replication::TransactionDecision& decision);
   bool Persist(Running* running, const replication::TransactionState& state);
-  bool KeepGuard(Running* running);
+  bool KeepGuard(Running* running, bool restored);
   void Execute(Running* running, const replication::DrbdCommand& command);
   void OnRun(const std::string& id,
              const replication::DrbdCommand& command,
              int exit_code,
              const std::string& error_text);
   void Finish(const std::string& id, const replication::TransactionResult& result);
-  void Remember(replication::ResultMessage message, bool store);
+  void Remember(const replication::ResultMessage& message, bool store);
+  void RestoreEntry(const std::string& id, const std::string& text);
   void Tell(Running* running, const std::string& why);
+  void Log(const Running& running, const std::string& text);
   Running* Find(const std::string& id);
 
   const RunnerOptions options_;
@@ -123,7 +126,7 @@ class Runner {
 
   bool stopping_ = false;
   std::int64_t epoch_ = 0;
-  std::map<std::string, std::unique_ptr<Running>> running_{};
+  std::map<std::string, std::unique_ptr<Running>> running_;
   std::map<std::string, replication::ResultMessage> results_{};
   std::deque<std::string> result_order_{};
   std::deque<std::string> cancelled_early_{};

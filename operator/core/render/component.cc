@@ -65,9 +65,14 @@ Labels SelectorLabels(const std::string& cluster) {
           {std::string(api::kLabelInstance), cluster}};
 }
 
+Labels ManagedByLabels() {
+  return {{std::string(api::kLabelManagedBy), "piraeus-operator"}};
+}
+
 Labels MetadataLabels() {
-  return {{"app.kubernetes.io/version", BREAKWATER_VERSION},
-          {std::string(api::kLabelManagedBy), "piraeus-operator"}};
+  Labels labels = ManagedByLabels();
+  labels["app.kubernetes.io/version"] = BREAKWATER_VERSION;
+  return labels;
 }
 
 }  // namespace breakwater::core

@@ -44,8 +44,11 @@ Result<ResourceSet, Error> Build(Component component,
                                  MissingObject missing,
                                  std::vector<int>* matches);
 
-/// The labels that the operator puts on everything: {for selectors, for metadata only}.
+/// The labels that the operator puts on everything and on selectors.
 Labels SelectorLabels(const std::string& cluster);
+/// The label that says who manages an object; on metadata only.
+Labels ManagedByLabels();
+/// ManagedByLabels() and the version of the operator: another one writes these objects anew.
 Labels MetadataLabels();
 
 }  // namespace breakwater::core

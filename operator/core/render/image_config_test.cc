@@ -1,7 +1,13 @@
 #include "operator/core/render/image_config.h"
 
+#include <fstream>
+#include <sstream>
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "operator/testing/source_dir.h"
 
 namespace breakwater::core {
 namespace {
@@ -51,12 +57,37 @@ TEST(ImageConfig, EnvironmentOverridesEverything) {
   EXPECT_EQ(config.Resolve("mirror", "").references.at("drbd-reactor"), "other/reactor@sha256:2");
 }
 
+std::string ReadSource(const std::string& path) {
+  std::ifstream file(testing::SourceDir() + "/" + path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The agent's version is written in two places: with another tag in the image configuration, a new
+// agent would be built and never rolled out, or one be asked for that does not exist.
+TEST(ImageConfig, DefaultAgentIsTheOneOfThisSource) {
+  const std::string text = ReadSource("operator/agent/VERSION");
+  const std::string version = text.substr(0, text.find('\n'));
+  ASSERT_FALSE(version.empty());
+  const ImageConfig config =
+      Config({{"0_breakwater_images.yaml", ReadSource("deploy/default/agent-image.yaml")},
+              {"0_default_images.yaml", ReadSource("deploy/default/images.yaml")}});
+  const auto images = config.Resolve("", "").references;
+  ASSERT_TRUE(images.contains("breakwater-agent"));
+  EXPECT_EQ(images.at("breakwater-agent"), "breakwater-agent:" + version);
+  // The other components keep their registry, and one mirror serves all.
+  EXPECT_TRUE(images.at("ktls-utils").starts_with("quay.io/piraeusdatastore/"));
+  EXPECT_EQ(config.Resolve("mirror", "").references.at("breakwater-agent"),
+            "mirror/breakwater-agent:" + version);
+}
+
 TEST(ImageConfig, ErrorsNameTheDocument) {
   for (const char* text : {"components: [", "components: {a: {image: 5}}",
                            "components: {a: {image: a, match: [{osImage: '('}]}}"}) {
     const auto config = ImageConfig::FromConfigMap({{"data", {{"my.yaml", text}}}});
     ASSERT_FALSE(config.has_value()) << text;
-    EXPECT_THAT(config.error().message, testing::HasSubstr("my.yaml"));
+    EXPECT_THAT(config.error().message, ::testing::HasSubstr("my.yaml"));
   }
   EXPECT_FALSE(ImageConfig::FromConfigMap(Json::object()).has_value());
 }

@@ -51,8 +51,9 @@ inline api::ObjectPtr Node(const std::string& name,
            {"status", {{"nodeInfo", {{"osImage", "Debian GNU/Linux 12 (bookworm)"}}}}}});
 }
 
-inline ImageConfig Images() {
-  return ImageConfig::FromConfigMap({{"data", {{"0_images.yaml", R"(
+/// `later` is a document that a user has added.
+inline ImageConfig Images(const std::string& later = "{}") {
+  return ImageConfig::FromConfigMap({{"data", {{"1_user.yaml", later}, {"0_images.yaml", R"(
 base: registry.example.com/storage
 components:
   linstor-controller: {image: server, tag: v1.34.2}
@@ -60,6 +61,7 @@ components:
   drbd-reactor: {image: drbd-reactor, tag: v1.12.0}
   drbd-shutdown-guard: {image: drbd-shutdown-guard, tag: v1.1.2}
   ktls-utils: {image: ktls-utils, digest: "sha256:0123"}
+  breakwater-agent: {image: breakwater-agent, tag: 0.7.0}
   drbd-module-loader:
     image: drbd9-noble
     tag: v9.2.16

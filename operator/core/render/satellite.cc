@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "operator/api/resources.h"
+#include "operator/core/render/agent_container.h"
 #include "operator/core/render/component.h"
 #include "operator/core/render/render.h"
 #include "operator/core/render/tls_patches.h"
@@ -136,15 +137,18 @@ ParsedPatch PrecompiledModulePatch() {
               {"env", Json::array({{{"name", "LB_HOW"}, {"value", "shipped_modules"}}})}}})}});
 }
 
-Component SatelliteComponent(const SatelliteInputs& inputs, bool precompiled) {
+Component SatelliteComponent(const SatelliteInputs& inputs, const ResolvedImages& images) {
   Component component{.name = kName, .node = inputs.name};
   component.AddManifest("satellite");
   component.patches.push_back(NodePatch(inputs.name));
   if (inputs.spec.internal_tls) {
     AddInternalTls(inputs, &component);
+    if (inputs.spec.internal_tls->tls_handshake_daemon) {
+      AddAgent(kName, images.references, &component);
+    }
   }
   AddFilePools(inputs.spec.storage_pools, &component);
-  if (precompiled) {
+  if (images.precompiled) {
     component.patches.push_back(PrecompiledModulePatch());
   }
   return component;
@@ -184,10 +188,15 @@ Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
   settings.name_suffix = inputs.spec.resource_name_suffix_separator + inputs.name;
   settings.selector_labels = SelectorLabels(inputs.spec.cluster_ref.name);
   settings.selector_labels[std::string(api::kLabelSatellite)] = inputs.uid;
-  settings.metadata_labels = MetadataLabels();
+  // Without the operator's version: its upgrade must not touch a DaemonSet.
+  settings.metadata_labels = ManagedByLabels();
   settings.images = images.references;
-  return Build(SatelliteComponent(inputs, images.precompiled), settings, user_patches,
-               MissingObject::kError, nullptr);
+  BREAKWATER_ASSIGN_OR_RETURN(ResourceSet resources,
+                              Build(SatelliteComponent(inputs, images), settings, user_patches,
+                                    MissingObject::kError, nullptr));
+  const auto own = images.references.find(kName);
+  FollowSatelliteImage(kName, own == images.references.end() ? kName : own->second, &resources);
+  return resources;
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "operator/core/render/component.h"
 #include "operator/core/render/render_test_support.h"
 
 namespace breakwater::core {
@@ -37,6 +38,131 @@ internalTLS:
 )"));
   EXPECT_THAT(rendering.problems, IsEmpty());
   ExpectGolden("satellite_ktls", rendering.objects);
+}
+
+constexpr std::string_view kWithDaemon =
+    "{clusterRef: {name: c}, internalTLS: {tlsHandshakeDaemon: true}}";
+
+constexpr const char* kNoAgent = "components: {breakwater-agent: {}}";
+
+Json PodSpec(const SatelliteRendering& rendering) {
+  const Json* set = Find(rendering.objects, "DaemonSet", "linstor-satellite.node1.example.com");
+  return set == nullptr ? Json() : set->at("spec").at("template").at("spec");
+}
+
+std::vector<std::string> Names(const Json& list) {
+  std::vector<std::string> names;
+  for (const Json& item : list) {
+    names.push_back(item.at("name").get<std::string>());
+  }
+  return names;
+}
+
+Json Named(const Json& list, std::string_view name) {
+  for (const Json& item : list) {
+    if (item.at("name") == name) {
+      return item;
+    }
+  }
+  return {};
+}
+
+// Issue 9, G7: a label with the operator's version made an upgrade write the DaemonSet of every
+// node. This file is compiled twice, with two versions, and compared with the same golden files.
+TEST(RenderSatellite, OperatorVersionIsInNoObjectOfASatellite) {
+  const std::string version = MetadataLabels().at("app.kubernetes.io/version");
+  ASSERT_EQ(version, BREAKWATER_VERSION);
+  const std::string text = Json(RenderSatellite(Satellite(kWithDaemon)).objects).dump();
+  EXPECT_THAT(text, HasSubstr("breakwater-agent:0.7.0"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr(version)));
+}
+
+// User files patch by index (facts/PIRAEUS.md 1.17.3): an agent in front would move their patch to
+// another container.
+TEST(RenderSatellite, AgentIsBehindEverythingElse) {
+  const Json with = PodSpec(RenderSatellite(Satellite(kWithDaemon)));
+  SatelliteInputs old = Satellite(kWithDaemon);
+  old.images = Images(kNoAgent);
+  const Json without = PodSpec(RenderSatellite(old));
+  for (const char* list : {"containers", "initContainers", "volumes"}) {
+    const std::vector<std::string> before = Names(without.at(list));
+    std::vector<std::string> after = Names(with.at(list));
+    ASSERT_GT(after.size(), before.size()) << list;
+    after.resize(before.size());
+    EXPECT_EQ(after, before) << list;
+    for (const std::string& name : before) {
+      EXPECT_EQ(Named(with.at(list), name), Named(without.at(list), name)) << name;
+    }
+  }
+}
+
+// An init container whose image nobody configured (that of a Piraeus Operator knows no agent) would
+// keep the satellite from starting, and with it every volume of the node.
+TEST(RenderSatellite, WithoutAnAgentInTheImageConfigurationThereIsNone) {
+  SatelliteInputs inputs = Satellite(kWithDaemon);
+  inputs.images = Images(kNoAgent);
+  const SatelliteRendering rendering = RenderSatellite(inputs);
+  EXPECT_THAT(rendering.problems, IsEmpty());
+  EXPECT_THAT(Json(rendering.objects).dump(), ::testing::Not(HasSubstr("breakwater")));
+  EXPECT_THAT(Json(rendering.objects).dump(), HasSubstr("ktls-utils"));
+}
+
+// drbdsetup of another version than the satellite's may not speak with the kernel, or not print
+// what LINSTOR's does: the agent follows in every way in which the satellite gets its image.
+TEST(RenderSatellite, AgentRunsTheImageOfTheSatellite) {
+  const auto images = [](const SatelliteInputs& inputs) {
+    const Json containers = PodSpec(RenderSatellite(inputs)).at("containers");
+    return std::pair(Named(containers, "linstor-satellite").at("image").get<std::string>(),
+                     Named(containers, "breakwater-agent").at("image").get<std::string>());
+  };
+  SatelliteInputs inputs = Satellite(kWithDaemon);
+  EXPECT_EQ(images(inputs).second, "registry.example.com/storage/server:v1.34.2");
+  inputs.external_controller_version = "1.27.1";
+  EXPECT_EQ(images(inputs).second, "registry.example.com/storage/server:v1.27.1");
+  inputs.spec.repository = "mirror.example.com";
+  EXPECT_EQ(images(inputs).second, "mirror.example.com/server:v1.27.1");
+
+  const std::string patched = std::string(kWithDaemon.substr(0, kWithDaemon.size() - 1)) + R"(,
+patches: [{patch: '{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: linstor-satellite},
+  spec: {template: {spec: {containers: [
+    {name: linstor-satellite, image: "own.example.com/satellite:7", imagePullPolicy: Never}]}}}}'}]})";
+  EXPECT_EQ(images(Satellite(patched)).first, "own.example.com/satellite:7");
+  EXPECT_EQ(images(Satellite(patched)).second, "own.example.com/satellite:7");
+  EXPECT_EQ(Named(PodSpec(RenderSatellite(Satellite(patched))).at("containers"), "breakwater-agent")
+                .at("imagePullPolicy"),
+            "Never");
+}
+
+// Patches by name are how people set resources, other images, or take the agent away.
+TEST(RenderSatellite, AgentCanBePatched) {
+  const std::string spec = std::string(kWithDaemon.substr(0, kWithDaemon.size() - 1)) + R"(,
+patches: [{patch: '{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: linstor-satellite},
+  spec: {template: {spec: {
+    initContainers: [{name: breakwater-agent-init, $patch: delete}],
+    containers: [{name: breakwater-agent, image: "own.example.com/agent:1"},
+                 {name: linstor-satellite, image: "own.example.com/satellite:7"}]}}}}'}]})";
+  const Json pod = PodSpec(RenderSatellite(Satellite(spec)));
+  EXPECT_EQ(Named(pod.at("containers"), "breakwater-agent").at("image"), "own.example.com/agent:1");
+  EXPECT_EQ(Named(pod.at("initContainers"), "breakwater-agent-init"), Json());
+}
+
+// What the agent needs is in the golden file; this is what it must not get, or must not lose.
+TEST(RenderSatellite, AgentHasNoMoreThanItNeeds) {
+  const Json pod = PodSpec(RenderSatellite(Satellite(kWithDaemon)));
+  EXPECT_EQ(pod.at("automountServiceAccountToken"), false);
+  const Json agent = Named(pod.at("containers"), "breakwater-agent");
+  EXPECT_FALSE(agent.at("securityContext").contains("privileged"));
+  EXPECT_FALSE(agent.contains("ports"));
+  // An out-of-memory kill takes the whole container, guardian included; and a throttled one is
+  // late.
+  EXPECT_FALSE(agent.at("resources").contains("limits"));
+  // The agent needs 25 s to end its transactions; without a value of its own a pod has 30 s.
+  EXPECT_GE(pod.value("terminationGracePeriodSeconds", 30), 30);
+  // Two programs that work on one minor must meet the same lock file.
+  const Json lock = Named(agent.at("volumeMounts"), "run-lock");
+  EXPECT_EQ(lock,
+            Named(Named(pod.at("containers"), "linstor-satellite").at("volumeMounts"), "run-lock"));
+  EXPECT_FALSE(lock.is_null());
 }
 
 // `internalTLS: {}` means TLS with default names: read as "absent" it would silently turn TLS off.

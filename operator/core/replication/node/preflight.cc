@@ -38,6 +38,30 @@ void CheckKernel(const NodeFacts& facts, Failures* failures) {
                          "the kernel's tls module is not loaded; run `modprobe tls` on "
                          "the node or add it to the module loader"});
   }
+  if (!facts.handshake_family.value_or(true)) {
+    failures->push_back(
+        {"KernelHandshakeMissing",
+         "the kernel has no netlink family `handshake`, so nobody can hand DRBD's sockets to tlshd; "
+         "use a kernel with CONFIG_NET_HANDSHAKE (6.4 or newer), or run `modprobe handshake` where "
+         "it is a module"});
+  }
+  if (!facts.broken_res.empty()) {
+    failures->push_back(
+        {"ResFileBroken",
+         "drbdadm cannot read " + facts.broken_res +
+             " and fails for every resource of the node; mend or remove the file (LINSTOR writes "
+             "its own again when the satellite restarts)"});
+  }
+  if (facts.usermode_helper && *facts.usermode_helper != "disabled") {
+    failures->push_back(
+        {"UsermodeHelperEnabled",
+         "DRBD calls " +
+             (facts.usermode_helper->empty() ? std::string("a helper") : *facts.usermode_helper) +
+             " before each resync, and drops the connection when that fails, as with one broken .res "
+             "file; load the module with usermode_helper=disabled, or write that to "
+             "/sys/module/drbd/parameters/usermode_helper",
+         true});
+  }
   if (facts.no_socket_proof) {
     failures->push_back(
         {"SocketProofMissing",
@@ -50,6 +74,31 @@ void CheckKernel(const NodeFacts& facts, Failures* failures) {
         {"TransportWithoutTLS",
          "a resource uses the transport " + transport + ", which ignores TLS silently; use tcp",
          true});
+  }
+}
+
+void CheckAgent(const NodeFacts& facts, Failures* failures) {
+  if (!facts.agent_needed) {
+    return;
+  }
+  switch (facts.agent) {
+    case AgentState::kConnected:
+      return;
+    case AgentState::kMissing:
+      failures->push_back({"AgentMissing",
+                           "the satellite pod has no container breakwater-agent; set "
+                           "internalTLS.tlsHandshakeDaemon: true in a "
+                           "LinstorSatelliteConfiguration"});
+      return;
+    case AgentState::kTooOld:
+      failures->push_back({"AgentTooOld", "the agent " + facts.agent_version +
+                                              " is too old for this operator; update the image "
+                                              "breakwater-agent of the satellite's pod"});
+      return;
+    case AgentState::kUnreachable:
+      failures->push_back({"AgentUnreachable",
+                           "the agent does not answer; look at the log of the container "
+                           "breakwater-agent in the satellite's pod"});
   }
 }
 
@@ -149,6 +198,11 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
                 : PreflightFailure{"DRBDNotLoaded",
                                    "the DRBD kernel module is not loaded; load 9.2.6 or newer"}};
   }
+  if (!facts.linstor_online.value_or(true)) {
+    failures.push_back({"SatelliteNotOnline",
+                        "LINSTOR does not show the satellite as ONLINE, and a value that is set "
+                        "meanwhile may not reach it; wait, or look at `linstor node list`"});
+  }
   if (facts.name.size() > kMaxNameBytes) {
     failures.push_back({"NodeNameTooLong", "the node's name has " +
                                                std::to_string(facts.name.size()) +
@@ -156,6 +210,7 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
   }
   CheckVersions(facts, &failures);
   CheckKernel(facts, &failures);
+  CheckAgent(facts, &failures);
   CheckTlshd(facts, &failures);
   Failures certificate;
   CheckCertificate(facts, now, &certificate);

@@ -30,12 +30,23 @@ struct CertificateFacts {
   std::optional<bool> key_fits{};
 };
 
+/// The agent of a node, for preflight.
+enum class AgentState { kConnected, kMissing, kTooOld, kUnreachable };
+
 struct NodeFacts {
   std::string name{};
   bool answered = false;  ///< the script ran to its end in the satellite container
   bool observed = false;  ///< also, DRBD's tools answered
   DrbdVersions versions{};
   bool tls_module = false;
+  std::optional<bool> handshake_family{};        ///< of the kernel (F10); nothing: not known
+  std::optional<std::string> usermode_helper{};  ///< of the drbd module (F33); nothing: not known
+  std::string broken_res{};                      ///< a .res file that drbdadm cannot read (F33)
+  std::optional<bool> linstor_online{};  ///< LINSTOR says ONLINE; nothing: LINSTOR did not answer
+  AgentState agent = AgentState::kConnected;
+  std::string agent_version{};
+  /// TLS is wanted, or is to be left again: nothing is switched without an agent.
+  bool agent_needed = false;
   /// There are connections, and `ss` cannot show whether they are encrypted.
   bool no_socket_proof = false;
   bool satellite_ready = false;

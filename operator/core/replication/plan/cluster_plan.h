@@ -15,18 +15,25 @@
 ///    answers is fit for TLS: the pins protect what exists, and a new volume must not be born on a
 ///    node where it cannot connect. Nodes that do not answer do not count: LINSTOR places nothing
 ///    on them.
-/// 4. Start runs, within the limits. A bad node holds back the resources that touch it and nothing
-/// else.
-///    Resources in flight are never pinned or started here.
+/// 4. Start volumes, within the limits. A bad node holds back the resources that touch it and
+/// nothing
+///    else. Resources in flight are never pinned or started here.
+///
+/// A value in LINSTOR is no proof that a node has it (L33): the push waits until the .res files say
+/// what the pins say. LINSTOR resumes what it adjusts (L24): no pin and no push while a volume that
+/// it would touch is suspended.
+/// Effort: one walk over the resources, what is dear only for those that could start.
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "operator/core/replication/volume/observation.h"
 #include "operator/core/replication/plan/properties.h"
+#include "operator/core/replication/plan/volume_plan.h"
+#include "operator/core/replication/volume/observation.h"
 
 namespace breakwater::replication {
 
@@ -37,6 +44,10 @@ struct ClusterPolicy {
   bool release_all = false;
   int max_parallel_resources = 4;
   int max_parallel_per_node = 2;
+  int max_parallel_repairs = 8;
+  int max_repairs_per_node = 2;
+  StrategyChoice strategy = StrategyChoice::kAuto;
+  bool allow_single_copy = false;
 };
 
 struct ClusterInput {
@@ -48,15 +59,36 @@ struct ClusterInput {
   /// The same property in LINSTOR, and whether it is marked as written by us.
   std::optional<bool> linstor_value{};
   bool linstor_value_ours = false;
-  std::vector<ResourceObservation> resources{};
+  /// Never null. Pointers, because a plan is made often and of everything.
+  std::vector<std::shared_ptr<const ResourceObservation>> resources{};
   /// Why a node is not fit for TLS; nodes that do not answer are not in here but unknown in
   /// `resources`.
   std::map<std::string, std::string> unfit{};
+  /// Resources that were given a place and have not given it back.
   std::set<std::string> in_flight{};
-  /// Those of them with something cut, frozen or half done.
+  /// Those with a transaction under way: nothing in LINSTOR is touched meanwhile.
   std::set<std::string> journalled{};
   /// Resources that failed lately and wait for their next try, with the reason.
   std::map<std::string, std::string> backing_off{};
+  /// A node that is not in it has no agent.
+  std::map<std::string, AgentView> agents{};
+  /// Nodes by LINSTOR's connection status: ONLINE, and OFFLINE. A node in neither is on its way: it
+  /// does not get what is set now (L33).
+  std::set<std::string> online_nodes{};
+  std::set<std::string> offline_nodes{};
+  /// Resources whose .res files have lagged behind their pin for long (ClusterPlan::unsettled): the
+  /// pin is written again.
+  std::set<std::string> touch{};
+  /// Nodes between which a connection with TLS failed lately, with the reason: other volumes do not
+  /// try the same, and a node with two such partners is a bad one.
+  std::map<Pair, std::string> failed_pairs{};
+  /// VolumeGoal::hold by resource.
+  std::map<std::string, std::map<Pair, std::string>> hold{};
+  /// Resources that no change in LINSTOR may touch, with the reason: an adjust would reconnect a
+  /// StandAlone connection and erase the record of what its peer lacks (F12.3).
+  std::map<std::string, std::string> untouchable{};
+  /// Resources with a repair under way.
+  std::set<std::string> repairing{};
   ClusterPolicy policy{};
 };
 
@@ -87,11 +119,21 @@ struct ClusterPlan {
   std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
   bool push_next = false;   ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};
+  /// VolumeGoal::may_switch: those of `start`, and those in flight that may go on.
+  std::set<std::string> may_switch{};
+  /// VolumeGoal::may_repair: within the limits, those under way first.
+  std::set<std::string> repair_allowed{};
+  /// Resources of which a node's .res file does not say yet what LINSTOR does, with the node.
+  std::map<std::string, std::string> unsettled{};
   std::map<std::string, std::string> held{};  ///< resource -> why it waits
   /// Per resource what is wanted per connection; also for those that need nothing.
   std::map<std::string, std::map<Pair, bool>> wanted{};
   int pending = 0;   ///< resources that still have to change, those in flight not counted
   int migrated = 0;  ///< resources with at least one connection that are as wanted
+  /// Resources, in flight or not, with a connection that is not as wanted. 0: all that is left to
+  /// do, if anything, is to take values of ours out of LINSTOR.
+  int differing = 0;
+  int cleaning = 0;  ///< resources that are as wanted and still have such a value
 };
 
 ClusterPlan PlanCluster(const ClusterInput& input);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
+
+#include "operator/core/replication/node/text.h"
 
 namespace breakwater::replication {
 
@@ -27,16 +30,36 @@ Level PairLevel(const ResourceLevels& levels, const PairKey& pair) {
   return it == levels.pairs.end() ? Level{} : it->second;
 }
 
+std::string MarkerText(bool value, bool previous, int touches) {
+  std::string text = std::string(TlsValue(value)) + " " + std::string(TlsValue(previous));
+  return touches > 0 ? text + " " + std::to_string(touches) : text;
+}
+
 Level ReadLevel(const std::map<std::string, std::string>& props, std::string_view marker) {
   Level level;
   if (const auto value = props.find(std::string(kTlsProperty)); value != props.end()) {
     level.value = ParseTlsValue(value->second);
   }
-  if (const auto mark = props.find(std::string(marker)); mark != props.end()) {
-    level.previous = ParseTlsValue(mark->second);
-    // A pin is written with its own value as mark: another value beside it is a person's. A pair
-    // remembers what it ran before, which may differ.
-    level.ours = marker == kPairMarker || level.value == level.previous;
+  const auto mark = props.find(std::string(marker));
+  if (mark == props.end()) {
+    return level;
+  }
+  const std::vector<std::string_view> words = Words(mark->second);
+  const auto word = [&](std::size_t i) {
+    return i < words.size() ? ParseTlsValue(words[i]) : std::nullopt;
+  };
+  level.previous = words.size() > 1 ? word(1) : word(0);
+  if (words.size() > 2) {
+    level.touches = static_cast<int>(std::clamp<std::int64_t>(ToInteger(words[2]).value_or(0), 0,
+                                                              std::numeric_limits<int>::max() / 2));
+  }
+  const bool no_value = props.find(std::string(kTlsProperty)) == props.end();
+  if (marker != kClusterMarker && no_value) {
+    level.ours = true;  // only the marker is left: nothing there is a person's
+  } else if (words.size() > 1 || marker != kPairMarker) {
+    level.ours = level.value && level.value == word(0);
+  } else {
+    level.ours = true;
   }
   return level;
 }
@@ -66,6 +89,10 @@ bool Effective(const ResourceLevels& levels, const PairKey& pair) {
   return Resolve(levels, pair, true, levels.controller);
 }
 
+bool Effective(const ResourceLevels& levels, const PairKey& pair, std::optional<bool> cluster) {
+  return Resolve(levels, pair, true, cluster);
+}
+
 bool EffectiveWithoutOurs(const ResourceLevels& levels, const PairKey& pair) {
   return Resolve(levels, pair, false, levels.controller);
 }
@@ -82,7 +109,7 @@ ResourceLevels After(ResourceLevels levels, const LinstorOp& op) {
       levels.pairs.erase(remove->pair);
     }
   } else if (const auto* pin = std::get_if<SetPin>(&op)) {
-    levels.definition = Level{pin->value, true, pin->previous};
+    levels.definition = Level{pin->value, true, pin->previous, pin->touches};
   } else if (levels.definition.ours) {
     levels.definition = Level{};
   }

@@ -16,8 +16,8 @@ namespace breakwater::replication {
 struct Pair;
 
 inline constexpr std::string_view kTlsProperty = "DrbdOptions/Net/tls";
-/// On a resource definition: the value beside it is ours. Its own value is what the resource ran
-/// when it was pinned, hence what a roll-back goes to.
+/// On a resource definition: the value beside it is ours, as long as it is what the marker says that
+/// we wrote (see MarkerText).
 inline constexpr std::string_view kPinMarker = "Aux/breakwater.io/tls-pin";
 /// The same on a resource connection.
 inline constexpr std::string_view kPairMarker = "Aux/breakwater.io/tls-pair";
@@ -31,8 +31,11 @@ std::string_view TlsValue(bool tls);
 /// The value of one level.
 struct Level {
   std::optional<bool> value{};
-  bool ours = false;               ///< marked as a pin
+  /// Written by us: the marker is there and says this value. A person's own value never counts as
+  /// ours, also not where our marker was left beside it.
+  bool ours = false;
   std::optional<bool> previous{};  ///< what the marker remembers
+  int touches = 0;                 ///< see SetPin
 
   bool operator==(const Level&) const = default;
 };
@@ -55,12 +58,20 @@ struct ResourceLevels {
 /// The level of one connection's own value; an empty one when it has none.
 Level PairLevel(const ResourceLevels& levels, const PairKey& pair);
 
-/// Reads the level from properties; `marker` is kPinMarker or kPairMarker.
+/// The text of a marker: what we wrote, what was there before, and how often we wrote it again:
+/// "yes no", "no no 2".
+std::string MarkerText(bool value, bool previous, int touches = 0);
+
+/// Reads the level from properties; `marker` is kPinMarker, kPairMarker or kClusterMarker. Markers
+/// of one word are of former versions: a pin's own value; for a pair the value before, so that every
+/// value beside it counts as ours.
 Level ReadLevel(const std::map<std::string, std::string>& props, std::string_view marker);
 
 /// What LINSTOR writes into the .res file for this connection: resource connection > resource
 /// definition > node connection > resource group > controller > "no" (L15).
 bool Effective(const ResourceLevels& levels, const PairKey& pair);
+/// The same with another cluster-wide value.
+bool Effective(const ResourceLevels& levels, const PairKey& pair, std::optional<bool> cluster);
 
 /// The same as if nothing of ours were there.
 bool EffectiveWithoutOurs(const ResourceLevels& levels, const PairKey& pair);
@@ -88,6 +99,9 @@ struct RemovePair {
 struct SetPin {
   bool value = false;
   bool previous = false;
+  /// Counts up to write the same value again: LINSTOR does nothing about a value that is there
+  /// (L21), and a satellite that was in its full sync did not get it (L33).
+  int touches = 0;
 
   bool operator==(const SetPin&) const = default;
 };

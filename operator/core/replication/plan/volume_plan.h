@@ -38,12 +38,15 @@ std::string_view ToString(Strategy strategy);
 struct VolumeGoal {
   std::map<Pair, bool> wanted{};  ///< TLS per connection
   bool may_switch = false;        ///< PlanCluster gave it a place; else only what is begun goes on
+  /// It holds a place, though perhaps paused: its values in LINSTOR are PlanVolume's to write, not
+  /// PlanCluster's.
+  bool in_flight = false;
   StrategyChoice strategy = StrategyChoice::kAuto;
   bool allow_single_copy = false;  ///< spec.replicationTLS.migration.allowSingleCopy
   bool floor_tls = false;          ///< plaintext is not allowed, not even as undo
   bool heal_stale = true;
-  /// StandAlone connections that are not reconnected, with the reason (a person's doing, a stale
-  /// peer).
+  /// Connections with TLS that are StandAlone and not reconnected, with the reason (a person's
+  /// doing, a stale peer). One in plaintext is never reconnected: nothing of TLS explains it (F6).
   std::map<Pair, std::string> hold{};
   /// Not LINSTOR's resource: a stale peer is healed, nothing else is touched.
   bool heal_only = false;
@@ -66,17 +69,52 @@ struct AgentView {
 struct RunningTransaction {
   std::string node{};
   ProgressMessage progress{};
+  /// When it was asked for; nothing: by a former leader. A Follow that is armed for long is not
+  /// used any more, because it could end in the middle of the Lead.
+  std::optional<SteadyTime> asked_at{};
 
   bool operator==(const RunningTransaction&) const = default;
 };
 
-/// What was seen over time; kept by the ledgers of the controller, a new leader starts it anew.
-struct VolumeMemory {
-  std::map<StalePeer, SteadyTime> stale_since{};
-  std::optional<SteadyTime> suspended_since{};
-  std::optional<SteadyTime> not_before{};  ///< back-off after a failed transaction
+/// One volume of one end, as far as it tells who marked blocks as out of sync.
+struct SyncWatch {
+  enum class Phase { kUnclear, kClean, kMoving, kBehind };
+
+  Phase phase = Phase::kUnclear;
+  bool was_clean = false;  ///< we saw it without blocks out of sync
+  bool verified = false;   ///< an online verify ran since it was clean
+  bool arisen = false;     ///< kBehind: it came with a reconnect or resync that we saw
+  std::string session{};   ///< of EndView
+
+  bool operator==(const SyncWatch&) const = default;
 };
 
+/// What was seen over time. Kept by the controller, one per volume, and changed by Remember() only,
+/// but for `not_before`; a new leader starts it anew, which only ever makes it more careful.
+struct VolumeMemory {
+  std::map<StalePeer, SteadyTime> stale_since{};  ///< keys without `kib`
+  std::optional<SteadyTime> suspended_since{};
+  std::optional<SteadyTime> not_before{};  ///< back-off after a failed transaction; the caller's
+  std::map<Pair, SteadyTime> down_since{};  ///< connections that are to be repaired
+  std::map<StalePeer, SyncWatch> sync{};    ///< keys without `kib` and `out_of_sync`
+};
+
+/// Takes in one look; to be called before each PlanVolume. Silence of a node changes nothing.
+void Remember(const ResourceObservation& seen, SteadyTime now, VolumeMemory* memory);
+
+/// Blocks that are out of sync on an established connection are healed only when we saw them arise.
+/// What `drbdadm verify` found is a person's to judge: perhaps the Primary's disk is the bad one.
+bool Arisen(const VolumeMemory& memory, const StalePeer& stale);
+
+/// A connection must have been down for so long before it is repaired: shorter is DRBD's own doing,
+/// or LINSTOR's, whose nodes change one after the other.
+inline constexpr std::chrono::milliseconds kRepairAfter{3000};
+/// A Follow lasts so much longer than the Lead or SuspendedSwitch that it serves ...
+inline constexpr std::chrono::milliseconds kFollowSlack{5000};
+/// ... which is asked for within this time, or not at all.
+inline constexpr std::chrono::milliseconds kFollowFresh{4000};
+
+/// `agents`: a node that is not in it has no agent; `memory`: after Remember().
 struct VolumeInput {
   const ResourceObservation& seen;
   const VolumeGoal& goal;
@@ -130,5 +168,24 @@ StrategyPlan ChooseStrategy(const ResourceObservation& seen, const VolumeGoal& g
 /// (F4.3).
 std::vector<Pair> PairsToSwitch(const ResourceObservation& seen,
                                 const std::map<Pair, bool>& wanted);
+
+/// What keeps a volume from being switched now; for PlanVolume, and for PlanCluster, which gives no
+/// place to a volume that could not use it.
+struct SwitchObstacle {
+  std::string reason{};
+  bool passing = false;  ///< ends by itself (a resync, a node that restarts); else somebody must act
+};
+
+std::optional<SwitchObstacle> FindSwitchObstacle(const ResourceObservation& seen,
+                                                 const VolumeGoal& goal,
+                                                 const std::map<std::string, AgentView>& agents);
+
+/// A connection with TLS that does not come back by itself: its ends differ (F5), or one of them is
+/// StandAlone (F6) and not held.
+bool NeedsRepair(const ResourceObservation& seen, const std::map<Pair, std::string>& hold);
+
+/// Why a node can do no transaction now, with the next step, or nothing.
+std::optional<SwitchObstacle> AgentObstacle(const std::map<std::string, AgentView>& agents,
+                                            const std::string& node);
 
 }  // namespace breakwater::replication

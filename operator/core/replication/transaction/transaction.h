@@ -155,7 +155,11 @@ struct TransactionState {
     bool before = false;              ///< tls before the transaction
     std::optional<SteadyTime> cut{};  ///< when it was cut by us, or found down; reset on Connected
     std::optional<bool> last_set{};   ///< value of our last net-options
-    std::optional<SteadyTime> stale{};  ///< Established with peer disk Outdated since then
+    std::optional<SteadyTime> stale{};       ///< Established with peer disk Outdated since then
+    bool target = false;                     ///< the value that it is being driven to
+    std::optional<SteadyTime> not_before{};  ///< back-off of values and connects
+    int tries = 0;                           ///< of these, since the last progress
+    bool ours = false;  ///< a disconnect of ours was begun, or a value of ours set
 
     bool operator==(const Peer&) const = default;
   };
@@ -167,13 +171,25 @@ struct TransactionState {
   SteadyTime started{};
   SteadyTime until{};  ///< started + within
   std::map<std::string, Peer> peers{};
-  /// Volume -> minor of the suspended resource; empty: not suspended by us.
+  /// What suspend-io was, or is about to be, run on. One is enough: the kernel's flag is per
+  /// resource (F23), and what froze a file system must be what thaws it (F2.5).
   std::vector<int> minors{};
+  /// When our suspension began: from before suspend-io until resume-io has succeeded.
   std::optional<SteadyTime> suspended_at{};
+  /// suspend-io failed or was killed: it may still come into effect late (F2.7), and is ours then.
+  bool suspend_pending = false;
+  /// The kernel shows "no data" (F28): resume-io would give EIO, so the data is brought back first,
+  /// and nobody may resume blindly.
+  bool no_data = false;
   std::optional<SteadyTime> next_alternation{};
-  int attempts = 0;                        ///< commands that failed in this phase
+  /// Everything is connected; the gate is waited for until then.
+  std::optional<SteadyTime> settle_until{};
+  int cuts = 0;      ///< disconnects that succeeded
+  int attempts = 0;  ///< commands that failed, or tries to connect, since the last progress
   std::optional<SteadyTime> not_before{};  ///< back-off after a failed command
-  std::string failure{};                   ///< why the undo began
+  bool by_show = false;   ///< `status` has no tls (drbd-utils before 9.28): `show` is read too
+  bool proving = false;   ///< only the proof by the sockets is missing
+  std::string failure{};  ///< why the undo began
   std::string failure_code{};
   TransactionResult result{};  ///< valid in kFinished; freeze and cut are counted here
 
@@ -215,11 +231,19 @@ TransactionDecision NextStep(const LocalView& view,
                              std::uint32_t random);
 
 /// Takes in how the command of the last decision ended, before the next look. Exit codes: F32.
-TransactionState AfterCommand(TransactionState state, const DrbdCommand& command, int exit_code);
+/// -1: it was killed or not started.
+TransactionState AfterCommand(TransactionState state,
+                              const DrbdCommand& command,
+                              int exit_code,
+                              SteadyTime now);
 
 /// What the next NextStep must see. A view that has less is taken as it is: what is not known is
 /// never taken for good.
 LookScope ScopeOf(const TransactionState& state);
+
+/// After the death of the process that did it: a command that it had begun may still come into
+/// effect.
+TransactionState AfterRestart(TransactionState state);
 
 /// Asks for the safe end: what is frozen flows again, what is cut is connected.
 TransactionState Cancel(TransactionState state);
@@ -229,5 +253,7 @@ bool Armed(const TransactionState& state);
 
 /// The minors that a guardian must resume if this agent is gone at `until`, or none.
 std::vector<int> GuardedMinors(const TransactionState& state);
+/// When that guardian acts.
+SteadyTime GuardedUntil(const TransactionState& state);
 
 }  // namespace breakwater::replication

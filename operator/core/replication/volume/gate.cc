@@ -93,9 +93,6 @@ GateResult CheckConnection(const ResourceObservation& seen,
                   connection.pair, node);
     }
   }
-  if (check.policy == GatePolicy::kAllConnected) {
-    return {};
-  }
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     if (!HasAllVolumes(seen.nodes.at(node), connection.End(node))) {
       return Fail(Kind::kUnknown,
@@ -178,28 +175,24 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
   }
   // What is dangerous is said first: a stale peer must be found even while something else is wrong.
   const std::vector<std::string> primaries = seen.Primaries();
-  if (check.policy == GatePolicy::kEnforce) {
-    for (const StalePeer& stale : FindStale(seen)) {
-      return Fail(stale.out_of_sync ? Kind::kOutOfSync : Kind::kStale,
-                  stale.pair.ToString() + " volume " + std::to_string(stale.volume) +
-                      " seen from " + stale.primary + " is Established, but the peer " +
-                      (stale.out_of_sync ? "is out of sync" : "disk is Outdated"),
-                  stale.pair, stale.primary);
-    }
-    if (GateResult stuck = CheckStuck(seen); !stuck.ok()) {
-      return stuck;
-    }
-    if (GateResult nodes = CheckNodes(seen, check); !nodes.ok()) {
-      return nodes;
-    }
+  if (const std::vector<StalePeer> all = FindStale(seen); !all.empty()) {
+    const StalePeer& stale = all.front();
+    return Fail(stale.out_of_sync ? Kind::kOutOfSync : Kind::kStale,
+                stale.pair.ToString() + " volume " + std::to_string(stale.volume) + " seen from " +
+                    stale.primary + " is Established, but the peer " +
+                    (stale.out_of_sync ? "is out of sync" : "disk is Outdated"),
+                stale.pair, stale.primary);
+  }
+  if (GateResult stuck = CheckStuck(seen); !stuck.ok()) {
+    return stuck;
+  }
+  if (GateResult nodes = CheckNodes(seen, check); !nodes.ok()) {
+    return nodes;
   }
   for (const auto& [pair, connection] : seen.connections) {
     if (GateResult result = CheckConnection(seen, connection, check); !result.ok()) {
       return result;
     }
-  }
-  if (check.policy == GatePolicy::kAllConnected) {
-    return {};
   }
   for (const auto& [pair, connection] : seen.connections) {
     bool from_primary = false;

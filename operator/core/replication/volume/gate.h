@@ -16,10 +16,6 @@
 
 namespace breakwater::replication {
 
-/// Production always enforces. kAllConnected is what the documented manual procedure looks at; a
-/// test of the simulator uses it to show that blocks diverge without the gate.
-enum class GatePolicy { kEnforce, kAllConnected };
-
 struct GateResult {
   enum class Kind {
     kOk,
@@ -46,7 +42,6 @@ struct GateResult {
 
 struct GateCheck {
   bool may_be_suspended = false;
-  GatePolicy policy = GatePolicy::kEnforce;
   /// Connections that go to plaintext: that they are encrypted need not be proven, or a node whose
   /// sockets cannot be seen could not be rolled back.
   std::set<Pair> plaintext{};
@@ -80,8 +75,29 @@ inline constexpr std::chrono::milliseconds kOutOfSyncAfter{
 /// because it is Inconsistent while it heals. Returns why not, or nothing.
 std::optional<std::string> HealObstacle(const ResourceObservation& seen, const StalePeer& stale);
 
-/// May this connection be cut without losing quorum or the last up-to-date copy of a Primary (I2)?
-/// Looks at the topology only, not at the gate. Returns why not, or nothing.
-std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pair& pair);
+/// What a Primary has left while these connections of it are cut in an orderly way (F26.2).
+struct AfterCut {
+  bool quorum = false;
+  int copies = 0;         ///< up-to-date copies in reach, its own included
+  int copies_before = 0;  ///< the same with every connection
+};
+
+AfterCut LookAfterCut(const ResourceObservation& seen,
+                      const std::string& primary,
+                      const std::set<Pair>& lost);
+
+/// More than one node is, or may be, Primary: nothing is cut. Returns what is wrong, or nothing.
+struct PrimaryProblem {
+  std::string reason{};
+  bool passing = false;  ///< the nodes do not agree yet: look again
+};
+std::optional<PrimaryProblem> FindPrimaryProblem(const ResourceObservation& seen);
+
+/// May this connection be cut in an orderly way, under I/O, without losing quorum or data (I2)?
+/// `allow_single_copy`: the user accepts that only one up-to-date copy is left meanwhile. Looks at
+/// the topology only, not at the gate. Returns why not, or nothing.
+std::optional<std::string> CutObstacle(const ResourceObservation& seen,
+                                       const Pair& pair,
+                                       bool allow_single_copy);
 
 }  // namespace breakwater::replication

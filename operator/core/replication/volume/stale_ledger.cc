@@ -46,11 +46,31 @@ std::vector<StaleChange> StaleLedger::Observe(const ResourceObservation& seen, S
         it->second.resource == seen.resource && !it->second.diverged && !found.contains(it->first);
     it = judge && Judge(seen, &it->second, &changes) ? records_.erase(it) : std::next(it);
   }
-  std::erase_if(records_, [&](const auto& item) {  // the replica was removed
-    return item.second.resource == seen.resource && seen.AllKnown() &&
-           EndOf(seen, item.second.viewer, item.second.peer) == nullptr;
-  });
+  ForgetRemovedCopies(seen, now);
   return changes;
+}
+
+// Deleting the replica is a cure. One look without it is no proof of that: an adjust after a reboot
+// shows the same for a moment.
+void StaleLedger::ForgetRemovedCopies(const ResourceObservation& seen, SystemTime now) {
+  std::erase_if(records_, [&](const auto& item) {
+    if (item.second.resource != seen.resource) {
+      return false;
+    }
+    if (seen.nodes.contains(item.second.peer)) {
+      gone_since_.erase(item.first);
+      return false;
+    }
+    if (!seen.levels.known || !seen.AllKnown()) {
+      return false;
+    }
+    const SystemTime since = gone_since_.emplace(item.first, now).first->second;
+    if (now - since < kRemovedAfter) {
+      return false;
+    }
+    gone_since_.erase(item.first);
+    return true;
+  });
 }
 
 void StaleLedger::Enter(const ResourceObservation& seen,
@@ -86,14 +106,17 @@ bool StaleLedger::Judge(const ResourceObservation& seen,
                         StaleRecord* record,
                         std::vector<StaleChange>* changes) const {
   const EndView* end = EndOf(seen, record->viewer, record->peer);
-  if (end == nullptr || !end->known) {
-    return false;
-  }
   const auto diverged = [&] {
     record->diverged = true;
     changes->push_back({StaleChange::Kind::kDiverged, *record});
     return false;
   };
+  if (end == nullptr) {  // taken down and, one day, connected anew
+    return seen.AllKnown() ? diverged() : false;
+  }
+  if (!end->known) {
+    return false;
+  }
   if (!end->connected() || IsAnother(record->session, end->session)) {
     return diverged();
   }

@@ -5,8 +5,9 @@
 /// a reconnect erases DRBD's record of what differs (F12.3, F14.3). The proof is that the
 /// connection never was another one since: its sockets are the same, the peer disk is UpToDate and
 /// nothing is out of sync. Without it the entry turns into "diverged" and stays until a person
-/// releases it. A value; not thread-safe; no clock.
+/// releases it, or the copy was deleted. A value; not thread-safe; no clock.
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <string>
@@ -18,6 +19,9 @@
 #include "operator/core/replication/volume/observation.h"
 
 namespace breakwater::replication {
+
+/// A copy that is missing everywhere for so long was deleted.
+inline constexpr std::chrono::seconds kRemovedAfter{60};
 
 struct StaleRecord {
   std::string resource{};
@@ -83,7 +87,10 @@ class StaleLedger {
              StaleRecord* record,
              std::vector<StaleChange>* changes) const;
 
+  void ForgetRemovedCopies(const ResourceObservation& seen, SystemTime now);
+
   std::map<Key, Candidate> candidates_;
+  std::map<Key, SystemTime> gone_since_;  ///< the copy is on no node any more
   std::map<Key, StaleRecord> records_;
   std::set<std::pair<std::string, Pair>> healing_;
 };

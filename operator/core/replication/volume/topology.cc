@@ -7,7 +7,7 @@
 namespace breakwater::replication {
 namespace {
 
-// What a node can reach when the connection of `lost` is gone.
+// What a node can reach when the connections `lost` are gone.
 struct Reach {
   int diskful_total = 0;
   int diskful = 0;         // reachable, the node itself included
@@ -28,7 +28,9 @@ bool AnyDiskless(const NodeView& node) {
                      [](const DrbdDevice& d) { return d.disk == "Diskless"; });
 }
 
-Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pair& lost) {
+Reach ReachOf(const ResourceObservation& seen,
+              const std::string& from,
+              const std::set<Pair>& lost) {
   Reach reach;
   for (const auto& [name, node] : seen.nodes) {
     const bool diskless = node.known && node.Diskless();
@@ -37,7 +39,7 @@ Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pa
     const ConnectionView* connection = seen.Connection(pair);
     const bool self = name == from;
     const bool connected =
-        !self && pair != lost && connection != nullptr && connection->End(from).connected();
+        !self && !lost.contains(pair) && connection != nullptr && connection->End(from).connected();
     if (!self && !connected) {
       continue;
     }
@@ -52,9 +54,8 @@ Reach ReachOf(const ResourceObservation& seen, const std::string& from, const Pa
   return reach;
 }
 
-// DRBD's rule for the voters of a majority; a diskless node breaks a tie. That a peer which was cut
-// in an orderly way counts as Outdated and leaves the vote (F4.7) is not relied on.
-// A value that is not known keeps no quorum.
+// DRBD's rule for the voters of a majority; a diskless node breaks a tie. A value that is not known
+// keeps no quorum.
 bool Suffices(const std::string& rule, int count, int total, bool tie_break) {
   if (rule == "off") {
     return true;
@@ -94,26 +95,58 @@ std::set<std::string> PossiblePrimaries(const ResourceObservation& seen) {
 
 }  // namespace
 
-std::optional<std::string> CutObstacle(const ResourceObservation& seen, const Pair& pair) {
+AfterCut LookAfterCut(const ResourceObservation& seen,
+                      const std::string& primary,
+                      const std::set<Pair>& lost) {
+  const NodeView& node = seen.nodes.at(primary);
+  const Reach before = ReachOf(seen, primary, {});
+  Reach after = ReachOf(seen, primary, lost);
+  AfterCut result;
+  result.copies = after.up_to_date;
+  result.copies_before = before.up_to_date;
+  if (node.quorum == "majority") {
+    // Whoever is cut in an orderly way is Outdated then, cannot form a quorum of its own, and so
+    // takes none away (F4.7, F26.2). For the other rules nobody has seen that.
+    after.diskful = before.diskful;
+    after.tie_break = before.tie_break;
+  }
+  result.quorum = HasQuorum(node, after);
+  return result;
+}
+
+std::optional<PrimaryProblem> FindPrimaryProblem(const ResourceObservation& seen) {
   const std::set<std::string> primaries = PossiblePrimaries(seen);
-  if (primaries.size() > 1) {
-    return "it has more than one Primary, as during a live migration";
+  if (seen.Primaries().size() > 1) {
+    return PrimaryProblem{"it has more than one Primary, as during a live migration", false};
   }
   if (primaries.size() != seen.Primaries().size()) {
-    return "the nodes do not agree on who is Primary";
+    return PrimaryProblem{"the nodes do not agree on who is Primary", true};
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> CutObstacle(const ResourceObservation& seen,
+                                       const Pair& pair,
+                                       bool allow_single_copy) {
+  if (const std::optional<PrimaryProblem> problem = FindPrimaryProblem(seen)) {
+    return problem->reason;
   }
   for (const std::string& primary : seen.Primaries()) {
     if (!pair.Has(primary)) {
       continue;
     }
-    const Reach reach = ReachOf(seen, primary, pair);
-    if (!HasQuorum(seen.nodes.at(primary), reach)) {
-      return "without connection " + pair.ToString() + " the Primary " + primary +
-             " would lose quorum";
+    const AfterCut after = LookAfterCut(seen, primary, {pair});
+    const std::string who = "without connection " + pair.ToString() + " the Primary " + primary;
+    if (!after.quorum) {
+      const std::string& rule = seen.nodes.at(primary).quorum;
+      return who + " would lose quorum (quorum " + (rule.empty() ? "unknown" : rule) + ")";
     }
-    if (reach.up_to_date == 0) {
-      return "without connection " + pair.ToString() + " the Primary " + primary +
-             " would lose its last up-to-date copy";
+    if (after.copies == 0) {
+      return who + " would lose its last up-to-date copy";
+    }
+    if (after.copies == 1 && after.copies_before > 1 && !allow_single_copy) {
+      return who + " would have a single up-to-date copy; the setting " +
+             "migration.allowSingleCopy accepts that";
     }
   }
   return std::nullopt;
@@ -165,12 +198,12 @@ std::optional<std::string> HealObstacle(const ResourceObservation& seen, const S
     return "the copy of " + stale.primary + " is not up to date";
   }
   for (const std::string& name : seen.Primaries()) {
-    const Reach left = ReachOf(seen, name, Pair::Of(name, stale.peer));
+    const Reach left = ReachOf(seen, name, {Pair::Of(name, stale.peer)});
     if (left.up_to_date == 0 || !HasQuorum(seen.nodes.at(name), left)) {
       return "the Primary " + name + " needs " + stale.peer + " while it heals";
     }
   }
-  const Reach reach = ReachOf(seen, stale.primary, stale.pair);
+  const Reach reach = ReachOf(seen, stale.primary, {stale.pair});
   if (reach.up_to_date == 0) {
     return "there is no other up-to-date copy while " + stale.peer + " heals";
   }

@@ -27,10 +27,43 @@ Options ParseOptions(const Shell::Job& job) {
   return options;
 }
 
+bool IsNumber(const std::string& word) {
+  return !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// How many words must follow a command (F32).
+std::size_t Arguments(const std::string& command) {
+  if (command == "invalidate-remote" || command == "verify") {
+    return 3;
+  }
+  if (command == "disconnect" || command == "connect" || command == "net-options") {
+    return 2;
+  }
+  return command == "suspend-io" || command == "resume-io" || command == "invalidate" ? 1 : 0;
+}
+
+std::string Failure(const std::string& what, const char* code, const char* info) {
+  return what + ": Failure: " + code + "\nadditional info from kernel:\n" + info + "\n";
+}
+
 }  // namespace
+
+// Connections are named by the peer's node id or by its name (F32).
+End Shell::NamedEnd(const std::string& node, Resource& resource, const std::string& word) {
+  for (auto& [id, connection] : resource.connections) {
+    if (IsNumber(word) ? std::to_string(id) == word : connection.peer == word) {
+      return kernel_.FindEnd(node, resource.name, id);
+    }
+  }
+  return {};
+}
 
 void Shell::Drbdsetup(Job& job) {
   const std::string command = job.words.empty() ? "" : job.words[0];
+  if (job.words.size() <= Arguments(command)) {
+    Fail(job, 20, "Missing argument " + std::to_string(job.words.size() + 1) + " to command\n");
+    return;
+  }
   if (command == "status" || command == "events2") {
     SetupStatus(job);
   } else if (command == "show") {
@@ -121,7 +154,11 @@ void Shell::SetupXmlHelp(Job& job) {
 }
 
 void Shell::SetupMinor(Job& job, const std::string& command) {
-  const int minor = job.words.size() > 1 ? std::atoi(job.words[1].c_str()) : -1;
+  if (!IsNumber(job.words[1])) {
+    Fail(job, 20, "Cannot determine minor device number of device '" + job.words[1] + "'\n");
+    return;
+  }
+  const int minor = std::atoi(job.words[1].c_str());
   for (auto& [name, resource] : NodeOf(job).resources) {
     for (const auto& [volume, device] : resource.devices) {
       if (device.minor != minor) {
@@ -138,19 +175,49 @@ void Shell::SetupMinor(Job& job, const std::string& command) {
       return;
     }
   }
-  Fail(job, 10, std::to_string(minor) + ": Failure: (127) Device minor not allocated\n");
+  Fail(job, 10,
+       Failure(std::to_string(minor), "(127) Device minor not allocated", "unknown minor"));
 }
 
-void Shell::SetupNetOptions(Job& job, Resource& resource) {
-  const int peer = job.words.size() > 2 ? std::atoi(job.words[2].c_str()) : -1;
-  const End end = kernel_.FindEnd(job.node, resource.name, peer);
+void Shell::SetupNetOptions(Job& job, const End& end) {
   Options options = ParseOptions(job);
   const bool set_defaults = options.erase("set-defaults") > 0;
-  if (end.connection == nullptr) {
-    Fail(job, 10, resource.name + ": Failure: (159) Unknown connection\n");
-  } else if (options.contains("tls") && !AtLeast(NodeOf(job).utils_version, "9.26.0")) {
+  if (options.contains("tls") && !AtLeast(NodeOf(job).utils_version, "9.26.0")) {
     Fail(job, 20, "drbdsetup: unrecognized option '--tls'\n");
   } else if (KernelResult error = kernel_.NetOptions(end, options, set_defaults)) {
+    Fail(job, error->exit, error->text);
+  }
+}
+
+void Shell::SetupConnection(Job& job, Resource& resource, const std::string& command) {
+  const std::string& name = resource.name;
+  const End end = NamedEnd(job.node, resource, job.words[2]);
+  KernelResult error;
+  if (end.connection == nullptr) {
+    error =
+        KernelError{10, Failure(name, "(162) Invalid configuration request", "unknown connection")};
+  } else if (command == "net-options") {
+    SetupNetOptions(job, end);
+  } else if (command == "connect") {
+    if (end.connection->state != ConnState::kStandAlone) {
+      error = KernelError{
+          10, name + ": Failure: (125) Device has a net-config (use disconnect first)\n"};
+    } else {
+      kernel_.Connect(end);
+    }
+  } else if (command == "disconnect") {
+    const int peer = end.connection->peer_id;
+    error = kernel_.Disconnect(end, job.Has("--force") || job.Has("--force=yes"));
+    if (!error) {
+      WaitStandAlone(job, name, peer);
+    }
+  } else if (command == "invalidate-remote") {
+    const int volume = std::atoi(job.words[3].c_str());
+    if (end.connection->volumes.contains(volume)) {
+      error = kernel_.InvalidateRemote(end, volume, !job.Has("--reset-bitmap=no"));
+    }
+  }
+  if (error) {
     Fail(job, error->exit, error->text);
   }
 }
@@ -159,15 +226,13 @@ void Shell::SetupChange(Job& job, const std::string& command) {
   const std::string name = job.words.size() > 1 ? job.words[1] : "";
   Resource* resource = kernel_.Find(job.node, name);
   if (resource == nullptr) {
-    Fail(job, 10, name + ": Failure: (158) Unknown resource\n");
+    Fail(job, 10, Failure(name, "(158) Unknown resource", "unknown resource"));
     return;
   }
   Node& node = NodeOf(job);
-  const int peer = job.words.size() > 2 ? std::atoi(job.words[2].c_str()) : -1;
-  const End end = kernel_.FindEnd(job.node, name, peer);
   KernelResult error;
-  if (command == "net-options") {
-    SetupNetOptions(job, *resource);
+  if (Arguments(command) > 1) {
+    SetupConnection(job, *resource, command);
     return;
   }
   if (command == "resource-options") {
@@ -184,25 +249,6 @@ void Shell::SetupChange(Job& job, const std::string& command) {
     resource->explicit_primary = resource->explicit_primary || !error;
   } else if (command == "secondary") {
     error = kernel_.Demote(node, *resource);
-  } else if (end.connection == nullptr) {
-    error = KernelError{10, name + ": Failure: (159) Unknown connection\n"};
-  } else if (command == "connect") {
-    if (end.connection->state != ConnState::kStandAlone) {
-      error = KernelError{
-          10, name + ": Failure: (125) Device has a net-config (use disconnect first)\n"};
-    } else {
-      kernel_.Connect(end);
-    }
-  } else if (command == "disconnect") {
-    error = kernel_.Disconnect(end, job.Has("--force"));
-    if (!error) {
-      WaitStandAlone(job, name, peer);
-    }
-  } else if (command == "invalidate-remote") {
-    const int volume = job.words.size() > 3 ? std::atoi(job.words[3].c_str()) : 0;
-    if (end.connection->volumes.contains(volume)) {
-      error = kernel_.InvalidateRemote(end, volume, !job.Has("--reset-bitmap=no"));
-    }
   } else {
     error = KernelError{20, "drbdsetup: invalid command '" + command + "'\n"};
   }

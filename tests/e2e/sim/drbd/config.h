@@ -50,6 +50,9 @@ struct SimConfig {
   // Probabilities of F13's table.
   double stale_after_graceful = 3.0 / 20.0;
   double stale_after_parallel_forced = 2.0 / 31.0;
+  // F27.1, for each replica that is cut gracefully while its Primary is suspended and comes back
+  // before the resume: r1 5 of 37 runs with two replicas to cut, r2 1 of 4 with one.
+  double stale_after_suspended_cut = 6.0 / 78.0;
   // F2.8: forced cut of everything under load; "once" in the observations.
   double lost_in_flight = 1.0 / 50.0;
   // F4.9: two Secondaries with stale bits meet again and get stuck; seen three times.

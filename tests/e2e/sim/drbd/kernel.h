@@ -126,6 +126,10 @@ class Kernel {
   void PeerGoesConnecting(const End& end, ConnState via, std::string_view why);
   [[nodiscard]] static bool SecretsDiffer(const End& a, const End& b);
   KernelResult RefuseWhileResyncing(const End& end);
+  KernelResult RefuseGracefulCut(const End& end);
+  [[nodiscard]] const char* NeedsConnection(const End& end) const;
+  [[nodiscard]] static bool QuorumOff(const Resource& resource);
+  [[nodiscard]] static bool LacksData(const Resource& resource);
   void CutConnected(const End& end, bool force);
   void AgreeOnOutdated(const End& end);
   void LeaveOrphans(const End& end);
@@ -134,6 +138,7 @@ class Kernel {
   void NoteGracefulCut(const End& primary_end);
   [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
+  void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);
 
   void SyncHandshake(const End& a, const End& b, int volume);
   void NoSync(const End& a, const End& b, int volume);
@@ -168,6 +173,9 @@ class Kernel {
 
 // Is on-no-quorum io-error?
 [[nodiscard]] bool FailsWithoutQuorum(const Resource& resource);
+
+// F12, seen from a Primary: connected, but its writes do not go there.
+[[nodiscard]] bool IsStale(const PeerDevice& device);
 
 // Are all of this connection's peers diskless clients (nothing to replicate to)?
 [[nodiscard]] bool IsDisklessPeer(const PeerDevice& device);

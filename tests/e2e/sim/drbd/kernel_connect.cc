@@ -117,6 +117,51 @@ KernelResult Kernel::RefuseWhileResyncing(const End& end) {
   return std::nullopt;
 }
 
+// Is this Primary's I/O better off with the connection than without it? Why a graceful cut would
+// be refused, or nothing.
+const char* Kernel::NeedsConnection(const End& end) const {
+  if (end.resource->role != Role::kPrimary) {
+    return nullptr;
+  }
+  if (end.connection->peer_role == Role::kPrimary) {
+    return "(-2) Need access to UpToDate data";  // the peer cannot become Outdated
+  }
+  Resource without = *end.resource;
+  Connection& cut = without.connections.at(end.connection->peer_id);
+  cut.state = ConnState::kStandAlone;
+  for (auto& [volume, device] : cut.volumes) {
+    device.disk = device.client ? DiskState::kUnknown : DiskState::kOutdated;
+  }
+  if (LacksData(without) && !LacksData(*end.resource)) {
+    return "(-2) Need access to UpToDate data";
+  }
+  for (const auto& [volume, device] : end.resource->devices) {
+    if (device.quorum && !CalcQuorum(without, volume)) {
+      return "(-31) No quorum";
+    }
+  }
+  return nullptr;
+}
+
+// F26.5, and the same for a cut that would take quorum away: the Primary's own kernel says why, a
+// peer only hears that it declined.
+KernelResult Kernel::RefuseGracefulCut(const End& end) {
+  const std::string& name = end.resource->name;
+  if (const char* why = NeedsConnection(end)) {
+    return KernelError{17, name + ": State change failed: " + why + "\n"};
+  }
+  const End peer = Opposite(end);
+  if (peer.connection != nullptr && NeedsConnection(peer) != nullptr) {
+    return KernelError{11,
+                       name +
+                           ": State change failed: (-10) State change was refused by peer node\n"
+                           "additional info from kernel:\nDeclined by peer " +
+                           peer.node->name + " (id: " + std::to_string(peer.resource->node_id) +
+                           "), see the kernel log there\n"};
+  }
+  return std::nullopt;
+}
+
 KernelResult Kernel::Disconnect(const End& end, bool force) {
   Connection& connection = *end.connection;
   if (connection.state == ConnState::kStandAlone || connection.state == ConnState::kDisconnecting) {
@@ -127,8 +172,10 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
   }
   const bool was_connected = CanCarryData(connection.state);
   if (was_connected && !force) {
-    if (KernelResult refused = RefuseWhileResyncing(end)) {
-      return refused;
+    for (const KernelResult& refused : {RefuseWhileResyncing(end), RefuseGracefulCut(end)}) {
+      if (refused) {
+        return refused;
+      }
     }
   }
   if (force) {
@@ -158,7 +205,10 @@ void Kernel::CutConnected(const End& end, bool force) {
     NoteGracefulCut(primary ? end : peer);
     if (primary != (peer.resource->role == Role::kPrimary)) {
       AgreeOnOutdated(primary ? peer : end);
-      (primary ? own_view : peer_view) = DiskState::kOutdated;
+      // Without quorum nobody votes, and the Primary does not remember what was agreed (F26.2).
+      const Resource& viewer = primary ? *end.resource : *peer.resource;
+      (primary ? own_view : peer_view) =
+          QuorumOff(viewer) ? DiskState::kUnknown : DiskState::kOutdated;
     }
   }
   if (end.connection->stuck) {  // F4.9: the cut on the Outdated side makes it good again
@@ -205,8 +255,7 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
       primary_end.connection != nullptr && primary_end.resource->role == Role::kPrimary;
   for (const auto& [volume, device] :
        primary ? primary_end.connection->volumes : std::map<int, PeerDevice>{}) {
-    if (device.repl == ReplState::kEstablished && device.disk == DiskState::kOutdated &&
-        !device.state_due) {
+    if (IsStale(device)) {
       world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
     }
   }
@@ -314,6 +363,7 @@ void Kernel::NoteGracefulCut(const End& primary_end) {
   Cut& cut = primary_end.connection->cut;
   cut.graceful = true;
   cut.hot = false;
+  cut.suspended = primary_end.resource->suspended_user;
   for (const auto& [volume, device] : primary_end.resource->devices) {
     cut.hot = cut.hot || (device.last_write >= Time{0} &&
                           world_.events.now() - device.last_write < world_.config.hot_window);

@@ -90,6 +90,10 @@ void Kernel::SetPeerDisk(const End& end, int volume, DiskState state, std::strin
   device.disk = state;
 }
 
+bool Kernel::QuorumOff(const Resource& resource) {
+  return Option(resource, "quorum", "off") == "off";
+}
+
 // DRBD's calc_quorum(): peers known to be outdated do not vote when nobody is in doubt (F4.7), and
 // diskless nodes break a tie.
 bool Kernel::CalcQuorum(const Resource& resource, int volume) const {
@@ -172,11 +176,8 @@ bool Kernel::IoErrors(const Resource& resource) const {
   return false;
 }
 
-// A Primary without any good copy in reach, its own included.
-bool Kernel::SuspendedNoData(const Resource& resource) const {
-  if (resource.role != Role::kPrimary) {
-    return false;
-  }
+// Has this node no good copy in reach, its own included?
+bool Kernel::LacksData(const Resource& resource) {
   for (const auto& [volume, device] : resource.devices) {
     bool data = device.disk == DiskState::kUpToDate;
     for (const auto& [id, connection] : resource.connections) {
@@ -189,6 +190,10 @@ bool Kernel::SuspendedNoData(const Resource& resource) const {
     }
   }
   return false;
+}
+
+bool Kernel::SuspendedNoData(const Resource& resource) const {
+  return resource.role == Role::kPrimary && LacksData(resource);
 }
 
 }  // namespace breakwater::sim

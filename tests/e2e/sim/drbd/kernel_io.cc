@@ -33,6 +33,11 @@ bool FailsWithoutQuorum(const Resource& resource) {
   return policy != resource.options.end() && policy->second == "io-error";
 }
 
+bool IsStale(const PeerDevice& device) {
+  return device.repl == ReplState::kEstablished && device.disk == DiskState::kOutdated &&
+         !device.state_due;
+}
+
 bool Kernel::Frozen(const Resource& resource) const {
   return resource.suspended_user || SuspendedQuorum(resource) || SuspendedNoData(resource);
 }
@@ -125,18 +130,32 @@ void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
     if (resource.role != Role::kPrimary) {
       continue;
     }
-    if (SomebodyMissing(resource, volume)) {
-      if (!watchdog || FailsWithoutQuorum(resource)) {
-        world_.Violate("resume-before-gate", resource.name, node.name, "");
-      }
-      if (device.new_uuid_pending && device.quorum) {
-        NewGeneration(node, resource, volume);
-      }
+    CheckResume(node, resource, volume, watchdog);
+    if (device.new_uuid_pending && device.quorum && SomebodyMissing(resource, volume)) {
+      NewGeneration(node, resource, volume);
     }
   }
   world_.Log(node, "drbd " + resource.name + ": susp-io( user -> no ) [resume-io]");
   if (on_io_change) {
     on_io_change(node.name, resource.name);
+  }
+}
+
+// A resume is safe when this Primary has quorum: after graceful cuts it goes on alone in a new
+// generation, and the others follow by their bitmaps (F26.4). Not so with a stale peer, which would
+// be left behind for good (F27.2), nor under io-error (F3.2). Without quorum I/O only stays frozen:
+// that a watchdog, which cannot look, may risk.
+void Kernel::CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog) {
+  for (const auto& [id, connection] : resource.connections) {
+    if (const auto it = connection.volumes.find(volume);
+        it != connection.volumes.end() && IsStale(it->second)) {
+      world_.Violate("resume-before-gate", resource.name, node.name, connection.peer + " is stale");
+    }
+  }
+  if (SomebodyMissing(resource, volume) && FailsWithoutQuorum(resource)) {
+    world_.Violate("resume-before-gate", resource.name, node.name, "io-error, a peer is missing");
+  } else if (!resource.devices.at(volume).quorum && !watchdog) {
+    world_.Violate("resume-before-gate", resource.name, node.name, "no quorum");
   }
 }
 

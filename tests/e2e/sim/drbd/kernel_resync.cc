@@ -244,6 +244,15 @@ void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
 
 KernelResult Kernel::InvalidateRemote(const End& end, int volume, bool reset_bitmap) {
   const End peer = Opposite(end);
+  if (!reset_bitmap && end.connection->state != ConnState::kConnected) {
+    return KernelError{10, end.resource->name +
+                               ": Failure: (175) A higher DRBD protocol level is required for this "
+                               "operation\n\nadditional info from kernel:\n"
+                               "Need protocol level 120 to initiate bitmap based resync\n"};
+  }
+  if (IsDisklessPeer(end.connection->volumes.at(volume))) {
+    return std::nullopt;  // F32: accepted, and there is nothing to do
+  }
   if (end.connection->state != ConnState::kConnected || peer.connection == nullptr ||
       end.connection->volumes.at(volume).repl != ReplState::kEstablished ||
       DiskOf(end, volume) == nullptr || DiskOf(peer, volume) == nullptr) {

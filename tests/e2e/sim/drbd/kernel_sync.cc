@@ -151,9 +151,13 @@ bool Kernel::LosesPeerStateRace(const End& viewer, int volume) {
   if (cut.stale_victim) {
     return true;
   }
-  return cut.graceful && cut.hot &&
-         viewer.connection->volumes.at(volume).disk == DiskState::kOutdated &&
-         world_.rng.Chance(world_.config.stale_after_graceful);
+  if (!cut.graceful || viewer.connection->volumes.at(volume).disk != DiskState::kOutdated) {
+    return false;
+  }
+  if (cut.suspended) {
+    return world_.rng.Chance(world_.config.stale_after_suspended_cut);
+  }
+  return cut.hot && world_.rng.Chance(world_.config.stale_after_graceful);
 }
 
 void Kernel::ShowPeerDisks(const End& a, const End& b, int volume) {

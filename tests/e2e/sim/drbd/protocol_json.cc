@@ -31,6 +31,7 @@ std::map<std::string, Millis*> Durations(SimConfig& config) {
 std::map<std::string, double*> Rates(SimConfig& config) {
   return {{"stale_after_graceful", &config.stale_after_graceful},
           {"stale_after_parallel_forced", &config.stale_after_parallel_forced},
+          {"stale_after_suspended_cut", &config.stale_after_suspended_cut},
           {"lost_in_flight", &config.lost_in_flight},
           {"stuck_wfbitmap", &config.stuck_wfbitmap}};
 }

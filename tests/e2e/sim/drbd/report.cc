@@ -81,8 +81,7 @@ void Compare(World& world,
 void CountConnections(Kernel& kernel, Node& node, Resource& resource, ResourceReport& report) {
   for (auto& [id, connection] : resource.connections) {
     for (const auto& [volume, device] : connection.volumes) {
-      if (resource.role == Role::kPrimary && device.repl == ReplState::kEstablished &&
-          device.disk == DiskState::kOutdated && !device.state_due) {
+      if (resource.role == Role::kPrimary && IsStale(device)) {
         ++report.stale_peers;
       }
     }

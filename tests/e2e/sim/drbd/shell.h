@@ -168,7 +168,9 @@ class Shell {
   // drbdsetup (cmd_drbdsetup.cc)
   void Drbdsetup(Job& job);
   void SetupChange(Job& job, const std::string& command);
-  void SetupNetOptions(Job& job, Resource& resource);
+  void SetupConnection(Job& job, Resource& resource, const std::string& command);
+  void SetupNetOptions(Job& job, const End& end);
+  [[nodiscard]] End NamedEnd(const std::string& node, Resource& resource, const std::string& word);
   void SetupStatus(Job& job);
   void SetupShow(Job& job);
   void SetupXmlHelp(Job& job);

@@ -90,6 +90,7 @@ struct Address {
 struct Cut {
   bool graceful = false;
   bool hot = false;           // written to just before the cut
+  bool suspended = false;     // I/O of the Primary was suspended by the user
   bool stale_victim = false;  // the next reconnect without resync leaves the peer's disk stale
 };
 
