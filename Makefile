@@ -55,7 +55,7 @@ faults: deps tools build
 	@BREAKWATER_IDLE_SECONDS=$${BREAKWATER_IDLE_SECONDS:-600} PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q -s -p no:cacheprovider tests/e2e/faultproxy/selftest.py tests/e2e/runtime
 
 fuzz: deps
-	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder
+	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_agent_message fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder
 	@scripts/fuzz.py
 
 bench: deps tools build

@@ -21,84 +21,63 @@ echo; echo '@@ modules'; ls -d /sys/module/tls 2>/dev/null
 echo; echo '@@ end'
 )sh";
 
-/// Does a list of operations in order and stops at the first that fails. Arguments: groups of four,
-/// "<operation> <resource> <x> <y>" with "-" for what an operation does not need. Prints
-/// "@@ <index> <exit code>" after each. Operations (see NodeOp):
-/// - disconnect R P: drbdadm disconnect R:P (the cluster may refuse)
-/// - force-disconnect R: drbdadm disconnect --force R (all own connections). Exit code 75, and
-///   nothing is cut, unless I/O is suspended and a watchdog with at least two seconds left stands
-///   behind it: somebody else may have resumed since the operator looked (F2.8, F23, L24).
-/// - net-options R ID yes: drbdsetup net-options R ID --tls=yes, tried for about 1 s, because it is
-///   refused while a handshake runs (F19.3); the planner tries again later.
-/// - connect R ID: drbdsetup connect R ID: the kernel's settings, whatever the .res file says.
-/// - arm R SECONDS IDS: a watchdog (F23). After that time, and then every two seconds until it is
-///   disarmed or five minutes are over, it resumes I/O (also a suspension that completed late,
-///   F2.7) and connects those of the peers IDS ("1,2") that are StandAlone (F6), even if nobody is
-///   left. A second process, whose end closes the time for forced cuts, goes with it.
-/// - disarm R: ends both, recognised by their command line.
-/// - suspend R, resume R: drbdadm suspend-io / resume-io
-/// - invalidate-remote R P: drbdadm invalidate-remote R:P --reset-bitmap=no
-/// - invalidate R: drbdadm invalidate R --reset-bitmap=no
-inline constexpr std::string_view kActScript = R"sh(
-guards() {
-  for file in $(grep -l -s -z -x -F -e "$1" /proc/[0-9]*/cmdline); do
-    if grep -q -s -z -x -F -e "$res" "$file"; then file=${file#/proc/}; echo "${file%/cmdline}"; fi
+/// Heals a peer that lacks writes, on a node that has no agent: looks and acts in one go.
+/// Arguments: resource, node id of the peer, volume, and the state that was seen: "outdated" (F12) or
+/// "out-of-sync". Acts only if that state is still there on an Established connection, the own disk
+/// is UpToDate, the node has quorum, nothing is suspended, no other resync or verify runs, and the
+/// peer is no Primary. Exit code 75: it did not act; the reason is on standard error. Otherwise that
+/// of `drbdsetup invalidate-remote`. Needs sh and tr; drbdadm is not used, because it reads every
+/// .res file of the node (F33).
+inline constexpr std::string_view kHealScript = R"sh(
+resource=$1; peer=$2; volume=$3; state=$4
+why=$(drbdsetup status "$resource" --json 2>/dev/null | tr -d ' \t\r"' | tr ',{}[]' '\n\n\n\n\n' | {
+  part=resource; name=; role=; frozen=; disk=; quorum=; here=; at=
+  connected=; other=; repl=; behind=0; peer_disk=; client=; busy=
+  while IFS=: read -r key value; do
+    case "$key" in
+      devices) part=device;;
+      connections) part=connection;;
+      peer-node-id) part=connection; at=$value; up=;;
+      peer_devices) part=peer;;
+    esac
+    case "$part.$key" in
+      resource.name) name=$name$value;;
+      resource.role) role=$value;;
+      resource.suspended|resource.suspended-*) [ "$value" = false ] && frozen=${frozen:-no} || frozen=yes;;
+      device.volume|peer.volume) here=$value;;
+      device.disk-state) [ "$here" != "$volume" ] || disk=$value;;
+      device.quorum) [ "$here" != "$volume" ] || quorum=$value;;
+      connection.connection-state) up=$value; [ "$at" != "$peer" ] || connected=$value;;
+      connection.peer-role) [ "$at" != "$peer" ] || other=$value;;
+      peer.replication-state)
+        if [ "$at.$here" = "$peer.$volume" ]; then repl=$value
+        elif [ "$up" = Connected ] && [ "$value" != Established ] && [ "$value" != Off ]; then busy=$value; fi;;
+      peer.peer-disk-state) [ "$at.$here" != "$peer.$volume" ] || peer_disk=$value;;
+      peer.peer-client) [ "$at.$here" != "$peer.$volume" ] || client=$value;;
+      peer.out-of-sync) [ "$at.$here" != "$peer.$volume" ] || behind=$value;;
+    esac
   done
-}
-index=0
-while [ $# -ge 4 ]; do
-  op=$1; res=$2; x=$3; y=$4; shift 4; code=0
-  case "$op" in
-    disconnect) drbdadm disconnect "$res:$x" || code=$?;;
-    force-disconnect)
-      if [ -n "$(guards breakwater-cut-window)" ] &&
-        drbdsetup status "$res" --json | grep -q '"suspended-user": *true'; then
-        drbdadm disconnect --force "$res" || code=$?
-      else
-        echo "I/O is not suspended, or the watchdog is about to resume it" >&2; code=75
-      fi;;
-    net-options)
-      tries=0
-      until drbdsetup net-options "$res" "$x" "--tls=$y"; do
-        code=$?; tries=$((tries + 1))
-        [ "$tries" -ge 5 ] && break
-        code=0; sleep 0.2
-      done;;
-    connect) drbdsetup connect "$res" "$x" || code=$?;;
-    arm)
-      window=$((x - 2)); [ "$window" -ge 1 ] || window=1
-      setsid sh -c 'sleep "$1"; exit' breakwater-cut-window "$window" "$res" </dev/null >/dev/null 2>&1 &
-      setsid sh -c '
-        sleep "$1"; IFS=,; turn=0
-        while [ "$turn" -lt 150 ]; do
-          drbdadm resume-io "$2"
-          for id in $3; do drbdsetup connect "$2" "$id"; done
-          turn=$((turn + 1)); sleep 2
-        done' breakwater-watchdog "$x" "$res" "$y" </dev/null >/dev/null 2>&1 &
-      tries=0
-      until [ -n "$(guards breakwater-cut-window)" ] && [ -n "$(guards breakwater-watchdog)" ]; do
-        tries=$((tries + 1))
-        if [ "$tries" -ge 50 ]; then code=70; break; fi
-        sleep 0.1
-      done;;
-    disarm)
-      tries=0
-      while pids="$(guards breakwater-cut-window) $(guards breakwater-watchdog)"; [ "$pids" != " " ]; do
-        for pid in $pids; do kill -TERM "-$pid" || kill -TERM "$pid"; done
-        tries=$((tries + 1))
-        if [ "$tries" -ge 50 ]; then code=70; break; fi
-        sleep 0.1
-      done;;
-    suspend) drbdadm suspend-io "$res" || code=$?;;
-    resume) drbdadm resume-io "$res" || code=$?;;
-    invalidate-remote) drbdadm invalidate-remote "$res:$x" --reset-bitmap=no || code=$?;;
-    invalidate) drbdadm invalidate "$res" --reset-bitmap=no || code=$?;;
-    *) code=64;;
+  [ "$name" = "$resource" ] || { echo "the resource is not up"; exit; }
+  [ "$frozen" = no ] || { echo "I/O is suspended"; exit; }
+  [ "$disk" = UpToDate ] || { echo "the own disk is $disk"; exit; }
+  [ "$quorum" = true ] || { echo "there is no quorum"; exit; }
+  [ "$connected" = Connected ] || { echo "the connection is $connected"; exit; }
+  [ "$other" = Secondary ] || { echo "the peer is $other"; exit; }
+  [ "$client" = false ] || { echo "the peer has no disk"; exit; }
+  [ "$repl" = Established ] || { echo "the connection is $repl"; exit; }
+  [ -z "$busy" ] || { echo "another resync runs: $busy"; exit; }
+  case "$state" in
+    outdated) [ "$peer_disk" = Outdated ] || { echo "the peer disk is $peer_disk"; exit; };;
+    out-of-sync)
+      [ "$role" = Primary ] || { echo "this node is $role"; exit; }
+      [ "$peer_disk" = UpToDate ] || { echo "the peer disk is $peer_disk"; exit; }
+      [ "$behind" -gt 0 ] || { echo "nothing is out of sync"; exit; };;
+    *) echo "what is $state?"; exit;;
   esac
-  echo "@@ $index $code"
-  [ "$code" -eq 0 ] || exit "$code"
-  index=$((index + 1))
-done
+  echo heal
+})
+if [ "$why" != heal ]; then echo "not healed: $why" >&2; exit 75; fi
+exec drbdsetup invalidate-remote "$resource" "$peer" "$volume" --reset-bitmap=no
 )sh";
 
 /// Reads the certificate files in the container of tlshd: "@@ <name>", then the file.

@@ -2,24 +2,12 @@
 
 #include <algorithm>
 
+#include "operator/core/replication/plan/cluster_starter.h"
+
 namespace breakwater::replication {
 namespace {
 
-// What a connection runs as configured in the kernel, as far as either end says; LINSTOR's present
-// value for one that cannot be observed, and for one whose ends differ: which of them is right is
-// LINSTOR's to say, so it must not be told what one of them has.
-bool Runs(const ResourceObservation& seen, const ConnectionView& connection) {
-  if (connection.BothKnown() && connection.a.tls != connection.b.tls) {
-    return Effective(seen.levels, connection.pair.ToString());
-  }
-  if (connection.a.known && connection.a.tls) {
-    return *connection.a.tls;
-  }
-  if (connection.b.known && connection.b.tls) {
-    return *connection.b.tls;
-  }
-  return Effective(seen.levels, connection.pair.ToString());
-}
+using internal::Runs;
 
 // Without a connection in the kernel (all nodes down) the members' pairs have nothing to go by.
 std::map<Pair, bool> Wanted(const ResourceObservation& seen, std::optional<bool> cluster) {
@@ -28,21 +16,6 @@ std::map<Pair, bool> Wanted(const ResourceObservation& seen, std::optional<bool>
     wanted[pair] = Desired(seen.levels, pair.ToString(), cluster);
   }
   return wanted;
-}
-
-ResourceLevels WithCluster(ResourceLevels levels, std::optional<bool> cluster) {
-  levels.controller = cluster;
-  return levels;
-}
-
-// LINSTOR's view must be what the connections run: now, and when the cluster's value is in LINSTOR.
-bool NeedsPin(const ResourceObservation& seen, std::optional<bool> cluster) {
-  const ResourceLevels then = WithCluster(seen.levels, cluster);
-  return std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
-    const bool runs = Runs(seen, item.second);
-    const std::string key = item.first.ToString();
-    return Effective(seen.levels, key) != runs || Effective(then, key) != runs;
-  });
 }
 
 void PinResource(const ResourceObservation& seen, std::vector<PinOp>* pins) {
@@ -76,98 +49,146 @@ bool Differs(const ResourceObservation& seen, const std::map<Pair, bool>& wanted
   });
 }
 
-// Values of ours that are left although nothing needs them: the run's last step takes them away.
+bool AnyOfOurs(const ResourceLevels& levels) {
+  return levels.definition.ours || std::any_of(levels.pairs.begin(), levels.pairs.end(),
+                                               [](const auto& item) { return item.second.ours; });
+}
+
+// Values of ours that are left although nothing needs them: the volume's last step takes them away.
 bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_value) {
+  if (!AnyOfOurs(seen.levels)) {
+    return false;
+  }
   std::map<PairKey, bool> runs;
   for (const auto& [pair, connection] : seen.connections) {
     runs[pair.ToString()] = Runs(seen, connection);
   }
-  return !CleanupOps(WithCluster(seen.levels, linstor_value), runs, false).empty();
+  ResourceLevels levels = seen.levels;
+  levels.controller = linstor_value;
+  return !CleanupOps(levels, runs, false).empty();
 }
 
-class Starter {
- public:
-  Starter(const ClusterInput& input, std::optional<bool> cluster)
-      : input_(input), cluster_(cluster) {
-    for (const ResourceObservation& seen : input.resources) {
-      if (input.in_flight.contains(seen.resource)) {
-        Take(seen);
+// LINSTOR's nodes would adjust: connect what is StandAlone, and resume what is suspended.
+std::optional<std::string> Untouchable(const ClusterInput& input, const ResourceObservation& seen) {
+  if (seen.SuspendedUser()) {
+    return "I/O of volume " + seen.resource + " is suspended by somebody else";
+  }
+  if (const auto it = input.untouchable.find(seen.resource); it != input.untouchable.end()) {
+    return "volume " + seen.resource + ": " + it->second;
+  }
+  return std::nullopt;
+}
+
+// A node on its way to ONLINE does not get what is set now (L33).
+std::optional<std::string> NotOnline(const ClusterInput& input, const ResourceObservation& seen) {
+  for (const auto& [node, view] : seen.nodes) {
+    if (!input.online_nodes.contains(node) && !input.offline_nodes.contains(node)) {
+      return "node " + node + " is not ONLINE in LINSTOR yet";
+    }
+  }
+  return std::nullopt;
+}
+
+// What a node's .res file would have to say and does not, as long as that matters: without what we
+// set, the new cluster-wide value would reach the connection there.
+std::optional<std::string> Unsettled(const ClusterInput& input,
+                                     const ResourceObservation& seen,
+                                     std::optional<bool> cluster) {
+  if (!AnyOfOurs(seen.levels)) {
+    return std::nullopt;
+  }
+  for (const auto& [pair, connection] : seen.connections) {
+    const std::string key = pair.ToString();
+    const bool effective = Effective(seen.levels, key, cluster);
+    if (Desired(seen.levels, key, cluster) == effective) {
+      continue;
+    }
+    for (const std::string& node : {pair.a, pair.b}) {
+      const std::optional<bool>& res = connection.End(node).res_tls;
+      if (res && *res != effective && !input.offline_nodes.contains(node)) {
+        return node;
       }
     }
   }
+  return std::nullopt;
+}
 
-  /// Why it cannot start now, or nothing; takes a place when it can.
-  std::optional<std::string> Start(const ResourceObservation& seen,
-                                   const std::map<Pair, bool>& wanted) {
-    if (const auto why = Obstacle(seen, wanted)) {
+// The same values once more, with another marker: that is a change, and the nodes write the file.
+void TouchPins(const ResourceObservation& seen, std::vector<PinOp>* pins) {
+  if (const Level& own = seen.levels.definition; own.ours && own.value) {
+    const SetPin pin{*own.value, own.previous.value_or(*own.value), own.touches + 1};
+    pins->push_back({seen.resource, pin});
+    return;
+  }
+  for (const auto& [key, level] : seen.levels.pairs) {
+    if (level.ours && level.value) {
+      pins->push_back({seen.resource, SetPair{key, *level.value, !level.previous.value_or(false)}});
+      return;  // LINSTOR writes the whole file
+    }
+  }
+}
+
+void PlanPins(const ClusterInput& input, std::optional<bool> cluster, ClusterPlan* plan) {
+  for (const auto& pointer : input.resources) {
+    const ResourceObservation& seen = *pointer;
+    if (!seen.levels.known || input.in_flight.contains(seen.resource)) {
+      continue;
+    }
+    const bool needs_pin = internal::NeedsPin(seen, cluster);
+    const auto unsettled = needs_pin ? std::nullopt : Unsettled(input, seen, cluster);
+    if (unsettled) {
+      plan->unsettled[seen.resource] = *unsettled;
+    }
+    const bool touch = unsettled && input.touch.contains(seen.resource);
+    if ((!needs_pin && !touch) || input.journalled.contains(seen.resource)) {
+      continue;
+    }
+    std::optional<std::string> held = Untouchable(input, seen);
+    if (!held) {
+      held = NotOnline(input, seen);
+    }
+    if (held) {
+      plan->held[seen.resource] = "not pinned yet: " + *held;
+      plan->pins_held = plan->pins_held.empty() ? *held : plan->pins_held;
+    } else if (needs_pin) {
+      PinResource(seen, &plan->pins);
+    } else {
+      TouchPins(seen, &plan->pins);
+    }
+  }
+}
+
+std::optional<std::string> PushObstacle(const ClusterInput& input,
+                                        std::optional<bool> cluster,
+                                        const ClusterPlan& plan) {
+  if (!plan.pins_held.empty()) {
+    return plan.pins_held;
+  }
+  if (!plan.pins.empty()) {
+    return "existing resources are being pinned first";
+  }
+  for (const auto& seen : input.resources) {
+    if (internal::NeedsPin(*seen, cluster)) {
+      return "resource " + seen->resource + " is not pinned";
+    }
+    if (std::optional<std::string> why = Untouchable(input, *seen)) {
       return why;
     }
-    if (running_ >= input_.policy.max_parallel_resources) {
-      return "waits for its turn";
-    }
-    for (const auto& [node, view] : seen.nodes) {
-      if (const auto it = per_node_.find(node);
-          it != per_node_.end() && it->second >= input_.policy.max_parallel_per_node) {
-        return "waits for its turn on node " + node;
-      }
-    }
-    Take(seen);
-    return std::nullopt;
-  }
-
- private:
-  std::optional<std::string> Obstacle(const ResourceObservation& seen,
-                                      const std::map<Pair, bool>& wanted) const {
-    if (input_.policy.paused) {
-      return "paused";
-    }
-    if (input_.policy.manual && !input_.policy.release_all &&
-        !input_.policy.released.contains(seen.resource)) {
-      return "not released (policy Manual)";
-    }
-    for (const auto& [pair, want] : wanted) {
-      for (const std::string& node : {pair.a, pair.b}) {
-        const auto unfit = input_.unfit.find(node);
-        if (want && unfit != input_.unfit.end() && Runs(seen, seen.connections.at(pair)) != want) {
-          return "node " + node + " is not ready: " + unfit->second;
-        }
-      }
-    }
-    for (const auto& [pair, connection] : seen.connections) {
-      const std::string& bad = connection.a.bad_transport.empty() ? connection.b.bad_transport
-                                                                  : connection.a.bad_transport;
-      if (wanted.at(pair) && !bad.empty() && !Runs(seen, connection)) {
-        return "connection " + pair.ToString() + " uses transport " + bad +
-               ", which ignores TLS silently; use tcp";
-      }
-    }
-    for (const auto& [node, view] : seen.nodes) {
-      if (!view.known) {
-        return view.answers ? "the resource is not up on node " + node
-                            : "node " + node + " does not answer";
-      }
-    }
-    if (const auto it = input_.backing_off.find(seen.resource); it != input_.backing_off.end()) {
-      return it->second;
-    }
-    if (NeedsPin(seen, cluster_)) {
-      return "not pinned yet";
-    }
-    return std::nullopt;
-  }
-
-  void Take(const ResourceObservation& seen) {
-    ++running_;
-    for (const auto& [node, view] : seen.nodes) {
-      ++per_node_[node];
+    if (std::optional<std::string> why =
+            AnyOfOurs(seen->levels) ? NotOnline(input, *seen) : std::nullopt) {
+      return why;
     }
   }
-
-  const ClusterInput& input_;
-  const std::optional<bool> cluster_;
-  int running_ = 0;
-  std::map<std::string, int> per_node_{};
-};
+  if (!plan.unsettled.empty()) {
+    const auto& [resource, node] = *plan.unsettled.begin();
+    return "the .res file of " + resource + " on node " + node +
+           " does not say yet what its pin says";
+  }
+  if (cluster.value_or(false) && !input.unfit.empty()) {
+    return "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
+  }
+  return std::nullopt;
+}
 
 void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPlan* plan) {
   const bool same = input.linstor_value == cluster;
@@ -175,28 +196,83 @@ void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
   if ((same && !leftover) || (!input.cluster_value && !leftover)) {
     return;
   }
-  if (!plan->pins.empty()) {
-    plan->push_held = "existing resources are being pinned first";
-    return;
-  }
-  for (const ResourceObservation& seen : input.resources) {
-    if (NeedsPin(seen, cluster)) {
-      plan->push_held = "resource " + seen.resource + " is not pinned";
-      return;
-    }
-  }
-  if (cluster.value_or(false) && !input.unfit.empty()) {
-    plan->push_held =
-        "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
-    return;
-  }
-  if (!input.journalled
-           .empty()) {  // LINSTOR would adjust, and resume, what is in flight (L17, L24)
+  if (std::optional<std::string> why = PushObstacle(input, cluster, *plan)) {
+    plan->push_held = std::move(*why);
+  } else if (!input.journalled.empty()) {
+    // LINSTOR would adjust, and resume, what is in flight (L17, L24).
     plan->push_held = "volume " + *input.journalled.begin() + " is being switched";
     plan->push_next = true;
-    return;
+  } else {
+    plan->push = ClusterPush{cluster};
   }
-  plan->push = ClusterPush{cluster};
+}
+
+ClusterProblem FindProblem(const ClusterInput& input) {
+  if (input.invalid) {
+    return {"InvalidValue", *input.invalid + "; nothing is changed until that is corrected"};
+  }
+  if (!input.cluster_value && input.linstor_value_ours && input.linstor_value.value_or(false)) {
+    return {"ValueRemoved",
+            "property " + std::string(kTlsProperty) +
+                " was removed while it was yes; everything stays as it is: set it to yes again, or "
+                "to no for the way back to plaintext"};
+  }
+  return {};
+}
+
+// What holds back everything, or nothing.
+std::optional<std::string> HeldByAll(const ClusterInput& input, const ClusterPlan& plan) {
+  if (!input.linstor_known) {
+    return "LINSTOR cannot be reached";
+  }
+  if (!plan.problem.reason.empty()) {
+    return plan.problem.message;
+  }
+  if (plan.push_next || plan.push) {
+    return "waits until LINSTOR has the cluster's value";
+  }
+  return std::nullopt;
+}
+
+void PlanStarts(const ClusterInput& input, bool may_change, ClusterPlan* plan) {
+  internal::Starter starter(input, ClusterValue(input));
+  const std::optional<std::string> all = HeldByAll(input, *plan);
+  const bool may_clean = may_change && plan->pins.empty() && !plan->push;
+  for (const auto& pointer : input.resources) {
+    const ResourceObservation& seen = *pointer;
+    if (seen.connections.empty()) {
+      continue;
+    }
+    const std::map<Pair, bool>& wanted = plan->wanted.at(seen.resource);
+    const bool differs = Differs(seen, wanted);
+    const bool leftovers = !differs && HasLeftovers(seen, input.linstor_value);
+    plan->differing += differs ? 1 : 0;
+    plan->cleaning += leftovers ? 1 : 0;
+    if (input.in_flight.contains(seen.resource)) {
+      if (may_change) {
+        if (const std::optional<std::string> why = starter.GoOn(seen)) {
+          plan->held[seen.resource] = *why;
+        } else {
+          plan->may_switch.insert(seen.resource);
+        }
+      }
+      continue;
+    }
+    (differs ? plan->pending : plan->migrated) += 1;
+    if (!differs && !(leftovers && may_clean)) {
+      continue;
+    }
+    if (all) {
+      plan->held[seen.resource] = *all;
+    } else if (plan->held.contains(seen.resource)) {
+      continue;  // not pinned
+    } else if (const std::optional<std::string> why = starter.Start(seen, wanted, differs)) {
+      plan->held[seen.resource] = *why;
+    } else {
+      plan->start.push_back(seen.resource);
+      plan->may_switch.insert(seen.resource);
+    }
+  }
 }
 
 }  // namespace
@@ -216,72 +292,28 @@ bool AnyTlsWanted(const ClusterInput& input) {
   }
   const auto yes = [](const auto& item) { return item.second; };
   return std::any_of(input.resources.begin(), input.resources.end(), [&](const auto& seen) {
-    const ResourceLevels& levels = seen.levels;
-    const std::map<Pair, bool> wanted = Wanted(seen, cluster);
+    const ResourceLevels& levels = seen->levels;
+    const std::map<Pair, bool> wanted = Wanted(*seen, cluster);
     return levels.group.value_or(false) || levels.definition.value.value_or(false) ||
            std::any_of(wanted.begin(), wanted.end(), yes) ||
            std::any_of(levels.node_connections.begin(), levels.node_connections.end(), yes);
   });
 }
 
-namespace {
-
-ClusterProblem FindProblem(const ClusterInput& input) {
-  if (input.invalid) {
-    return {"InvalidValue", *input.invalid + "; nothing is changed until that is corrected"};
-  }
-  if (!input.cluster_value && input.linstor_value_ours && input.linstor_value.value_or(false)) {
-    return {"ValueRemoved",
-            "property " + std::string(kTlsProperty) +
-                " was removed while it was yes; everything stays as it is: set it to yes again, or "
-                "to no for the way back to plaintext"};
-  }
-  return {};
-}
-
-}  // namespace
-
 ClusterPlan PlanCluster(const ClusterInput& input) {
   ClusterPlan plan;
   const std::optional<bool> cluster = ClusterValue(input);
   plan.problem = FindProblem(input);
   const bool may_change = input.linstor_known && plan.problem.reason.empty();
-  Starter starter(input, cluster);
-  for (const ResourceObservation& seen : input.resources) {
-    std::map<Pair, bool> wanted = Wanted(seen, cluster);
-    const bool in_flight = input.in_flight.contains(seen.resource);
-    if (may_change && !in_flight && NeedsPin(seen, cluster)) {
-      PinResource(seen, &plan.pins);
-    }
-    plan.wanted[seen.resource] = std::move(wanted);
+  for (const auto& seen : input.resources) {
+    plan.wanted[seen->resource] = Wanted(*seen, cluster);
   }
   if (may_change) {
+    PlanPins(input, cluster, &plan);
     PlanPush(input, cluster, &plan);
   }
-  for (const ResourceObservation& seen : input.resources) {
-    const std::map<Pair, bool>& wanted = plan.wanted.at(seen.resource);
-    if (seen.connections.empty() || input.in_flight.contains(seen.resource)) {
-      continue;
-    }
-    const bool differs = Differs(seen, wanted);
-    const bool leftovers =
-        may_change && plan.pins.empty() && !plan.push && HasLeftovers(seen, input.linstor_value);
-    (differs ? plan.pending : plan.migrated) += 1;
-    if (!differs && !leftovers) {
-      continue;
-    }
-    if (!input.linstor_known) {
-      plan.held[seen.resource] = "LINSTOR cannot be reached";
-    } else if (!plan.problem.reason.empty()) {
-      plan.held[seen.resource] = plan.problem.message;
-    } else if (plan.push_next) {
-      plan.held[seen.resource] = "waits until LINSTOR has the cluster's value";
-    } else if (const std::optional<std::string> why = starter.Start(seen, wanted)) {
-      plan.held[seen.resource] = *why;
-    } else {
-      plan.start.push_back(seen.resource);
-    }
-  }
+  PlanStarts(input, may_change, &plan);
+  internal::PlanRepairs(input, &plan);
   return plan;
 }
 

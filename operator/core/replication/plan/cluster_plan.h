@@ -116,6 +116,7 @@ struct ClusterPlan {
   ClusterProblem problem{};
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
+  std::string pins_held{};  ///< why a pin waits, "" when none does
   std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
   bool push_next = false;   ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};

@@ -45,7 +45,7 @@ struct AgentHello {
   int oldest = 0;
   std::string version{};  ///< of the binary
   std::string node{};
-  std::string boot{};       ///< the kernel's boot id: another one means that nothing of ours is left
+  std::string boot{};      ///< the kernel's boot id: another one means that nothing of ours is left
   std::int64_t epoch = 0;  ///< the highest that it has seen
   std::int64_t max_line = 0;
 
@@ -65,8 +65,9 @@ struct OperatorHello {
 struct NodeFactsMessage {
   DrbdVersions versions{};
   bool tls_module = false;
-  std::optional<bool> handshake_family{};     ///< the kernel's generic netlink family (F10)
-  std::optional<std::string> usermode_helper{};  ///< /sys/module/drbd/parameters/usermode_helper (F33)
+  std::optional<bool> handshake_family{};  ///< the kernel's generic netlink family (F10)
+  std::optional<std::string>
+      usermode_helper{};  ///< /sys/module/drbd/parameters/usermode_helper (F33)
   std::optional<TlsStat> tls_stat{};
   bool sockets_reliable = false;  ///< `ss` shows what the kernel's diag interface says (F24.2)
   bool complete = false;          ///< DRBD's tools answered
@@ -146,8 +147,7 @@ struct PingMessage {
   bool operator==(const PingMessage&) const = default;
 };
 
-using OperatorMessage =
-    std::variant<OperatorHello, TransactionRequest, CancelMessage, PingMessage>;
+using OperatorMessage = std::variant<OperatorHello, TransactionRequest, CancelMessage, PingMessage>;
 
 /// One line with its line end.
 std::string Encode(const AgentMessage& message);

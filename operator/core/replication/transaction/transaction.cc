@@ -64,15 +64,6 @@ constexpr std::chrono::milliseconds kMinSuspension{1000};
 constexpr std::chrono::milliseconds kMaxSuspension{std::chrono::minutes(5)};
 constexpr int kMaxVolume = 65535;
 
-// It becomes a file name.
-bool IsId(std::string_view id) {
-  return !id.empty() && id.size() <= 64 && id.front() != '.' &&
-         std::all_of(id.begin(), id.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '.' || c == '_' || c == '-';
-         });
-}
-
 std::optional<std::string> PeerProblem(const TransactionRequest& request) {
   const std::size_t count = request.peers.size();
   const bool right = request.kind == Kind::kResume            ? count == 0
@@ -201,8 +192,16 @@ std::optional<TransactionState::Phase> ParseTransactionPhase(std::string_view te
   return ValueOf(kPhases, text);
 }
 
+bool IsTransactionId(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && id.front() != '.' &&
+         std::all_of(id.begin(), id.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
 std::optional<std::string> RequestProblem(const TransactionRequest& request) {
-  if (!IsId(request.id)) {
+  if (!IsTransactionId(request.id)) {
     return "its id is no id";
   }
   if (request.epoch < 0) {

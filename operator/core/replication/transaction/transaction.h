@@ -30,6 +30,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -45,8 +46,7 @@ std::string_view ToString(TransactionKind kind);
 std::optional<TransactionKind> ParseTransactionKind(std::string_view text);
 
 struct TransactionRequest {
-  /// Names request and result: the same id again gets the result it had. Letters, digits, '.', '_',
-  /// '-'; 1 to 64 characters.
+  /// Names request and result: the same id again gets the result it had. See IsTransactionId.
   std::string id{};
   /// Grows with each change of the operator's leader; an agent refuses one older than it has seen.
   std::int64_t epoch = 0;
@@ -65,6 +65,9 @@ struct TransactionRequest {
 
   bool operator==(const TransactionRequest&) const = default;
 };
+
+/// Letters, digits, '.', '_', '-', 1 to 64 characters, no '.' in front: it becomes a file name.
+bool IsTransactionId(std::string_view id);
 
 /// Why a request cannot be one, or nothing. Checks names and sizes, nothing about the node.
 std::optional<std::string> RequestProblem(const TransactionRequest& request);

@@ -91,11 +91,12 @@ struct PrimaryProblem {
   std::string reason{};
   bool passing = false;  ///< the nodes do not agree yet: look again
 };
+
 std::optional<PrimaryProblem> FindPrimaryProblem(const ResourceObservation& seen);
 
 /// May this connection be cut in an orderly way, under I/O, without losing quorum or data (I2)?
-/// `allow_single_copy`: the user accepts that only one up-to-date copy is left meanwhile. Looks at
-/// the topology only, not at the gate. Returns why not, or nothing.
+/// `allow_single_copy`: the user accepts that the Primary is alone with its copy meanwhile. Looks
+/// at the topology only, not at the gate. Returns why not, or nothing.
 std::optional<std::string> CutObstacle(const ResourceObservation& seen,
                                        const Pair& pair,
                                        bool allow_single_copy);

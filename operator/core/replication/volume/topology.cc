@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <set>
 
-#include "operator/core/replication/volume/gate.h"
 #include "operator/core/replication/node/text.h"
+#include "operator/core/replication/volume/gate.h"
 
 namespace breakwater::replication {
 namespace {
@@ -73,7 +73,7 @@ bool Suffices(const std::string& rule, int count, int total, bool tie_break) {
 bool HasQuorum(const NodeView& node, const Reach& reach) {
   return Suffices(node.quorum, reach.diskful, reach.diskful_total, reach.tie_break) &&
          (node.quorum == "off" || Suffices(node.minimum_redundancy, reach.up_to_date,
-                                           reach.diskful_total, reach.tie_break));
+                                           reach.diskful_total, /*tie_break=*/false));
 }
 
 // Who is Primary, as its own node or any connected peer says: during a promotion, and between the
@@ -144,9 +144,10 @@ std::optional<std::string> CutObstacle(const ResourceObservation& seen,
     if (after.copies == 0) {
       return who + " would lose its last up-to-date copy";
     }
-    if (after.copies == 1 && after.copies_before > 1 && !allow_single_copy) {
-      return who + " would have a single up-to-date copy; the setting " +
-             "migration.allowSingleCopy accepts that";
+    const bool alone = seen.nodes.at(primary).AllUpToDate() && after.copies == 1;
+    if (alone && after.copies_before > 1 && !allow_single_copy) {
+      return who + " would be alone with its copy; spec.replicationTLS.migration.allowSingleCopy " +
+             "accepts that";
     }
   }
   return std::nullopt;
