@@ -173,7 +173,23 @@ void AgentActor::OnResult(const replication::ResultMessage& result) {
   }
 }
 
-void AgentActor::OnLog(const std::string&) {}
+void AgentActor::OnLog(const std::string& line) {
+  if (log) {
+    log("  " + node_ + ": " + line);
+  }
+}
+
+std::vector<std::string> AgentActor::Transactions() const {
+  std::vector<std::string> lines;
+  if (runner_ != nullptr) {
+    for (const replication::ProgressMessage& progress : runner_->Progress()) {
+      lines.push_back(progress.id + " " + std::string(ToString(progress.kind)) + " " +
+                      (progress.peers.empty() ? "" : progress.peers.front()) + " " +
+                      progress.phase + (progress.undoing ? ", undoing" : "") + ": " + progress.why);
+    }
+  }
+  return lines;
+}
 
 // --- what events2 and status show
 

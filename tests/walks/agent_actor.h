@@ -73,6 +73,8 @@ class AgentActor final : public Actor,
   Told told{};
   /// The streams to this process are gone.
   std::function<void()> lost{};
+  /// The agent's log, when somebody wants it.
+  std::function<void(const std::string&)> log{};
 
   /// Supervisor and worker at once; the kubelet starts the container again after `back`.
   void KillContainer(Millis back);
@@ -81,6 +83,9 @@ class AgentActor final : public Actor,
   /// The node went down or came up: journal and guards are gone, the kernel is another one.
   void NodeCrashed();
   void NodeBooted();
+
+  /// What is under way, for people.
+  std::vector<std::string> Transactions() const;
 
   bool container_up() const { return container_up_; }
 

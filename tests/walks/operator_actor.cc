@@ -231,17 +231,7 @@ void OperatorActor::Reconcile() {
   if (!ledger_.Observe(seen, clock_.SystemNow()).empty()) {
     api_.stale = ledger_.records();
   }
-  std::map<replication::StalePeer, SteadyTime> stale;
-  for (const replication::StalePeer& peer : FindStale(seen)) {
-    const auto before = memory_.stale_since.find(peer);
-    stale[peer] = before == memory_.stale_since.end() ? clock_.SteadyNow() : before->second;
-  }
-  memory_.stale_since = std::move(stale);
-  if (!seen.SuspendedUser()) {
-    memory_.suspended_since.reset();
-  } else if (!memory_.suspended_since) {
-    memory_.suspended_since = clock_.SteadyNow();
-  }
+  replication::Remember(seen, clock_.SteadyNow(), &memory_);
   std::map<std::string, replication::AgentView> agents;
   std::vector<replication::RunningTransaction> running;
   for (const auto& [node, link] : links_) {

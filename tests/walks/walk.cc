@@ -148,6 +148,9 @@ class Walk final : public Witness {
           leader->AgentLost(node);
         }
       };
+      if (options_.trace) {
+        agent->log = [this](const std::string& line) { Say(line); };
+      }
       agents_[node] = std::move(agent);
     }
     const auto choice = stage_.random() % 3;
@@ -313,6 +316,7 @@ class Walk final : public Witness {
     }
     down_[node] = false;
     cluster_.BootNode(node);
+    cluster_.SetTlshd(node, true);
     agents_.at(node)->NodeBooted();
     linstor_->ReconnectSatellite(node);
     Say("boot of " + node);
@@ -364,6 +368,9 @@ class Walk final : public Witness {
       Mend(*links_cut_.begin());
     }
     api_.down_until = Millis(0);
+    // What the user chose may be impossible for this volume, and is then refused for good.
+    strategy_ = replication::StrategyChoice::kAuto;
+    single_copy_ = true;
     NewLeader();
     leaders_.back()->rates = {};
   }
@@ -407,7 +414,36 @@ class Walk final : public Witness {
     if (result_.broken.empty()) {
       result_.broken = what;
       Say("BROKEN: " + what);
+      SayEverything();
     }
+  }
+
+  void SayEverything() {
+    if (!options_.trace) {
+      return;
+    }
+    for (const std::string& node : spec_.nodes) {
+      const sim::Resource* resource = cluster_.kernel().Find(node, spec_.name);
+      std::string text = node + ":";
+      if (resource != nullptr) {
+        text += std::string(" ") + std::string(sim::Name(resource->role)) +
+                (resource->suspended_user ? " suspended" : "");
+        for (const auto& [id, connection] : resource->connections) {
+          const auto tls = connection.net.find("tls");
+          text += "; " + connection.peer + " " + std::string(sim::Name(connection.state)) + " tls " +
+                  (tls == connection.net.end() ? "-" : tls->second);
+          for (const auto& [volume, device] : connection.volumes) {
+            text += " " + std::string(sim::Name(device.repl)) + "/" +
+                    std::string(sim::Name(device.disk));
+          }
+        }
+      }
+      Say(text);
+      for (const std::string& line : agents_.at(node)->Transactions()) {
+        Say("  " + line);
+      }
+    }
+    Say("operator: " + leaders_.back()->why());
   }
 
   void CheckFreezes() {
