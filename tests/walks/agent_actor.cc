@@ -152,11 +152,13 @@ std::vector<replication::AgentMessage> AgentActor::Hello(std::int64_t epoch) {
   return messages;
 }
 
-void AgentActor::Handle(const replication::OperatorMessage& message) {
+void AgentActor::Handle(std::int64_t epoch, const replication::OperatorMessage& message) {
   if (const auto* request = std::get_if<replication::TransactionRequest>(&message)) {
     runner_->Handle(*request);
   } else if (const auto* cancel = std::get_if<replication::CancelMessage>(&message)) {
-    runner_->Cancel(cancel->id);
+    if (epoch >= runner_->epoch()) {
+      runner_->Cancel(cancel->id);
+    }
   }
   ArmTick();
 }

@@ -68,7 +68,8 @@ class AgentActor final : public Actor,
 
   /// A stream of the operator with this epoch begins: what it is sent first.
   std::vector<replication::AgentMessage> Hello(std::int64_t epoch);
-  void Handle(const replication::OperatorMessage& message);
+  /// `epoch`: what the stream said hello with.
+  void Handle(std::int64_t epoch, const replication::OperatorMessage& message);
   /// Where progress, results and reports go; called from this life only.
   Told told{};
   /// The streams to this process are gone.

@@ -103,8 +103,8 @@ void OperatorActor::Send(const std::string& node, const OperatorMessage& message
   AgentActor& agent = *agents_.at(node);
   // In the hands of the agent's process: that it is stopped or dies is its own affair.
   stage().After(std::chrono::ceil<Millis>(link.next_out - stage().cluster.now()),
-                [this, node, life = link.life, deliver = agent.Wrap([&agent, message] {
-                  agent.Handle(message);
+                [this, node, life = link.life, deliver = agent.Wrap([this, &agent, message] {
+                  agent.Handle(epoch_, message);
                 })] {
                   if (links_[node].life == life && links_[node].real) {
                     deliver();
@@ -246,6 +246,11 @@ void OperatorActor::Reconcile() {
 
 void OperatorActor::Do(const VolumeDecision& decision) {
   done_ = decision.done;
+  if (log && (decision.why != why_ || !decision.cancel.empty() || !decision.asks.empty())) {
+    log("  operator " + std::to_string(epoch_) + ": " + decision.why +
+        (decision.asks.empty() ? "" : ", asks for " + decision.step) +
+        (decision.cancel.empty() ? "" : ", cancels " + decision.cancel.front()));
+  }
   why_ = decision.why;
   for (const std::string& id : decision.cancel) {
     for (const auto& [node, link] : links_) {

@@ -49,6 +49,7 @@ class OperatorActor final : public Actor {
 
   const std::string& why() const { return why_; }
 
+  std::function<void(const std::string&)> log{};
   replication::StrategyChoice strategy = replication::StrategyChoice::kAuto;
   bool allow_single_copy = false;
   Millis suspend_timeout{10000};

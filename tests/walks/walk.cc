@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "operator/core/replication/node/parse.h"
 #include "operator/core/replication/volume/observation.h"
 #include "tests/e2e/sim/drbd/test_cluster.h"
 #include "tests/walks/linstor_actor.h"
@@ -184,6 +185,9 @@ class Walk final : public Witness {
     leader->message_delay = message_delay_;
     leader->twice = twice_;
     leader->rates = Rates();
+    if (options_.trace) {
+      leader->log = [this](const std::string& line) { Say(line); };
+    }
     leaders_.push_back(std::move(leader));
     Say("leader " + std::to_string(epoch_));
   }
@@ -235,6 +239,8 @@ class Walk final : public Witness {
 
   void ChangeLeader() {
     OperatorActor& old = *leaders_.back();
+    // One that wakes up late finds out soon that it has lost its lease, and ends.
+    stage_.After(stage_.Between(20000, 60000), [&old] { old.Kill(); });
     const auto how = stage_.random() % 3;
     const Millis away = stage_.Chance(0.3) ? Millis(0) : stage_.Between(1000, 30000);
     if (how == 0) {
@@ -244,7 +250,7 @@ class Walk final : public Witness {
       Say("the operator is stopped and will wake up late");
       old.Stop(away + stage_.Between(500, 20000));
     } else {
-      return;
+      Say("the lease is lost");
     }
     stage_.After(away, [this] { NewLeader(); });
   }
@@ -368,6 +374,9 @@ class Walk final : public Witness {
       Mend(*links_cut_.begin());
     }
     api_.down_until = Millis(0);
+    for (const auto& leader : leaders_) {
+      leader->Kill();
+    }
     // What the user chose may be impossible for this volume, and is then refused for good.
     strategy_ = replication::StrategyChoice::kAuto;
     single_copy_ = true;
@@ -402,12 +411,45 @@ class Walk final : public Witness {
       }
       if (until_finished && cluster_.now() >= next_look) {
         next_look = cluster_.now() + Millis(1000);
+        ObeyReport();
         if (Finished()) {
           return true;
         }
       }
     }
     return !until_finished || HeldForGood();
+  }
+
+  /// What is reported as a person's to decide is decided: the Primary's copy is the right one.
+  void ObeyReport() {
+    if (leaders_.back()->why().find("run `drbdadm invalidate`") == std::string::npos ||
+        primary_.empty()) {
+      return;
+    }
+    for (const std::string& peer : spec_.nodes) {
+      if (peer != primary_ && OutOfSync(peer)) {
+        Say("a person invalidates " + peer);
+        (void)cluster_.Run(primary_, {"drbdadm", "invalidate-remote", spec_.name + ":" + peer,
+                                      "--reset-bitmap=no"});
+      }
+    }
+  }
+
+  bool OutOfSync(const std::string& peer) {
+    const auto status = replication::ParseStatus(
+        cluster_.Run(primary_, {"drbdsetup", "status", spec_.name, "--json"}).out);
+    if (!status || !status->contains(spec_.name)) {
+      return false;
+    }
+    for (const replication::DrbdConnection& connection : status->at(spec_.name).connections) {
+      for (const replication::PeerDevice& device : connection.devices) {
+        if (connection.peer == peer && device.replication == "Established" &&
+            device.out_of_sync_kib > 0) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   void Break(const std::string& what) {
