@@ -2,13 +2,14 @@
 # and runs; each reuses what is there. `make help` lists the rest.
 SHELL := /bin/bash
 STRATEGY ?= Auto
+LATENCY_MS ?= 0
 NODES ?= 3
 PYTHON := /usr/bin/python3
 
 .PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults fuzz bench clean
 
 help:
-	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO]  a local cluster moves six volumes to TLS under load"
+	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six volumes to TLS under load"
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
 	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"
@@ -35,7 +36,7 @@ image: deps
 	@scripts/image.sh "$(IMAGE)" "$(AGENT_IMAGE)"
 
 demo: deps tools build
-	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES)
+	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES) --latency-ms $(LATENCY_MS)
 
 testbed: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m testbed up --nodes $(NODES) --hold

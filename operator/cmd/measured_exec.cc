@@ -14,4 +14,13 @@ kube::KubeResult<kube::ExecResult> MeasuredExec::Exec(const Context& ctx,
   return result;
 }
 
+kube::KubeResult<std::unique_ptr<kube::ExecStream>> MeasuredExec::Open(
+    const Context& ctx, const kube::ExecRequest& request) {
+  const SteadyTime start = clock_.SteadyNow();
+  auto stream = inner_.Open(ctx, request);
+  const std::chrono::duration<double> took = clock_.SteadyNow() - start;
+  runtime::ObserveExec(metrics_, stream ? "stream" : "error", took.count());
+  return stream;
+}
+
 }  // namespace breakwater::cmd

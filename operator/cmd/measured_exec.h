@@ -3,6 +3,8 @@
 /// MeasuredExec: counts and times every command in a satellite (breakwater_exec_seconds). A node
 /// that answers slowly holds back each step of a migration, and nothing else shows it.
 
+#include <memory>
+
 #include "operator/base/clock.h"
 #include "operator/kube/pod_exec.h"
 #include "operator/runtime/metrics.h"
@@ -17,6 +19,9 @@ class MeasuredExec final : public kube::PodExec {
 
   kube::KubeResult<kube::ExecResult> Exec(const Context& ctx,
                                           const kube::ExecRequest& request) override;
+  /// Counts the opening as "stream", or "error": how long a stream lives says nothing.
+  kube::KubeResult<std::unique_ptr<kube::ExecStream>> Open(
+      const Context& ctx, const kube::ExecRequest& request) override;
 
  private:
   kube::PodExec& inner_;

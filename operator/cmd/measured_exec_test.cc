@@ -21,6 +21,12 @@ class SlowExec final : public kube::PodExec {
     return answer;
   }
 
+  kube::KubeResult<std::unique_ptr<kube::ExecStream>> Open(
+      const Context& /*ctx*/, const kube::ExecRequest& /*request*/) override {
+    clock_.Advance(std::chrono::seconds(2));
+    return std::unique_ptr<kube::ExecStream>();
+  }
+
   kube::KubeResult<kube::ExecResult> answer{kube::ExecResult{}};
 
  private:
@@ -39,8 +45,9 @@ TEST(MeasuredExecTest, TimesCommandsByTheirResult) {
   EXPECT_EQ(exec.Exec(ctx, {})->exit_code, 10);
   inner.answer = Unexpected{kube::KubeError(kube::Status{.code = 404})};
   EXPECT_FALSE(exec.Exec(ctx, {}));
+  EXPECT_TRUE(exec.Open(ctx, {}));
   const std::string text = metrics.Serialize();
-  for (const char* result : {"ok", "nonzero", "error"}) {
+  for (const char* result : {"ok", "nonzero", "error", "stream"}) {
     const std::string labels = "{result=\"" + std::string(result) + "\"} ";
     EXPECT_THAT(text, HasSubstr("breakwater_exec_seconds_count" + labels + "1\n"));
     EXPECT_THAT(text, HasSubstr("breakwater_exec_seconds_sum" + labels + "2\n"));

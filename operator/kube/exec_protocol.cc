@@ -1,5 +1,6 @@
 #include "operator/kube/exec_protocol.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -12,6 +13,7 @@
 namespace breakwater::kube {
 namespace {
 
+constexpr char kStdin = 0;
 constexpr unsigned char kStdout = 1;
 constexpr unsigned char kStderr = 2;
 constexpr unsigned char kError = 3;
@@ -37,7 +39,7 @@ std::optional<int> ExitCode(const Json& status) {
 
 }  // namespace
 
-std::string ExecTarget(const ExecRequest& request) {
+std::string ExecTarget(const ExecRequest& request, bool with_stdin) {
   const ResourceInfo pods{.kind = "Pod", .plural = "pods"};
   std::string target = ResourcePath(pods, request.ns, request.pod, "exec") + "?";
   for (const std::string& argument : request.argv) {
@@ -46,7 +48,17 @@ std::string ExecTarget(const ExecRequest& request) {
   if (!request.container.empty()) {
     target += "container=" + PercentEncode(request.container) + "&";
   }
-  return target + "stdout=true&stderr=true";
+  return target + "stdout=true&stderr=true" + (with_stdin ? "&stdin=true" : "");
+}
+
+std::vector<std::string> StdinMessages(std::string_view bytes) {
+  std::vector<std::string> messages;
+  while (!bytes.empty()) {
+    const std::string_view chunk = bytes.substr(0, kStdinChunkBytes);
+    messages.push_back(std::string(1, kStdin).append(chunk));
+    bytes.remove_prefix(chunk.size());
+  }
+  return messages;
 }
 
 std::string ExecProblem(const ExecRequest& request) {
@@ -57,6 +69,14 @@ std::string ExecProblem(const ExecRequest& request) {
 }
 
 void ExecDecoder::Append(std::string& stream, std::string_view bytes) {
+  if (stream_) {
+    stream += bytes;
+    if (&stream == &result_.err && stream.size() > kStderrTailBytes) {
+      stream.erase(0, stream.size() - kStderrTailBytes);
+      result_.truncated = true;
+    }
+    return;
+  }
   const std::size_t used = result_.out.size() + result_.err.size();
   const std::size_t room = max_output_bytes_ > used ? max_output_bytes_ - used : 0;
   result_.truncated = result_.truncated || bytes.size() > room;
@@ -105,7 +125,7 @@ Result<void, DecodeError> ExecDecoder::Feed(std::string_view message) {
   }
 }
 
-KubeResult<ExecResult> ExecDecoder::Finish() {
+KubeResult<ExecResult> ExecDecoder::Finish() const {
   if (!status_) {
     return Unexpected{KubeError(
         net::TransportError{net::TransportError::Kind::kReset, "the exec ended without a status"})};
@@ -113,8 +133,9 @@ KubeResult<ExecResult> ExecDecoder::Finish() {
   if (!status_->exit_code) {
     return Unexpected{KubeError(status_->failure)};
   }
-  result_.exit_code = *status_->exit_code;
-  return std::move(result_);
+  ExecResult result = result_;
+  result.exit_code = *status_->exit_code;
+  return result;
 }
 
 }  // namespace breakwater::kube

@@ -84,12 +84,42 @@ TEST(ExecProtocolTest, RefusesWhatIsNoExecMessage) {
   }
 }
 
+// A stream that runs for weeks must not fill the operator's memory, and its last words are known.
+TEST(ExecProtocolTest, AStreamKeepsTheEndOfStderrOnly) {
+  ExecDecoder decoder = ExecDecoder::ForStream();
+  ASSERT_TRUE(decoder.Feed(Message(1, "one")));
+  EXPECT_EQ(decoder.TakeOut(), "one");
+  EXPECT_EQ(decoder.TakeOut(), "");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(decoder.Feed(Message(2, std::string(1000, 'x'))));
+  }
+  ASSERT_TRUE(decoder.Feed(Message(2, "no socket")));
+  ASSERT_TRUE(decoder.Feed(Message(1, "two")));
+  ASSERT_TRUE(decoder.Feed(Message(3, kExit3)));
+  EXPECT_EQ(decoder.TakeOut(), "two");
+  const auto result = decoder.Finish();
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit_code, 3);
+  EXPECT_EQ(result->err, std::string(kStderrTailBytes - 9, 'x') + "no socket");
+}
+
+TEST(ExecProtocolTest, StdinIsChannelZeroInBoundedMessages) {
+  EXPECT_TRUE(StdinMessages("").empty());
+  EXPECT_EQ(StdinMessages("ab"), std::vector<std::string>{Message(0, "ab")});
+  const auto two = StdinMessages(std::string(kStdinChunkBytes, 'a') + "b");
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0], Message(0, std::string(kStdinChunkBytes, 'a')));
+  EXPECT_EQ(two[1], Message(0, "b"));
+}
+
 // Arguments are passed as they are: no shell, no splitting, nothing that ends the parameter.
 TEST(ExecProtocolTest, EncodesEveryArgument) {
   EXPECT_EQ(
       ExecTarget({.ns = "n", .pod = "p", .container = "c", .argv = {"sh", "a b&c=d", "ü", ""}}),
       "/api/v1/namespaces/n/pods/p/exec?command=sh&command=a%20b%26c%3Dd&command=%C3%BC"
       "&command=&container=c&stdout=true&stderr=true");
+  EXPECT_EQ(ExecTarget({.ns = "n", .pod = "p", .argv = {"a"}}, true),
+            "/api/v1/namespaces/n/pods/p/exec?command=a&stdout=true&stderr=true&stdin=true");
   EXPECT_EQ(ExecProblem({.ns = "n", .pod = "p", .argv = {"a"}}), "");
   EXPECT_NE(ExecProblem({.ns = "n", .pod = "p"}), "");
   EXPECT_NE(ExecProblem({.ns = "n", .pod = "p/../q", .argv = {"a"}}), "");

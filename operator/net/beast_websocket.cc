@@ -3,6 +3,8 @@
 #include <utility>  // Boost 1.74's asio/awaitable.hpp forgets it
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,11 +33,20 @@ using Stream = websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
 /// The longest single step of a context without a deadline.
 constexpr std::chrono::hours kNoDeadline{24};
 
+/// Who waits for an operation serves io_ itself, unless another thread already does; that one then
+/// finishes both operations and hands the work over when its own is done. Only the thread that
+/// serves io_ touches stream_.
 class BeastWebSocket final : public WebSocket {
  public:
   explicit BeastWebSocket(asio::ssl::context tls) : tls_(std::move(tls)), stream_(io_, tls_) {}
 
-  ~BeastWebSocket() override { Close(); }
+  ~BeastWebSocket() override {
+    Close();
+    std::unique_lock lock(mutex_);
+    if (reading_) {  // its handler writes into this object
+      (void)Await(lock, Context(std::stop_token()), read_);
+    }
+  }
 
   BeastWebSocket(const BeastWebSocket&) = delete;
   BeastWebSocket& operator=(const BeastWebSocket&) = delete;
@@ -48,78 +59,109 @@ class BeastWebSocket final : public WebSocket {
 
   const std::string& subprotocol() const override { return subprotocol_; }
 
-  Result<std::optional<std::string>, TransportError> Read(const Context& ctx) override {
-    beast::flat_buffer buffer(max_message_bytes_);
-    const error_code error =
-        Run(ctx, [&](auto done) { stream_.async_read(buffer, std::move(done)); });
-    // Many servers drop TLS right after their close frame, without close_notify: that is an order
-    // too.
-    if (error == websocket::error::closed || (error && stream_.reason())) {
-      return std::optional<std::string>();
-    }
-    if (error == websocket::error::buffer_overflow) {
-      return Unexpected{TransportError{Kind::kTooLarge, error.message()}};
-    }
-    if (error) {
-      return Unexpected{Explain(ctx, error, Kind::kReset, "read", false)};
-    }
-    return std::optional<std::string>(beast::buffers_to_string(buffer.data()));
-  }
+  Result<std::optional<std::string>, TransportError> Read(const Context& ctx) override;
+  Result<void, TransportError> Write(const Context& ctx, std::string_view message) override;
 
-  Result<void, TransportError> Write(const Context& ctx, std::string_view message) override {
-    const error_code error = Run(ctx, [&](auto done) {
-      stream_.async_write(asio::buffer(message.data(), message.size()), std::move(done));
-    });
-    if (error) {
-      return Unexpected{Explain(ctx, error, Kind::kReset, "write", false)};
-    }
-    return {};
+  void Close() override {
+    const std::lock_guard lock(mutex_);
+    CloseLocked();
   }
 
  private:
-  /// Starts an operation and serves it on this thread until it is done. At the deadline or on a
-  /// stop request the socket is closed, which makes every operation end at once.
-  template <typename Start>
-  error_code Run(const Context& ctx, const Start& start) {
+  /// One operation of Asio and how it ended. Guarded by mutex_.
+  struct Operation {
     bool done = false;
-    error_code result;
-    timed_out_ = false;
-    start([&](error_code error, auto&&...) {
-      result = error;
-      done = true;
-    });
-    const std::stop_callback on_stop(ctx.stop(), [this] { asio::post(io_, [this] { Close(); }); });
-    const auto deadline = std::chrono::steady_clock::now() + ctx.Remaining(kNoDeadline);
-    io_.restart();
-    while (!done) {  // NOLINT(bugprone-infinite-loop): a handler of io_ ends it
-      if (!timed_out_ && io_.run_one_until(deadline) == 0 && !done) {
-        timed_out_ = true;
-        Close();
-      } else if (timed_out_) {
-        io_.restart();
-        io_.run_one();
-      }
+    bool in_order = false;  // the peer had said that it closes
+    error_code error{};
+    std::optional<Kind> gave_up{};
+  };
+
+  /// Runs an operation to its end. At the deadline or on a stop request the socket is closed, which
+  /// makes every operation end at once.
+  template <typename Start>
+  Operation Run(const Context& ctx, const Start& start) {
+    Operation operation;
+    Begin(operation, start);
+    const std::stop_callback wake(ctx.stop(), [this] { Wake(); });
+    std::unique_lock lock(mutex_);
+    if (!Await(lock, ctx, operation)) {
+      operation.gave_up = ctx.canceled() ? Kind::kCanceled : Kind::kTimeout;
+      CloseLocked();
+      (void)Await(lock, Context(std::stop_token()), operation);
     }
-    return result;
+    return operation;
   }
 
-  void Close() {
-    error_code ignored;
-    beast::get_lowest_layer(stream_).socket().close(ignored);
+  /// `operation` and what `start` refers to must live until it is done.
+  template <typename Start>
+  void Begin(Operation& operation, const Start& start) {
+    asio::post(io_, [this, &operation, start] {
+      start([this, &operation](error_code error, auto&&...) {
+        const bool in_order = error == websocket::error::closed || (error && stream_.reason());
+        const std::lock_guard lock(mutex_);
+        operation.error = error;
+        operation.in_order = in_order;
+        operation.done = true;
+      });
+    });
   }
 
-  TransportError Explain(const Context& ctx,
-                         const error_code& error,
-                         Kind kind,
-                         const char* step,
-                         bool not_sent) const {
-    if (ctx.canceled()) {
+  /// False when the deadline or a stop request came first; the operation then goes on.
+  bool Await(std::unique_lock<std::mutex>& lock, const Context& ctx, const Operation& operation) {
+    const auto deadline = std::chrono::steady_clock::now() + ctx.Remaining(kNoDeadline);
+    while (!operation.done) {  // NOLINT(bugprone-infinite-loop): a handler of io_ ends it
+      if (ctx.canceled() || std::chrono::steady_clock::now() >= deadline) {
+        return false;
+      }
+      if (serving_) {
+        changed_.wait_until(lock, deadline);
+        continue;
+      }
+      serving_ = true;
+      lock.unlock();
+      io_.restart();
+      io_.run_one_until(deadline);
+      lock.lock();
+      serving_ = false;
+      changed_.notify_all();
+    }
+    return true;
+  }
+
+  /// Makes those who wait look at their stop requests.
+  void Wake() {
+    {
+      const std::lock_guard lock(mutex_);
+      changed_.notify_all();
+    }
+    asio::post(io_, [] {});
+  }
+
+  void CloseLocked() {
+    closed_ = true;
+    const auto close = [this] {
+      error_code ignored;
+      beast::get_lowest_layer(stream_).socket().close(ignored);
+    };
+    if (serving_) {
+      asio::post(io_, close);
+    } else {
+      close();
+    }
+  }
+
+  TransportError Explain(const Operation& operation, Kind kind, const char* step, bool not_sent) {
+    if (operation.gave_up == Kind::kCanceled) {
       return {Kind::kCanceled, "canceled", not_sent};
     }
-    if (timed_out_) {
+    if (operation.gave_up == Kind::kTimeout) {
       return {Kind::kTimeout, std::string("no ") + step + " in time", not_sent};
     }
-    return {kind, std::string(step) + ": " + error.message(), not_sent};
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+      return {Kind::kCanceled, "closed", not_sent};
+    }
+    return {kind, std::string(step) + ": " + operation.error.message(), not_sent};
   }
 
   Result<void, UpgradeError> Upgrade(const Context& ctx,
@@ -129,10 +171,64 @@ class BeastWebSocket final : public WebSocket {
   asio::io_context io_{1};
   asio::ssl::context tls_;
   Stream stream_;
-  std::string subprotocol_;
-  std::size_t max_message_bytes_ = 0;
-  bool timed_out_ = false;
+  std::string subprotocol_;            // constant once connected
+  std::size_t max_message_bytes_ = 0;  // constant once connected
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool serving_ = false;  // a thread runs io_
+  bool closed_ = false;
+  /// The message that is being read: it outlives a Read that gave up, and the next one takes it.
+  /// Used by the reading thread and, while it has not ended, by its operation.
+  bool reading_ = false;
+  Operation read_;
+  std::optional<beast::flat_buffer> read_buffer_;
 };
+
+Result<std::optional<std::string>, TransportError> BeastWebSocket::Read(const Context& ctx) {
+  if (!reading_) {
+    reading_ = true;
+    read_ = Operation();
+    read_buffer_.emplace(max_message_bytes_);
+    Begin(read_, [this](auto done) { stream_.async_read(*read_buffer_, std::move(done)); });
+  }
+  Operation operation;
+  {
+    const std::stop_callback wake(ctx.stop(), [this] { Wake(); });
+    std::unique_lock lock(mutex_);
+    const bool done = Await(lock, ctx, read_);
+    operation = read_;
+    if (!done) {
+      operation.gave_up = ctx.canceled() ? Kind::kCanceled : Kind::kTimeout;
+    }
+  }
+  if (operation.gave_up) {
+    return Unexpected{Explain(operation, Kind::kReset, "read", false)};
+  }
+  reading_ = false;
+  // Many servers drop TLS right after their close frame, without close_notify: that is an order
+  // too.
+  if (operation.in_order) {
+    return std::optional<std::string>();
+  }
+  if (operation.error == websocket::error::buffer_overflow) {
+    return Unexpected{TransportError{Kind::kTooLarge, operation.error.message()}};
+  }
+  if (operation.error) {
+    return Unexpected{Explain(operation, Kind::kReset, "read", false)};
+  }
+  return std::optional<std::string>(beast::buffers_to_string(read_buffer_->data()));
+}
+
+Result<void, TransportError> BeastWebSocket::Write(const Context& ctx, std::string_view message) {
+  const Operation operation = Run(ctx, [this, message](auto done) {
+    stream_.async_write(asio::buffer(message.data(), message.size()), std::move(done));
+  });
+  if (operation.error) {
+    return Unexpected{Explain(operation, Kind::kReset, "write", false)};
+  }
+  return {};
+}
 
 Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx,
                                                    const Url& url,
@@ -147,11 +243,11 @@ Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx,
   for (const std::string& address : *addresses) {
     endpoints.emplace_back(asio::ip::make_address(address), url.port);
   }
-  error_code error = Run(ctx, [&](auto done) {
+  Operation operation = Run(ctx, [&](auto done) {
     beast::get_lowest_layer(stream_).async_connect(endpoints, std::move(done));
   });
-  if (error) {
-    return Unexpected{UpgradeError(Explain(ctx, error, Kind::kConnect, "connection", true))};
+  if (operation.error) {
+    return Unexpected{UpgradeError(Explain(operation, Kind::kConnect, "connection", true))};
   }
   error_code not_an_address;
   asio::ip::make_address(server_name, not_an_address);
@@ -160,11 +256,11 @@ Result<void, UpgradeError> BeastWebSocket::Connect(const Context& ctx,
     SSL_ctrl(stream_.next_layer().native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME,
              TLSEXT_NAMETYPE_host_name, const_cast<char*>(server_name.c_str()));
   }
-  error = Run(ctx, [&](auto done) {
+  operation = Run(ctx, [&](auto done) {
     stream_.next_layer().async_handshake(asio::ssl::stream_base::client, std::move(done));
   });
-  if (error) {
-    TransportError tls = Explain(ctx, error, Kind::kTls, "TLS handshake", true);
+  if (operation.error) {
+    TransportError tls = Explain(operation, Kind::kTls, "TLS handshake", true);
     const std::string reason = failure.Take();
     tls.message += reason.empty() ? "" : " (" + reason + ")";
     return Unexpected{UpgradeError(tls)};
@@ -176,6 +272,7 @@ Result<void, UpgradeError> BeastWebSocket::Upgrade(const Context& ctx,
                                                    const Url& url,
                                                    const UpgradeRequest& request) {
   stream_.binary(true);
+  stream_.auto_fragment(false);
   // The limit is the buffer's: Beast's own would first try to close in order with the sender.
   stream_.read_message_max(0);
   max_message_bytes_ = request.max_message_bytes;
@@ -192,18 +289,18 @@ Result<void, UpgradeError> BeastWebSocket::Upgrade(const Context& ctx,
     }
   }));
   websocket::response_type response;
-  const error_code error = Run(ctx, [&](auto done) {
+  const Operation operation = Run(ctx, [&](auto done) {
     stream_.async_handshake(response, url.Authority(), url.path + request.target, std::move(done));
   });
-  if (error == websocket::error::upgrade_declined) {
+  if (operation.error == websocket::error::upgrade_declined) {
     Response refused{static_cast<int>(response.result_int()), {}, response.body()};
     for (const auto& field : response) {
       refused.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
     }
     return Unexpected{UpgradeError(std::move(refused))};
   }
-  if (error) {
-    return Unexpected{UpgradeError(Explain(ctx, error, Kind::kReset, "upgrade", false))};
+  if (operation.error) {
+    return Unexpected{UpgradeError(Explain(operation, Kind::kReset, "upgrade", false))};
   }
   subprotocol_ = std::string(response[beast::http::field::sec_websocket_protocol]);
   const auto& wanted = request.subprotocols;

@@ -4,8 +4,9 @@
 /// peer and cannot show why an upgrade failed: ARCHITECTURE.md, "cpprestsdk").
 ///
 /// Every step (resolve, connect, TLS, upgrade, read, write) ends at the context's deadline and
-/// within milliseconds of a stop request. All work is done on the calling thread; no thread stays
-/// behind.
+/// within milliseconds of a stop request. All work is done on the calling threads; no thread stays
+/// behind. Of two threads that wait at a time, one serves the operations of both: OpenSSL and Beast
+/// see one thread after the other, never two.
 
 #include <memory>
 

@@ -53,6 +53,26 @@ std::string Frame(unsigned char opcode, const std::string& payload) {
   return frame + payload;
 }
 
+/// One frame of a client, unmasked; "" when it is gone. Longer ones than 64 KiB are not expected.
+std::string ReadFrame(LoopbackPeer& peer) {
+  const std::string head = peer.ReadBytes(2);
+  if (head.size() < 2) {
+    return {};
+  }
+  std::size_t size = static_cast<unsigned char>(head[1]) & 0x7fU;
+  if (size == 126) {
+    const std::string more = peer.ReadBytes(2);
+    size = static_cast<std::size_t>(static_cast<unsigned char>(more[0])) << 8U |
+           static_cast<unsigned char>(more[1]);
+  }
+  const std::string mask = peer.ReadBytes(4);
+  std::string payload = peer.ReadBytes(size);
+  for (std::size_t i = 0; i < payload.size(); ++i) {
+    payload[i] = static_cast<char>(payload[i] ^ mask[i % 4]);
+  }
+  return payload;
+}
+
 class BeastWebSocketTest : public ::testing::Test {
  protected:
   std::unique_ptr<WebSocketConnector> Connector(const LoopbackServer& server,
@@ -214,6 +234,119 @@ TEST_F(BeastWebSocketTest, CutAndOversizedMessagesAreErrors) {
   auto large = connector->Connect(Within(5s), small);
   ASSERT_TRUE(large);
   EXPECT_EQ((*large)->Read(Within(5s)).error().kind, Kind::kTooLarge);
+}
+
+// An agent that has nothing to say for a while must not cost its stream, and what arrived of a
+// message before the deadline belongs to it.
+TEST_F(BeastWebSocketTest, AReadThatGivesUpLeavesTheConnectionAlive) {
+  std::latch gave_up(1);
+  LoopbackServer server(
+      [&](LoopbackPeer& peer) {
+        Accept(peer, "v5");
+        const std::string frame = Frame(2, "hello");
+        peer.Write(frame.substr(0, 4));
+        gave_up.wait();
+        peer.Write(frame.substr(4));
+        EXPECT_EQ(ReadFrame(peer), "abc");
+        peer.WaitClosed();
+      },
+      pki_.Leaf("server"));
+  auto socket = Connector(server)->Connect(Within(5s), request_);
+  ASSERT_TRUE(socket);
+  EXPECT_EQ((*socket)->Read(Within(100ms)).error().kind, Kind::kTimeout);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ((*socket)->Read(Context(stop.get_token())).error().kind, Kind::kCanceled);
+  gave_up.count_down();
+  EXPECT_EQ((*socket)->Read(Within(5s)).value().value(), "hello");
+  EXPECT_TRUE((*socket)->Write(Within(5s), "abc"));
+}
+
+// Requests and reports cross: neither may wait for the other, or be mixed with it.
+TEST_F(BeastWebSocketTest, ReadsAndWritesAtTheSameTime) {
+  constexpr int kMessages = 5000;
+  LoopbackServer server(
+      [](LoopbackPeer& peer) {
+        Accept(peer, "v5");
+        for (int i = 0; i < kMessages; ++i) {
+          peer.Write(Frame(2, ReadFrame(peer)));
+        }
+        peer.WaitClosed();
+      },
+      pki_.Leaf("server"));
+  auto socket = Connector(server)->Connect(Within(5s), request_);
+  ASSERT_TRUE(socket);
+  std::jthread writer([&] {
+    for (int i = 0; i < kMessages; ++i) {
+      ASSERT_TRUE((*socket)->Write(Within(10s), std::to_string(i)));
+    }
+  });
+  for (int i = 0; i < kMessages;) {
+    const auto message = (*socket)->Read(Within(1ms));  // gives up in the middle of everything
+    if (message) {
+      ASSERT_EQ(message->value(), std::to_string(i));
+      ++i;
+    } else {
+      ASSERT_EQ(message.error().kind, Kind::kTimeout);
+    }
+  }
+}
+
+// API servers take each frame for a message of its own: a request in two of them would be garbage.
+TEST_F(BeastWebSocketTest, AMessageIsOneFrame) {
+  const std::string large(30000, 'x');
+  LoopbackServer server(
+      [&](LoopbackPeer& peer) {
+        Accept(peer, "v5");
+        EXPECT_EQ(ReadFrame(peer), large);
+        peer.Write(Frame(2, "ok"));
+        peer.WaitClosed();
+      },
+      pki_.Leaf("server"));
+  auto socket = Connector(server)->Connect(Within(5s), request_);
+  ASSERT_TRUE(socket);
+  EXPECT_TRUE((*socket)->Write(Within(5s), large));
+  EXPECT_EQ((*socket)->Read(Within(5s)).value().value(), "ok");
+}
+
+// The operator stops, or a pod was replaced: the thread that waits for the old agent must go.
+TEST_F(BeastWebSocketTest, CloseWakesAWaitingRead) {
+  LoopbackServer server(
+      [](LoopbackPeer& peer) {
+        Accept(peer, "v5");
+        peer.WaitClosed();
+      },
+      pki_.Leaf("server"));
+  auto socket = Connector(server)->Connect(Within(5s), request_);
+  ASSERT_TRUE(socket);
+  std::jthread closer([&] {
+    std::this_thread::sleep_for(50ms);  // lets the read reach its wait; any moment is correct
+    (*socket)->Close();
+  });
+  EXPECT_EQ((*socket)->Read(Within(10s)).error().kind, Kind::kCanceled);
+  EXPECT_EQ((*socket)->Read(Within(10s)).error().kind, Kind::kCanceled);
+  EXPECT_EQ((*socket)->Write(Within(10s), "x").error().kind, Kind::kCanceled);
+}
+
+// An agent that does not read must cost one request its time limit, not a worker for ever.
+TEST_F(BeastWebSocketTest, AWriteToAPeerThatDoesNotReadEnds) {
+  std::latch done(1);
+  LoopbackServer server(
+      [&](LoopbackPeer& peer) {
+        Accept(peer, "v5");
+        done.wait();
+      },
+      pki_.Leaf("server"));
+  auto socket = Connector(server)->Connect(Within(5s), request_);
+  ASSERT_TRUE(socket);
+  std::jthread reader([&] { EXPECT_FALSE((*socket)->Read(Within(20s))); });
+  Result<void, TransportError> written;
+  for (int i = 0; i < 1000 && written; ++i) {
+    written = (*socket)->Write(Within(200ms), std::string(60000, 'x'));
+  }
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().kind, Kind::kTimeout);
+  done.count_down();
 }
 
 TEST_F(BeastWebSocketTest, RefusesPlainHttp) {

@@ -25,8 +25,8 @@ struct UpgradeRequest {
 using UpgradeError = std::variant<TransportError, Response>;
 
 /// Binary messages over one connection. The destructor closes the socket at once, without the
-/// closing handshake, on which a frozen peer could keep it waiting. Thread safety: one user at a
-/// time.
+/// closing handshake, on which a frozen peer could keep it waiting. Thread safety: one thread may
+/// read while another one writes; Close from any thread. The destructor needs to be alone.
 class WebSocket {
  public:
   virtual ~WebSocket() = default;
@@ -34,10 +34,15 @@ class WebSocket {
   /// What the server chose: one of those asked for.
   virtual const std::string& subprotocol() const = 0;
 
-  /// The next message; nothing when the peer closed in order. After any error the connection is
-  /// dead.
+  /// The next message; nothing when the peer closed in order. At the deadline (kTimeout) and on a
+  /// stop request (kCanceled) the connection lives on, and what had arrived of a message is not
+  /// lost. After any other error it is dead.
   virtual Result<std::optional<std::string>, TransportError> Read(const Context& ctx) = 0;
+  /// One message in one frame: servers take every frame for a message. After any error the
+  /// connection is dead, because half a message may be on its way.
   virtual Result<void, TransportError> Write(const Context& ctx, std::string_view message) = 0;
+  /// Closes the socket: a Read or Write that waits ends at once, later ones fail (kCanceled).
+  virtual void Close() = 0;
 };
 
 /// Thread safety: may be used from any thread.

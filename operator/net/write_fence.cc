@@ -57,6 +57,32 @@ class FencedTransport final : public HttpTransport {
   const WriteFence& fence_;
 };
 
+/// A program that runs already goes on, but is told nothing more.
+class FencedWebSocket final : public WebSocket {
+ public:
+  FencedWebSocket(std::unique_ptr<WebSocket> inner, const WriteFence& fence)
+      : inner_(std::move(inner)), fence_(fence) {}
+
+  const std::string& subprotocol() const override { return inner_->subprotocol(); }
+
+  Result<std::optional<std::string>, TransportError> Read(const Context& ctx) override {
+    return inner_->Read(ctx);
+  }
+
+  Result<void, TransportError> Write(const Context& ctx, std::string_view message) override {
+    if (!fence_.IsOpen()) {
+      return Unexpected{Refused()};
+    }
+    return inner_->Write(ctx.WithDeadline(fence_.deadline()), message);
+  }
+
+  void Close() override { inner_->Close(); }
+
+ private:
+  const std::unique_ptr<WebSocket> inner_;
+  const WriteFence& fence_;
+};
+
 class FencedConnector final : public WebSocketConnector {
  public:
   FencedConnector(std::unique_ptr<WebSocketConnector> inner, const WriteFence& fence)
@@ -69,7 +95,13 @@ class FencedConnector final : public WebSocketConnector {
     }
     LinkedStopSource either(ctx.stop());
     const std::stop_callback on_end(fence_.ended(), [&either] { either.RequestStop(); });
-    return inner_->Connect(ctx.WithStop(either.token()).WithDeadline(fence_.deadline()), request);
+    auto socket =
+        inner_->Connect(ctx.WithStop(either.token()).WithDeadline(fence_.deadline()), request);
+    if (!socket || *socket == nullptr) {
+      return socket;
+    }
+    return std::unique_ptr<WebSocket>(
+        std::make_unique<FencedWebSocket>(std::move(*socket), fence_));
   }
 
  private:

@@ -58,7 +58,8 @@ std::unique_ptr<HttpTransport> FenceWrites(std::shared_ptr<HttpTransport> inner,
                                            const WriteFence& fence);
 
 /// The same for websockets: each of them runs a program somewhere, so none is a read. The upgrade
-/// must have happened before the fence closes; what runs then is not cancelled.
+/// must have happened before the fence closes; what runs then is not cancelled, but nothing more is
+/// written to it.
 std::unique_ptr<WebSocketConnector> FenceWrites(std::unique_ptr<WebSocketConnector> inner,
                                                 const WriteFence& fence);
 

@@ -14,6 +14,22 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 
+class DeafSocket final : public WebSocket {
+ public:
+  const std::string& subprotocol() const override { return subprotocol_; }
+
+  Result<std::optional<std::string>, TransportError> Read(const Context&) override {
+    return std::optional<std::string>("read");
+  }
+
+  Result<void, TransportError> Write(const Context&, std::string_view) override { return {}; }
+
+  void Close() override {}
+
+ private:
+  const std::string subprotocol_;
+};
+
 class Connector final : public WebSocketConnector {
  public:
   explicit Connector(int& calls) : calls_(calls) {}
@@ -21,7 +37,7 @@ class Connector final : public WebSocketConnector {
   Result<std::unique_ptr<WebSocket>, UpgradeError> Connect(const Context&,
                                                            const UpgradeRequest&) override {
     ++calls_;
-    return std::unique_ptr<WebSocket>();
+    return std::unique_ptr<WebSocket>(std::make_unique<DeafSocket>());
   }
 
  private:
@@ -114,6 +130,23 @@ TEST(WriteFenceTest, TheEndCancelsWhatIsOnItsWay) {
       transport->Send(Context(std::stop_token(), clock), {.method = "PUT", .target = "/a"});
   ASSERT_FALSE(canceled);
   EXPECT_FALSE(fence.IsOpen());
+}
+
+// Breaks: a replica that lost its lease tells an agent to cut a connection, over a stream that it
+// opened while it still led.
+TEST(WriteFenceTest, AnOpenStreamIsToldNothingMore) {
+  testing::FakeClock clock;
+  WriteFence fence(clock);
+  int calls = 0;
+  const auto connector = FenceWrites(std::make_unique<Connector>(calls), fence);
+  const Context ctx{std::stop_token(), clock};
+  fence.OpenUntil(clock.SteadyNow() + 10s);
+  const auto socket = connector->Connect(ctx, {});
+  ASSERT_TRUE(socket);
+  EXPECT_TRUE((*socket)->Write(ctx, "x"));
+  clock.Advance(10s);
+  EXPECT_EQ((*socket)->Write(ctx, "x").error().kind, TransportError::Kind::kCanceled);
+  EXPECT_TRUE((*socket)->Read(ctx)) << "what it says may still be read";
 }
 
 }  // namespace

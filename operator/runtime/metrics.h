@@ -117,7 +117,8 @@ void RegisterStandardMetrics(Metrics& metrics, const std::string& version);
 
 /// breakwater_api_requests_total{verb,code}; `code` is the HTTP status or "error".
 void CountApiRequest(Metrics& metrics, const std::string& verb, int code);
-/// breakwater_exec_seconds{result}; `result` is "ok", "nonzero" or "error".
+/// breakwater_exec_seconds{result}; `result` is "ok", "nonzero", "error", or "stream" for the
+/// opening of one.
 void ObserveExec(Metrics& metrics, const std::string& result, double seconds);
 /// breakwater_panics_total{where}: an exception reached a thread's catch-all.
 void CountPanic(Metrics& metrics, const std::string& where);

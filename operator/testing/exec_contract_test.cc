@@ -240,6 +240,114 @@ TEST_P(ExecContractTest, WhatDoesNotExistIsAnError) {
   EXPECT_THAT(no_program.error().message(), HasSubstr("no-such-program"));
 }
 
+class StreamContractTest : public ExecContractTest {
+ protected:
+  kube::KubeResult<std::unique_ptr<kube::ExecStream>> Open(std::vector<std::string> argv) {
+    return exec()->Open(Within(20s), Program(std::move(argv)));
+  }
+
+  Context Within(std::chrono::milliseconds time) const {
+    return Context(stop_.get_token()).WithTimeout(time);
+  }
+
+  /// Reads until `end` or until `size` bytes are there.
+  std::string ReadBytes(kube::ExecStream& stream, std::size_t size) const {
+    std::string all;
+    while (all.size() < size) {
+      const auto some = stream.Read(Within(20s));
+      if (!some || !some->has_value()) {
+        break;
+      }
+      all += **some;
+    }
+    return all;
+  }
+};
+
+TEST_P(StreamContractTest, BothDirectionsWhileTheProgramRuns) {
+  auto stream = Open({"cat"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  for (const std::string line : {"one\n", "two\n"}) {
+    ASSERT_TRUE((*stream)->Write(Within(20s), line));
+    EXPECT_EQ(ReadBytes(**stream, line.size()), line) << "an answer before the end of the input";
+  }
+  ASSERT_TRUE((*stream)->Write(Within(20s), "half"));
+  EXPECT_EQ(ReadBytes(**stream, 4), "half");
+}
+
+// More than pipes and windows hold, in both directions at once.
+TEST_P(StreamContractTest, AHundredThousandLinesCross) {
+  constexpr int kLines = 100000;
+  auto stream = Open({"cat"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  std::string all;
+  for (int i = 0; i < kLines; ++i) {
+    all += std::to_string(i) + "\n";
+  }
+  std::jthread writer([&] {
+    for (std::size_t at = 0; at < all.size(); at += 1000) {
+      ASSERT_TRUE((*stream)->Write(Within(20s), std::string_view(all).substr(at, 1000)));
+    }
+  });
+  EXPECT_TRUE(ReadBytes(**stream, all.size()) == all);
+}
+
+// An operator that is busy must not lose or reorder what an agent says meanwhile.
+TEST_P(StreamContractTest, ASlowReaderGetsEverything) {
+  auto stream = Open({"head", "-c", "3000000", "/dev/zero"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  (void)Within(20s).SleepFor(300ms);  // the program fills what lies between it and us
+  EXPECT_THAT(ReadBytes(**stream, 3000000), SizeIs(3000000));
+  EXPECT_FALSE((*stream)->Read(Within(20s)).value().has_value());
+  EXPECT_EQ((*stream)->Ended().value().exit_code, 0);
+}
+
+// An agent that has nothing to say keeps its stream.
+TEST_P(StreamContractTest, ADeadlineLeavesTheStreamAlive) {
+  auto stream = Open({"cat"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  const auto nothing = (*stream)->Read(Within(200ms));
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().transport()->kind, net::TransportError::Kind::kTimeout);
+  ASSERT_TRUE((*stream)->Write(Within(20s), "x"));
+  EXPECT_EQ(ReadBytes(**stream, 1), "x");
+}
+
+// "agent.sock: no such file" must reach the admin.
+TEST_P(StreamContractTest, TheEndHasAnExitCodeAndTheLastWords) {
+  auto stream = Open({"sh", "-c", "read line; echo got $line; echo why >&2; exit 7"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  ASSERT_TRUE((*stream)->Write(Within(20s), "it\n"));
+  EXPECT_EQ(ReadBytes(**stream, 7), "got it\n");
+  EXPECT_FALSE((*stream)->Read(Within(20s)).value().has_value());
+  EXPECT_EQ((*stream)->Ended().value().exit_code, 7);
+  EXPECT_EQ((*stream)->Ended().value().err, "why\n");
+}
+
+TEST_P(StreamContractTest, CloseWakesAWaitingRead) {
+  auto stream = Open({"cat"});
+  ASSERT_TRUE(stream) << stream.error().message();
+  const std::jthread closer([&] {
+    (void)Within(20s).SleepFor(50ms);
+    (*stream)->Close();
+  });
+  EXPECT_FALSE((*stream)->Read(Within(20s)));
+  EXPECT_FALSE((*stream)->Read(Within(20s)));
+}
+
+TEST_P(StreamContractTest, WhatDoesNotExistIsAnError) {
+  kube::ExecRequest request = Program({"cat"});
+  request.pod = "contract-no-such-pod";
+  const auto no_pod = exec()->Open(Within(20s), request);
+  ASSERT_FALSE(no_pod);
+  EXPECT_TRUE(no_pod.error().IsNotFound()) << no_pod.error().message();
+}
+
+INSTANTIATE_TEST_SUITE_P(Kubelets,
+                         StreamContractTest,
+                         ::testing::Values(false, true),
+                         [](const auto& kubelet) { return kubelet.param ? "Real" : "Fake"; });
+
 INSTANTIATE_TEST_SUITE_P(Kubelets,
                          ExecContractTest,
                          ::testing::Values(false, true),

@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
+#include <set>
 #include <stop_token>
 
 #include "operator/base/clock.h"
@@ -31,10 +33,10 @@ class FakeClock final : public Clock {
 
   bool SleepUntil(std::stop_token stop, SteadyTime time) const override {
     std::unique_lock lock(mutex_);
-    ++sleepers_;
+    const auto sleeper = sleepers_.insert(time);
     changed_.notify_all();
     const bool reached = changed_.wait(lock, stop, [&] { return Steady() >= time; });
-    --sleepers_;
+    sleepers_.erase(sleeper);
     return reached && !stop.stop_requested();
   }
 
@@ -48,26 +50,30 @@ class FakeClock final : public Clock {
   }
 
   /// Blocks until `count` threads sleep in SleepUntil(): the condition to wait for before
-  /// Advance().
+  /// Advance(). Whose time has come does not sleep, even if it has not run yet.
   void WaitForSleepers(int count) const {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return sleepers_ >= count; });
+    changed_.wait(lock, [&] { return Sleeping() >= count; });
   }
 
   int sleepers() const {
     const std::lock_guard lock(mutex_);
-    return sleepers_;
+    return Sleeping();
   }
 
  private:
   // Starts away from zero: code that takes a default time point for "never" must not pass by luck.
   SteadyTime Steady() const { return SteadyTime(std::chrono::hours(1)) + elapsed_; }
 
+  int Sleeping() const {
+    return static_cast<int>(std::distance(sleepers_.upper_bound(Steady()), sleepers_.end()));
+  }
+
   const SystemTime system_start_;
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;
   std::chrono::nanoseconds elapsed_{0};
-  mutable int sleepers_ = 0;
+  mutable std::multiset<SteadyTime> sleepers_;  // by the time at which they wake
 };
 
 }  // namespace breakwater::testing

@@ -4,7 +4,9 @@
 /// does is checked by the contract suite against a real API server.
 
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -22,8 +24,13 @@ class FakePodExec final : public kube::PodExec {
   /// process group is killed. A program that a signal ended has exit code 128 + signal.
   kube::KubeResult<kube::ExecResult> Exec(const Context& ctx,
                                           const kube::ExecRequest& request) override;
+  /// The same with input; the program is killed when the stream is closed.
+  kube::KubeResult<std::unique_ptr<kube::ExecStream>> Open(
+      const Context& ctx, const kube::ExecRequest& request) override;
 
  private:
+  std::optional<kube::KubeError> Problem(const kube::ExecRequest& request);
+
   std::mutex mutex_;
   std::map<std::string, std::set<std::string>> containers_;  // by "namespace/pod"
 };

@@ -286,10 +286,10 @@ class SimAgent final : public Guardian, public RunnerEvents {
 
     void Run(const replication::DrbdCommand& command, RunDone done) override {
       const int number = ++agent_.commands;
-      const bool kill = number == agent_.kill.command;
+      const bool dies = number == agent_.kill.command;
       using When = KillPlan::When;
       const When when = agent_.kill.when;
-      if (kill && when == When::kBefore) {
+      if (dies && when == When::kBefore) {
         process_->dead = true;
         return;
       }
@@ -299,14 +299,14 @@ class SimAgent final : public Guardian, public RunnerEvents {
       }
       agent_.cluster_.Start(
           agent_.node_, sim::kSatelliteContainer, ToArguments(command),
-          [done = std::move(done), process = process_, kill, when](const sim::ExecResult& result) {
-            process->dead = process->dead || (kill && when == When::kAfter);
+          [done = std::move(done), process = process_, dies, when](const sim::ExecResult& result) {
+            process->dead = process->dead || (dies && when == When::kAfter);
             if (!process->dead) {
               done(result.exit, result.err);
             }
           },
           launch);
-      if (kill && when != When::kAfter) {
+      if (dies && when != When::kAfter) {
         process_->dead = true;
       }
     }

@@ -7,10 +7,8 @@
 
 namespace breakwater::controllers {
 
-PodNodeShell::PodNodeShell(kube::PodExec& exec,
-                           const runtime::Store& pods,
-                           PodNodeShellOptions options)
-    : exec_(exec), pods_(pods), options_(std::move(options)) {}
+PodNodeShell::PodNodeShell(kube::PodExec& exec, SatelliteStores stores, PodNodeShellOptions options)
+    : exec_(exec), stores_(std::move(stores)), options_(options) {}
 
 Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
                                                   const std::string& node,
@@ -19,10 +17,13 @@ Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
   if (!replication::IsSafeName(node)) {
     return Unexpected{Error{ErrorClass::kInvalid, "not a node name"}};
   }
-  const api::ObjectPtr pod = FindSatellitePod(pods_, options_.ns, node);
-  if (pod == nullptr || StateOfContainer(*pod, container) == ContainerState::kAbsent) {
-    return Unexpected{Error{ErrorClass::kNotFound,
-                            "node " + node + " has no satellite pod with container " + container}};
+  const auto [pod, problem] = FindSatellitePod(stores_, node);
+  if (pod == nullptr) {
+    return Unexpected{Error{ErrorClass::kNotFound, problem}};
+  }
+  if (StateOfContainer(*pod, container) == ContainerState::kAbsent) {
+    return Unexpected{Error{ErrorClass::kNotFound, "the satellite pod of node " + node +
+                                                       " has no container " + container}};
   }
   kube::ExecRequest request;
   request.ns = pod->ns();

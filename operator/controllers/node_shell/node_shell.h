@@ -1,7 +1,6 @@
 #pragma once
 
-/// NodeShell: runs a program in the satellite pod of a node. The one way in which the operator
-/// reaches DRBD; small, so that an agent in the sidecar can take the place of exec one day.
+/// NodeShell: runs a program in the satellite pod of a node, where no agent does it.
 /// Adapters: PodNodeShell (real), and a simulated one in the tests of replication.
 
 #include <chrono>
@@ -15,6 +14,7 @@
 #include "operator/base/context.h"
 #include "operator/base/error.h"
 #include "operator/base/result.h"
+#include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/kube/pod_exec.h"
 #include "operator/runtime/store.h"
 
@@ -36,7 +36,6 @@ class NodeShell {
 };
 
 struct PodNodeShellOptions {
-  std::string ns{};                          ///< namespace of the satellite pods
   std::chrono::milliseconds timeout{20000};  ///< for one call, in addition to the caller's deadline
   std::size_t max_output_bytes = 32U << 20U;  ///< 1000 resources print about 10 MB
 };
@@ -44,8 +43,8 @@ struct PodNodeShellOptions {
 /// The real one, over the API server's exec.
 class PodNodeShell final : public NodeShell {
  public:
-  /// `exec` and `pods` must outlive the shell. `pods` holds at least the satellite pods.
-  PodNodeShell(kube::PodExec& exec, const runtime::Store& pods, PodNodeShellOptions options);
+  /// `exec` and the stores must outlive the shell.
+  PodNodeShell(kube::PodExec& exec, SatelliteStores stores, PodNodeShellOptions options);
 
   Result<kube::ExecResult, Error> Run(const Context& ctx,
                                       const std::string& node,
@@ -54,12 +53,12 @@ class PodNodeShell final : public NodeShell {
 
  private:
   kube::PodExec& exec_;
-  const runtime::Store& pods_;
+  const SatelliteStores stores_;
   const PodNodeShellOptions options_;
 };
 
-/// The satellite pod of each node that is not being deleted; the youngest one when a rollout shows
-/// two.
+/// By label alone, the youngest one: for what only shows, never for what is believed or told to do
+/// something (satellite_pods.h).
 std::map<std::string, api::ObjectPtr> SatellitePods(const runtime::Store& pods,
                                                     const std::string& ns);
 

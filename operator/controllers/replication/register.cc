@@ -11,8 +11,8 @@ namespace {
 
 class Handle final : public ReplicationTlsHandle {
  public:
-  Handle(PodNodeShellOptions shell, kube::PodExec& exec, EngineDeps deps)
-      : shell_(exec, deps.pods, std::move(shell)), engine_(WithShell(std::move(deps))) {}
+  Handle(SatelliteStores stores, PodNodeShellOptions shell, kube::PodExec& exec, EngineDeps deps)
+      : shell_(exec, std::move(stores), shell), engine_(WithShell(std::move(deps))) {}
 
   Engine& engine() { return engine_; }
 
@@ -53,11 +53,12 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::StoreFilter filter;
   filter.ns = options.operator_namespace;
   runtime::Store& pods = manager.AddStore(api::kPod, filter);
+  runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, filter);
+  SatelliteStores stores{satellites, daemon_sets, pods, options.operator_namespace};
   PodNodeShellOptions shell;
-  shell.ns = options.operator_namespace;
   shell.timeout = options.exec_timeout;
   auto handle =
-      std::make_unique<Handle>(std::move(shell), exec,
+      std::make_unique<Handle>(std::move(stores), shell, exec,
                                EngineDeps{services, client, no_shell, linstor, clusters, satellites,
                                           pods, secrets, std::move(events), std::move(options)});
   Engine* engine = &handle->engine();

@@ -71,9 +71,12 @@ def prepare(storage):
         f"{sum(r['encryptedConnections'] for r in rows.values())} encrypted")
 
 
-def migrate(storage, strategy):
+def migrate(storage, strategy, latency_ms):
     """Applies the guide's documents; returns the seconds that it took."""
     bed = storage.bed
+    if latency_ms:
+        say(f"\nEvery exec and every message between operator and nodes takes {latency_ms} ms longer from now on")
+        bed.set_latency(latency_ms)
     if strategy != "Auto":
         storage.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
             {"spec": {"replicationTLS": {"migration": {"strategy": strategy}}}}))
@@ -96,20 +99,20 @@ def migrate(storage, strategy):
     return time.monotonic() - start
 
 
-def strategies_used(trace):
+def strategies_used(acts):
     """By volume, from the commands that ran on the nodes: only one strategy suspends, and both disconnect."""
     used = {}
-    for command in (c["argv"] for c in trace):
-        if command[:2] == ["drbdadm", "suspend-io"]:
-            used[command[-1]] = "SuspendIO"
-        elif command[:2] == ["drbdadm", "disconnect"]:
-            used.setdefault(command[-1].split(":")[0], "PairByPair")
+    for volume, command in acts:
+        if "suspend-io" in command["argv"]:
+            used[volume] = "SuspendIO"
+        elif "disconnect" in command["argv"]:
+            used.setdefault(volume, "PairByPair")
     return used
 
 
 def print_table(rows):
-    columns = [("volume", "name"), ("strategy", "strategy"), ("longest stall ms", "longestStallMs"),
-               ("errors", "errors"), ("diverged blocks", "divergedBlocks"), ("resync KiB", "resyncKiB"),
+    columns = [("volume", "name"), ("strategy", "strategy"), ("freeze ms", "longestStallMs"), ("cut ms", "longestCutMs"),
+               ("errors", "errors"), ("differing blocks", "divergedBlocks"), ("resync KiB", "resyncKiB"),
                ("connections", "connections"), ("encrypted", "encryptedConnections")]
     table = [[title for title, _ in columns]] + [[str(row[key]) for _, key in columns] for row in rows]
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
@@ -142,6 +145,8 @@ def main():
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--strategy", default="Auto", choices=["Auto", "PairByPair", "SuspendIO"])
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--latency-ms", type=int, default=0,
+                        help="added to every exec and every message between the operator and the nodes")
     options = parser.parse_args()
     if options.nodes < 3:
         parser.error("--nodes must be 3 or more: volumes with three copies need three nodes")
@@ -150,11 +155,12 @@ def main():
     with testbed.TestBed(nodes=nodes) as bed:
         storage = Storage(bed)
         prepare(storage)
-        seconds = migrate(storage, options.strategy)
-        strategies, report, harm = strategies_used(storage.trace()), storage.report(), storage.harm()
+        seconds = migrate(storage, options.strategy, options.latency_ms)
+        bed.set_latency(0)
+        strategies, report, harm = strategies_used(storage.acts()), storage.report(), storage.harm()
         rows = [{"name": name, "strategy": strategies.get(name, "-"),
-                 **{key: report[name][key] for key in ("longestStallMs", "writes", "errors", "lostWrites",
-                                                       "divergedBlocks", "resyncKiB", "connections",
+                 **{key: report[name][key] for key in ("longestStallMs", "longestCutMs", "writes", "errors",
+                                                       "lostWrites", "divergedBlocks", "resyncKiB", "connections",
                                                        "encryptedConnections")}}
                 for name, _, _ in VOLUMES]
         print_table(rows)
@@ -163,6 +169,7 @@ def main():
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps({"volumes": rows, "harm": harm, "seconds": round(total, 1)}, indent=2) + "\n")
     encrypted = all(r["connections"] > 0 and r["encryptedConnections"] == r["connections"] for r in rows)
+    say("freeze: the longest time that a write took; cut: the longest time that a pair of replicas was not connected")
     say(f"\nMigration took {seconds:.1f} s, all together {total:.1f} s; report: {REPORT}")
     for sentence in harm:
         say(f"  {sentence}")

@@ -35,6 +35,7 @@ type cluster struct {
 	configMaps listers.ConfigMapLister
 	nodes      listers.NodeLister
 	dirty      chan struct{}
+	agents     *agents // who knows best whether the container of an agent runs
 }
 
 func newCluster(client kubernetes.Interface) *cluster {
@@ -90,7 +91,7 @@ func (c *cluster) podsOf(component string) []*corev1.Pod {
 // does; our cache may lag behind, therefore the API server has the last word.
 func (c *cluster) runningPod(ctx context.Context, namespace, name, container string) (*corev1.Pod, error) {
 	pod, err := c.pods.Pods(namespace).Get(name)
-	if err == nil && containerRunning(pod, container) {
+	if err == nil && c.containerRunning(pod, container) {
 		return pod, nil
 	}
 	return c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -133,8 +134,14 @@ func containerRun(pod *corev1.Pod, name string) string {
 	return string(pod.UID)
 }
 
-// containerRunning honours a container status that a test has changed (for example to CrashLoopBackOff).
-func containerRunning(pod *corev1.Pod, name string) bool {
+// containerRunning honours a container status that a test has changed (for example to CrashLoopBackOff). In a pod that
+// ends only the agent's container is left: it has its grace period, the others end when they are told.
+func (c *cluster) containerRunning(pod *corev1.Pod, name string) bool {
+	if name == agentContainer && c.agents != nil {
+		if running, ours := c.agents.running(pod.UID); ours {
+			return running
+		}
+	}
 	if !podRunning(pod) || findContainer(pod, name) == nil {
 		return false
 	}

@@ -2,12 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -35,10 +33,12 @@ type handler struct {
 	cluster   *cluster
 	sim       *simClient
 	processes *processes
+	agents    *agents
+	latency   *latency
+	streams   *streams
 }
 
-func newHandler(c config, cluster *cluster, sim *simClient, p *processes) http.Handler {
-	h := &handler{config: c, cluster: cluster, sim: sim, processes: p}
+func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /exec/{namespace}/{pod}/{container}", h.exec)
 	mux.HandleFunc("GET /exec/{namespace}/{pod}/{container}", h.exec)
@@ -57,8 +57,10 @@ func (h *handler) target(w http.ResponseWriter, r *http.Request) *corev1.Pod {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	case h.cluster.unreachable(pod.Spec.NodeName):
+		h.streams.refused()
 		dropConnection(w)
-	case !containerRunning(pod, container):
+	case !h.cluster.containerRunning(pod, container):
+		h.streams.refused()
 		http.Error(w, fmt.Sprintf("container not found (%q)", container), http.StatusInternalServerError)
 	default:
 		return pod
@@ -84,66 +86,66 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	container := r.PathValue("container")
 	command := &command{
-		ctx:       ctx,
 		shimDir:   h.config.shimDir,
 		drbdSim:   h.config.drbdSimSocket,
 		pod:       pod,
 		container: container,
-		marker:    h.processes.marker(string(pod.UID)),
+		markers:   []string{h.processes.marker(string(pod.UID))},
+		latency:   h.latency,
 	}
+	argv := r.URL.Query()["command"]
+	if agent := h.agents.find(pod.UID); agent != nil && container == agentContainer {
+		// It ends with the container, as everything does that shares the processes of a container.
+		command.markers = append(command.markers, agent.containerMarker())
+		if len(argv) > 0 && argv[0] == agentProgram {
+			argv = h.agents.commandLine(agent, argv)
+		}
+	}
+	h.streams.began(pod.Spec.NodeName, isConnect(argv))
+	watched := &watchedResponse{ResponseWriter: w, streams: h.streams, node: pod.Spec.NodeName}
+	defer watched.end()
 	// Only v4 and older: with v5 offered here every exec ends in "Timeout occurred" after 30 s.
-	remotecommand.ServeExec(&watchedResponse{w, cancel}, r, command, pod.Name, string(pod.UID), container,
-		r.URL.Query()["command"], options, streamIdleTimeout, streamCreationTimeout,
-		remotecommand.SupportedStreamingProtocols)
+	remotecommand.ServeExec(watched, r, command, pod.Name, string(pod.UID), container, argv, options,
+		streamIdleTimeout, streamCreationTimeout, remotecommand.SupportedStreamingProtocols)
 }
 
-// watchedResponse reports the end of a hijacked connection: net/http does not cancel the request's context for it.
+func isConnect(argv []string) bool { return len(argv) > 1 && argv[1] == "connect" }
+
+// watchedResponse remembers the connection of an exec, so that a test can cut it.
 type watchedResponse struct {
 	http.ResponseWriter
-	cancel context.CancelFunc
+	streams    *streams
+	node       string
+	connection net.Conn
 }
 
 func (w *watchedResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	connection, buffered, err := w.ResponseWriter.(http.Hijacker).Hijack()
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		w.connection = connection
+		w.streams.add(connection, w.node)
 	}
-	head, err := buffered.Reader.Peek(buffered.Reader.Buffered())
-	if err != nil {
-		connection.Close()
-		return nil, nil, err
+	return connection, buffered, err
+}
+
+func (w *watchedResponse) end() {
+	if w.connection != nil {
+		w.streams.drop(w.connection)
 	}
-	watched := &watchedConn{connection, w.cancel}
-	reader := io.MultiReader(bytes.NewReader(bytes.Clone(head)), watched)
-	return watched, bufio.NewReadWriter(bufio.NewReader(reader), bufio.NewWriter(watched)), nil
 }
 
 func (w *watchedResponse) Flush() { w.ResponseWriter.(http.Flusher).Flush() }
 
-type watchedConn struct {
-	net.Conn
-	cancel context.CancelFunc
-}
-
-func (c *watchedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if err != nil {
-		c.cancel()
-	}
-	return n, err
-}
-
-// command runs one exec as a local process.
+// command runs one exec as a local process. A client that goes away ends its standard input and nothing else, as with
+// a container runtime: the command runs on and does what it was told to do, however late.
 type command struct {
-	ctx              context.Context
 	shimDir, drbdSim string
 	pod              *corev1.Pod
 	container        string
-	marker           string
+	markers          []string
+	latency          *latency
 }
 
 func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []string, in io.Reader,
@@ -157,22 +159,27 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 			}
 		}()
 	}
-	searchPath := c.searchPath()
-	program, err := lookUp(argv[0], searchPath)
+	time.Sleep(c.latency.get())
+	environment := environmentOf(c.pod, c.container, c.shimDir, c.drbdSim)
+	program, err := lookUp(argv[0], searchPath(c.shimDir))
 	if err != nil {
 		return fmt.Errorf("OCI runtime exec failed: exec failed: unable to start container process: exec: %q: %w", argv[0], err)
 	}
 	process := exec.Command(program, argv[1:]...)
 	process.Args[0] = argv[0]
 	process.Dir = "/"
-	process.Env = c.environment(searchPath)
+	process.Env = append(environment, c.markers...)
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	process.WaitDelay = pipeDrainTimeout
-	if out != nil {
-		process.Stdout = out
-	}
-	if errOut != nil {
-		process.Stderr = errOut
+	for _, stream := range []struct {
+		from *io.Writer
+		to   io.WriteCloser
+	}{{&process.Stdout, out}, {&process.Stderr, errOut}} {
+		if stream.to != nil {
+			delayed := newDelayedWriter(stream.to, c.latency)
+			defer delayed.Close()
+			*stream.from = delayed
+		}
 	}
 	var stdin io.WriteCloser
 	if in != nil {
@@ -186,17 +193,13 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 	}
 	if stdin != nil {
 		go func() {
-			_, _ = io.Copy(stdin, in)
+			delayed := newDelayedWriter(stdin, c.latency)
+			_, _ = io.Copy(delayed, in)
+			delayed.Close()
 			stdin.Close()
 		}()
 	}
-	stop := context.AfterFunc(c.ctx, func() { _ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL) })
-	err = process.Wait()
-	stop()
-	if c.ctx.Err() != nil {
-		log.Printf("pod %s/%s: client of %q went away", c.pod.Namespace, c.pod.Name, argv)
-	}
-	return exitError(process, err)
+	return exitError(process, process.Wait())
 }
 
 func exitError(process *exec.Cmd, err error) error {
@@ -216,26 +219,33 @@ func exitError(process *exec.Cmd, err error) error {
 	return utilexec.CodeExitError{Err: fmt.Errorf("command terminated with exit code %d", code), Code: code}
 }
 
-func (c *command) searchPath() []string {
+func searchPath(shimDir string) []string {
 	path := []string{"/usr/bin", "/bin"}
-	if c.shimDir != "" {
-		path = append([]string{c.shimDir}, path...)
+	if shimDir != "" {
+		path = append([]string{shimDir}, path...)
 	}
 	return path
 }
 
-func (c *command) environment(searchPath []string) []string {
-	return []string{
-		"PATH=" + strings.Join(searchPath, ":"),
-		"HOME=/root",
-		"HOSTNAME=" + c.pod.Name,
-		"NODE_NAME=" + c.pod.Spec.NodeName,
-		"POD_NAME=" + c.pod.Name,
-		"POD_NAMESPACE=" + c.pod.Namespace,
-		"CONTAINER_NAME=" + c.container,
-		"DRBD_SIM_SOCKET=" + c.drbdSim,
-		c.marker,
+// environmentOf is what a process in that container sees, and what makes the shims work.
+func environmentOf(pod *corev1.Pod, container, shimDir, drbdSim string) []string {
+	result := []string{}
+	if c := findContainer(pod, container); c != nil {
+		for _, variable := range c.Env {
+			if variable.ValueFrom == nil {
+				result = append(result, variable.Name+"="+variable.Value)
+			}
+		}
 	}
+	return append(result,
+		"PATH="+strings.Join(searchPath(shimDir), ":"),
+		"HOME=/root",
+		"HOSTNAME="+pod.Name,
+		"NODE_NAME="+pod.Spec.NodeName,
+		"POD_NAME="+pod.Name,
+		"POD_NAMESPACE="+pod.Namespace,
+		"CONTAINER_NAME="+container,
+		"DRBD_SIM_SOCKET="+drbdSim)
 }
 
 func lookUp(name string, searchPath []string) (string, error) {

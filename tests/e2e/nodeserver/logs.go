@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,10 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	container := r.PathValue("container")
 	read := func() string {
+		if agent := h.agents.find(pod.UID); agent != nil && container == agentContainer {
+			text, _ := os.ReadFile(agent.logPath())
+			return string(text)
+		}
 		command, ok := logCommands[container]
 		if !ok || h.config.drbdSimSocket == "" {
 			return ""

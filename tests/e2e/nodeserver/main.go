@@ -26,6 +26,8 @@ type config struct {
 	listen, certFile, keyFile, clientCAFile string
 	kubeconfig                              string
 	drbdSimSocket, shimDir, linstorBackend  string
+	agentBinary, agentDir, controlSocket    string
+	agentArguments                          []string
 }
 
 func main() {
@@ -39,6 +41,13 @@ func main() {
 	flag.StringVar(&c.drbdSimSocket, "drbd-sim", "", "UNIX socket of the DRBD simulator; empty: none")
 	flag.StringVar(&c.shimDir, "shim-dir", "", "folder that is first in PATH of every exec")
 	flag.StringVar(&c.linstorBackend, "linstor-backend", "", "host:port behind <controller pod>:3370; empty: none")
+	flag.StringVar(&c.agentBinary, "agent-binary", "", "what runs in containers named breakwater-agent; empty: nothing")
+	flag.StringVar(&c.agentDir, "agent-dir", "", "where pods have their emptyDirs")
+	flag.Func("agent-arg", "an option of breakwater-agent that only a test bed has (may be repeated)", func(value string) error {
+		c.agentArguments = append(c.agentArguments, value)
+		return nil
+	})
+	flag.StringVar(&c.controlSocket, "control", "", "UNIX socket on which tests ask for faults; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -60,6 +69,14 @@ func run(ctx context.Context, c config) error {
 	cluster := newCluster(client)
 	processes := newProcesses()
 	defer processes.killAll()
+	agents := newAgents(c, cluster, processes)
+	cluster.agents = agents
+	delay, streams := &latency{}, newStreams()
+	if c.controlSocket != "" {
+		if err := (&control{agents: agents, latency: delay, streams: streams}).serve(c.controlSocket); err != nil {
+			return err
+		}
+	}
 	sim := newSimClient(c.drbdSimSocket)
 	reconciler := &reconciler{
 		cluster:   cluster,
@@ -67,6 +84,7 @@ func run(ctx context.Context, c config) error {
 		proxy:     newPodProxy(c.linstorBackend),
 		processes: processes,
 		starter:   newStarter(cluster),
+		agents:    agents,
 		linstor:   newLinstorBackend(c.linstorBackend),
 		sent:      map[string]nodeState{},
 	}
@@ -86,7 +104,8 @@ func run(ctx context.Context, c config) error {
 	go reconciler.loop(ctx)
 
 	server := &http.Server{
-		Handler:   newHandler(c, cluster, sim, processes),
+		Handler: (&handler{config: c, cluster: cluster, sim: sim, processes: processes, agents: agents, latency: delay,
+			streams: streams}).routes(),
 		TLSConfig: tlsConfig,
 		// Hijacking, which exec needs, exists in HTTP/1.1 only.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -17,6 +18,9 @@ var everything = labels.Everything()
 // Environment variable by which a process, and everything it starts, is known to belong to a pod. A process that
 // left its group with setsid outlives its exec, but not its pod.
 const podMarker = "BREAKWATER_TESTBED_POD"
+
+// The same for one run of a container, of which only the agent's has more than one.
+const containerMarker = "BREAKWATER_TESTBED_CONTAINER"
 
 // processes remembers which pods have run commands, to end what is left when a pod ends.
 type processes struct {
@@ -54,14 +58,23 @@ func (p *processes) keepOnly(running map[string]bool) {
 		p.mutex.Lock()
 		delete(p.uids, uid)
 		p.mutex.Unlock()
-		killMarked(podMarker + "=" + p.instance + "/" + uid)
+		killAllMarked(podMarker + "=" + p.instance + "/" + uid)
 	}
 }
 
 func (p *processes) killAll() { killMarked(podMarker + "=" + p.instance + "/") }
 
-func killMarked(entryPrefix string) {
+// killAllMarked also finds what was forked while it looked.
+func killAllMarked(entryPrefix string) {
+	for i := 0; i < 100 && killMarked(entryPrefix) > 0; i++ {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// killMarked returns how many processes it found.
+func killMarked(entryPrefix string) int {
 	prefix := []byte(entryPrefix)
+	found := 0
 	directories, _ := filepath.Glob("/proc/[0-9]*")
 	for _, directory := range directories {
 		environ, err := os.ReadFile(directory + "/environ")
@@ -72,9 +85,11 @@ func killMarked(entryPrefix string) {
 			if bytes.HasPrefix(entry, prefix) {
 				if pid, err := strconv.Atoi(filepath.Base(directory)); err == nil {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
+					found++
 				}
 				break
 			}
 		}
 	}
+	return found
 }

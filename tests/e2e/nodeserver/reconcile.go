@@ -25,6 +25,7 @@ type reconciler struct {
 	proxy      *podProxy
 	processes  *processes
 	starter    *starter
+	agents     *agents
 	linstor    *linstorBackend
 	sent       map[string]nodeState
 	generation int
@@ -44,6 +45,7 @@ func (r *reconciler) loop(ctx context.Context) {
 				retry = time.After(time.Second)
 			}
 		}
+		r.agents.reconcile(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -72,7 +74,7 @@ func (r *reconciler) controllers() (map[string]bool, string) {
 
 // crashed: the controller's own container is not running, which takes its port away.
 func (r *reconciler) crashed(pod *corev1.Pod) bool {
-	return findContainer(pod, controllerComponent) != nil && !containerRunning(pod, controllerComponent)
+	return findContainer(pod, controllerComponent) != nil && !r.cluster.containerRunning(pod, controllerComponent)
 }
 
 func (r *reconciler) runningUIDs() map[string]bool {
@@ -85,7 +87,7 @@ func (r *reconciler) runningUIDs() map[string]bool {
 	}
 	pods, _ := r.cluster.pods.List(everything)
 	for _, pod := range pods {
-		if podRunning(pod) {
+		if podRunning(pod) || r.agents.lingering(pod.UID) {
 			result[string(pod.UID)] = true
 		}
 	}
@@ -98,7 +100,7 @@ func (r *reconciler) desired() map[string]nodeState {
 		if !podRunning(pod) {
 			continue
 		}
-		if findContainer(pod, satelliteContainer) != nil && !containerRunning(pod, satelliteContainer) {
+		if findContainer(pod, satelliteContainer) != nil && !r.cluster.containerRunning(pod, satelliteContainer) {
 			continue
 		}
 		other := newest[pod.Spec.NodeName]
@@ -115,7 +117,7 @@ func (r *reconciler) desired() map[string]nodeState {
 
 func (r *reconciler) podState(pod *corev1.Pod) nodeState {
 	state := nodeState{satelliteRun: containerRun(pod, satelliteContainer), address: pod.Status.PodIP}
-	if !containerRunning(pod, tlshdContainer) {
+	if !r.cluster.containerRunning(pod, tlshdContainer) {
 		return state
 	}
 	state.tlshdRun = containerRun(pod, tlshdContainer)

@@ -75,7 +75,11 @@ func (s *starter) patch(ctx context.Context, pod *corev1.Pod, missing string) {
 	var body any
 	var subresource []string
 	if missing == "" {
-		body = map[string]any{"metadata": map[string]any{"annotations": map[string]string{mountedAnnotation: "true"}}}
+		annotations := map[string]string{mountedAnnotation: "true"}
+		if s.cluster.agents.binary != "" && hasAgent(pod) {
+			annotations[lastsAnnotation] = "true"
+		}
+		body = map[string]any{"metadata": map[string]any{"annotations": annotations}}
 	} else {
 		log.Printf("pod %s/%s cannot start: %s", pod.Namespace, pod.Name, missing)
 		body = map[string]any{"status": map[string]any{"containerStatuses": creating(pod, missing)}}

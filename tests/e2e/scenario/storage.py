@@ -38,6 +38,10 @@ class Volume:
     writer: bool
 
 
+# Commands of drbdadm and drbdsetup that change a volume.
+ACTS = {"suspend-io", "resume-io", "disconnect", "connect", "net-options", "invalidate", "invalidate-remote", "adjust"}
+
+
 class LinstorError(Refused):
     def __init__(self, status, body):
         super().__init__(f"LINSTOR answered {status}: {body[:500]}")
@@ -194,9 +198,18 @@ class Storage:
 
     def commands_before(self, time_ms, resource, span_ms=15_000):
         """What changed the volume on its nodes in that time, for the message of a test that failed."""
-        return [f"  {c['startMs']}..{c['endMs']} {c['node']}: {' '.join(c['argv'])} -> {c['exit']}" for c in self.trace()
-                if time_ms - span_ms < c["startMs"] <= time_ms and c["argv"][1:2] not in (["status"], ["show"])
-                and any(resource in word for word in c["argv"])]
+        return [f"  {c['startMs']}..{c['endMs']} {c['node']}: {' '.join(c['argv'])} -> {c['exit']}"
+                for name, c in self.acts() if name == resource and time_ms - span_ms < c["startMs"] <= time_ms]
+
+    def acts(self):
+        """(volume, command) of everything in the trace that changed a volume, in order; "" for a command about all."""
+        minors = self.minors()
+        return [(volume_of(c["argv"], minors), c) for c in self.trace() if set(c["argv"][1:]) & ACTS]
+
+    def minors(self):
+        """{minor number: volume}: drbdsetup suspends and resumes by it."""
+        return {volume["device_path"].removeprefix("/dev/drbd"): resource["name"]
+                for resource in self.linstor("GET", "/v1/view/resources") for volume in resource.get("volumes", [])}
 
     def all_connected(self):
         rows = self.report().values()
@@ -273,6 +286,14 @@ class Storage:
     def trace(self, reset=False):
         """Every command that ran on a node (since the last reset): [{startMs, endMs, node, argv, exit}]."""
         return self.bed.drbd({"op": "trace", "reset": reset})["commands"]
+
+
+def volume_of(argv, minors):
+    """Whose volume a command changes: `drbdadm [options] act NAME[:PEER][/VOLUME]` or `drbdsetup act NAME|MINOR ...`."""
+    if argv[0] == "drbdsetup" and len(argv) > 2:
+        return minors.get(argv[2], argv[2])
+    words = [word for word in argv[1:] if not word.startswith("-") and word not in ACTS]
+    return words[-1].split(":")[0].split("/")[0] if words and words[-1] != "all" else ""
 
 
 def http_get(url):

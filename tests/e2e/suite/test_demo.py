@@ -9,13 +9,19 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-def run_demo(tmp_path, strategy):
-    done = subprocess.run([sys.executable, "-u", "-m", "demo", "--strategy", strategy], cwd=ROOT,
+def run_demo(tmp_path, strategy, latency_ms=0):
+    done = subprocess.run([sys.executable, "-u", "-m", "demo", "--strategy", strategy, "--latency-ms", str(latency_ms)],
+                          cwd=ROOT,
                           env={**__import__("os").environ, "PYTHONPATH": "tests/e2e",
                                "BREAKWATER_DEMO_REPORT": str(tmp_path / "report.json")},
                           capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return json.loads((tmp_path / "report.json").read_text()), done.stdout
+
+
+# The simulated reconnect takes up to 0.4 s and the commands of a switch about 0.3 s; half as much again (F31), and what
+# the machine itself takes.
+FREEZE_MS = 2000
 
 
 @pytest.mark.parametrize("strategy", ["PairByPair", "SuspendIO"])
@@ -34,5 +40,13 @@ def test_demo_encrypts_every_volume(tmp_path, strategy):
             # Only a real freeze takes this long: the simulator's time does not stand still on a busy machine.
             assert row["longestStallMs"] < 1000, row
         else:
-            assert row["longestStallMs"] < 10_000, row
+            assert row["longestStallMs"] < FREEZE_MS, row
     assert "Handshake with" in out
+
+
+def test_the_freeze_does_not_depend_on_the_way_to_the_node(tmp_path):
+    # REVIEW-1 R4: the frozen time was made of execs and looks. Half a second more for each of them must not be felt.
+    near, far = (max(row["longestStallMs"] for row in run_demo(tmp_path, "SuspendIO", latency)[0]["volumes"])
+                 for latency in (0, 500))
+    print(f"freeze: {near} ms, with 500 ms added to every exec and message {far} ms")
+    assert far - near < 100

@@ -1,4 +1,5 @@
-"""An operator that is killed in the middle of a migration: the next one finishes it."""
+"""An operator that is killed in the middle of a migration: the agents bring what runs to its end, the next operator
+goes on. All the ways to die: test_agent_kills."""
 import json
 import signal
 
@@ -7,30 +8,11 @@ import pytest
 from conftest import assert_unharmed
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML
 
-SUSPEND_TIMEOUT_MS = 10_000  # the default of spec.replicationTLS.migration.suspendTimeout
-# The lease of a killed leader runs out, then the next one brings the connections back.
-TAKE_OVER_MS = 25_000
+# The default of spec.replicationTLS.migration.suspendTimeout, and a second: it holds whoever is dead (REVIEW-1 C4, R4).
+FREEZE_MS = 11_000
 # Only a real freeze takes this long: a write takes 2 ms, and the simulator's time does not stand still when the
 # machine is busy.
 NO_FREEZE_MS = 1000
-
-
-def test_only_a_watchdog_may_resume_early(volumes):
-    # The watchdog of a dead operator resumes while peers are still cut: that is its purpose (F23). The same command of
-    # anybody else would be harm; if the simulator mixed them up, the tests below would prove nothing, or fail by chance.
-    bed, volume = volumes.bed, volumes.volumes[0]
-    bed.kill_operator(signal.SIGKILL)
-    peer = next(n for n in bed.nodes if n != volume.primary)
-    for resume, harm in ((f"setsid -w sh -c 'drbdadm resume-io {volume.name}; exit'", []),
-                         (f"drbdadm resume-io {volume.name}", ["resume-before-gate"])):
-        writes = volumes.report()[volume.name]["writes"]
-        volumes.exec(volume.primary, "sh", "-c", f"drbdadm suspend-io {volume.name} && "
-                     f"drbdadm disconnect {volume.name}:{peer} && {resume}")
-        assert [v["kind"] for v in bed.drbd({"op": "check", "reset": True})["violations"]] == harm
-        bed.wait_for(lambda: volumes.report()[volume.name]["writes"] > writes, 10, "a write that the peer misses")
-        volumes.exec(volume.primary, "drbdadm", "connect", f"{volume.name}:{peer}")
-        bed.wait_for(volumes.all_connected, 60, "the peer to be in sync again")
-    volumes.start_operator()
 
 
 @pytest.mark.parametrize("value,strategy", [("yes", "PairByPair"), ("no", "PairByPair"), ("yes", "SuspendIO")])
@@ -46,7 +28,7 @@ def test_kill_in_the_middle(volumes, value, strategy):
     bed.wait_for(lambda: done(volumes, value), 180, f"every connection to have tls {value}")
     bed.wait_for(volumes.all_connected, 60, "all volumes connected")
     assert_unharmed(volumes)
-    limit = NO_FREEZE_MS if strategy == "PairByPair" else SUSPEND_TIMEOUT_MS + TAKE_OVER_MS
+    limit = NO_FREEZE_MS if strategy == "PairByPair" else FREEZE_MS
     stalls = {name: row["longestStallMs"] for name, row in volumes.report().items()}
     print(strategy, value, "longest stalls:", stalls)
     assert max(stalls.values()) < limit, stalls
@@ -80,8 +62,7 @@ def kill_at_work(storage, value, strategy):
 
 def halfway(storage, strategy):
     """This operator has changed something on a node, and a volume is in the state that a kill could leave behind."""
-    mine = ("suspend-io", "disconnect", "net-options", "connect")
-    if not any(len(c["argv"]) > 1 and c["argv"][1] in mine for c in storage.trace()):
+    if not any(set(c["argv"]) & {"suspend-io", "disconnect", "net-options", "connect"} for _, c in storage.acts()):
         return False
     rows = storage.report().values()
     if strategy == "SuspendIO":

@@ -21,6 +21,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     up.add_argument("--no-simulators", action="store_true", help="control plane and nodes only")
     up.add_argument("--drbd-sim", type=Path)
     up.add_argument("--linstor-sim", type=Path)
+    up.add_argument("--agent", type=Path, help="the program breakwater-agent")
     up.add_argument("--seed", type=int, help="of the DRBD simulator")
     up.add_argument("--keep", action="store_true", help="leave the work dir with all logs behind")
     return parser.parse_args(argv)
@@ -43,7 +44,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     try:
         with TestBed(nodes, simulators=not options.no_simulators, drbd_sim=options.drbd_sim,
-                     linstor_sim=options.linstor_sim, seed=options.seed, keep=options.keep) as bed:
+                     linstor_sim=options.linstor_sim, agent_binary=options.agent, seed=options.seed, keep=options.keep) as bed:
             if options.hold:
                 describe(bed)
                 end.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import http.client
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, TypeVar
 import yaml
 
 from . import kube
-from .controlplane import ControlPlane, Simulators
+from .controlplane import Agents, ControlPlane, Simulators
 from .pki import ReplicationPki, write_private
 from .ports import Territory
 from .process import Component, StartError
@@ -34,6 +35,8 @@ OPERATOR_SERVICE_ACCOUNT = "piraeus-operator-controller-manager"
 NODE_INFO = {"osImage": "Debian GNU/Linux 12 (bookworm)", "kernelVersion": "6.1.0-18-amd64",
              "containerRuntimeVersion": "containerd://1.7.24", "kubeletVersion": "v1.36.3", "architecture": "amd64",
              "operatingSystem": "linux"}
+# What the agent needs to know of a node that is a simulator: files of the kernel and of LINSTOR are read through `cat`.
+AGENT_OPTIONS = ["--files-by-cat"]
 UNREACHABLE = "testbed.breakwater/unreachable"
 
 
@@ -52,7 +55,9 @@ class TestBed:
 
     def __init__(self, nodes: Union[int, Sequence[str]] = 3, *, simulators: bool = True, keep: Optional[bool] = None,
                  bin_dir: Optional[Path] = None, drbd_sim: Optional[Path] = None, linstor_sim: Optional[Path] = None,
-                 operator_binary: Optional[Path] = None, operator_user: str = operator_user(),
+                 operator_binary: Optional[Path] = None, agent_binary: Optional[Path] = None,
+                 drbd_options: Sequence[str] = (), linstor_options: Sequence[str] = (),
+                 operator_user: str = operator_user(),
                  seed: Optional[int] = None, node_info: Optional[Mapping[str, str]] = None,
                  node_labels: Optional[Mapping[str, str]] = None, quiet: bool = False):
         self.nodes = [f"node{i + 1}" for i in range(nodes)] if isinstance(nodes, int) else list(nodes)
@@ -60,6 +65,8 @@ class TestBed:
         self.drbd_sim_binary = Path(drbd_sim or bin_dir / "drbd-sim")
         self.linstor_sim_binary = Path(linstor_sim or bin_dir / "linstor-sim")
         self.operator_binary = Path(operator_binary or bin_dir / "breakwater-operator")
+        self.agent_binary = Path(agent_binary or bin_dir / "breakwater-agent")
+        self.drbd_options, self.linstor_options = drbd_options, linstor_options
         self.simulators, self.quiet, self.seed = simulators, quiet, seed
         self.keep = bool(os.environ.get("BREAKWATER_TESTBED_KEEP")) if keep is None else keep
         self.operator_user = operator_user
@@ -120,6 +127,8 @@ class TestBed:
 
     def _save_logs(self) -> None:
         target = os.environ.get("BREAKWATER_TESTBED_LOGS")  # for CI: what a failed run leaves behind
+        for agent in self.work.glob("pods/*/agent.log"):  # of pods that are there at the end
+            shutil.copy(agent, self.work / "logs" / f"agent-{agent.parent.name}.log")
         if target and (self.work / "logs").exists():
             shutil.copytree(self.work / "logs", Path(target) / self.work.name, dirs_exist_ok=True)
 
@@ -131,7 +140,7 @@ class TestBed:
         if not shutil.which("setpriv"):
             raise StartError("setpriv is missing: apt-get install util-linux")
         if self.simulators:
-            for program in (self.drbd_sim_binary, self.linstor_sim_binary):
+            for program in (self.drbd_sim_binary, self.linstor_sim_binary, self.agent_binary):
                 if not os.access(program, os.X_OK):
                     raise StartError(f"{program} is missing: run `make build`, or use simulators=False")
 
@@ -146,13 +155,15 @@ class TestBed:
         self.pod_network = self.territory.network
 
     def _start_all(self, tools: Path, nodeserver: Path) -> None:
-        simulators = None
+        simulators = agents = None
         if self.simulators:
+            agents = Agents(self.agent_binary, self.work / "pods", AGENT_OPTIONS)
             self.linstor_port = self.territory.reserve_ports(1)[0]
             self.drbd_socket = self.work / "drbd-sim.sock"
             simulators = Simulators(self.drbd_sim_binary, self.linstor_sim_binary, self.drbd_socket,
-                                    self.work / "shims", self.work / "linstor", self.linstor_port, self.seed)
-        plane = ControlPlane(self.work, tools, nodeserver, self.territory, self.operator_user, simulators)
+                                    self.work / "shims", self.work / "linstor", self.linstor_port, self.seed,
+                                    self.drbd_options, self.linstor_options)
+        plane = ControlPlane(self.work, tools, nodeserver, self.territory, self.operator_user, simulators, agents)
         self.control_plane, self.kubeconfig, self.server = plane, plane.kubeconfig, plane.server
         self.audit_log = plane.audit_log
         self._say(f"work dir {self.work}, API server {self.server}, pods {self.pod_network}")
@@ -248,9 +259,53 @@ class TestBed:
                       f"the default ServiceAccount of {namespace}")
 
     def set_node_unreachable(self, node: str, unreachable: bool = True) -> None:
-        """Makes exec and logs of a node's pods fail as if its kubelet could not be reached."""
+        """Makes exec and logs of a node's pods fail as if its kubelet could not be reached. Open streams end too."""
         value = f"{UNREACHABLE}=true" if unreachable else f"{UNREACHABLE}-"
         self.kubectl("annotate", "node", node, "--overwrite", value)
+        if unreachable:
+            self.node("cut-streams", node=node)
+
+    # ----- between operator and nodes, and the agents
+
+    def node(self, operation: str, /, **fields: Any) -> dict[str, Any]:
+        """One request to the node server, see control.go. Its refusals raise Refused."""
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(30)
+        with connection.sock:
+            connection.sock.connect(str(self.control_plane.control_socket))
+            connection.request("POST", f"/{operation}", json.dumps(fields))
+            answer = json.loads(connection.getresponse().read())
+        if "error" in answer:
+            raise kube.Refused(f"node server: {operation} {fields}: {answer['error']}")
+        return answer
+
+    def set_latency(self, milliseconds: int) -> None:
+        """Added to every start of an exec and to every piece of its streams, in both directions."""
+        self.node("latency", ms=milliseconds)
+
+    def agents(self, node: str = "") -> list[dict[str, Any]]:
+        """[{node, pod, supervisor, workers, restarts, runDir, log, ownSeconds, childSeconds, rssKiB, peakKiB}]."""
+        return self.node("agents", node=node)["agents"]
+
+    def signal_agent(self, node: str, what: str, name: str = "KILL") -> None:
+        """KILL, TERM, STOP or CONT to the agent's "worker", "supervisor" (process 1 of the container) or "both"."""
+        self.node("signal", node=node, what=what, signal=name)
+
+    def hold_worker(self, node: str, seconds: float = 0) -> None:
+        """Kills the agent's worker, and each that its supervisor starts, for that time (0: until `release_worker`)."""
+        self.node("hold-worker", node=node, seconds=seconds)
+
+    def release_worker(self, node: str) -> None:
+        self.node("release-worker", node=node)
+
+    def agent_restarts(self, node: str = "", seconds: Optional[float] = None) -> None:
+        """When a dead agent container starts again: after so many seconds, never (-1), or as a kubelet does (None)."""
+        self.node("restart", node=node, seconds=seconds)
+
+    def exec_counters(self, reset: bool = False) -> dict[str, Any]:
+        """{execs, connects, refused, open, byNode}, as the nodes saw them."""
+        return self.node("counters", reset=reset)
 
     # ----- audit
 

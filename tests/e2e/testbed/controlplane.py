@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
 import yaml
 
@@ -30,10 +30,21 @@ class Simulators:
     state_dir: Path
     linstor_port: int
     seed: Optional[int]
+    drbd_options: Sequence[str] = ()
+    linstor_options: Sequence[str] = ()
+
+
+@dataclass
+class Agents:
+    """The program of the node agent and where the node server keeps what belongs to pods."""
+    binary: Path
+    folder: Path
+    options: Sequence[str] = ()
 
 
 def _stages(directory: Path) -> Iterator[dict[str, Any]]:
-    """kwok's own, but a pod runs only when the node server says that its volumes are mounted."""
+    """kwok's own, but a pod runs only when the node server says that its volumes are mounted, and one with an agent is
+    gone only when that has ended."""
     for stage in STAGES:
         for file in sorted((directory / stage).glob("*.yaml")):
             if file.name == "kustomization.yaml":
@@ -42,6 +53,10 @@ def _stages(directory: Path) -> Iterator[dict[str, Any]]:
             if document["metadata"]["name"] == "pod-ready":
                 document["spec"]["selector"]["matchExpressions"].append(
                     {"key": '.metadata.annotations["testbed.breakwater/mounted"]', "operator": "Exists"})
+            if document["metadata"]["name"] == "pod-delete":
+                document["spec"]["selector"]["matchExpressions"].append(
+                    {"key": '.metadata.annotations["testbed.breakwater/lasts-until-its-agent-ends"]',
+                     "operator": "DoesNotExist"})
             yield document
 
 
@@ -49,8 +64,9 @@ class ControlPlane:
     """Builds the components of one test bed in a work dir. Starting them is the caller's job."""
 
     def __init__(self, work: Path, tools: Path, nodeserver: Path, territory: Territory, operator_user: str,
-                 simulators: Optional[Simulators]):
-        self.work, self.tools, self.nodeserver_binary = work, tools, nodeserver
+                 simulators: Optional[Simulators], agents: Optional[Agents] = None):
+        self.work, self.tools, self.nodeserver_binary, self.agents = work, tools, nodeserver, agents
+        self.control_socket = work / "nodes.sock"
         self.pod_network, self.simulators = territory.network, simulators
         self.pki_dir = work / "pki"
         self.audit_log = work / "audit.log"
@@ -169,11 +185,15 @@ class ControlPlane:
             self.nodeserver_binary, f"--listen=127.0.0.1:{self.node_port}",
             f"--tls-cert-file={p / 'nodes.crt'}", f"--tls-private-key-file={p / 'nodes.key'}",
             f"--client-ca-file={p / 'ca.crt'}",
-            f"--kubeconfig={self._kubeconfig('nodeserver', 'nodeserver', 'system:masters')}"]
+            f"--kubeconfig={self._kubeconfig('nodeserver', 'nodeserver', 'system:masters')}",
+            f"--control={self.control_socket}"]
         if self.simulators:
             s = self.simulators
             argv += [f"--drbd-sim={s.socket}", f"--shim-dir={s.shim_dir}",
                      f"--linstor-backend=127.0.0.1:{s.linstor_port}"]
+        if self.agents:
+            argv += [f"--agent-binary={self.agents.binary}", f"--agent-dir={self.agents.folder}",
+                     *(f"--agent-arg={option}" for option in self.agents.options)]
         return self._component("nodeserver", argv, ready=prints_ready, graceful=True)
 
     def drbd_sim(self) -> Component:
@@ -182,7 +202,7 @@ class ControlPlane:
         s.shim_dir.mkdir(parents=True, exist_ok=True)
         seed = [f"--seed={s.seed}"] if s.seed is not None else []
         return self._component("drbd-sim", [
-            s.drbd_sim, "--socket", s.socket, "--shim-dir", s.shim_dir, *seed], ready=prints_ready, start_timeout=20)
+            s.drbd_sim, "--socket", s.socket, "--shim-dir", s.shim_dir, *seed, *s.drbd_options], ready=prints_ready, start_timeout=20)
 
     def linstor_sim(self) -> Component:
         s = self.simulators
@@ -190,4 +210,4 @@ class ControlPlane:
         s.state_dir.mkdir(parents=True, exist_ok=True)
         return self._component("linstor-sim", [
             s.linstor_sim, "--listen", f"127.0.0.1:{s.linstor_port}", "--drbd-sim", s.socket,
-            "--state-dir", s.state_dir], ready=prints_ready, start_timeout=20)
+            "--state-dir", s.state_dir, *s.linstor_options], ready=prints_ready, start_timeout=20)

@@ -22,24 +22,13 @@
 #include "operator/base/error.h"
 #include "operator/base/log.h"
 #include "operator/base/result.h"
+#include "operator/controllers/replication/agent_link/agent_hub.h"
 #include "operator/core/replication/plan/volume_plan.h"
 #include "operator/core/replication/protocol/messages.h"
 #include "operator/core/replication/volume/observation.h"
 #include "operator/kube/pod_exec.h"
 
 namespace breakwater::controllers {
-
-/// Where the agent of a node is.
-struct AgentTarget {
-  std::string node{};
-  std::string ns{};
-  std::string pod{};
-  std::string pod_uid{};
-  std::string container{};
-  int restarts = 0;  ///< of the container: another one is worth a try at once
-
-  bool operator==(const AgentTarget&) const = default;
-};
 
 /// What the links tell; called from their threads without a lock held, must return soon.
 struct AgentEvents {
@@ -51,7 +40,8 @@ struct AgentEvents {
 struct AgentLinksOptions {
   std::string version{};  ///< of the operator, for the hello
   std::chrono::milliseconds first_retry{1000};
-  std::chrono::milliseconds max_retry{60000};  ///< G5: 100 nodes that always fail: < 60 a minute together
+  std::chrono::milliseconds max_retry{
+      60000};  ///< G5: 100 nodes that always fail: < 60 a minute together
   /// All nodes together start at most so many execs per minute after the first try of each.
   int retries_per_minute = 50;
   std::chrono::milliseconds ping_interval{20000};
@@ -60,44 +50,40 @@ struct AgentLinksOptions {
   std::size_t max_total_bytes = 64U << 20U;
 };
 
-/// Thread safety: all methods from any thread. References must outlive it. Stop() ends all threads.
-class AgentLinks {
+/// Thread safety: all methods from any thread. References must outlive it. Stop() ends all threads;
+/// not to be called from an event.
+///
+/// A transaction that an agent does not know any more, after a stream that began later than it was
+/// asked for, ends with a result of code "Lost": kRefused when the agent never said that it began
+/// (it did not), kUndone when it had begun (the pod was replaced; what became of it shows in the
+/// reports). A node without a target keeps its transactions for ten minutes, then they are lost.
+/// Should a request have been late only, its progress is shown again.
+class AgentLinks final : public AgentHub {
  public:
   AgentLinks(kube::PodExec& exec,
              const Clock& clock,
              const Logger& log,
              AgentEvents events,
              AgentLinksOptions options);
-  ~AgentLinks();
+  ~AgentLinks() override;
   AgentLinks(const AgentLinks&) = delete;
   AgentLinks& operator=(const AgentLinks&) = delete;
 
-  /// The nodes to be linked to, all of them; others are closed. `epoch`: of our lease.
-  void SetTargets(const std::vector<AgentTarget>& targets, std::int64_t epoch);
-  void Stop();
+  void SetTargets(const std::vector<AgentTarget>& targets, std::int64_t epoch) override;
+  void Stop() override;
 
-  std::map<std::string, replication::AgentView> Agents() const;
-  /// Why a node has no stream now, for people; "" when it has one or is no target.
-  std::string ProblemOf(const std::string& node) const;
-
-  /// What the node says about a resource; nothing when there is no synced stream (unknown).
+  std::map<std::string, replication::AgentView> Agents() const override;
+  std::string ProblemOf(const std::string& node) const override;
   std::optional<replication::NodeSlice> Slice(const std::string& node,
-                                              const std::string& resource) const;
-  /// Facts of a node, with all its resources (pointers are shared, cheap); nothing as above.
-  std::optional<replication::NodeReport> Report(const std::string& node) const;
-  /// Nodes whose agents report the resource.
-  std::set<std::string> NodesOf(const std::string& resource) const;
+                                              const std::string& resource) const override;
+  std::optional<replication::NodeReport> Report(const std::string& node) const override;
+  std::set<std::string> NodesOf(const std::string& resource) const override;
+  std::vector<replication::RunningTransaction> Running(const std::string& resource) const override;
+  std::set<std::string> Busy() const override;
 
-  /// Transactions on this resource that agents report or that were asked for and are not answered.
-  std::vector<replication::RunningTransaction> Running(const std::string& resource) const;
-  /// All resources with a running transaction.
-  std::set<std::string> Busy() const;
-
-  /// Sends a request once. kTransient: no stream, nothing was sent. An unknown outcome (the stream
-  /// broke after it was sent) shows when the agent reports the transaction, its result, or neither:
-  /// then it never began.
-  Result<void, Error> Ask(const std::string& node, const replication::TransactionRequest& request);
-  Result<void, Error> Cancel(const std::string& node, const std::string& id);
+  Result<void, Error> Ask(const std::string& node,
+                          const replication::TransactionRequest& request) override;
+  Result<void, Error> Cancel(const std::string& node, const std::string& id) override;
 
  private:
   class Impl;

@@ -11,9 +11,9 @@
 #include <random>
 #include <sstream>
 
+#include "operator/core/replication/node/node_scripts.h"
 #include "operator/core/replication/volume/evidence.h"
 #include "operator/core/replication/volume/gate.h"
-#include "operator/core/replication/node/node_scripts.h"
 #include "operator/testing/source_dir.h"
 
 namespace breakwater::replication {
@@ -105,11 +105,16 @@ TEST(ParseTest, SocketsWithoutDiagInfoProveNothing) {
   EXPECT_FALSE(table.reliable);
   EXPECT_GT(table.sockets.size(), 50U);
   const NodeReport report = ReportOf("node1", "q12-mixed.node1", "ss-tnieH");
-  for (const auto& [name, status] : report.status) {
-    for (const DrbdConnection& connection : status.connections) {
-      EXPECT_EQ(ProofOf(connection, report.sockets, report.tls_stat), SocketProof::kUnknown);
+  EXPECT_TRUE(report.any_socket);
+  EXPECT_FALSE(report.sockets_reliable);
+  int connections = 0;
+  for (const auto& [name, resource] : report.resources) {
+    for (const DrbdConnection& connection : resource->status.connections) {
+      ++connections;
+      EXPECT_EQ(ProofOf(connection, resource->sockets, report.tls_stat), SocketProof::kUnknown);
     }
   }
+  EXPECT_GT(connections, 20);
 }
 
 // F8.2, F24: two sockets per connection, both with the ULP, on one or two lines; orphans do not
@@ -117,11 +122,11 @@ TEST(ParseTest, SocketsWithoutDiagInfoProveNothing) {
 TEST(ParseTest, ProvesEncryptionOfEveryConnectedPair) {
   for (const char* file : {"ss-tnieH", "ss-tniOH"}) {
     const NodeReport report = ReportOf("node1", "q12-tls21-diag.node1", file);
-    ASSERT_TRUE(report.sockets.reliable);
+    ASSERT_TRUE(report.sockets_reliable);
     int proven = 0;
-    for (const auto& [name, status] : report.status) {
-      for (const DrbdConnection& connection : status.connections) {
-        const SocketProof proof = ProofOf(connection, report.sockets, report.tls_stat);
+    for (const auto& [name, resource] : report.resources) {
+      for (const DrbdConnection& connection : resource->status.connections) {
+        const SocketProof proof = ProofOf(connection, resource->sockets, report.tls_stat);
         EXPECT_EQ(proof, connection.state == "Connected" ? SocketProof::kEncrypted : proof) << name;
         proven += proof == SocketProof::kEncrypted ? 1 : 0;
       }
@@ -178,17 +183,34 @@ TEST(ParseTest, SurvivesGarbage) {
   (void)ParseStatus("[1,null,{\"name\":5},{\"name\":\"r\",\"devices\":3,\"connections\":[7]}]");
 }
 
-// The gate on recorded states: whatever is not perfect seen from the Primary must not pass.
-TEST(ParseTest, StuckAndResyncingSamplesDoNotPassTheGate) {
-  const auto gate = [](const std::string& one, const std::string& other) {
-    std::map<std::string, NodeReport> reports;
-    reports[one.substr(one.find('.') + 1)] = ReportOf(one.substr(one.find('.') + 1), one);
-    reports[other.substr(other.find('.') + 1)] = ReportOf(other.substr(other.find('.') + 1), other);
-    return CheckGate(BuildObservation("r0", {}, reports, {}), {});
+ResourceObservation Recorded(const std::vector<std::string>& folders) {
+  std::map<std::string, NodeSlice> slices;
+  for (const std::string& folder : folders) {
+    const std::string node = folder.substr(folder.find('.') + 1);
+    slices[node] = SliceOf(ReportOf(node, folder), "r0");
+  }
+  return BuildObservation("r0", {}, slices, {});
+}
+
+// The gate on recorded states, for the reason that is in them: the third node's silence alone would
+// keep any of them from passing.
+TEST(ParseTest, RecordedStatesFailTheGateForWhatIsWrongWithThem) {
+  using Kind = GateResult::Kind;
+  const auto gate = [](const std::vector<std::string>& folders) {
+    ResourceObservation seen = Recorded(folders);
+    std::erase_if(seen.nodes, [](const auto& item) { return !item.second.known; });
+    std::erase_if(seen.connections, [](const auto& item) { return !item.second.BothKnown(); });
+    return CheckGate(seen, {});
   };
-  EXPECT_FALSE(gate("stuck-WFBitMapT.node2", "stuck-WFBitMapT.node3").ok());
-  EXPECT_FALSE(gate("synctarget.node1", "synctarget.node3").ok());
-  EXPECT_FALSE(gate("q6-mismatch.node1", "q6-mismatch.node2").ok());
+  EXPECT_EQ(gate({"stuck-WFBitMapT.node2", "stuck-WFBitMapT.node3"}).kind, Kind::kStuck);
+  EXPECT_EQ(gate({"synctarget.node1", "synctarget.node3"}).kind, Kind::kResync);
+  EXPECT_EQ(gate({"q6-mismatch.node1", "q6-mismatch.node2"}).kind, Kind::kDisk) << "Outdated";
+  EXPECT_EQ(gate({"suspended-user.node1", "suspended-user.node2"}).kind, Kind::kSuspended);
+  EXPECT_EQ(gate({"connected-plaintext.node1", "connected-plaintext.node2"}).kind, Kind::kOk);
+  // Silence is never health.
+  EXPECT_EQ(
+      CheckGate(Recorded({"connected-plaintext.node1", "connected-plaintext.node2"}), {}).kind,
+      Kind::kUnknown);
 }
 
 std::string Sections(const std::string& status, const std::string& show, const std::string& ss) {
@@ -200,7 +222,7 @@ std::string Sections(const std::string& status, const std::string& show, const s
 // connection must not be reported as plaintext.
 TEST(ReportTest, DoesNotTrustAnSsThatTheKernelContradicts) {
   const std::string ss = "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic mss:1448 rtt:0.2/0.1\n";
-  EXPECT_FALSE(ParseReport("n1", Sections("[]", "[]", ss), false).sockets.reliable);
+  EXPECT_FALSE(ParseReport("n1", Sections("[]", "[]", ss), false).sockets_reliable);
   EXPECT_TRUE(ParseSockets(ss).reliable);
 }
 
@@ -218,9 +240,8 @@ TEST(ReportTest, TakesPathsFromTheConfiguration) {
   const std::string ss =
       "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls version: 1.3\n"
       "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls version: 1.3\n";
-  std::map<std::string, NodeReport> reports;
-  reports["n1"] = ParseReport("n1", Sections(status, show, ss), false);
-  const ResourceObservation seen = BuildObservation("r0", {}, reports, {});
+  const NodeReport report = ParseReport("n1", Sections(status, show, ss), false);
+  const ResourceObservation seen = BuildObservation("r0", {}, {{"n1", SliceOf(report, "r0")}}, {});
   const EndView& end = seen.connections.at(Pair::Of("n1", "n2")).a;
   EXPECT_EQ(end.sockets, SocketProof::kEncrypted);
   EXPECT_EQ(end.session, "41001-7000,7000-41000");

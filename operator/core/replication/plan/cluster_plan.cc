@@ -65,7 +65,7 @@ bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_v
   }
   ResourceLevels levels = seen.levels;
   levels.controller = linstor_value;
-  return !CleanupOps(levels, runs, false).empty();
+  return !CleanupOps(levels, runs).empty();
 }
 
 // LINSTOR's nodes would adjust: connect what is StandAlone, and resume what is suspended.
@@ -250,7 +250,7 @@ void PlanStarts(const ClusterInput& input, bool may_change, ClusterPlan* plan) {
     plan->cleaning += leftovers ? 1 : 0;
     if (input.in_flight.contains(seen.resource)) {
       if (may_change) {
-        if (const std::optional<std::string> why = starter.GoOn(seen)) {
+        if (const std::optional<std::string> why = starter.GoOn(seen, wanted)) {
           plan->held[seen.resource] = *why;
         } else {
           plan->may_switch.insert(seen.resource);

@@ -52,8 +52,10 @@ std::optional<std::string> Starter::Policy(const ResourceObservation& seen) cons
   return std::nullopt;
 }
 
-std::optional<std::string> Starter::GoOn(const ResourceObservation& seen) const {
-  return Policy(seen);
+std::optional<std::string> Starter::GoOn(const ResourceObservation& seen,
+                                         const std::map<Pair, bool>& wanted) const {
+  const std::optional<std::string> why = Policy(seen);
+  return why ? why : FailedElsewhere(seen, wanted);
 }
 
 // One volume that failed is enough to know: the others on these nodes would be cut and taken back

@@ -31,7 +31,8 @@ class Starter {
                                    bool differs);
 
   /// Why a volume that has a place begins nothing new, or nothing.
-  std::optional<std::string> GoOn(const ResourceObservation& seen) const;
+  std::optional<std::string> GoOn(const ResourceObservation& seen,
+                                  const std::map<Pair, bool>& wanted) const;
 
  private:
   std::optional<std::string> Policy(const ResourceObservation& seen) const;

@@ -117,8 +117,7 @@ ResourceLevels After(ResourceLevels levels, const LinstorOp& op) {
 }
 
 std::vector<LinstorOp> CleanupOps(const ResourceLevels& levels,
-                                  const std::map<PairKey, bool>& runs,
-                                  bool rolling_back) {
+                                  const std::map<PairKey, bool>& runs) {
   if (runs.empty()) {
     return {};
   }
@@ -134,7 +133,7 @@ std::vector<LinstorOp> CleanupOps(const ResourceLevels& levels,
   const bool agreed = all([&](const auto& item) { return item.second == first; });
   const bool fine_without_ours = all(
       [&](const auto& item) { return EffectiveWithoutOurs(levels, item.first) == item.second; });
-  if (pin.ours && !rolling_back && fine_without_ours && keeps(RemovePin{})) {
+  if (pin.ours && fine_without_ours && keeps(RemovePin{})) {
     return {RemovePin{}};
   }
   std::vector<LinstorOp> ops;

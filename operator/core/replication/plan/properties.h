@@ -16,8 +16,8 @@ namespace breakwater::replication {
 struct Pair;
 
 inline constexpr std::string_view kTlsProperty = "DrbdOptions/Net/tls";
-/// On a resource definition: the value beside it is ours, as long as it is what the marker says that
-/// we wrote (see MarkerText).
+/// On a resource definition: the value beside it is ours, as long as it is what the marker says
+/// that we wrote (see MarkerText).
 inline constexpr std::string_view kPinMarker = "Aux/breakwater.io/tls-pin";
 /// The same on a resource connection.
 inline constexpr std::string_view kPairMarker = "Aux/breakwater.io/tls-pair";
@@ -63,8 +63,8 @@ Level PairLevel(const ResourceLevels& levels, const PairKey& pair);
 std::string MarkerText(bool value, bool previous, int touches = 0);
 
 /// Reads the level from properties; `marker` is kPinMarker, kPairMarker or kClusterMarker. Markers
-/// of one word are of former versions: a pin's own value; for a pair the value before, so that every
-/// value beside it counts as ours.
+/// of one word are of former versions: a pin's own value; for a pair the value before, so that
+/// every value beside it counts as ours.
 Level ReadLevel(const std::map<std::string, std::string>& props, std::string_view marker);
 
 /// What LINSTOR writes into the .res file for this connection: resource connection > resource
@@ -117,10 +117,9 @@ ResourceLevels After(ResourceLevels levels, const LinstorOp& op);
 
 /// The next values of ours that can go (or must be replaced by one pin) without changing what
 /// LINSTOR tells any connection. `runs`: what each connection is configured to in the kernel. Empty
-/// when nothing can be tidied, so that nobody starts a run for it. `rolling_back`: the pin stays.
+/// when nothing can be tidied, so that nobody starts anything for it.
 std::vector<LinstorOp> CleanupOps(const ResourceLevels& levels,
-                                  const std::map<PairKey, bool>& runs,
-                                  bool rolling_back);
+                                  const std::map<PairKey, bool>& runs);
 
 std::string Describe(const LinstorOp& op);
 

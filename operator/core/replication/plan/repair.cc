@@ -62,6 +62,11 @@ VolumePlanner::Maybe VolumePlanner::PlanSuspended() const {
     decision.step = std::string(ToString(TransactionKind::kResume));
     return decision;
   }
+  const std::optional<SwitchObstacle> agent = AgentObstacle(in_.agents, who);
+  if (agent && agent->passing) {
+    return Say(Kind::kWait, "I/O is suspended on " + who + ", and " + agent->reason +
+                                ": it ends what it has suspended, nothing else is done");
+  }
   return Say(Kind::kWait,
              "I/O is suspended by somebody else on " + who + "; nothing is changed meanwhile");
 }

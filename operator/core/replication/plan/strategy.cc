@@ -64,6 +64,9 @@ std::optional<SwitchObstacle> NodesObstacle(const ResourceObservation& seen,
                                             const std::vector<Pair>& pairs) {
   for (const Pair& pair : pairs) {
     if (!goal.wanted.at(pair)) {
+      if (goal.floor_tls) {
+        return Lasting("connection " + pair.ToString() + " may not go to plaintext");
+      }
       continue;
     }
     for (const std::string& node : {pair.a, pair.b}) {

@@ -130,7 +130,7 @@ VolumePlanner::Maybe VolumePlanner::PlanCleanup() const {
   if (!seen_.levels.known || !runs) {
     return std::nullopt;
   }
-  std::vector<LinstorOp> ops = CleanupOps(seen_.levels, *runs, false);
+  std::vector<LinstorOp> ops = CleanupOps(seen_.levels, *runs);
   if (ops.empty()) {
     return std::nullopt;
   }

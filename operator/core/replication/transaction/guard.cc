@@ -250,7 +250,7 @@ Obstacle CheckLead(const LocalView& view,
   return CheckQuorumRule(view, copies);
 }
 
-Obstacle CheckSuspendedSwitch(const LocalView& view, const TransactionRequest& request) {
+Obstacle CheckSuspendedSwitch(const LocalView& view) {
   const DrbdStatus& status = *view.status;
   if (!IsPrimary(status)) {
     return {"NotPrimary", "this node is not the Primary any more"};
@@ -258,7 +258,7 @@ Obstacle CheckSuspendedSwitch(const LocalView& view, const TransactionRequest& r
   if (Obstacle obstacle = CheckNotSuspended(status); !obstacle.none()) {
     return obstacle;
   }
-  if (!HasOwnData(status)) {
+  if (!status.devices.empty() && !HasOwnData(status)) {
     return {"NoOwnData", "the Primary has no up-to-date data of its own"};  // F28
   }
   if (!view.show) {
@@ -270,7 +270,6 @@ Obstacle CheckSuspendedSwitch(const LocalView& view, const TransactionRequest& r
   if (Obstacle obstacle = CheckResource(status); !obstacle.none()) {
     return obstacle;
   }
-  (void)request;
   return CheckQuorumRule(view, 1);
 }
 

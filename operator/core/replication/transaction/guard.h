@@ -32,8 +32,8 @@ Obstacle CheckResource(const DrbdStatus& status);
 Obstacle CheckLead(const LocalView& view,
                    const TransactionRequest& request,
                    const DrbdConnection& connection);
-/// May this node suspend I/O and cut these connections?
-Obstacle CheckSuspendedSwitch(const LocalView& view, const TransactionRequest& request);
+/// May this node suspend I/O and cut its connections, all of them if need be?
+Obstacle CheckSuspendedSwitch(const LocalView& view);
 
 /// Data can be reached: an own UpToDate disk or that of a connected peer, for every volume. Without
 /// it resume-io gives EIO (F28).

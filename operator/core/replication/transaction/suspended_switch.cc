@@ -7,15 +7,29 @@ namespace breakwater::replication {
 namespace {
 
 using Phase = TransactionState::Phase;
+using std::chrono::milliseconds;
 
 // F31: a resume with its look takes 0.3 s on an emulated node, more under load; half of a very
 // short deadline, so that there is time for the switch at all (REVIEW-1 M3, M4).
-std::chrono::milliseconds Margin(std::chrono::milliseconds within) {
-  return std::min(std::max(std::chrono::milliseconds(1500), within / 4), within / 2);
+milliseconds Margin(milliseconds within) {
+  return std::min(std::max(milliseconds(1500), within / 4), within / 2);
+}
+
+// How long one look took: a command takes about as long, and the tools of a loaded node are slow.
+SteadyTime::duration Latency(const Turn& turn) {
+  return std::min<SteadyTime::duration>(turn.now - turn.view.at, kFresh);
 }
 
 bool PastMargin(const Turn& turn) {
-  return turn.now >= turn.state.until - Margin(turn.state.request.within);
+  const milliseconds within = turn.state.request.within;
+  const SteadyTime::duration margin =
+      std::max<SteadyTime::duration>(Margin(within), Latency(turn) * 4);
+  return turn.now >= turn.state.until - std::min<SteadyTime::duration>(margin, within / 2);
+}
+
+// There is time for one more look before the resume.
+bool TimeForALook(const Turn& turn) {
+  return turn.now + Latency(turn) * 2 + milliseconds(300) < turn.state.until;
 }
 
 DrbdCommand OfMinor(const Turn& turn, DrbdCommand::Kind kind) {
@@ -25,7 +39,7 @@ DrbdCommand OfMinor(const Turn& turn, DrbdCommand::Kind kind) {
 TransactionDecision Resume(Turn* turn, std::string why) {
   // An old look does not count, unless there is no time for another one.
   if (!turn->Fresh() && turn->now < turn->state.until) {
-    return turn->Wait(std::chrono::milliseconds(0), "looks again");
+    return turn->Wait(milliseconds(0), "looks again");
   }
   if (turn->BackingOff()) {
     return turn->Wait(kFrozenPoll, std::move(why));
@@ -48,7 +62,7 @@ void NoteSuspension(Turn* turn) {
     // Somebody else resumed, the guardian or LINSTOR for example. Safe: the cuts were graceful
     // (F26.4).
     state.result.frozen +=
-        std::chrono::duration_cast<std::chrono::milliseconds>(turn->view.at - *state.suspended_at);
+        std::chrono::duration_cast<milliseconds>(turn->view.at - *state.suspended_at);
     state.suspended_at.reset();
   }
 }
@@ -67,7 +81,7 @@ TransactionDecision Guard(Turn& turn) {
   if (!turn.view.show || !turn.Fresh()) {
     return turn.Wait(kRetry, "looks again");
   }
-  const Obstacle obstacle = CheckSuspendedSwitch(turn.view, state.request);
+  const Obstacle obstacle = CheckSuspendedSwitch(turn.view);
   if (!obstacle.none()) {
     return turn.Refuse(obstacle.code, obstacle.reason);
   }
@@ -176,22 +190,34 @@ TransactionDecision Forward(Turn& turn) {
   return Resume(&turn, "everything is connected and good: resuming I/O");
 }
 
+// Between the cut and Connected, where nobody knows yet whether the peer comes back stale.
+bool AnyOnItsWay(const Turn& turn) {
+  return std::any_of(turn.state.peers.begin(), turn.state.peers.end(), [&](const auto& entry) {
+    const DrbdConnection* connection = FindConnection(turn.status, entry.first);
+    return connection != nullptr && !IsConnected(*connection) && connection->state != "StandAlone";
+  });
+}
+
 // I/O first: safe after graceful cuts (F26.4). Not without data: resume-io would give EIO (F28),
 // and so it stays suspended until a peer with data is back, however long that takes; no I/O could
 // be done anyway. Without quorum the kernel's own suspension holds I/O back (F2.6), so that our
-// resume is as safe, but it is worth the remaining time to connect first.
+// resume is as safe, but it is worth the remaining time to connect first. The
+// same for a peer that is on its way back: whether it comes back stale (F27) is known in a moment,
+// and is healed before the resume.
 std::optional<TransactionDecision> EndSuspension(Turn* turn) {
   TransactionState& state = turn->state;
   if (!state.suspended_at || !turn->status.suspended_user || state.no_data) {
     return std::nullopt;
   }
-  const bool time_left = turn->now + kStaleFrozen * 2 < state.until;
-  if (time_left && !state.cancelled) {
+  if (TimeForALook(*turn)) {
+    if (std::optional<TransactionDecision> heal = HealStale(turn, milliseconds(0))) {
+      return heal;
+    }
     if (!HasQuorum(turn->status)) {
       return std::nullopt;
     }
-    if (std::optional<TransactionDecision> heal = HealStale(turn, std::chrono::milliseconds(0))) {
-      return heal;
+    if (AnyOnItsWay(*turn)) {
+      return turn->Wait(kFrozenPoll, "waits for a peer that is on its way");
     }
   }
   return Resume(turn, "undo: resuming I/O");

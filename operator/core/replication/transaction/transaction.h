@@ -124,11 +124,15 @@ std::optional<TransactionOutcome> ParseTransactionOutcome(std::string_view text)
 
 struct TransactionResult {
   TransactionOutcome outcome = TransactionOutcome::kDone;
-  /// For people: what stood in the way, on which connection. "" when done.
+  /// For people: what stood in the way, on which connection.
   std::string reason{};
-  /// CamelCase, stable: NotConnected, Suspended, StalePeer, Resync, OutOfSync, Verify, NoQuorum,
-  /// NoOwnData, TwoPrimaries, LastCopy, IoError, Busy, Epoch, Invalid, Declined, Timeout,
-  /// Cancelled, ...
+  /// CamelCase, stable. The guard: NotUp, NoPeer, OldTools, NotConnected, Suspended, StalePeer,
+  /// Resync, OutOfSync, Verify, OwnDisk, PeerDisk, NoQuorum, NoData, NoOwnData, TwoPrimaries,
+  /// NotPrimary, PeerIsPrimary, LastCopy, IoError, Floor, Unknown. On the way: Declined,
+  /// DisconnectFailed, SuspendFailed, SuspensionLost, ForeignChange, Timeout, Cancelled. The
+  /// agent's own: Invalid, Epoch, Busy, Journal, NoGuardian, ToolsSilent, Stopping, Rebooted. Done
+  /// with one of the guard's codes: switched, but the gate did not pass in time; with NoProof:
+  /// switched, but the sockets do not prove it.
   std::string code{};
   std::chrono::milliseconds frozen{};  ///< I/O was suspended by us that long
   std::chrono::milliseconds cut{};     ///< longest time that a connection was down by us

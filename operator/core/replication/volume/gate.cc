@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "operator/core/replication/volume/evidence.h"
 #include "operator/core/replication/node/text.h"
+#include "operator/core/replication/volume/evidence.h"
 
 namespace breakwater::replication {
 namespace {
@@ -146,9 +146,8 @@ GateResult CheckFromPrimary(const ConnectionView& connection, const std::string&
   return {};
 }
 
-// Between Secondaries: disks and replication states only; out-of-sync there is no usable gate
-// (F4.8).
-GateResult CheckBetweenSecondaries(const ConnectionView& connection, bool has_primary) {
+// Disks and replication states only; out-of-sync seen from a Secondary is no usable gate (F4.8).
+GateResult CheckBothEnds(const ConnectionView& connection, bool has_primary) {
   for (const std::string& node : {connection.pair.a, connection.pair.b}) {
     for (const PeerDevice& device : connection.End(node).devices) {
       const std::string where = connection.pair.ToString() + " volume " +
@@ -195,20 +194,15 @@ GateResult CheckGate(const ResourceObservation& seen, const GateCheck& check) {
     }
   }
   for (const auto& [pair, connection] : seen.connections) {
-    bool from_primary = false;
     for (const std::string& primary : primaries) {
       if (pair.Has(primary)) {
-        from_primary = true;
         if (GateResult result = CheckFromPrimary(connection, primary); !result.ok()) {
           return result;
         }
       }
     }
-    if (!from_primary) {
-      if (GateResult result = CheckBetweenSecondaries(connection, !primaries.empty());
-          !result.ok()) {
-        return result;
-      }
+    if (GateResult result = CheckBothEnds(connection, !primaries.empty()); !result.ok()) {
+      return result;
     }
   }
   return {};

@@ -111,8 +111,9 @@ bool StaleLedger::Judge(const ResourceObservation& seen,
     changes->push_back({StaleChange::Kind::kDiverged, *record});
     return false;
   };
-  if (end == nullptr) {  // taken down and, one day, connected anew
-    return seen.AllKnown() ? diverged() : false;
+  if (end == nullptr) {  // taken down and, one day, connected anew; or deleted
+    const bool down = seen.AllKnown() && seen.nodes.contains(record->peer);
+    return down ? diverged() : false;
   }
   if (!end->known) {
     return false;

@@ -135,5 +135,44 @@ TEST_F(StaleLedgerTest, WithoutSocketsOnlyOurHealIsProof) {
   EXPECT_EQ(changes[0].kind, Kind::kDiverged);
 }
 
+// REVIEW-1 M6: an adjust after a reboot shows the resource without the pair for a moment.
+TEST_F(StaleLedgerTest, APairThatIsAbsentIsNoProof) {
+  for (const bool diverged : {true, false}) {
+    ledger_ = {};
+    SetStale(true);
+    Look(0);
+    Look(3);
+    const ResourceObservation before = seen_;
+    if (diverged) {
+      End(seen_, "n1", "n2").state = "Connecting";
+      EXPECT_THAT(Look(4), ElementsAre(Kind::kDiverged));
+    }
+    seen_.connections.erase(Pair::Of("n1", "n2"));
+    Look(5);
+    Look(500);
+    ASSERT_EQ(ledger_.records().size(), 1U);
+    EXPECT_TRUE(ledger_.records()[0].diverged) << "what was recorded may be lost";
+    seen_ = before;
+    SetStale(false);
+    Look(501);
+    EXPECT_EQ(ledger_.records().size(), 1U);
+  }
+}
+
+// Deleting the replica and making it anew is a cure; LINSTOR's list must say so for a while.
+TEST_F(StaleLedgerTest, ACopyThatWasDeletedIsForgottenAfterAWhile) {
+  SetStale(true);
+  Look(0);
+  Look(3);
+  seen_ = Healthy({"n1", "n3"});
+  EXPECT_THAT(Look(10), IsEmpty());
+  seen_.levels.known = false;
+  Look(100);
+  EXPECT_EQ(ledger_.records().size(), 1U) << "nobody knows the list";
+  seen_.levels.known = true;
+  Look(101);
+  EXPECT_THAT(ledger_.records(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace breakwater::replication

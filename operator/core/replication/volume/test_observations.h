@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/base/clock.h"
 #include "operator/core/replication/volume/gate.h"
 
 namespace breakwater::replication::testing_seen {

@@ -271,7 +271,7 @@ TEST(F20Test, AdjustAllWithOneRefusedResourceLeavesOthersHalfDone) {
 
 TEST(CommandTest, AKilledCommandGoesNoFurther) {
   // LINSTOR kills a tool that takes too long (L23): what it had not done yet must not happen later.
-  Cluster cluster;
+  Cluster cluster({.kill_with_client = true});
   BringUp(cluster, {});
   bool killed = false;
   std::optional<ExecResult> result;

@@ -13,7 +13,10 @@ Cluster::Cluster(const SimConfig& config)
     : world_(config),
       kernel_(world_),
       writers_(world_, kernel_),
-      shell_(world_, kernel_, writers_) {}
+      feed_(world_, kernel_),
+      shell_(world_, kernel_, writers_, feed_) {
+  kernel_.config_broken = [this](const Node& node) { return shell_.ConfigBroken(node); };
+}
 
 bool Cluster::WaitFor(const std::function<bool()>& condition, Time limit) {
   const Time end = now() + limit;
@@ -80,6 +83,7 @@ void Cluster::CrashNode(const std::string& node) {
   Node& found = world_.GetNode(node);
   writers_.NodeCrashed(node);
   kernel_.CrashNode(found);
+  feed_.NodeCrashed(node);
   SetTlshd(node, false);
   found.satellite.running = false;
 }
@@ -137,6 +141,34 @@ bool Cluster::InjectStale(const std::string& resource,
   }
   (void)kernel_.InjectStale(end);
   return true;
+}
+
+std::size_t Cluster::CorruptBlocks(const std::string& resource,
+                                   const std::string& node,
+                                   int volume,
+                                   std::size_t count) {
+  Disk* disk = world_.FindDisk(world_.GetNode(node), resource, volume);
+  std::set<std::uint64_t> written;
+  for (const auto& [block, number] : world_.GetVolume(resource, volume).acknowledged) {
+    if (number != 0) {
+      written.insert(block);
+    }
+  }
+  std::size_t done = 0;
+  for (auto it = written.begin(); disk != nullptr && it != written.end() && done < count; ++it) {
+    disk->blocks.Put(*it, 0);
+    ++done;
+  }
+  return done;
+}
+
+void Cluster::BreakConfig(const std::string& node, bool broken) {
+  const std::string path = "/etc/drbd.d/broken.res";
+  if (broken) {
+    PutFile(node, path, "resource broken {\n  device minor 9999\n");
+  } else {
+    world_.GetNode(node).files.erase(path);
+  }
 }
 
 bool Cluster::InjectStuck(const std::string& resource, const std::string& a, const std::string& b) {

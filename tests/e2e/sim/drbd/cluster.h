@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/e2e/sim/drbd/events.h"
 #include "tests/e2e/sim/drbd/kernel.h"
 #include "tests/e2e/sim/drbd/shell.h"
 #include "tests/e2e/sim/drbd/world.h"
@@ -35,6 +36,9 @@ struct ResourceReport {
   std::uint64_t resync_kib = 0;
   std::uint64_t stale_peers = 0;  // F12: Established with peer-disk Outdated at the Primary
   bool suspended_user = false;
+  Time frozen{0};          // a Primary is suspended by the user, for so long until now
+  Time longest_freeze{0};  // that, or an earlier one
+  std::vector<Stall> stalls;
   int connections = 0;  // pairs that are configured
   int connected = 0;
   int encrypted = 0;
@@ -86,11 +90,37 @@ class Cluster {
   // F4.9 at the next reconnect of the two Secondaries.
   bool InjectStuck(const std::string& resource, const std::string& a, const std::string& b);
 
+  // Makes up to `count` blocks that were written differ on this node, as a bad disk would: only
+  // verify can find them. Returns how many.
+  std::size_t CorruptBlocks(const std::string& resource,
+                            const std::string& node,
+                            int volume,
+                            std::size_t count);
+  // A .res file of some other resource that no tool can read (F33); `broken` false: removed.
+  void BreakConfig(const std::string& node, bool broken);
+
+  // --- events: see EventFeed
+  std::uint64_t OnEvent(const std::string& node,
+                        std::function<void(const std::string& resource)> changed) {
+    return feed_.Subscribe(node, std::move(changed));
+  }
+
+  void RemoveOnEvent(std::uint64_t id) { feed_.Unsubscribe(id); }
+
+  [[nodiscard]] EventFeed& feed() { return feed_; }
+
   // --- results
   [[nodiscard]] std::vector<ResourceReport> ReportAll();
   [[nodiscard]] ResourceReport Report(const std::string& resource);
   // The same without the comparison of all blocks, which is slow: diverged and lost stay 0.
   [[nodiscard]] ResourceReport Summary(const std::string& resource);
+  // Do all connected good replicas hold all acknowledged writes, and the same data? Cheap: by
+  // digests, unless something is wrong.
+  [[nodiscard]] bool DataIntact(const std::string& resource);
+  // Since when a Primary of this resource has been suspended by the user; nothing: none is.
+  [[nodiscard]] std::optional<Time> FrozenSince(const std::string& resource);
+  // The longest such time, the present one included.
+  [[nodiscard]] Time LongestFreeze(const std::string& resource);
   void ResetStatistics();
   [[nodiscard]] std::vector<Violation> Check();
 
@@ -106,11 +136,12 @@ class Cluster {
   [[nodiscard]] End FindPair(const std::string& resource,
                              const std::string& node,
                              const std::string& peer);
-  [[nodiscard]] std::map<std::string, ResourceReport> Summaries();
+  [[nodiscard]] std::map<std::string, ResourceReport> Summaries(const std::string& only);
 
   World world_;
   Kernel kernel_;
   Writers writers_;
+  EventFeed feed_;
   Shell shell_;
 };
 

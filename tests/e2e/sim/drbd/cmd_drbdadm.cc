@@ -119,6 +119,11 @@ void Shell::Drbdadm(Job& job) {
     return;
   }
   const std::string command = job.words[0];
+  const Config config = LoadConfig(node);
+  if (!config.error.empty()) {
+    Fail(job, 10, config.error);  // F33: also when the file is none of this resource's
+    return;
+  }
   if (command == "status") {
     job.words.erase(job.words.begin());
     if (!job.words.empty() && job.words[0] == "all") {
@@ -126,11 +131,6 @@ void Shell::Drbdadm(Job& job) {
     }
     job.words.insert(job.words.begin(), "status");
     SetupStatus(job);
-    return;
-  }
-  const Config config = LoadConfig(node);
-  if (!config.error.empty()) {
-    Fail(job, 10, config.error);
     return;
   }
   if (command == "sh-list-adjustable" || command == "sh-resources") {
@@ -307,7 +307,7 @@ void Shell::AdmPerVolume(Job& job, const std::string& command, const Target& tar
                              }
                              return Flow::kNext;
                            }});
-    } else if (command == "invalidate" || command == "invalidate-remote") {
+    } else if (command == "invalidate" || command == "invalidate-remote" || command == "verify") {
       AdmInvalidate(job, command, target, volume);
     } else if (command == "role") {
       job.result.out += std::string(Name(resource.role)) + "\n";
@@ -347,7 +347,14 @@ void Shell::AdmInvalidate(Job& job, const std::string& command, const Target& ta
     return;
   }
   for (const auto& [id, connection] : resource.connections) {
-    if (target.peer.empty() || connection.peer == target.peer) {
+    if (command == "verify" && (target.peer.empty() || connection.peer == target.peer) &&
+        !connection.volumes.at(volume).client) {
+      queue("drbdsetup verify " + name + " " + std::to_string(id) + " " + std::to_string(volume),
+            [this, &node, name, peer = id, volume]() -> KernelResult {
+              const End end = kernel_.FindEnd(node.name, name, peer);
+              return end.connection == nullptr ? std::nullopt : kernel_.Verify(end, volume);
+            });
+    } else if (target.peer.empty() || connection.peer == target.peer) {
       queue("drbdsetup invalidate-remote " + name + " " + std::to_string(id) + " " +
                 std::to_string(volume) + option,
             [this, &node, name, peer = id, volume, reset]() -> KernelResult {
@@ -385,7 +392,9 @@ void Shell::QueueSuspend(Job& job, const std::string& resource, int minor) {
 }
 
 void Shell::RunAction(Job& job, const Action& action) {
-  if (KernelResult error = action.run()) {
+  const KernelResult error = action.run();
+  world_.Touch(job.node, action.resource);
+  if (error) {
     Fail(job, error->exit, error->text + Ended(action.text, error->exit));
   }
 }

@@ -98,6 +98,10 @@ void Shell::SetupStatus(Job& job) {
     Fail(job, 10, wanted + ": No such resource\n");
     return;
   }
+  if (job.words[0] == "events2" && !job.Has("--now") && job.launch.stream) {
+    SetupEvents(job, wanted);
+    return;
+  }
   if (job.words[0] == "events2") {
     for (Resource* resource : resources) {
       job.result.out += Events2(world_, kernel_, node, *resource);
@@ -117,6 +121,13 @@ void Shell::SetupStatus(Job& job) {
   if (resources.empty()) {
     job.result.out = "# No currently configured DRBD found.\n";
   }
+}
+
+void Shell::SetupEvents(Job& job, const std::string& resource) {
+  job.stream = feed_.Open(job.node, {.resource = resource,
+                                     .timestamps = job.Has("--timestamps") || job.Has("-T"),
+                                     .sink = job.launch.stream});
+  job.steps.push_back({Time{0}, [](Job&) { return Flow::kMuchLater; }});
 }
 
 void Shell::SetupShow(Job& job) {
@@ -215,6 +226,11 @@ void Shell::SetupConnection(Job& job, Resource& resource, const std::string& com
     const int volume = std::atoi(job.words[3].c_str());
     if (end.connection->volumes.contains(volume)) {
       error = kernel_.InvalidateRemote(end, volume, !job.Has("--reset-bitmap=no"));
+    }
+  } else if (command == "verify") {
+    const int volume = std::atoi(job.words[3].c_str());
+    if (end.connection->volumes.contains(volume)) {
+      error = kernel_.Verify(end, volume);
     }
   }
   if (error) {

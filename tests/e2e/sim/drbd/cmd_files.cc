@@ -79,6 +79,8 @@ bool Shell::ReadFile(const Job& job, const std::string& path, std::string& text)
   } else if (path == "/sys/module/drbd/version" ||
              path == "/sys/module/drbd_transport_" + node.transport + "/version") {
     text = node.drbd_version + "\n";
+  } else if (path == "/sys/module/drbd/parameters/usermode_helper") {
+    text = node.usermode_helper + "\n";
   } else if (path == "/proc/modules") {
     text = Modules(node);
   } else if (path == "/sys/module/tls/refcnt" && node.kernel_tls) {

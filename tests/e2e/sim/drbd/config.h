@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "tests/e2e/sim/drbd/timing.h"
 #include "tests/e2e/sim/drbd/types.h"
 
 namespace breakwater::sim {
@@ -13,6 +14,11 @@ struct SimConfig {
   // Starting a drbdadm or drbdsetup process, including parsing the configuration.
   Millis drbdadm_start{50};
   Millis drbdsetup_start{15};
+  // Where a command of drbdsetup has an entry here, that counts. Empty: fast. LabTimes(): as seen.
+  CommandTimes command_times{};
+  // A container runtime lets a command run on when the client that started it is gone: what it was
+  // told it still does, late. True: the command is killed with its client.
+  bool kill_with_client = false;
 
   // Connecting until Connected when the peer waits already.
   Millis handshake_plain{200};
@@ -36,8 +42,16 @@ struct SimConfig {
 
   // A resync takes this long plus its size at the rate.
   Millis resync_base{300};
-  Millis resync_spread{400};
+  Millis resync_spread{300};
   std::uint64_t resync_kib_per_second = 20480;
+  std::uint64_t verify_kib_per_second = 4096;
+
+  // Size of a volume that nobody sized. Small ones make long walks cheap.
+  std::uint64_t volume_kib = kDefaultSizeKib;
+
+  // Between a change in the kernel and the line of events2, and how often a line is lost (F25).
+  Millis event_delay{1};
+  double event_lost = 0.0;
 
   // A write reaches the peers after half of this and is acknowledged after all of it.
   Millis write_latency{2};
@@ -58,8 +72,21 @@ struct SimConfig {
   // F4.9: two Secondaries with stale bits meet again and get stuck; seen three times.
   double stuck_wfbitmap = 0.0;
 
+  // What changed less than this ago is no violation of the one who cuts: nobody can have seen it.
+  Millis look_grace{0};
+  // Writes that took this long are kept as stalls.
+  Millis stall_threshold{250};
+
   // A resource that stays suspended-user longer than this is a violation.
   Millis suspend_limit{10000};
 };
+
+// Everything as slow as on the machines of the third lab (F9, F26, F29, F31).
+inline void UseLabTiming(SimConfig& config) {
+  config.command_times = LabTimes();
+  config.drbdadm_start = Millis(120);
+  config.handshake_plain = Millis(555);
+  config.handshake_tls = Millis(700);
+}
 
 }  // namespace breakwater::sim

@@ -127,7 +127,7 @@ class Server {
       const std::string line = client->in.substr(begin, end - begin);
       begin = end + 1;
       if (!line.empty()) {
-        // The client may be gone before a command ends: then its process was killed.
+        // The client may be gone before a command ends; the command, as a rule, goes on.
         const std::weak_ptr<Client> weak = client;
         protocol_.Handle(
             line,
@@ -226,6 +226,8 @@ int Main(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   Cluster cluster(config);
+  cluster.world().wall_base =
+      std::chrono::duration_cast<Time>(std::chrono::system_clock::now().time_since_epoch());
   std::cout << "ready" << std::endl;
   Server(cluster, listener).Run();
   unlink(socket_path.c_str());

@@ -21,13 +21,13 @@ class DrbdsetupTest : public ::testing::Test {
     ASSERT_EQ(cluster_.Run("node1", {"drbdadm", "primary", "r2"}).exit, 0);
   }
 
-  ExecResult Setup(std::vector<std::string> words) {
+  ExecResult Tool(std::vector<std::string> words) {
     words.insert(words.begin(), "drbdsetup");
     return cluster_.Run("node1", words);
   }
 
   void Expect(const std::vector<std::string>& words, int exit, const std::string& text = "") {
-    const ExecResult result = Setup(words);
+    const ExecResult result = Tool(words);
     EXPECT_EQ(result.exit, exit) << ::testing::PrintToString(words) << result.err;
     EXPECT_EQ(result.err, text) << ::testing::PrintToString(words);
   }
@@ -88,7 +88,7 @@ TEST_F(DrbdsetupTest, F32InvalidateRemote) {
   Expect({"invalidate-remote", "r2", "7", "0", "--reset-bitmap=no"}, 10,
          "r2: Failure: (162) Invalid configuration request\nadditional info from "
          "kernel:\nunknown connection\n");
-  const ExecResult incomplete = Setup({"invalidate-remote", "r2", "1", "--reset-bitmap=no"});
+  const ExecResult incomplete = Tool({"invalidate-remote", "r2", "1", "--reset-bitmap=no"});
   EXPECT_EQ(incomplete.exit, 20);
   EXPECT_THAT(incomplete.err, HasSubstr("Missing argument 4 to command\n"));
   Expect({"disconnect", "r2", "1"}, 0);
@@ -112,7 +112,7 @@ TEST_F(DrbdsetupTest, F4AGracefulCutIsDeclinedWhileAnotherPeerResyncs) {
   cluster_.Advance(Millis(500));
   Expect({"connect", "r1", "2"}, 0);
   cluster_.Advance(Millis(1000));
-  EXPECT_EQ(Setup({"disconnect", "r1", "1"}).exit, 11);
+  EXPECT_EQ(Tool({"disconnect", "r1", "1"}).exit, 11);
 }
 
 TEST_F(DrbdsetupTest, F26ACutThatWouldTakeQuorumAwayIsRefused) {

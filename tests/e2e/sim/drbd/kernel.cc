@@ -85,11 +85,13 @@ void Kernel::AfterSame(const End& end, Time delay, std::function<void(const End&
 }
 
 void Kernel::LogConn(const End& end, std::string_view text) {
+  Touch(end);
   world_.Log(*end.node,
              "drbd " + end.resource->name + " " + end.connection->peer + ": " + std::string(text));
 }
 
 void Kernel::LogDisk(const End& end, int volume, std::string_view text) {
+  Touch(end);
   const Device& device = end.resource->devices.at(volume);
   world_.Log(*end.node, "drbd " + end.resource->name + "/" + std::to_string(volume) + " drbd" +
                             std::to_string(device.minor) + " " + end.connection->peer + ": " +
@@ -100,6 +102,7 @@ Resource& Kernel::NewResource(Node& node, const std::string& name, int node_id) 
   Resource& resource = node.resources[name];
   resource.name = name;
   resource.node_id = node_id;
+  world_.Touch(node.name, name);
   return resource;
 }
 
@@ -177,6 +180,7 @@ void Kernel::DeleteConnection(const End& end) {
   Resource& resource = *end.resource;
   const int peer_id = end.connection->peer_id;
   resource.connections.erase(peer_id);
+  world_.Touch(node.name, resource.name);
   UpdateQuorum(node, resource);
 }
 
@@ -199,6 +203,7 @@ KernelResult Kernel::DeleteResource(Node& node, const std::string& name) {
     }
   }
   node.resources.erase(name);
+  world_.Touch(node.name, name);
   return std::nullopt;
 }
 

@@ -78,11 +78,22 @@ class Kernel {
   KernelResult InvalidateRemote(const End& end, int volume, bool reset_bitmap);
   KernelResult Invalidate(Node& node, Resource& resource, int volume, bool reset_bitmap);
   bool InjectStale(const End& primary_end);
+  // Compares the replicas of a pair, this end being VerifyS (kernel_verify.cc).
+  KernelResult Verify(const End& end, int volume);
+
+  // What events2 shows about this resource may have changed.
+  void Touch(const End& end) { world_.Touch(end.node->name, end.resource->name); }
 
   // Called whenever I/O of a resource may have become possible or impossible.
   std::function<void(const std::string& node, const std::string& resource)> on_io_change;
   // Called when a connection stops carrying data.
   std::function<void(const std::string& node, const std::string& resource, int peer_id)> on_cut;
+  // Is a write of this block under way?
+  std::function<bool(const std::string& resource, int volume, std::uint64_t block)> in_flight;
+  // Does drbdadm on this node fail because a .res file, of any resource, is broken (F33)?
+  std::function<bool(const Node& node)> config_broken;
+  // The kernel has called a helper program.
+  std::function<void(const End& end, const std::string& name, const std::string& status)> on_helper;
 
  private:
   struct Key {
@@ -138,6 +149,7 @@ class Kernel {
   void NoteGracefulCut(const End& primary_end);
   [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
+  void NoteFreeze(const Resource& resource);
   void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);
 
   void SyncHandshake(const End& a, const End& b, int volume);
@@ -159,6 +171,11 @@ class Kernel {
   void CopyBlocks(const End& source, const End& target, int volume, std::uint64_t count);
   void FinishResync(const End& source, const End& target, int volume);
   void StopResync(const End& end);
+  [[nodiscard]] bool HelperRefuses(const End& end, int volume, const std::string& handler);
+  void DropBeforeResync(const End& refusing, const End& other, const End& target, int volume);
+  void CallHelper(const End& end, const std::string& name);
+  void VerifyTick(const Key& key, int volume, std::uint64_t id, Time until);
+  void FinishVerify(const End& end, const End& peer, int volume);
   void ResyncFromPeers(Node& node, Resource& resource, int volume);
   [[nodiscard]] bool CalcQuorum(const Resource& resource, int volume) const;
   [[nodiscard]] bool SomebodyMissing(const Resource& resource, int volume) const;
@@ -173,6 +190,8 @@ class Kernel {
 
 // Is on-no-quorum io-error?
 [[nodiscard]] bool FailsWithoutQuorum(const Resource& resource);
+
+[[nodiscard]] bool AllowsTwoPrimaries(const Connection& connection);
 
 // F12, seen from a Primary: connected, but its writes do not go there.
 [[nodiscard]] bool IsStale(const PeerDevice& device);

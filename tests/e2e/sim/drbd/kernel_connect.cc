@@ -11,11 +11,6 @@ bool CanCarryData(ConnState state) {
   return state == ConnState::kConnected;
 }
 
-bool AllowsTwoPrimaries(const Connection& connection) {
-  const auto it = connection.net.find("allow-two-primaries");
-  return it != connection.net.end() && it->second == "yes";
-}
-
 std::string Transition(ConnState from, ConnState to, std::string_view why) {
   std::string text = "conn( ";
   text.append(Name(from)).append(" -> ").append(Name(to)).append(" )");
@@ -27,12 +22,18 @@ std::string Transition(ConnState from, ConnState to, std::string_view why) {
 
 }  // namespace
 
+bool AllowsTwoPrimaries(const Connection& connection) {
+  const auto it = connection.net.find("allow-two-primaries");
+  return it != connection.net.end() && it->second == "yes";
+}
+
 void Kernel::SetState(const End& end, ConnState state, std::string_view why) {
   if (end.connection->state == state) {
     return;
   }
   LogConn(end, Transition(end.connection->state, state, why));
   end.connection->state = state;
+  end.connection->changed = world_.events.now();
   ++end.connection->generation;
 }
 
@@ -87,6 +88,7 @@ void Kernel::PeerGoesConnecting(const End& end, ConnState via, std::string_view 
   SetState(end, via, why);
   AfterSame(end, world_.config.teardown, [this](const End& e) {
     LogConn(e, "Connection closed");
+    CallHelper(e, "disconnected");
     SetState(e, ConnState::kUnconnected, "disconnected");
     AfterSame(e, Millis(20), [this](const End& again) { ToConnecting(again); });
   });
@@ -190,6 +192,7 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
   }
   AfterSame(end, world_.config.teardown, [this](const End& e) {
     LogConn(e, "Connection closed");
+    CallHelper(e, "disconnected");
     SetState(e, ConnState::kStandAlone, "disconnected");
     LogConn(e, "Terminating receiver thread");
   });
@@ -255,7 +258,7 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
       primary_end.connection != nullptr && primary_end.resource->role == Role::kPrimary;
   for (const auto& [volume, device] :
        primary ? primary_end.connection->volumes : std::map<int, PeerDevice>{}) {
-    if (IsStale(device)) {
+    if (IsStale(device) && !world_.JustChanged(device.changed)) {
       world_.Violate("cut-while-stale", resource.name, end.node->name, pair);
     }
   }
@@ -271,7 +274,8 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
       const bool same = (name == end.node->name && other.peer == end.connection->peer) ||
                         (name == end.connection->peer && other.peer == end.node->name);
       if (!same && name < other.peer && other.ever_connected &&
-          other.state != ConnState::kConnected && Find(other.peer, resource.name) != nullptr) {
+          other.state != ConnState::kConnected && !world_.JustChanged(other.changed) &&
+          Find(other.peer, resource.name) != nullptr) {
         world_.Violate("two-cut-connections", resource.name, end.node->name,
                        pair + " cut while " + name + "-" + other.peer + " is down");
       }
@@ -293,10 +297,11 @@ void Kernel::CheckLastCopy(const End& primary_end) {
         continue;
       }
       ++replicas;
-      good += id != primary_end.connection->peer_id && other.state == ConnState::kConnected &&
-                      it->second.disk == DiskState::kUpToDate
-                  ? 1
-                  : 0;
+      const bool lately =
+          world_.JustChanged(other.changed) || world_.JustChanged(it->second.changed);
+      const bool fine =
+          other.state == ConnState::kConnected && it->second.disk == DiskState::kUpToDate;
+      good += id != primary_end.connection->peer_id && (fine || lately) ? 1 : 0;
     }
     if (replicas > 1 && good == 0 && !device.client) {
       world_.Violate("last-good-copy-cut", primary_end.resource->name, primary_end.node->name,

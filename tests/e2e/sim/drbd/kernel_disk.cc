@@ -60,6 +60,7 @@ void Kernel::SetDisk(
                        std::to_string(device.minor) + ": disk( " + std::string(Name(device.disk)) +
                        " -> " + std::string(Name(state)) + " ) [" + std::string(why) + "]");
   device.disk = state;
+  world_.Touch(node.name, resource.name);
   Disk* disk = world_.FindDisk(node, resource.name, volume);
   if (disk != nullptr && (state == DiskState::kUpToDate || state == DiskState::kOutdated ||
                           state == DiskState::kInconsistent)) {
@@ -88,6 +89,7 @@ void Kernel::SetPeerDisk(const End& end, int volume, DiskState state, std::strin
           "pdsk( " + std::string(Name(device.disk)) + " -> " + std::string(Name(state)) + " )" +
               (why.empty() ? "" : " [" + std::string(why) + "]"));
   device.disk = state;
+  device.changed = world_.events.now();
 }
 
 bool Kernel::QuorumOff(const Resource& resource) {
@@ -124,6 +126,7 @@ void Kernel::UpdateQuorum(Node& node, Resource& resource) {
     if (quorum != device.quorum) {
       changed = true;
       device.quorum = quorum;
+      world_.Touch(node.name, resource.name);
       world_.Log(node, "drbd " + resource.name + "/" + std::to_string(volume) + " drbd" +
                            std::to_string(device.minor) + ": quorum( " +
                            (quorum ? "no -> yes )" : "yes -> no )"));
@@ -137,6 +140,8 @@ void Kernel::UpdateQuorum(Node& node, Resource& resource) {
       SetDisk(node, resource, volume, DiskState::kUpToDate, "quorum");
     }
   }
+  // What resume-io has broken the kernel mends by itself once there is data again (F28).
+  resource.no_data_resumed = resource.no_data_resumed && LacksData(resource);
   if (resource.suspend_pending && !SuspendedQuorum(resource)) {
     SuspendIo(node, resource);
   }
@@ -167,7 +172,12 @@ bool Kernel::SuspendedQuorum(const Resource& resource) const {
   return false;
 }
 
+// Also without data, when the kernel does not hold I/O back: by policy, or since a resume-io (F28).
 bool Kernel::IoErrors(const Resource& resource) const {
+  if (resource.role == Role::kPrimary && LacksData(resource) && !SuspendedNoData(resource) &&
+      !SuspendedQuorum(resource) && !resource.suspended_user) {
+    return true;
+  }
   for (const auto& [volume, device] : resource.devices) {
     if (!device.quorum) {
       return Option(resource, "on-no-quorum", "suspend-io") == "io-error";
@@ -193,7 +203,9 @@ bool Kernel::LacksData(const Resource& resource) {
 }
 
 bool Kernel::SuspendedNoData(const Resource& resource) const {
-  return resource.role == Role::kPrimary && LacksData(resource);
+  return resource.role == Role::kPrimary && !resource.no_data_resumed &&
+         Option(resource, "on-no-data-accessible", "io-error") == "suspend-io" &&
+         LacksData(resource);
 }
 
 }  // namespace breakwater::sim

@@ -47,7 +47,8 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
     return std::nullopt;
   }
   for (const auto& [id, connection] : resource.connections) {
-    if (connection.state == ConnState::kConnected && connection.peer_role == Role::kPrimary) {
+    if (connection.state == ConnState::kConnected && connection.peer_role == Role::kPrimary &&
+        !AllowsTwoPrimaries(connection)) {
       return KernelError{
           11,
           resource.name + ": State change failed: (-1) Multiple primaries not allowed by config\n"};
@@ -57,15 +58,14 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
     if (force && !device.client() && device.disk != DiskState::kUpToDate) {
       SetDisk(node, resource, volume, DiskState::kUpToDate, "primary");
     }
-    resource.role = Role::kPrimary;
-    const bool no_data = SuspendedNoData(resource);
-    resource.role = Role::kSecondary;
-    if (no_data || !device.quorum) {
+    if (LacksData(resource) || !device.quorum) {
       const char* why = device.quorum ? "(-2) Need access to UpToDate data\n" : "(-31) No quorum\n";
       return KernelError{17, resource.name + ": State change failed: " + why};
     }
   }
   resource.role = Role::kPrimary;
+  resource.no_data_resumed = false;
+  world_.Touch(node.name, resource.name);
   world_.Log(node, "drbd " + resource.name + ": role( Secondary -> Primary ) [auto-promote]");
   for (auto& [volume, device] : resource.devices) {
     device.new_uuid_pending = true;  // spent at the first write that somebody misses
@@ -74,6 +74,7 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
     const End peer = Opposite({&node, &resource, &connection});
     if (connection.state == ConnState::kConnected && peer.connection != nullptr) {
       peer.connection->peer_role = Role::kPrimary;
+      Touch(peer);
     }
   }
   return std::nullopt;
@@ -87,13 +88,16 @@ KernelResult Kernel::Demote(Node& node, Resource& resource) {
     return KernelError{
         11, resource.name + ": State change failed: (-12) Device is held open by someone\n"};
   }
+  NoteFreeze(resource);
   resource.role = Role::kSecondary;
   resource.explicit_primary = false;
+  world_.Touch(node.name, resource.name);
   world_.Log(node, "drbd " + resource.name + ": role( Primary -> Secondary ) [auto-demote]");
   for (auto& [id, connection] : resource.connections) {
     const End peer = Opposite({&node, &resource, &connection});
     if (connection.state == ConnState::kConnected && peer.connection != nullptr) {
       peer.connection->peer_role = Role::kSecondary;
+      Touch(peer);
     }
   }
   return std::nullopt;
@@ -106,6 +110,8 @@ void Kernel::SuspendIo(Node& node, Resource& resource) {
   }
   resource.suspended_user = true;
   resource.suspended_since = world_.events.now();
+  resource.suspension_reported = false;
+  world_.Touch(node.name, resource.name);
   world_.Log(node, "drbd " + resource.name + ": susp-io( no -> user ) [suspend-io]");
   if (resource.role == Role::kPrimary && FailsWithoutQuorum(resource)) {
     world_.Violate("suspend-under-io-error", resource.name, node.name, "");
@@ -117,10 +123,22 @@ void Kernel::SuspendIo(Node& node, Resource& resource) {
 
 void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
   resource.suspend_pending = false;
+  const bool no_data = SuspendedNoData(resource);
+  if (no_data) {
+    // F28: the kernel forgets its own suspension, too, and I/O fails until there is data again.
+    resource.no_data_resumed = true;
+    world_.Violate("resume-without-data", resource.name, node.name, "");
+  }
   if (!resource.suspended_user) {
+    if (no_data && on_io_change) {
+      world_.Touch(node.name, resource.name);
+      on_io_change(node.name, resource.name);
+    }
     return;
   }
+  NoteFreeze(resource);
   resource.suspended_user = false;
+  world_.Touch(node.name, resource.name);
   const Time length = world_.events.now() - resource.suspended_since;
   if (length > world_.config.suspend_limit && resource.role == Role::kPrimary) {
     world_.Violate("suspended-too-long", resource.name, node.name,
@@ -138,6 +156,13 @@ void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
   world_.Log(node, "drbd " + resource.name + ": susp-io( user -> no ) [resume-io]");
   if (on_io_change) {
     on_io_change(node.name, resource.name);
+  }
+}
+
+void Kernel::NoteFreeze(const Resource& resource) {
+  if (resource.suspended_user && resource.role == Role::kPrimary) {
+    Time& longest = world_.longest_freeze[resource.name];
+    longest = std::max(longest, world_.events.now() - resource.suspended_since);
   }
 }
 
@@ -223,7 +248,7 @@ void Kernel::ApplyLocally(
   device.al_writes += device.written_kib % 4096 == 0 ? 1U : 0U;
   if (device.disk != DiskState::kDiskless) {
     Disk* disk = world_.FindDisk(node, resource.name, volume);
-    disk->blocks[block] = number;
+    disk->blocks.Put(block, number);
   }
 }
 

@@ -59,7 +59,10 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
   at_target.state_due = false;
   source.connection->cut = {};
   target.connection->cut = {};
+  Touch(source);
+  Touch(target);
   SetPeerDisk(target, volume, source.resource->devices.at(volume).disk, "connected");
+  SetPeerDisk(source, volume, target.resource->devices.at(volume).disk, "connected");
   const std::uint64_t id = next_resync_++;
   at_source.resync = {.id = id, .exact = exact};
   at_target.resync = at_source.resync;
@@ -68,6 +71,14 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
     const End to_end = EndOf(t);
     if (from_end.connection == nullptr || to_end.connection == nullptr ||
         from_end.connection->volumes.at(volume).resync.id != id) {
+      return;
+    }
+    if (HelperRefuses(from_end, volume, "before-resync-source")) {
+      DropBeforeResync(from_end, to_end, to_end, volume);
+      return;
+    }
+    if (HelperRefuses(to_end, volume, "before-resync-target")) {
+      DropBeforeResync(to_end, from_end, to_end, volume);
       return;
     }
     const std::uint64_t total =
@@ -85,6 +96,8 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
       resync.blocks_per_tick = total / ticks + 1;
       resync.started = world_.events.now();
     }
+    Touch(from_end);
+    Touch(to_end);
     from_end.connection->volumes.at(volume).repl = ReplState::kSyncSource;
     to_end.connection->volumes.at(volume).repl = ReplState::kSyncTarget;
     SetDisk(*to_end.node, *to_end.resource, volume, DiskState::kInconsistent, "receive-bitmap");
@@ -95,6 +108,45 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
                 std::to_string(total) + " bits set]).");
     world_.events.After(kTick, [this, s, t, volume, id] { ResyncTick(s, t, volume, id); });
   });
+}
+
+void Kernel::CallHelper(const End& end, const std::string& name) {
+  const bool off = end.node->usermode_helper.find("drbdadm") == std::string::npos;
+  if (on_helper) {
+    const bool fails = config_broken && config_broken(*end.node);
+    on_helper(end, name, off ? "4294967294" : (fails ? "10" : "0"));  // -2: there is none
+  }
+}
+
+// F33: the helper is drbdadm, which reads all files of the node and fails by any of them.
+bool Kernel::HelperRefuses(const End& end, int volume, const std::string& handler) {
+  CallHelper(end, handler);
+  if (end.node->usermode_helper.find("drbdadm") == std::string::npos || !config_broken ||
+      !config_broken(*end.node)) {
+    return false;
+  }
+  LogDisk(end, volume,
+          "helper command: " + end.node->usermode_helper + " " + handler + " exit code 10");
+  LogDisk(end, volume, handler + " handler returned 10, dropping connection.");
+  return true;
+}
+
+void Kernel::DropBeforeResync(const End& refusing,
+                              const End& other,
+                              const End& target,
+                              int volume) {
+  SetDisk(*target.node, *target.resource, volume, DiskState::kInconsistent, "receive-bitmap");
+  const auto view = [&](const End& end) {
+    return end.node == target.node ? DiskState::kUnknown : DiskState::kInconsistent;
+  };
+  SetState(refusing, ConnState::kDisconnecting, "disconnect");
+  LeaveConnected(refusing, view(refusing), "disconnect");
+  AfterSame(refusing, world_.config.teardown, [this](const End& e) {
+    LogConn(e, "Connection closed");
+    SetState(e, ConnState::kStandAlone, "disconnected");
+  });
+  PeerGoesConnecting(other, ConnState::kTearDown, "remote");
+  LeaveConnected(other, view(other), "remote");
 }
 
 void Kernel::ResyncTick(const Key& source, const Key& target, int volume, std::uint64_t id) {
@@ -143,10 +195,9 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
   while (copied < count && !left.bits.empty()) {
     const std::uint64_t block = *left.bits.begin();
     left.bits.erase(left.bits.begin());
-    const auto it = from.blocks.find(block);
-    const std::uint64_t number = it == from.blocks.end() ? 0 : it->second;
-    if (exact || to.blocks[block] < number) {
-      to.blocks[block] = number;
+    const std::uint64_t number = from.blocks.Get(block);
+    if (exact || to.blocks.Get(block) < number) {
+      to.blocks.Put(block, number);
     }
     MarkCopied(target, volume, block);
     ++copied;
@@ -185,6 +236,7 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
     device.resync = {};
   }
   LogDisk(source, volume, "Resync done");
+  Touch(target);
   const bool another = std::any_of(target.resource->connections.begin(),
                                    target.resource->connections.end(), [volume](const auto& entry) {
                                      const auto it = entry.second.volumes.find(volume);
@@ -296,6 +348,8 @@ bool Kernel::InjectStale(const End& primary_end) {
   for (auto& [volume, device] : primary_end.connection->volumes) {
     if (device.repl == ReplState::kEstablished) {
       device.disk = DiskState::kOutdated;
+      device.changed = world_.events.now();
+      Touch(primary_end);
       primary_end.resource->devices.at(volume).new_uuid_pending = true;
     }
   }

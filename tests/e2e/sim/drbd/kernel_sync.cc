@@ -172,6 +172,8 @@ void Kernel::ShowPeerDisk(const End& viewer, const End& peer, int volume, bool s
   seen.state_due = false;
   if (stale) {
     seen.disk = DiskState::kOutdated;
+    seen.changed = world_.events.now();
+    Touch(viewer);
     viewer.resource->devices.at(volume).new_uuid_pending = true;
     return;
   }

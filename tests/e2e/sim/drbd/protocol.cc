@@ -33,6 +33,7 @@ json SetNode(Cluster& cluster, const json& request) {
   node.drbd_version = Text(request, "drbd_version", node.drbd_version);
   node.utils_version = Text(request, "utils_version", node.utils_version);
   node.transport = Text(request, "transport", node.transport);
+  node.usermode_helper = Text(request, "usermode_helper", node.usermode_helper);
   node.kernel_tls = request.value("kernel_tls", node.kernel_tls);
   node.tcp_diag = request.value("tcp_diag", node.tcp_diag);
   return Ok();
@@ -169,6 +170,13 @@ json Inject(Cluster& cluster, const json& request) {
     cluster.CrashNode(Needed(request, "node"));
   } else if (kind == "node-boot") {
     cluster.BootNode(Needed(request, "node"));
+  } else if (kind == "broken-res") {
+    cluster.BreakConfig(Needed(request, "node"), request.value("on", true));
+  } else if (kind == "corrupt-blocks") {
+    const std::size_t blocks =
+        cluster.CorruptBlocks(Needed(request, "resource"), Needed(request, "node"),
+                              request.value("volume", 0), request.value("count", std::size_t{1}));
+    return {{"ok", true}, {"blocks", blocks}};
   } else if (kind == "network-cut") {
     cluster.CutLink(Needed(request, "a"), Needed(request, "b"), request.value("on", true));
   } else {
@@ -250,19 +258,26 @@ void RunCommand(Cluster& cluster,
   const auto argv = request.at("argv").get<std::vector<std::string>>();
   // Kept in each reply so that a client may have several commands under way on one connection.
   const json id = request.contains("id") ? request.at("id") : json();
+  const auto send = [reply, id](json answer) {
+    if (!id.is_null()) {
+      answer["id"] = id;
+    }
+    reply(answer.dump(-1, ' ', false, json::error_handler_t::replace));
+  };
   cluster.Start(
       Needed(request, "node"), Text(request, "container", kSatelliteContainer), argv,
-      [reply, id](const ExecResult& result) {
+      [send](const ExecResult& result) {
         json answer{{"exit", result.exit}, {"stdout", result.out}, {"stderr", result.err}};
         if (result.passthrough) {
           answer["passthrough"] = true;
         }
-        if (!id.is_null()) {
-          answer["id"] = id;
-        }
-        reply(answer.dump(-1, ' ', false, json::error_handler_t::replace));
+        send(std::move(answer));
       },
-      {.detached = request.value("detached", false), .abandoned = gone});
+      {.detached = request.value("detached", false),
+       .abandoned = gone,
+       .stream = [send](const std::string& text) {
+         send({{"stream", text}});
+       }});
 }
 
 }  // namespace

@@ -15,8 +15,10 @@ class Protocol {
   explicit Protocol(Cluster& cluster) : cluster_(cluster) {}
 
   // Answers at once, or from a later event of the cluster (commands take time). Exactly one reply
-  // per request, except for a command that was told to hang. Never throws; errors are replies
-  // {"error": "..."}. A command whose client is `gone` is killed, as by a signal.
+  // per request, except for a command that was told to hang, and for one that goes on (events2):
+  // {"stream": "..."} for each piece of output, until its client is `gone`. Never throws; errors
+  // are replies {"error": "..."}. What happens to other commands whose client is gone:
+  // SimConfig::kill_with_client.
   void Handle(const std::string& line, const Reply& reply, const std::function<bool()>& gone = {});
 
  private:

@@ -25,6 +25,9 @@ std::map<std::string, Millis*> Durations(SimConfig& config) {
           {"write_latency_ms", &config.write_latency},
           {"hot_window_ms", &config.hot_window},
           {"parallel_window_ms", &config.parallel_window},
+          {"event_delay_ms", &config.event_delay},
+          {"look_grace_ms", &config.look_grace},
+          {"stall_threshold_ms", &config.stall_threshold},
           {"suspend_limit_ms", &config.suspend_limit}};
 }
 
@@ -32,8 +35,36 @@ std::map<std::string, double*> Rates(SimConfig& config) {
   return {{"stale_after_graceful", &config.stale_after_graceful},
           {"stale_after_parallel_forced", &config.stale_after_parallel_forced},
           {"stale_after_suspended_cut", &config.stale_after_suspended_cut},
+          {"event_lost", &config.event_lost},
           {"lost_in_flight", &config.lost_in_flight},
           {"stuck_wfbitmap", &config.stuck_wfbitmap}};
+}
+
+std::map<std::string, std::uint64_t*> Numbers(SimConfig& config) {
+  return {{"resync_kib_per_second", &config.resync_kib_per_second},
+          {"verify_kib_per_second", &config.verify_kib_per_second},
+          {"volume_kib", &config.volume_kib}};
+}
+
+// {"disconnect": [min, median, max]} replaces all entries; "lab" and "fast" stand for known ones.
+void SetTiming(SimConfig& config, const json& value) {
+  if (value.is_string() && value == "lab") {
+    UseLabTiming(config);
+    return;
+  }
+  const SimConfig fresh;
+  config.command_times.clear();
+  if (value.is_string() && value == "fast") {
+    config.drbdadm_start = fresh.drbdadm_start;
+    config.handshake_plain = fresh.handshake_plain;
+    config.handshake_tls = fresh.handshake_tls;
+    return;
+  }
+  for (const auto& [command, times] : value.items()) {
+    config.command_times[command] = {Millis(times.at(0).get<std::int64_t>()),
+                                     Millis(times.at(1).get<std::int64_t>()),
+                                     Millis(times.at(2).get<std::int64_t>())};
+  }
 }
 
 json DumpConnection(World& world, Kernel& kernel, const End& end) {
@@ -90,6 +121,10 @@ json DumpResource(World& world, Kernel& kernel, Node& node, Resource& resource) 
 }  // namespace
 
 json ReportJson(const ResourceReport& report) {
+  json stalls = json::array();
+  for (const Stall& stall : report.stalls) {
+    stalls.push_back({stall.from.count() / 1000, stall.to.count() / 1000});
+  }
   return {{"name", report.name},
           {"primary", report.primary},
           {"longestStallMs", report.longest_stall.count() / 1000},
@@ -100,6 +135,9 @@ json ReportJson(const ResourceReport& report) {
           {"resyncKiB", report.resync_kib},
           {"stalePeers", report.stale_peers},
           {"suspendedUser", report.suspended_user},
+          {"frozenMs", report.frozen.count() / 1000},
+          {"longestFreezeMs", report.longest_freeze.count() / 1000},
+          {"stalls", stalls},
           {"connections", report.connections},
           {"connectedConnections", report.connected},
           {"encryptedConnections", report.encrypted}};
@@ -121,6 +159,7 @@ json DumpJson(Cluster& cluster) {
         {"drbdVersion", node.drbd_version},
         {"utilsVersion", node.utils_version},
         {"transport", node.transport},
+        {"usermodeHelper", node.usermode_helper},
         {"kernelTls", node.kernel_tls},
         {"tcpDiag", node.tcp_diag},
         {"tlshd",
@@ -137,6 +176,7 @@ json DumpJson(Cluster& cluster) {
 json ApplyConfig(World& world, const json& request) {
   auto durations = Durations(world.config);
   auto rates = Rates(world.config);
+  auto numbers = Numbers(world.config);
   for (const auto& [key, value] : request.items()) {
     if (key == "op" || key == "id") {
       continue;
@@ -144,8 +184,12 @@ json ApplyConfig(World& world, const json& request) {
     if (key == "seed") {
       world.config.seed = value.get<std::uint64_t>();
       world.rng.Seed(world.config.seed);
-    } else if (key == "resync_kib_per_second") {
-      world.config.resync_kib_per_second = value.get<std::uint64_t>();
+    } else if (key == "kill_with_client") {
+      world.config.kill_with_client = value.get<bool>();
+    } else if (key == "timing") {
+      SetTiming(world.config, value);
+    } else if (const auto n = numbers.find(key); n != numbers.end()) {
+      *n->second = value.get<std::uint64_t>();
     } else if (const auto d = durations.find(key); d != durations.end()) {
       *d->second = Millis(value.get<std::int64_t>());
     } else if (const auto r = rates.find(key); r != rates.end()) {
@@ -156,9 +200,12 @@ json ApplyConfig(World& world, const json& request) {
   }
   json reply{{"ok", true},
              {"seed", world.config.seed},
-             {"resync_kib_per_second", world.config.resync_kib_per_second}};
+             {"kill_with_client", world.config.kill_with_client}};
   for (const auto& [key, value] : durations) {
     reply[key] = value->count();
+  }
+  for (const auto& [key, value] : numbers) {
+    reply[key] = *value;
   }
   for (const auto& [key, value] : rates) {
     reply[key] = *value;

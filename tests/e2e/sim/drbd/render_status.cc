@@ -68,10 +68,10 @@ std::string PeerDeviceJson(const PeerView& view, int volume) {
       static_cast<Ull>(view.out_of_sync));
   out += Format(
       "          \"has-sync-details\": %s,\n"
-      "          \"has-online-verify-details\": false,\n"
+      "          \"has-online-verify-details\": %s,\n"
       "          \"percent-in-sync\": %.2f",
-      Bool(view.syncing), view.in_sync_percent());
-  if (view.syncing) {
+      Bool(view.syncing || view.verifying), Bool(view.verifying), view.in_sync_percent());
+  if (view.syncing || view.verifying) {
     const double rate = view.mib_per_second();
     const auto ms = static_cast<long long>(view.rs_ms);
     const auto done = static_cast<Ull>(view.rs_done);
@@ -85,11 +85,19 @@ std::string PeerDeviceJson(const PeerView& view, int volume) {
         "          \"rs-dt0-ms\": %lld,\n"
         "          \"rs-db0-sectors\": %llu,\n"
         "          \"rs-dt1-ms\": %lld,\n"
-        "          \"rs-db1-sectors\": %llu,\n"
-        "          \"rs-failed\": 0,\n"
-        "          \"rs-same-csum\": 0,\n"
-        "          \"want\": 0.00,\n",
+        "          \"rs-db1-sectors\": %llu,\n",
         static_cast<Ull>(view.rs_total), ms, ms, done, ms, done);
+    out += view.syncing ? "          \"rs-failed\": 0,\n"
+                          "          \"rs-same-csum\": 0,\n"
+                          "          \"want\": 0.00,\n"
+                        : Format(
+                              "          \"ov-start-sector\": 0,\n"
+                              "          \"ov-stop-sector\": -1,\n"
+                              "          \"ov-position\": %llu,\n"
+                              "          \"ov-left\": %llu,\n"
+                              "          \"ov-skipped\": 0,\n"
+                              "          \"want\": 3.98,\n",
+                              done, static_cast<Ull>(view.rs_total - view.rs_done));
     out += Format(
         "          \"db0/dt0 [MiB/s]\": %.2f,\n"
         "          \"db1/dt1 [MiB/s]\": %.2f,\n"
@@ -180,11 +188,11 @@ std::string ResourceJson(World& world, Kernel& kernel, Node& node, Resource& res
       "  \"suspended-fencing\": false,\n"
       "  \"suspended-quorum\": %s,\n"
       "  \"force-io-failures\": false,\n"
-      "  \"write-ordering\": \"flush\",\n"
+      "  \"write-ordering\": \"%s\",\n"
       "  \"devices\": [\n",
       resource.name.c_str(), resource.node_id, std::string(Name(resource.role)).c_str(),
       Bool(resource.suspended_user || quorum || no_data), Bool(resource.suspended_user),
-      Bool(no_data), Bool(quorum));
+      Bool(no_data), Bool(quorum), WriteOrdering(resource).c_str());
   bool first = true;
   for (const auto& [volume, device] : resource.devices) {
     out += (first ? "" : ",\n") + DeviceJson(world, node, resource, volume);
@@ -302,7 +310,7 @@ std::string PeerDeviceText(const PeerView& view,
   if (view.client && view.disk == DiskState::kDiskless) {
     line.Add("peer-client:yes");
   }
-  if (view.syncing) {
+  if (view.syncing || view.verifying) {
     line.Add(Format("done:%.2f", view.done_percent()));
   }
   if (verbose || view.resync_suspended != "no") {
@@ -389,7 +397,7 @@ std::string StatusText(
     line.Add("force-io-failures:no");
   }
   if (options.statistics) {
-    line.Wrap().Add("write-ordering:flush");
+    line.Wrap().Add(Field("write-ordering", WriteOrdering(resource)));
   }
   std::string out = line.Text();
   for (const auto& [volume, device] : resource.devices) {

@@ -1,6 +1,5 @@
 // What status and events2 have in common: the numbers shown per peer device.
 #include <algorithm>
-#include <cstdio>
 
 #include "tests/e2e/sim/drbd/render.h"
 
@@ -53,6 +52,13 @@ double PeerView::mib_per_second() const {
                     : static_cast<double>(rs_done) / 2048.0 * 1000.0 / static_cast<double>(rs_ms);
 }
 
+std::string WriteOrdering(const Resource& resource) {
+  const bool disk =
+      std::any_of(resource.devices.begin(), resource.devices.end(),
+                  [](const auto& entry) { return entry.second.disk != DiskState::kDiskless; });
+  return disk || resource.devices.empty() ? "flush" : "none";
+}
+
 std::uint64_t SizeKib(World& world, Node& node, const Resource& resource, int volume) {
   const Disk* disk = world.FindDisk(node, resource.name, volume);
   if (disk != nullptr && resource.devices.at(volume).disk != DiskState::kDiskless) {
@@ -84,6 +90,14 @@ PeerView ViewPeer(World& world, Kernel& kernel, const End& end, int volume) {
     }
   }
   view.syncing = device.repl == ReplState::kSyncSource || device.repl == ReplState::kSyncTarget;
+  view.verifying = device.repl == ReplState::kVerifyS || device.repl == ReplState::kVerifyT;
+  if (view.verifying) {
+    constexpr std::uint64_t kSectorsPerBlock = 2 * kBlockKib;
+    view.rs_ms = (world.events.now() - device.resync.started).count() / 1000;
+    view.rs_total = device.resync.total_blocks * kSectorsPerBlock;
+    view.rs_done = std::min(view.rs_total, static_cast<std::uint64_t>(view.rs_ms) *
+                                               world.config.verify_kib_per_second * 2 / 1000);
+  }
   if (view.syncing) {
     constexpr std::uint64_t kSectorsPerKib = 2;
     view.rs_total = device.resync.total_blocks * kBlockKib * kSectorsPerKib;
@@ -109,55 +123,6 @@ std::string SuspendedText(const Kernel& kernel, const Resource& resource) {
     add("quorum");
   }
   return text.empty() ? "no" : text;
-}
-
-std::string Events2(World& world, Kernel& kernel, Node& node, Resource& resource) {
-  const auto yes_no = [](bool value) { return std::string(value ? "yes" : "no"); };
-  const auto number = [](std::uint64_t value) { return std::to_string(value); };
-  const bool primary = resource.role == Role::kPrimary;
-  std::string out = "exists resource name:" + resource.name +
-                    " role:" + std::string(Name(resource.role)) +
-                    " suspended:" + SuspendedText(kernel, resource) +
-                    " force-io-failures:no write-ordering:flush may_promote:" + yes_no(!primary) +
-                    " promotion_score:10103\n";
-  for (const auto& [id, c] : resource.connections) {
-    out += "exists connection name:" + resource.name + " peer-node-id:" + std::to_string(id) +
-           " conn-name:" + c.peer + " connection:" + std::string(Name(c.state)) +
-           " role:" + std::string(Name(c.peer_role)) +
-           " congested:no ap-in-flight:0 rs-in-flight:0\n";
-  }
-  for (const auto& [volume, d] : resource.devices) {
-    out += "exists device name:" + resource.name + " volume:" + std::to_string(volume) +
-           " minor:" + std::to_string(d.minor) + " backing_dev:" + d.backing +
-           " disk:" + std::string(Name(d.disk)) + " client:" + yes_no(d.client()) +
-           " open:" + yes_no(resource.openers > 0) + " quorum:" + yes_no(d.quorum) +
-           " size:" + number(SizeKib(world, node, resource, volume)) +
-           " read:" + number(d.read_kib) + " written:" + number(d.written_kib) +
-           " al-writes:" + number(d.al_writes) + " bm-writes:" + number(d.bm_writes) +
-           " upper-pending:0 lower-pending:0 al-suspended:no blocked:" +
-           (kernel.Frozen(resource) ? "upper" : "no") + "\n";
-  }
-  for (auto& [id, c] : resource.connections) {
-    const std::string head =
-        " name:" + resource.name + " peer-node-id:" + std::to_string(id) + " conn-name:" + c.peer;
-    for (const auto& [volume, device] : c.volumes) {
-      const PeerView view = ViewPeer(world, kernel, {&node, &resource, &c}, volume);
-      char done[32] = "";
-      if (view.syncing) {
-        std::snprintf(done, sizeof(done), " done:%.2f", view.done_percent());
-      }
-      out += "exists peer-device" + head + " volume:" + std::to_string(volume) +
-             " replication:" + std::string(Name(view.repl)) +
-             " peer-disk:" + std::string(Name(view.disk)) + " peer-client:" + yes_no(view.client) +
-             " resync-suspended:" + view.resync_suspended + done +
-             " received:" + number(view.received) + " sent:" + number(view.sent) +
-             " out-of-sync:" + number(view.out_of_sync) + " pending:0 unacked:0\n";
-    }
-    out += "exists path" + head + " local:ipv4:" + c.local.ip + ":" + std::to_string(c.local.port) +
-           " peer:ipv4:" + c.remote.ip + ":" + std::to_string(c.remote.port) +
-           " established:" + yes_no(c.state == ConnState::kConnected) + "\n";
-  }
-  return out;
 }
 
 }  // namespace breakwater::sim

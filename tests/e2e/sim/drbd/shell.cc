@@ -8,6 +8,9 @@ namespace {
 // A step that waits for the kernel looks again after this long.
 constexpr Millis kPoll{10};
 
+// A stream looks this often whether anybody still reads it.
+constexpr Millis kIdle{500};
+
 // Enough for the migration of some hundred volumes with an observation every few seconds.
 constexpr std::size_t kTraceLength = 200000;
 
@@ -119,7 +122,7 @@ void Shell::Dispatch(Job& job) {
                            return Flow::kNext;
                          }});
   } else if (program == "drbdsetup") {
-    job.steps.push_back({world_.config.drbdsetup_start, [this](Job& j) {
+    job.steps.push_back({StartTime(job), [this](Job& j) {
                            Drbdsetup(j);
                            return Flow::kNext;
                          }});
@@ -147,13 +150,29 @@ void Shell::Dispatch(Job& job) {
   }
 }
 
+Time Shell::StartTime(const Job& job) {
+  const SimConfig& config = world_.config;
+  const std::string command = job.words.empty() ? "" : job.words[0];
+  const bool cut = command == "disconnect";
+  const bool force = cut && job.Has("--force");
+  const auto it = config.command_times.find(force ? "disconnect --force" : command);
+  if (it == config.command_times.end()) {
+    return config.drbdsetup_start;
+  }
+  // A disconnect ends when the connection is down, which the kernel takes its time for.
+  const Time time = it->second.Sample(world_.rng) - (cut ? Time(config.teardown) : Time{0});
+  return std::max(time, Time{0});
+}
+
 void Shell::RunNext(const std::shared_ptr<Job>& job) {
   if (job->steps.empty()) {
     Finish(job);
     return;
   }
   world_.events.After(job->steps.front().delay, [this, job] {
-    if (!NodeOf(*job).up || (job->launch.abandoned && job->launch.abandoned())) {
+    const bool dies = world_.config.kill_with_client || job->stream != 0;
+    if (!NodeOf(*job).up || (dies && job->launch.abandoned && job->launch.abandoned())) {
+      feed_.Close(job->stream);
       job->steps.clear();
       Fail(*job, 137, "");
       Finish(job);
@@ -161,8 +180,8 @@ void Shell::RunNext(const std::shared_ptr<Job>& job) {
     }
     Step step = std::move(job->steps.front());
     job->steps.pop_front();
-    if (step.run(*job) == Flow::kAgain) {
-      step.delay = kPoll;
+    if (const Flow flow = step.run(*job); flow != Flow::kNext) {
+      step.delay = flow == Flow::kAgain ? kPoll : kIdle;
       job->steps.push_front(std::move(step));
     }
     RunNext(job);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/e2e/sim/drbd/events.h"
 #include "tests/e2e/sim/drbd/kernel.h"
 #include "tests/e2e/sim/drbd/res_file.h"
 #include "tests/e2e/sim/drbd/writers.h"
@@ -26,8 +27,13 @@ struct ExecResult {
 
 // How a command was started.
 struct Launch {
-  bool detached = false;            // leads a session of its own (setsid), as a watchdog does (F23)
-  std::function<bool()> abandoned;  // true: its process was killed; checked between its steps
+  bool detached = false;  // leads a session of its own (setsid), as a watchdog does (F23)
+  // True: the client that started it is gone. Checked between the steps of the command, which then
+  // lives on unless SimConfig::kill_with_client says otherwise.
+  std::function<bool()> abandoned;
+  // Takes the output of a command that goes on until it is abandoned (events2 without --now).
+  // Without it such a command ends after its first output.
+  std::function<void(const std::string& text)> stream;
 };
 
 // One command that ran, for tests that assert order.
@@ -55,8 +61,13 @@ class Shell {
  public:
   using Done = std::function<void(const ExecResult&)>;
 
-  Shell(World& world, Kernel& kernel, Writers& writers)
-      : world_(world), kernel_(kernel), writers_(writers) {}
+  Shell(World& world, Kernel& kernel, Writers& writers, EventFeed& feed)
+      : world_(world), kernel_(kernel), writers_(writers), feed_(feed) {}
+
+  // F33: no drbdadm command works on this node, because of any file.
+  [[nodiscard]] bool ConfigBroken(const Node& node) const {
+    return !LoadConfig(node).error.empty();
+  }
 
   void Start(const std::string& node,
              const std::string& container,
@@ -77,7 +88,7 @@ class Shell {
   }
 
   // --- for the command implementations (cmd_*.cc)
-  enum class Flow { kNext, kAgain };
+  enum class Flow { kNext, kAgain, kMuchLater };
 
   struct Job;
 
@@ -96,7 +107,8 @@ class Shell {
     std::deque<Step> steps;
     Done done;
     Launch launch;
-    std::uint64_t trace = 0;  // counted from the start of the simulation
+    std::uint64_t stream = 0;  // of events2, 0: none
+    std::uint64_t trace = 0;   // counted from the start of the simulation
 
     [[nodiscard]] bool Has(std::string_view option) const;
   };
@@ -172,6 +184,8 @@ class Shell {
   void SetupNetOptions(Job& job, const End& end);
   [[nodiscard]] End NamedEnd(const std::string& node, Resource& resource, const std::string& word);
   void SetupStatus(Job& job);
+  void SetupEvents(Job& job, const std::string& resource);
+  [[nodiscard]] Time StartTime(const Job& job);
   void SetupShow(Job& job);
   void SetupXmlHelp(Job& job);
   void SetupMinor(Job& job, const std::string& command);
@@ -190,6 +204,7 @@ class Shell {
   World& world_;
   Kernel& kernel_;
   Writers& writers_;
+  EventFeed& feed_;
   std::vector<CommandFault> faults_;
   std::deque<TraceEntry> trace_;
   std::uint64_t trace_forgotten_ = 0;

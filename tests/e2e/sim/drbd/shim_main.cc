@@ -121,38 +121,68 @@ class Answer {
   std::string_view text_;
 };
 
-// One request, one line of answer. Empty when the simulator cannot be reached.
-std::string Ask(const std::string& path, const std::string& request) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return {};
-  }
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return {};
-  }
-  for (std::size_t sent = 0; sent < request.size();) {
-    const ssize_t size = send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
-    if (size <= 0) {
-      return {};
+// One request; then its lines of answer, one by one.
+class Session {
+ public:
+  // False: the simulator cannot be reached.
+  bool Ask(const std::string& path, const std::string& request) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+      return false;
     }
-    sent += static_cast<std::size_t>(size);
-  }
-  std::string answer;
-  char buffer[65536];
-  while (answer.empty() || answer.back() != '\n') {
-    const ssize_t size = read(fd, buffer, sizeof(buffer));
-    if (size < 0 && errno == EINTR) {
-      continue;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      return false;
     }
-    if (size <= 0) {
-      return {};
+    for (std::size_t sent = 0; sent < request.size();) {
+      const ssize_t size = send(fd_, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+      if (size <= 0) {
+        return false;
+      }
+      sent += static_cast<std::size_t>(size);
     }
-    answer.append(buffer, static_cast<std::size_t>(size));
+    return true;
   }
-  return answer;
+
+  // Empty: the simulator is gone.
+  std::string Line() {
+    char buffer[65536];
+    std::size_t end = 0;
+    while ((end = in_.find('\n')) == std::string::npos) {
+      const ssize_t size = read(fd_, buffer, sizeof(buffer));
+      if (size < 0 && errno == EINTR) {
+        continue;
+      }
+      if (size <= 0) {
+        return {};
+      }
+      in_.append(buffer, static_cast<std::size_t>(size));
+    }
+    std::string line = in_.substr(0, end);
+    in_.erase(0, end + 1);
+    return line;
+  }
+
+ private:
+  int fd_ = -1;
+  std::string in_;
+};
+
+// Shows what a command that goes on says, as it comes, and returns its last line.
+std::string Follow(Session& session) {
+  for (;;) {
+    std::string line = session.Line();
+    const std::string piece = Answer(line).Get("stream");
+    if (piece.empty()) {
+      return line;
+    }
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    if (std::fflush(stdout) != 0) {
+      std::exit(1);  // nobody reads it any more, and SIGPIPE is ignored
+    }
+  }
 }
 
 constexpr char kPod[] = "BREAKWATER_TESTBED_POD";
@@ -228,7 +258,9 @@ int main(int argc, char** argv) {
     request += "," + Quote(argv[i]);
   }
   request += "],\"stdin\":\"\"}\n";
-  const std::string line = Ask(Environment("DRBD_SIM_SOCKET", ""), request);
+  Session session;
+  const std::string line =
+      session.Ask(Environment("DRBD_SIM_SOCKET", ""), request) ? Follow(session) : "";
   if (line.empty()) {
     std::fprintf(stderr, "%s: the DRBD simulator does not answer\n", argv[0]);
     return 125;

@@ -11,11 +11,11 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "tests/e2e/sim/drbd/bitmap.h"
+#include "tests/e2e/sim/drbd/contents.h"
 #include "tests/e2e/sim/drbd/types.h"
 
 namespace breakwater::sim {
@@ -37,7 +37,7 @@ struct Disk {
   std::uint64_t size_kib = 0;
   std::uint64_t current_uuid = 0;
   std::array<std::uint64_t, 2> history{};
-  std::unordered_map<std::uint64_t, std::uint64_t> blocks;  // block -> number of its last write
+  Contents blocks;
   std::map<int, PeerSlot> peers;
   DiskState recorded = DiskState::kUpToDate;  // as written to metadata
 };
@@ -59,6 +59,7 @@ struct PeerDevice {
   std::uint64_t received_kib = 0;
   std::uint64_t sent_kib = 0;
   Resync resync;
+  Time changed{-1};  // last change of `disk`
 };
 
 struct Device {
@@ -106,6 +107,7 @@ struct Connection {
   std::uint64_t attempt = 0;     // handshake attempt that runs, 0: none
   Time refuse_from{0};           // from then on the attempt's sockets exist
   bool encrypted = false;
+  Time changed{-1};  // last change of `state`
   int out_port = 0;  // local port of the socket that this end opened
   int in_port = 0;   // remote port of the socket that the peer opened
   bool ever_connected = false;
@@ -121,6 +123,7 @@ struct Resource {
   Role role = Role::kSecondary;
   bool explicit_primary = false;
   bool suspended_user = false;
+  bool no_data_resumed = false;  // F28: resume-io ended the kernel's own suspension, data or not
   bool suspend_pending = false;  // F2.7: sent while frozen by quorum, takes effect later
   Time suspended_since{0};
   bool suspension_reported = false;
@@ -164,6 +167,7 @@ struct Node {
   bool kernel_tls = true;
   bool tcp_diag = true;
   std::string transport = "tcp";
+  std::string usermode_helper = "disabled";  // as the container loader loads the module (F33)
   std::map<std::string, std::string> files;
   std::map<std::string, Resource> resources;
   std::map<std::pair<std::string, int>, Disk> disks;
@@ -179,7 +183,8 @@ struct Volume {
   std::uint64_t size_kib = 0;
   std::uint64_t next_write = 0;
   std::uint64_t resync_kib = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> acknowledged;
+  Contents acknowledged;
+  std::set<std::uint64_t> in_doubt;  // blocks whose last write was sent but never acknowledged
 };
 
 // One end of a connection. Valid until the next configuration change.

@@ -142,12 +142,16 @@ void RandomHonestStep(Cluster& cluster, Rng& rng) {
   const std::string victim = rng.Chance(0.5) ? "node2" : "node3";
   const std::string target = peer == node ? "r0" : "r0:" + peer;
   const std::string peer_id = std::to_string(peer.back() - '1');
-  switch (rng.Below(11)) {
+  switch (rng.Below(12)) {
     case 0:
       cluster.CrashNode(victim);
       break;
     case 1:
       cluster.BootNode(victim);
+      break;
+    case 11:  // a heal by the Primary, asked for or not (F14)
+      cluster.Run("node1", {"drbdsetup", "invalidate-remote", "r0", victim == "node2" ? "1" : "2",
+                            "0", "--reset-bitmap=no"});
       break;
     case 2:
       cluster.CutLink(node, peer, node != peer && rng.Chance(0.4));
@@ -199,11 +203,17 @@ TEST(StressTest, WithoutTheRacesNoHonestSequenceLosesAnAcknowledgedWrite) {
   // Otherwise the simulator itself would blame a migration for damage that DRBD does not do.
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     Cluster cluster({.seed = seed,
+                     .volume_kib = seed % 2 == 0 ? std::uint64_t{256} : kDefaultSizeKib,
                      .stale_after_graceful = 0,
                      .stale_after_parallel_forced = 0,
+                     .stale_after_suspended_cut = 0,
                      .lost_in_flight = 0});
     Rng rng(seed);
-    BringUp(cluster, {});
+    ResourceSpec spec;
+    if (seed % 4 == 0) {
+      spec.diskless = {"node3"};
+    }
+    BringUp(cluster, spec);
     ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
     for (int i = 0; i < 40; ++i) {
       RandomHonestStep(cluster, rng);

@@ -196,6 +196,124 @@ TEST(F26Test, ADisklessPrimaryMayCutOneOfTwoReplicas) {
   EXPECT_EQ(cluster.Run("node1", {"drbdsetup", "disconnect", "r0", "2"}).exit, 17);
 }
 
+// One suspended switch until everybody is connected again. Is a peer stale then?
+bool SuspendedCutGetsStale(const std::string& shape, std::uint64_t seed, bool force) {
+  Lab lab(shape, {.seed = seed, .volume_kib = 1024});
+  lab.SuspendAndCut(force);
+  lab.EachPeer({"connect"});
+  lab.cluster.Advance(Millis(3000));
+  return lab.cluster.Summary("r0").stale_peers > 0;
+}
+
+TEST(F27Test, RatesOfTheStaleState) {
+  // F27.1: r1 5 of 37, r2 1 of 4, r3 0 of 4, --force 0 of 6.
+  int r1 = 0;
+  int others = 0;
+  constexpr int kRuns = 120;
+  for (int i = 0; i < kRuns; ++i) {
+    const auto seed = static_cast<std::uint64_t>(100 + i);
+    r1 += SuspendedCutGetsStale("r1", seed, false) ? 1 : 0;
+    others += i < 20 && SuspendedCutGetsStale("r3", seed, false) ? 1 : 0;
+    others += i < 20 && SuspendedCutGetsStale("r1", seed, true) ? 1 : 0;
+  }
+  EXPECT_GE(r1, kRuns * 6 / 100) << "5 of 37 were seen";
+  EXPECT_LE(r1, kRuns * 25 / 100);
+  EXPECT_EQ(others, 0);
+}
+
+TEST(F27Test, HealedInsideTheFreeze) {
+  // F27.3: the gate opens after 0.3 to 0.6 s, in the same generation.
+  Lab lab("r1", {.stale_after_suspended_cut = 1.0});
+  const std::string uuid = lab.Uuid();
+  lab.SuspendAndCut();
+  lab.EachPeer({"connect"});
+  lab.cluster.Advance(Millis(2000));
+  EXPECT_EQ(lab.cluster.Summary("r0").stale_peers, 2U);
+  EXPECT_FALSE(Healthy(lab.cluster, "r0", "node1")) << "Connected is no gate";
+  const Time begin = lab.cluster.now();
+  EXPECT_EQ(lab.Setup({"invalidate-remote", "r0", "1", "0", "--reset-bitmap=no"}).exit, 0);
+  EXPECT_EQ(lab.Setup({"invalidate-remote", "r0", "2", "0", "--reset-bitmap=no"}).exit, 0);
+  ASSERT_TRUE(lab.WaitHealthy());
+  EXPECT_GE(lab.cluster.now() - begin, Millis(300));
+  EXPECT_LE(lab.cluster.now() - begin, Millis(750));
+  lab.Setup({"resume-io", "1000"});
+  lab.cluster.Advance(Millis(1000));
+  EXPECT_EQ(lab.Uuid(), uuid);
+  EXPECT_TRUE(lab.cluster.DataIntact("r0"));
+  EXPECT_THAT(lab.cluster.Check(), IsEmpty());
+}
+
+TEST(F27Test, ResumedInThatStateItDivergesAndIsHealedUnderTheWriter) {
+  // F27.2
+  Lab lab("r1", {.stale_after_suspended_cut = 1.0});
+  lab.SuspendAndCut();
+  lab.EachPeer({"connect"});
+  lab.cluster.Advance(Millis(2000));
+  lab.Setup({"resume-io", "1000"});
+  EXPECT_THAT(lab.cluster.Check(), Not(IsEmpty())) << "nobody may do that";
+  lab.cluster.Advance(Millis(2000));
+  EXPECT_GT(lab.cluster.Report("r0").diverged_blocks, 20U);
+  EXPECT_FALSE(lab.cluster.DataIntact("r0"));
+  lab.Setup({"invalidate-remote", "r0", "1", "0", "--reset-bitmap=no"});
+  lab.Setup({"invalidate-remote", "r0", "2", "0", "--reset-bitmap=no"});
+  ASSERT_TRUE(lab.WaitHealthy());
+  EXPECT_EQ(lab.cluster.Report("r0").diverged_blocks, 0U);
+}
+
+TEST(F28Test, ResumeWithoutDataFailsWritesUntilThePeerIsBack) {
+  // REVIEW-1 C1: a watchdog that resumes first and connects second.
+  Lab lab("r4");
+  lab.Setup({"suspend-io", "1000"});
+  EXPECT_EQ(lab.Setup({"disconnect", "r0", "1", "--force"}).exit, 0);
+  EXPECT_THAT(lab.Setup({"status", "r0"}).out, HasSubstr("suspended:user,no-data"));
+  EXPECT_EQ(lab.Setup({"resume-io", "1000"}).exit, 0);
+  EXPECT_THAT(lab.Status(), HasSubstr("\"suspended-no-data\": false"));
+  lab.cluster.Advance(Millis(2000));
+  const std::uint64_t errors = lab.cluster.Summary("r0").errors;
+  EXPECT_GE(errors, 30U) << "the frozen write and all later ones";
+  EXPECT_THAT(lab.cluster.Check(),
+              ElementsAre(::testing::Field(&Violation::kind, "resume-without-data")));
+  lab.Setup({"connect", "r0", "1"});
+  ASSERT_TRUE(lab.WaitHealthy());
+  lab.cluster.Advance(Millis(200));
+  const std::uint64_t after = lab.cluster.Summary("r0").errors;
+  lab.cluster.Advance(Millis(2000));
+  EXPECT_EQ(lab.cluster.Summary("r0").errors, after);
+  EXPECT_EQ(lab.cluster.Report("r0").lost_writes, 0U);
+}
+
+TEST(F28Test, ResumeIoAloneBreaksTheKernelsOwnSuspensionToo) {
+  // LINSTOR's own resume (L24), which no agent asked for.
+  Lab lab("r4");
+  lab.cluster.CrashNode("node2");
+  lab.cluster.Advance(Millis(3000));
+  EXPECT_THAT(lab.Setup({"status", "r0"}).out, HasSubstr("suspended:no-data"));
+  EXPECT_EQ(lab.cluster.Summary("r0").errors, 0U);
+  lab.Setup({"resume-io", "1000"});
+  lab.cluster.Advance(Millis(500));
+  EXPECT_GT(lab.cluster.Summary("r0").errors, 0U);
+}
+
+TEST(F28Test, ResumedOnlyAfterTheConnectNothingFails) {
+  Lab lab("r4");
+  lab.Setup({"suspend-io", "1000"});
+  lab.Setup({"disconnect", "r0", "1", "--force"});
+  lab.Setup({"connect", "r0", "1"});
+  ASSERT_TRUE(lab.WaitHealthy());
+  lab.Setup({"resume-io", "1000"});
+  lab.cluster.Advance(Millis(1000));
+  EXPECT_EQ(lab.cluster.Summary("r0").errors, 0U);
+  EXPECT_TRUE(lab.cluster.DataIntact("r0"));
+}
+
+TEST(F28Test, WithoutThePolicyThereIsNoSuspensionAtAll) {
+  Lab lab("r4");
+  lab.Setup({"resource-options", "r0", "--on-no-data-accessible=io-error"});
+  lab.Setup({"disconnect", "r0", "1", "--force"});
+  lab.cluster.Advance(Millis(500));
+  EXPECT_GT(lab.cluster.Summary("r0").errors, 0U);
+}
+
 TEST(F4Test, GracefulCutsWithoutSuspensionKeepQuorumToo) {
   // F4.7
   Lab lab("r1");

@@ -70,6 +70,10 @@ std::string_view Name(ReplState state) {
       return "SyncSource";
     case ReplState::kSyncTarget:
       return "SyncTarget";
+    case ReplState::kVerifyS:
+      return "VerifyS";
+    case ReplState::kVerifyT:
+      return "VerifyT";
   }
   return "?";
 }

@@ -41,6 +41,8 @@ enum class ReplState {
   kWfBitMapT,
   kSyncSource,
   kSyncTarget,
+  kVerifyS,
+  kVerifyT,
 };
 
 [[nodiscard]] std::string_view Name(Role role);
@@ -50,5 +52,8 @@ enum class ReplState {
 
 // Size of DRBD's bitmap granularity: one bit stands for 4 KiB.
 inline constexpr std::uint64_t kBlockKib = 4;
+
+// Size of the volumes of the recorded samples.
+inline constexpr std::uint64_t kDefaultSizeKib = 204720;
 
 }  // namespace breakwater::sim

@@ -43,7 +43,7 @@ Node& World::GetNode(std::string_view name) {
 Volume& World::GetVolume(const std::string& resource, int volume) {
   Volume& result = volumes[{resource, volume}];
   if (result.size_kib == 0) {
-    result.size_kib = kDefaultSizeKib;
+    result.size_kib = config.volume_kib;
   }
   return result;
 }

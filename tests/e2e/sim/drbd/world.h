@@ -1,6 +1,7 @@
 // Everything that the parts of the simulator share.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -14,9 +15,6 @@
 #include "tests/e2e/sim/drbd/state.h"
 
 namespace breakwater::sim {
-
-// Default size of a volume nobody sized: that of the recorded samples.
-inline constexpr std::uint64_t kDefaultSizeKib = 204720;
 
 // Something that a correct migration never does (DESIGN section 4.5).
 struct Violation {
@@ -37,6 +35,23 @@ struct World {
   std::map<std::pair<std::string, int>, Volume> volumes;
   std::set<std::pair<std::string, std::string>> cut_links;  // ordered pairs of node names
   std::vector<Violation> violations;
+  // Longest time that a Primary of the resource was suspended by the user, ended ones only.
+  std::map<std::string, Time> longest_freeze;
+  // What the clock on the wall showed at virtual time 0; only in time stamps of events2.
+  Time wall_base = std::chrono::seconds(1796000000);
+  // Something that events2 may show has changed.
+  std::function<void(const std::string& node, const std::string& resource)> on_touch;
+
+  void Touch(const std::string& node, const std::string& resource) {
+    if (on_touch) {
+      on_touch(node, resource);
+    }
+  }
+
+  // Changed so lately that nobody who acts now can know?
+  [[nodiscard]] bool JustChanged(Time changed) const {
+    return changed >= Time{0} && events.now() - changed < config.look_grace;
+  }
 
   Node& GetNode(std::string_view name);
   Volume& GetVolume(const std::string& resource, int volume);

@@ -11,6 +11,9 @@ Writers::Writers(World& world, Kernel& kernel) : world_(world), kernel_(kernel) 
   kernel_.on_cut = [this](const std::string& node, const std::string& resource, int peer_id) {
     OnCut(node, resource, peer_id);
   };
+  kernel_.in_flight = [this](const std::string& resource, int volume, std::uint64_t block) {
+    return InFlight(resource).contains({volume, block});
+  };
 }
 
 KernelResult Writers::Start(const std::string& resource, const std::string& node, Millis interval) {
@@ -27,6 +30,7 @@ KernelResult Writers::Start(const std::string& resource, const std::string& node
     return error;
   }
   ++found->openers;
+  world_.Touch(node, resource);
   writer.running = true;
   ++writer.session;
   Issue({resource, node}, writer.session);
@@ -44,11 +48,13 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
     Arrive({resource, node}, round);
     Complete({resource, node}, round);
   }
+  Doubt(resource, it->second);
   it->second.running = false;
   it->second.pending.reset();
   Resource* found = kernel_.Find(node, resource);
   if (found != nullptr && found->openers > 0) {
     --found->openers;
+    world_.Touch(node, resource);
     if (found->openers == 0 && !found->explicit_primary) {
       (void)kernel_.Demote(world_.nodes.at(node), *found);
     }
@@ -69,8 +75,16 @@ void Writers::NodeCrashed(const std::string& node) {
         }
       }
     }
+    Doubt(key.first, writer);
     writer.running = false;
     writer.pending.reset();
+  }
+}
+
+// Nobody will ever say how this write ended; replicas may or may not have it.
+void Writers::Doubt(const std::string& resource, const Writer& writer) {
+  if (writer.pending && writer.pending->round != 0) {
+    world_.GetVolume(resource, writer.pending->volume).in_doubt.insert(writer.pending->block);
   }
 }
 
@@ -79,19 +93,32 @@ bool Writers::Running(const std::string& resource, const std::string& node) cons
   return it != writers_.end() && it->second.running;
 }
 
+WriterStats Writers::StatsOf(const std::string& resource, const std::string& node) const {
+  const auto it = writers_.find({resource, node});
+  if (it == writers_.end()) {
+    return {};
+  }
+  WriterStats stats = it->second.stats;
+  if (it->second.pending) {
+    const Stall now{it->second.pending->issued, world_.events.now()};
+    stats.longest_stall = std::max(stats.longest_stall, now.length());
+    if (now.length() >= world_.config.stall_threshold) {
+      stats.stalls.push_back(now);
+    }
+  }
+  return stats;
+}
+
 WriterStats Writers::Stats(const std::string& resource) const {
   WriterStats total;
-  for (const auto& [key, writer] : writers_) {
-    if (key.first != resource) {
-      continue;
-    }
-    total.writes += writer.stats.writes;
-    total.errors += writer.stats.errors;
-    total.longest_stall = std::max(total.longest_stall, writer.stats.longest_stall);
-    if (writer.pending) {
-      total.longest_stall =
-          std::max(total.longest_stall, world_.events.now() - writer.pending->issued);
-    }
+  for (auto it = writers_.lower_bound({resource, ""});
+       it != writers_.end() && it->first.first == resource; ++it) {
+    const WriterStats one = StatsOf(resource, it->first.second);
+    total.writes += one.writes;
+    total.errors += one.errors;
+    total.longest_stall = std::max(total.longest_stall, one.longest_stall);
+    total.last_error = std::max(total.last_error, one.last_error);
+    total.stalls.insert(total.stalls.end(), one.stalls.begin(), one.stalls.end());
   }
   return total;
 }
@@ -149,8 +176,8 @@ void Writers::Submit(const Key& key) {
   }
   Node& node = world_.nodes.at(key.second);
   if (Disk* disk = world_.FindDisk(node, key.first, pending.volume);
-      disk != nullptr && disk->blocks[pending.block] != pending.number) {
-    pending.previous = disk->blocks[pending.block];
+      disk != nullptr && disk->blocks.Get(pending.block) != pending.number) {
+    pending.previous = disk->blocks.Get(pending.block);
   }
   const std::vector<int> receivers =
       kernel_.BeginWrite(node, *resource, pending.volume, pending.block, pending.number);
@@ -212,7 +239,7 @@ void Writers::Complete(const Key& key, std::uint64_t round) {
   }
   if (kernel_.IoErrors(*resource)) {
     Finish(key, false);
-  } else if (kernel_.SuspendedQuorum(*resource)) {
+  } else if (kernel_.SuspendedQuorum(*resource) || kernel_.SuspendedNoData(*resource)) {
     pending.submitted = false;  // sent again when quorum is back
     pending.unprotected = !resource->suspended_user;
     pending.round = 0;
@@ -228,13 +255,20 @@ void Writers::Complete(const Key& key, std::uint64_t round) {
 void Writers::Finish(const Key& key, bool ok) {
   Writer& writer = writers_.at(key);
   Pending& pending = *writer.pending;
-  writer.stats.longest_stall =
-      std::max(writer.stats.longest_stall, world_.events.now() - pending.issued);
+  const Stall took{pending.issued, world_.events.now()};
+  writer.stats.longest_stall = std::max(writer.stats.longest_stall, took.length());
+  if (took.length() >= world_.config.stall_threshold) {
+    writer.stats.stalls.push_back(took);
+  }
+  Volume& volume = world_.GetVolume(key.first, pending.volume);
   if (ok) {
     ++writer.stats.writes;
-    world_.GetVolume(key.first, pending.volume).acknowledged[pending.block] = pending.number;
+    volume.acknowledged.Put(pending.block, pending.number);
+    volume.in_doubt.erase(pending.block);
   } else {
     ++writer.stats.errors;
+    writer.stats.last_error = world_.events.now();
+    volume.in_doubt.insert(pending.block);
     Revert(key);
   }
   const Time next = pending.issued + writer.interval;
@@ -252,9 +286,8 @@ void Writers::Revert(const Key& key) {
     if (disk == nullptr) {
       continue;
     }
-    const auto it = disk->blocks.find(pending.block);
-    if (it != disk->blocks.end() && it->second == pending.number) {
-      it->second = pending.previous;
+    if (disk->blocks.Get(pending.block) == pending.number) {
+      disk->blocks.Put(pending.block, pending.previous);
     }
   }
 }

@@ -7,15 +7,26 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/e2e/sim/drbd/kernel.h"
 
 namespace breakwater::sim {
 
+// A write that took too long: from when it was issued until it ended, or until now.
+struct Stall {
+  Time from{0};
+  Time to{0};
+
+  [[nodiscard]] Time length() const { return to - from; }
+};
+
 struct WriterStats {
   std::uint64_t writes = 0;
-  std::uint64_t errors = 0;
+  std::uint64_t errors = 0;  // EIO
   Time longest_stall{0};
+  std::vector<Stall> stalls;  // longer than SimConfig::stall_threshold, oldest first
+  Time last_error{-1};
 };
 
 class Writers {
@@ -30,7 +41,10 @@ class Writers {
   void NodeCrashed(const std::string& node);
 
   [[nodiscard]] bool Running(const std::string& resource, const std::string& node) const;
+  // All writers of the resource together.
   [[nodiscard]] WriterStats Stats(const std::string& resource) const;
+  // One of them, with the stall that is going on; cheap enough for every moment of a walk.
+  [[nodiscard]] WriterStats StatsOf(const std::string& resource, const std::string& node) const;
   void ResetStats();
   // Blocks of this resource whose outcome is still open.
   [[nodiscard]] std::set<std::pair<int, std::uint64_t>> InFlight(const std::string& resource) const;
@@ -65,6 +79,7 @@ class Writers {
   void Complete(const Key& key, std::uint64_t round);
   void Finish(const Key& key, bool ok);
   void Revert(const Key& key);
+  void Doubt(const std::string& resource, const Writer& writer);
   bool LoseInFlight(const Key& key, Resource& resource);
   void OnIoChange(const std::string& node, const std::string& resource);
   void OnCut(const std::string& node, const std::string& resource, int peer_id);

@@ -21,7 +21,11 @@ void RegisterDefinitions(Router& router);
 void RegisterVolumes(Router& router);
 void RegisterResources(Router& router);
 void RegisterConnections(Router& router);
+void RegisterSnapshots(Router& router);
 void RegisterMisc(Router& router);
+
+/// Side door: every snapshot, and whether I/O went on while it was made.
+HttpReply ListTornSnapshots(Simulator& sim);
 
 /// How the satellites' part of a reply is worded.
 struct ApplyStyle {

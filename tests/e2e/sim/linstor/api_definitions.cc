@@ -221,6 +221,15 @@ HttpReply Delete(Call& call) {
     }
     definition = it->second;
   }
+  if (!definition.snapshots.empty()) {  // as LINSTOR's documentation says; not recorded
+    return ListReply(
+        200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kRscDfn | rc::kExistsSnapshotDfn),
+               .message = fmt::format("Cannot delete resource definition '{}' because it has "
+                                      "snapshots.",
+                                      definition.name),
+               .details = details,
+               .refs = refs}});
+  }
   if (InUse(call.sim, definition)) {
     return ListReply(200,
                      {{.code = rc::Make(rc::kError | rc::kDelete | rc::kRscDfn | rc::kInUse),

@@ -65,7 +65,7 @@ std::size_t NumberOf(const Call& call, const std::string& name, std::size_t othe
 
 void AddResult(const CycleResult& result, const ApplyStyle& style, Entries& out) {
   if (result.offline) {
-    if (style.warn_offline) {
+    if (style.warn_offline && !result.syncing) {  // L33: 200, and not a word
       out.push_back(NotConnected(result.node, style));
     }
     return;
@@ -103,7 +103,7 @@ std::vector<Satellites::Work> WorkForDefinition(const Definition& definition) {
 std::vector<Satellites::Work> WorkForAll(const State& state) {
   std::vector<Satellites::Work> work;
   for (const auto& [node_key, node] : state.nodes) {
-    Satellites::Work one{node.name, {}};
+    Satellites::Work one{node.name, {.with_definitions = false}};
     for (const auto& [key, definition] : state.definitions) {
       if (definition.resources.contains(node_key)) {
         one.request.resources.push_back(key);

@@ -40,7 +40,7 @@ class Sim:
         self.start()
 
     def start(self):
-        quick = {"--first-adjust": "0.05", "--poll": "0.1"}
+        quick = {"--first-adjust": "0.05", "--poll": "0.1", "--full-sync": "0.02", "--snapshot": "0.05"}
         quick.update(zip(self.flags[::2], self.flags[1::2]))
         flags = [word for pair in quick.items() for word in pair]
         with open(self.folder / "linstor-sim.log", "a", encoding="utf-8") as log:

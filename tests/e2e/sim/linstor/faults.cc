@@ -8,7 +8,7 @@ namespace {
 constexpr std::size_t kLogLimit = 20000;
 
 bool IsWireKind(const std::string& kind) {
-  return kind != "refuse-adjust" && kind != "hang-satellite";
+  return kind != "refuse-adjust" && kind != "hang-satellite" && kind != "slow-satellite";
 }
 
 }  // namespace

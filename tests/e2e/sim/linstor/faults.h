@@ -17,11 +17,11 @@ namespace breakwater::sim {
 class Faults {
  public:
   struct Fault {
-    std::string
-        kind;  // http-500, http-status, delay, hang, drop, half, refuse-adjust, hang-satellite
+    std::string kind;            // http-500, http-status, delay, hang, drop, half, refuse-adjust,
+                                 // hang-satellite, slow-satellite
     std::string method;          // empty: any
     std::string path;            // prefix; empty: any path below /v1
-    std::string node, resource;  // of refuse-adjust and hang-satellite; empty: any
+    std::string node, resource;  // of refuse-adjust, hang-satellite, slow-satellite; empty: any
     int times = -1;              // how often; -1: until cleared
     int delay_ms = 0;
     int status = 500;

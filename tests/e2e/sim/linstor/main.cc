@@ -23,7 +23,8 @@ using breakwater::sim::HttpRequest;
 struct Flags {
   std::string listen = "127.0.0.1:3370", tls_listen, drbd_sim, state_dir;
   breakwater::sim::TlsFiles tls;
-  double first_adjust = 0.4, exec_timeout = 45, poll = 0.5, hang_noticed = 7;
+  double first_adjust = 0.4, exec_timeout = 45, poll = 0.5, hang_noticed = 7, full_sync = 0.5,
+         snapshot = 0.3;
   breakwater::sim::SimOptions options;
   bool ssl_connector = false, verbose = false;
 };
@@ -48,6 +49,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--exec-timeout", flags.exec_timeout, "seconds until a tool that hangs is killed");
   app.add_option("--poll", flags.poll, "seconds between looks at the satellites' pods");
   app.add_option("--hang-noticed", flags.hang_noticed, "seconds until a hung satellite is OFFLINE");
+  app.add_option("--full-sync", flags.full_sync,
+                 "seconds that a satellite is CONNECTED before it is ONLINE");
+  app.add_option("--snapshot", flags.snapshot, "seconds that making a snapshot takes");
   app.add_option("--retry-scale", flags.options.retry_scale, "multiplies LINSTOR's retry times");
   app.add_flag("--ssl-connector", flags.ssl_connector,
                "sets defaultSslConSvc, without which LINSTOR refuses satellites with SSL");
@@ -128,6 +132,8 @@ int main(int argc, char** argv) {
   flags.options.exec_timeout = Millis(flags.exec_timeout);
   flags.options.poll = Millis(flags.poll);
   flags.options.hang_noticed = Millis(flags.hang_noticed);
+  flags.options.full_sync = Millis(flags.full_sync);
+  flags.options.snapshot = Millis(flags.snapshot);
   spdlog::set_default_logger(spdlog::stderr_logger_mt("linstor-sim"));
   spdlog::set_level(flags.verbose ? spdlog::level::debug : spdlog::level::info);
   spdlog::flush_on(spdlog::level::info);

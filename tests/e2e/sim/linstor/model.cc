@@ -27,6 +27,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Volume, number, uuid, backing, pool, kind)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     Resource, node, uuid, props, flags, node_id, created_ms, initialized, volumes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Connection, a, b, uuid, props)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
+    Snapshot, name, uuid, nodes, flags, props, created_ms, sizes_kib, torn)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
                                    name,
                                    external_name,
@@ -39,7 +41,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
                                    synced,
                                    volumes,
                                    resources,
-                                   connections)
+                                   connections,
+                                   snapshots)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     ErrorReport, id, node, module, peer, exception, message, text, time_ms)
 

@@ -81,6 +81,15 @@ struct Connection {
   Props props;
 };
 
+struct Snapshot {
+  std::string name, uuid;
+  std::vector<std::string> nodes, flags;
+  Props props;
+  std::int64_t created_ms = 0;
+  std::map<int, std::int64_t> sizes_kib;  // by volume
+  bool torn = false;                      // I/O went on while it was made
+};
+
 struct Definition {
   std::string name, external_name, uuid, group, secret;
   std::vector<std::string> flags;
@@ -90,6 +99,7 @@ struct Definition {
   std::map<int, VolumeDef> volumes;
   std::map<std::string, Resource> resources;      // by Key(node)
   std::map<std::string, Connection> connections;  // by PairKey(a, b)
+  std::map<std::string, Snapshot> snapshots;      // by Key(name)
 };
 
 struct ErrorReport {

@@ -20,6 +20,14 @@ milliseconds Scaled(double seconds, double scale) {
   return milliseconds(static_cast<std::int64_t>(seconds * 1000 * scale));
 }
 
+bool SameProps(const Definition& a, const Definition& b) {
+  return a.props == b.props && a.group == b.group &&
+         std::equal(a.connections.begin(), a.connections.end(), b.connections.begin(),
+                    b.connections.end(), [](const auto& x, const auto& y) {
+                      return x.first == y.first && x.second.props == y.second.props;
+                    });
+}
+
 }  // namespace
 
 void Collector::Add(CycleResult result) {
@@ -124,6 +132,11 @@ void Satellite::SetHung(bool hung) {
   changed_.notify_all();
 }
 
+void Satellite::SetSlow(milliseconds delay) {
+  const std::lock_guard lock(mutex_);
+  slow_ = delay;
+}
+
 std::string Satellite::status() const {
   const std::lock_guard lock(mutex_);
   return status_;
@@ -208,8 +221,21 @@ CycleResult Satellite::RunCycle(const std::stop_token& stop, const CycleRequest&
   CycleResult result;
   result.node = node_;
   CycleRequest work = request;
+  milliseconds slow{0};
+  {
+    const std::lock_guard lock(mutex_);
+    slow = slow_;
+  }
+  if (slow.count() > 0 && !Sleep(stop, slow)) {
+    return result;
+  }
+  if (request.with_definitions && !request.full_sync) {
+    for (const auto& resource : request.resources) {
+      stale_.erase(resource);
+    }
+  }
   if (request.full_sync) {
-    if (!FullSync(result)) {
+    if (!FullSync(stop, result)) {
       return result;
     }
     const std::lock_guard lock(database_.mutex);
@@ -218,6 +244,10 @@ CycleResult Satellite::RunCycle(const std::stop_token& stop, const CycleRequest&
         work.resources.push_back(key);
       }
     }
+  }
+  if (request.kind != CycleKind::kAdjust) {
+    SnapshotStep(stop, request, result);
+    return result;
   }
   const auto wait = request.later_round ? options_.next_round : options_.first_adjust;
   if (!request.full_sync && !Sleep(stop, wait * 6 / 10)) {
@@ -244,7 +274,15 @@ CycleResult Satellite::RunCycle(const std::stop_token& stop, const CycleRequest&
   return result;
 }
 
-bool Satellite::FullSync(CycleResult& result) {
+bool Satellite::FullSync(const std::stop_token& stop, CycleResult& result) {
+  std::map<std::string, Definition> sent;
+  {
+    const std::lock_guard lock(database_.mutex);
+    sent = database_.state.definitions;
+  }
+  if (!Sleep(stop, options_.full_sync)) {
+    return false;
+  }
   const auto version = Run({"drbdadm", "--version"});
   lists_adjustable_ = UtilsVersion(version.out) >= 0x092000;  // 9.32.0, L18
   bool broken = false;
@@ -257,9 +295,18 @@ bool Satellite::FullSync(CycleResult& result) {
       knows_tls_ = help.out.find("\"tls\"") != std::string::npos;
     }
   }
+  const std::lock_guard database_lock(database_.mutex);
   const std::lock_guard lock(mutex_);
   if (status_ != "CONNECTED" || served_ != connection_) {
     return false;  // went away meanwhile
+  }
+  stale_.clear();
+  for (auto& [key, before] : sent) {
+    const auto now = database_.state.definitions.find(key);
+    if (now != database_.state.definitions.end() && !SameProps(before, now->second)) {
+      spdlog::info("{}: {} was changed during the full sync", node_, before.name);
+      stale_[key] = std::move(before);
+    }
   }
   status_ = broken ? "FULL_SYNC_FAILED" : "ONLINE";  // L30
   spdlog::info("{}: {} tls={} list-adjustable={}", node_, status_, knows_tls_, lists_adjustable_);

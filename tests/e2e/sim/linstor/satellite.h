@@ -23,14 +23,24 @@ struct SimOptions {
   std::chrono::milliseconds exec_timeout{45000};  // L23
   std::chrono::milliseconds poll{500};            // how often satellites' pods are looked at
   std::chrono::milliseconds hang_noticed{7000};   // L28: 6–8 s until a hung satellite is OFFLINE
+  std::chrono::milliseconds full_sync{500};       // L33: CONNECTED, but not ONLINE yet
+  std::chrono::milliseconds snapshot{300};        // what making a snapshot takes
   double retry_scale = 1.0;                       // multiplies the times of L22
 };
+
+/// What a satellite is asked to do with its resources. A snapshot is three requests: suspend on all
+/// nodes, make it, resume.
+enum class CycleKind { kAdjust, kSuspend, kSnapshot, kResume };
 
 /// One run of a satellite's device manager.
 struct CycleRequest {
   std::vector<std::string> resources;  // keys of definitions, in order
   bool full_sync = false;              // the satellite has just connected (L27): everything
   bool later_round = false;            // second round of the same request
+  // Whether the definitions are sent along. A controller property comes alone: the satellite
+  // applies it to what it knows of its resources (L33).
+  bool with_definitions = true;
+  CycleKind kind = CycleKind::kAdjust;
 };
 
 struct AdjustedResource {
@@ -42,6 +52,8 @@ struct AdjustedResource {
 struct CycleResult {
   std::string node;
   bool offline = false;  // was not there when the request came
+  bool syncing = false;  // was there, but in its full sync: nothing was sent (L33)
+  bool torn = false;     // a snapshot that was made while I/O was not suspended
   std::string error;     // "(n2) Failed to adjust DRBD resource r1"; empty when all went well
   std::vector<std::string> report_ids;
   std::vector<AdjustedResource> done;
@@ -75,6 +87,8 @@ class Satellite {
   void Disconnect();
   /// A satellite process that does not answer any more, without being gone.
   void SetHung(bool hung);
+  /// Every request takes so much longer (L36).
+  void SetSlow(std::chrono::milliseconds delay);
 
   [[nodiscard]] std::string status() const;
 
@@ -100,7 +114,8 @@ class Satellite {
   [[nodiscard]] CycleResult Lost() const;
   bool Sleep(const std::stop_token& stop, std::chrono::milliseconds time);
   CycleResult RunCycle(const std::stop_token& stop, const CycleRequest& request);
-  bool FullSync(CycleResult& result);
+  bool FullSync(const std::stop_token& stop, CycleResult& result);
+  void SnapshotStep(const std::stop_token& stop, const CycleRequest& request, CycleResult& result);
   std::set<std::string> WriteFiles(const CycleRequest& request, CycleResult& result);
   bool WriteFile(const std::string& resource, bool force, CycleResult& result);
   std::set<std::string> ListAdjustable();
@@ -125,6 +140,7 @@ class Satellite {
   std::deque<Job> jobs_;                  // guarded by mutex_
   std::string status_ = "OFFLINE";        // guarded by mutex_
   bool hung_ = false;                     // guarded by mutex_
+  std::chrono::milliseconds slow_{0};     // guarded by mutex_
   std::int64_t epoch_ = 0;                // guarded by mutex_: of the satellite's process
   std::int64_t connection_ = 0;           // guarded by mutex_: counts lost connections
   std::map<std::string, Failed> failed_;  // guarded by mutex_
@@ -133,6 +149,9 @@ class Satellite {
   std::int64_t served_ = 0;  // the connection whose job runs
   std::map<std::string, std::string> files_,
       backups_;  // what is on the node; what was there before
+  // L33: by Key(resource), what this satellite still believes of a definition that was changed
+  // during its full sync. The next change of the definition brings the truth.
+  std::map<std::string, Definition> stale_;
   bool knows_tls_ = true;
   bool lists_adjustable_ = false;
 

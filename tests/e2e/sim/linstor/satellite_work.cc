@@ -9,6 +9,7 @@
 
 #include "tests/e2e/sim/linstor/res_writer.h"
 #include "tests/e2e/sim/linstor/satellite.h"
+#include "tests/e2e/sim/linstor/tool_output.h"
 
 namespace breakwater::sim {
 namespace {
@@ -39,7 +40,13 @@ bool Satellite::WriteFile(const std::string& resource, bool force, CycleResult& 
       return false;
     }
     name = it->second.name;
-    file = WriteRes(database_.state, it->second, node_, {std::time(nullptr), knows_tls_});
+    Definition known = it->second;
+    if (const auto stale = stale_.find(resource); stale != stale_.end()) {
+      known.props = stale->second.props;
+      known.group = stale->second.group;
+      known.connections = stale->second.connections;
+    }
+    file = WriteRes(database_.state, known, node_, {std::time(nullptr), knows_tls_});
     for (const auto& dropped : file.dropped) {  // L29: only an error report tells
       const auto split = dropped.find('=');
       database_.FileSatelliteReport(
@@ -215,6 +222,44 @@ void Satellite::Process(const std::string& resource,
     database_.Save();
   }
   result.done.push_back(std::move(done));
+}
+
+// Like every change it looks first: what is as it should be is left alone. So it ends a suspension
+// of somebody else that lies on the resource when the snapshot is done, and whoever resumes in
+// between (L24 does) leaves a snapshot behind whose replicas differ.
+void Satellite::SnapshotStep(const std::stop_token& stop,
+                             const CycleRequest& request,
+                             CycleResult& result) {
+  if (!Sleep(stop, request.later_round ? options_.next_round : options_.first_adjust)) {
+    return;
+  }
+  const auto suspended = [this] { return UserSuspended(Run({"drbdsetup", "status"}).out); };
+  const auto before = suspended();
+  if (request.kind == CycleKind::kSnapshot) {
+    Sleep(stop, options_.snapshot);
+    const auto after = suspended();
+    for (const auto& resource : request.resources) {
+      result.torn = result.torn || !before.contains(resource) || !after.contains(resource);
+    }
+    return;
+  }
+  const bool suspend = request.kind == CycleKind::kSuspend;
+  for (const auto& resource : request.resources) {
+    std::string name;
+    {
+      const std::lock_guard lock(database_.mutex);
+      const auto it = database_.state.definitions.find(resource);
+      if (it == database_.state.definitions.end()) {
+        continue;
+      }
+      name = it->second.name;
+    }
+    if (before.contains(resource) != suspend) {
+      Tool({"drbdadm", suspend ? "suspend-io" : "resume-io", name},
+           suspend ? "Failed to suspend IO for resource" : "Failed to resume IO for resource",
+           name + " on layer DrbdLayer", result);
+    }
+  }
 }
 
 }  // namespace breakwater::sim

@@ -140,6 +140,7 @@ void Satellites::RunRound(const std::vector<Work>& work,
       CycleResult offline;
       offline.node = item.node;
       offline.offline = true;
+      offline.syncing = satellite->status() == "CONNECTED";
       each(offline);
     }
   }
@@ -212,6 +213,10 @@ void Satellites::SetHung(const std::string& node, bool hung) {
   Get(node)->SetHung(hung);
 }
 
+void Satellites::SetSlow(const std::string& node, milliseconds delay) {
+  Get(node)->SetSlow(delay);
+}
+
 void Satellites::Forget(const std::string& node) {
   std::shared_ptr<Satellite> gone;
   {
@@ -237,7 +242,8 @@ void Satellites::RetryTick() {
   for (const auto& satellite : all) {
     const auto due = satellite->TakeDueRetries(steady_clock::now());
     if (!due.empty()) {
-      satellite->Submit({.resources = due, .later_round = true}, nullptr);
+      satellite->Submit({.resources = due, .later_round = true, .with_definitions = false},
+                        nullptr);
     }
   }
 }

@@ -47,6 +47,7 @@ class Satellites {
   void Restart();
 
   void SetHung(const std::string& node, bool hung);
+  void SetSlow(const std::string& node, std::chrono::milliseconds delay);
   /// The node left the cluster.
   void Forget(const std::string& node);
 

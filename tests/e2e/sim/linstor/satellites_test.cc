@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <set>
 
 #include "tests/e2e/sim/linstor/simulator.h"
 #include "tests/e2e/sim/linstor/testing.h"
@@ -37,6 +38,8 @@ class SatellitesTest : public ::testing::Test {
     SimOptions options;
     options.first_adjust = milliseconds(2);
     options.next_round = milliseconds(1);
+    options.full_sync = milliseconds(1);
+    options.snapshot = milliseconds(2);
     return options;
   }
 
@@ -89,10 +92,43 @@ class SatellitesTest : public ::testing::Test {
     return condition();
   }
 
+  /// A resource in pools that can make snapshots, on nodes that know what is suspended.
+  void AddSnapshotResource(const std::string& name) {
+    for (const std::string node : {"n1", "n2", "n3"}) {
+      Expect(201, "POST", "/v1/nodes/" + node + "/storage-pools",
+             {{"storage_pool_name", "thin"}, {"provider_kind", "LVM_THIN"}});
+    }
+    Expect(201, "POST", "/v1/resource-definitions", {{"resource_definition", {{"name", name}}}});
+    Expect(200, "POST", "/v1/resource-definitions/" + name + "/volume-definitions",
+           {{"volume_definition", {{"size_kib", 65536}}}});
+    Expect(201, "POST", "/v1/resource-definitions/" + name + "/autoplace",
+           {{"select_filter", {{"place_count", 2}, {"storage_pool", "thin"}}}});
+    Forget();
+  }
+
+  /// Hook: `drbdsetup status` shows what suspend-io and resume-io left behind.
+  std::function<void(const std::string&, const std::string&, CommandResult&)> Suspending() {
+    return [this](const std::string& node, const std::string& command, CommandResult& result) {
+      const std::lock_guard lock(port_.mutex);
+      if (command.rfind("drbdadm suspend-io ", 0) == 0) {
+        suspended_.insert(node + " " + command.substr(19));
+      } else if (command.rfind("drbdadm resume-io ", 0) == 0) {
+        suspended_.erase(node + " " + command.substr(18));
+      } else if (command == "drbdsetup status") {
+        for (const auto& one : suspended_) {
+          if (one.rfind(node + " ", 0) == 0) {
+            result.out += one.substr(node.size() + 1) + " role:Primary suspended:user\n";
+          }
+        }
+      }
+    };
+  }
+
   static nlohmann::json Set(const std::string& value) {
     return {{"override_props", {{kTls, value}}}};
   }
 
+  std::set<std::string> suspended_;  // "node resource"; guarded by port_.mutex
   RecordingPort port_;
   Simulator sim_;
 };
@@ -290,6 +326,105 @@ TEST_F(SatellitesTest, ResourceInUseCannotBeDeleted) {  // L32
   Expect(200, "DELETE", "/v1/resource-definitions/r1/resources/n1");
   EXPECT_FALSE(sim_.database.state.definitions.at("r1").resources.contains("n1"));
   EXPECT_EQ(File("n2", "r1").find("on \"n1\""), std::string::npos);
+}
+
+// The guide's own order leads here (REVIEW-1 R2): the property is stored and answered with 200, the
+// node does not have it, and the cluster's value then reaches the resource there.
+TEST_F(SatellitesTest, AChangeDuringAFullSyncIsMissedUntilTheNextOne) {  // L33
+  AddResource("r1", {"n1", "n2", "n3"});
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  port_.hook = [released](const std::string& node, const std::string& command, CommandResult&) {
+    if (node == "n2" && command == "drbdadm --version") {
+      released.wait();
+    }
+  };
+  port_.pods[1].epoch = 1;
+  sim_.satellites.Poll();
+  ASSERT_TRUE(Until([&] { return port_.Calls("n2 drbdadm --version").size() == 1; }));
+  EXPECT_EQ(sim_.satellites.status("n2"), "CONNECTED");
+  const auto reply = Expect(200, "PUT", "/v1/resource-definitions/r1", Set("no"));
+  EXPECT_EQ(reply.dump().find("No active connection"), std::string::npos);
+  release.set_value();
+  ASSERT_TRUE(Until([&] { return Adjusts("n2", "r1") == 1; }));
+  EXPECT_NE(File("n1", "r1").find("tls no;"), std::string::npos);
+  EXPECT_EQ(File("n2", "r1").find("tls no;"), std::string::npos);
+  Expect(201, "POST", "/v1/controller/properties", Set("yes"));
+  EXPECT_NE(File("n1", "r1").find("tls no;"), std::string::npos);
+  EXPECT_NE(File("n2", "r1").find("tls yes;"), std::string::npos);
+  Expect(200, "PUT", "/v1/resource-definitions/r1", {{"override_props", {{"Aux/q", "1"}}}});
+  EXPECT_NE(File("n2", "r1").find("tls no;"), std::string::npos);
+}
+
+TEST_F(SatellitesTest, ASlowSatelliteHoldsTheRequestUp) {  // L36
+  AddResource("r1", {"n1", "n2", "n3"});
+  Expect(200, "POST", "/sim/fault",
+         {{"kind", "slow-satellite"}, {"node", "n2"}, {"delay_ms", 100}});
+  const auto start = std::chrono::steady_clock::now();
+  Expect(200, "PUT", "/v1/resource-definitions/r1", Set("yes"));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(100));
+  Expect(200, "DELETE", "/sim/fault");
+}
+
+TEST_F(SatellitesTest, ASnapshotIsMadeWhileAllNodesStandStill) {  // REVIEW-1 H4
+  AddSnapshotResource("r1");
+  port_.hook = Suspending();
+  Expect(201, "POST", "/v1/resource-definitions/r1/snapshots", {{"name", "s1"}});
+  EXPECT_EQ(port_.Calls("drbdadm suspend-io r1").size(), 3U) << "the tiebreaker may be the Primary";
+  EXPECT_EQ(port_.Calls("drbdadm resume-io r1").size(), 3U);
+  const auto snapshots = Expect(200, "GET", "/sim/snapshots");
+  EXPECT_EQ(snapshots.at(0).at("torn"), false);
+  Expect(500, "DELETE", "/v1/resource-definitions/r1");
+}
+
+TEST_F(SatellitesTest, AChangeWhileASnapshotIsMadeTearsIt) {  // REVIEW-1 H4, L24
+  AddSnapshotResource("r1");
+  const auto remember = Suspending();
+  port_.hook = [this, remember](const std::string& node, const std::string& command,
+                                CommandResult& result) {
+    remember(node, command, result);
+    if (node == "n2" && command == "drbdadm suspend-io r1") {
+      EXPECT_TRUE(Until([&] { return !port_.Calls("n1 drbdadm resume-io r1").empty(); }));
+    }
+  };
+  auto snapshot = std::async(std::launch::async, [this] {
+    Expect(201, "POST", "/v1/resource-definitions/r1/snapshots", {{"name", "s1"}});
+  });
+  ASSERT_TRUE(Until([&] {
+    const std::lock_guard lock(port_.mutex);
+    return suspended_.contains("n1 r1");
+  }));
+  Expect(200, "PUT", "/v1/resource-definitions/r1", {{"override_props", {{"Aux/q", "1"}}}});
+  snapshot.get();
+  EXPECT_EQ(Expect(200, "GET", "/sim/snapshots").at(0).at("torn"), true);
+}
+
+TEST_F(SatellitesTest, ASnapshotEndsASuspensionOfSomebodyElse) {  // REVIEW-1 H4
+  // LINSTOR brings every resource to what it wants: at the end of a snapshot that is "not
+  // suspended".
+  AddSnapshotResource("r1");
+  port_.hook = Suspending();
+  suspended_.insert("n1 r1");
+  Expect(201, "POST", "/v1/resource-definitions/r1/snapshots", {{"name", "s1"}});
+  EXPECT_EQ(port_.Calls("n1 drbdadm suspend-io r1").size(), 0U);
+  EXPECT_EQ(port_.Calls("n1 drbdadm resume-io r1").size(), 1U);
+}
+
+TEST_F(SatellitesTest, ABrokenSuspendIsResumedAndTheSnapshotFails) {
+  AddSnapshotResource("r1");
+  const auto remember = Suspending();
+  port_.hook = [remember](const std::string& node, const std::string& command,
+                          CommandResult& result) {
+    if (node == "n2" && command == "drbdadm suspend-io r1") {
+      result.exit = 20;
+    } else {
+      remember(node, command, result);
+    }
+  };
+  Expect(500, "POST", "/v1/resource-definitions/r1/snapshots", {{"name", "s1"}});
+  EXPECT_TRUE(suspended_.empty());
+  EXPECT_EQ(Expect(200, "GET", "/v1/resource-definitions/r1/snapshots/s1").at("flags"),
+            nlohmann::json::array({"FAILED_DEPLOYMENT"}));
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ Router MakeRouter() {
   RegisterVolumes(router);
   RegisterResources(router);
   RegisterConnections(router);
+  RegisterSnapshots(router);
   RegisterMisc(router);
   return router;
 }
@@ -111,13 +112,19 @@ HttpReply Simulator::SideDoor(const HttpRequest& request) {
     satellites.Restart();
     return JsonReply(200, nlohmann::json::object());
   }
+  if (request.path == "/sim/snapshots" && request.method == "GET") {
+    return ListTornSnapshots(*this);
+  }
   if (request.path != "/sim/fault") {
     return JsonReply(404, {{"error", "no such side door"}});
   }
   if (request.method == "DELETE") {
     for (const auto& fault : faults.List()) {
+      const auto node = fault.at("node").get<std::string>();
       if (fault.at("kind") == "hang-satellite") {
-        satellites.SetHung(fault.at("node").get<std::string>(), false);
+        satellites.SetHung(node, false);
+      } else if (fault.at("kind") == "slow-satellite") {
+        satellites.SetSlow(node, milliseconds(0));
       }
     }
     faults.Clear();
@@ -134,6 +141,8 @@ HttpReply Simulator::SideDoor(const HttpRequest& request) {
                         body.value("delay_ms", 0),  body.value("status", 500)};
     if (fault.kind == "hang-satellite") {
       satellites.SetHung(fault.node, true);
+    } else if (fault.kind == "slow-satellite") {
+      satellites.SetSlow(fault.node, milliseconds(fault.delay_ms));
     }
     faults.Add(std::move(fault));
   }

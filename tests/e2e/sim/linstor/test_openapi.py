@@ -83,8 +83,20 @@ def test_every_answer_keeps_the_contract(cluster, checker):
     call("PUT", "/v1/nodes/n1/storage-pools/fthin", {"override_props": {"Aux/k": "v"}}, 200)
     cluster.call("POST", "/sim/fault", {"kind": "refuse-adjust", "node": "n2", "times": 1})
     call("PUT", "/v1/resource-definitions/r1", {"delete_props": ["DrbdOptions/Net/tls"]}, 500)
-    for path in READS:
+    call("POST", "/v1/resource-definitions/r1/snapshots", {"name": "snap1"}, 500)  # FILE_THIN, as recorded
+    for node in ("n1", "n2"):
+        call("POST", f"/v1/nodes/{node}/storage-pools",
+             {"storage_pool_name": "thin", "provider_kind": "LVM_THIN", "props": {"StorDriver/StorPoolName": "vg/thin"}}, 201)
+    call("POST", "/v1/resource-groups", {"name": "rg2", "select_filter": {"place_count": 2, "storage_pool": "thin"}}, 201)
+    call("POST", "/v1/resource-groups/rg2/volume-groups", {}, 201)
+    call("POST", "/v1/resource-groups/rg2/spawn",
+         {"resource_definition_name": "r2", "volume_sizes": [65536]}, 201)
+    call("POST", "/v1/resource-definitions/r2/snapshots", {"name": "snap1"}, 201)
+    call("POST", "/v1/actions/snapshot/multi", {"snapshots": [{"resource_name": "r2", "name": "snap2"}]}, 201)
+    for path in [*READS, "/v1/resource-definitions/r2/snapshots", "/v1/resource-definitions/r2/snapshots/snap1"]:
         call("GET", path)
+    call("DELETE", "/v1/resource-definitions/r2/snapshots/snap1", None, 200)
+    call("DELETE", "/v1/resource-definitions/r2/snapshots/none", None, 200)
     call("DELETE", "/v1/nodes/n1/net-interfaces/nic2", None, 200)
     call("DELETE", "/v1/resource-definitions/r1/resources/n1", None, 200)
     call("DELETE", "/v1/resource-definitions/r1", None, 200)
