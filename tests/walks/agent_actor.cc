@@ -407,7 +407,7 @@ void AgentActor::GuardianActs() {
   for (const int minor : minors) {
     stage().cluster.Start(node_, sim::kSatelliteContainer,
                           {"drbdsetup", "resume-io", std::to_string(minor)},
-                          [](const sim::ExecResult&) {});
+                          [](const sim::ExecResult&) {}, {.detached = true});
   }
   Kill();
 }

@@ -92,6 +92,7 @@ class Walk final : public Witness {
     sim::SimConfig config;
     config.seed = seed;
     config.suspend_limit = Millis(3600000);  // the walk has its own, tighter limits
+    config.look_grace = Millis(500);         // what arose after a look cannot have been seen
     return config;
   }
 

@@ -169,11 +169,13 @@ void Kernel::NoteFreeze(const Resource& resource) {
 // A resume is safe when this Primary has quorum: after graceful cuts it goes on alone in a new
 // generation, and the others follow by their bitmaps (F26.4). Not so with a stale peer, which would
 // be left behind for good (F27.2), nor under io-error (F3.2). Without quorum I/O only stays frozen:
-// that a watchdog, which cannot look, may risk.
+// that a watchdog, which cannot look, may risk. It may also meet a stale peer (DESIGN I3): what that
+// one lacks is recorded, and the next worker heals it before anything reconnects.
 void Kernel::CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog) {
   for (const auto& [id, connection] : resource.connections) {
     if (const auto it = connection.volumes.find(volume);
-        it != connection.volumes.end() && IsStale(it->second)) {
+        it != connection.volumes.end() && IsStale(it->second) && !watchdog &&
+        !world_.JustChanged(it->second.changed)) {
       world_.Violate("resume-before-gate", resource.name, node.name, connection.peer + " is stale");
     }
   }
