@@ -25,7 +25,7 @@ AgentLink::AgentLink(LinkCommons& commons, std::string node)
     : commons_(commons),
       node_(std::move(node)),
       log_(commons.log.With({{"node", node_}})),
-      state_(node_, commons.options.max_node_bytes),
+      record_(node_, commons.options.max_node_bytes),
       backoff_(commons.clock,
                RealRandom(),
                {.first = commons.options.first_retry,
@@ -134,10 +134,10 @@ std::optional<AgentLink::Turn> AgentLink::AwaitTurn() {
           return turn;
         }
         wake = later.value_or(not_before_);
-      } else if (!state_.Busy().empty()) {
+      } else if (!record_.Busy().empty()) {
         wake = untargeted_since_ + kRememberFor;
         if (now >= wake) {
-          effects = state_.GiveUp("the node has no agent any more");
+          effects = record_.GiveUp("the node has no agent any more");
           wake = now;
         }
       }
@@ -172,7 +172,7 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
   {
     const std::lock_guard lock(mutex_);
     stream_ = stream;
-    state_.Begin();
+    record_.Begin();
   }
   Session session{.turn = turn, .stream = *stream};
   Serve(session);
@@ -183,7 +183,7 @@ AgentLink::Ending AgentLink::Attempt(const Turn& turn) {
     const std::lock_guard no_writes(write_mutex_);
     const std::lock_guard lock(mutex_);
     stream_.reset();
-    effects = state_.End();
+    effects = record_.End();
   }
   Charge();
   Emit(effects);
@@ -203,13 +203,13 @@ Result<void, Error> AgentLink::Send(const replication::OperatorMessage& message,
   std::shared_ptr<kube::ExecStream> stream;
   {
     const std::lock_guard lock(mutex_);
-    if (stream_ == nullptr || (when == When::kSynced && !state_.synced())) {
+    if (stream_ == nullptr || (when == When::kSynced && !record_.synced())) {
       return Unexpected{Error{ErrorClass::kTransient,
                               "node " + node_ + " has no stream to its agent: " + problem_}};
     }
     stream = stream_;
     if (request != nullptr) {
-      state_.Asked(*request);
+      record_.Asked(*request);
     }
   }
   const auto written = stream->Write(Context(stop, commons_.clock).WithTimeout(kWriteTimeout),
@@ -293,7 +293,7 @@ void AgentLink::Charge() {
   std::size_t bytes = 0;
   {
     const std::lock_guard lock(mutex_);
-    bytes = state_.bytes();
+    bytes = record_.bytes();
   }
   if (const auto victim = commons_.budget.Set(node_, bytes)) {
     commons_.drop(*victim, "it reports most, and all nodes together report too much");
@@ -325,7 +325,7 @@ void AgentLink::Emit(const AgentEffects& effects) {
 
 bool AgentLink::Idle() const {
   const std::lock_guard lock(mutex_);
-  return !target_ && waiting_ && state_.Busy().empty();
+  return !target_ && waiting_ && record_.Busy().empty();
 }
 
 std::optional<AgentView> AgentLink::View() const {
@@ -333,37 +333,37 @@ std::optional<AgentView> AgentLink::View() const {
   if (!target_) {
     return std::nullopt;
   }
-  return AgentView{.connected = state_.synced(), .too_old = too_old_, .version = version_};
+  return AgentView{.connected = record_.synced(), .too_old = too_old_, .version = version_};
 }
 
 std::string AgentLink::Problem() const {
   const std::lock_guard lock(mutex_);
-  return !target_ || state_.synced() ? "" : problem_;
+  return !target_ || record_.synced() ? "" : problem_;
 }
 
 bool AgentLink::Has(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.synced() && state_.Has(resource);
+  return record_.synced() && record_.Has(resource);
 }
 
 std::optional<replication::NodeSlice> AgentLink::Slice(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.Slice(resource);
+  return record_.Slice(resource);
 }
 
 std::optional<replication::NodeReport> AgentLink::Report() const {
   const std::lock_guard lock(mutex_);
-  return state_.Report();
+  return record_.Report();
 }
 
 std::vector<replication::RunningTransaction> AgentLink::Running(const std::string& resource) const {
   const std::lock_guard lock(mutex_);
-  return state_.Running(resource);
+  return record_.Running(resource);
 }
 
 std::set<std::string> AgentLink::Busy() const {
   const std::lock_guard lock(mutex_);
-  return state_.Busy();
+  return record_.Busy();
 }
 
 }  // namespace breakwater::controllers

@@ -18,7 +18,7 @@
 #include "operator/base/backoff.h"
 #include "operator/base/thread.h"
 #include "operator/controllers/replication/agent_link/agent_links.h"
-#include "operator/controllers/replication/agent_link/agent_state.h"
+#include "operator/controllers/replication/agent_link/agent_record.h"
 #include "operator/controllers/replication/agent_link/exec_pacer.h"
 #include "operator/controllers/replication/agent_link/memory_budget.h"
 
@@ -147,7 +147,7 @@ class AgentLink {
   SteadyTime not_before_{};
   SteadyTime untargeted_since_{};
   std::shared_ptr<kube::ExecStream> stream_{};  ///< greeted
-  AgentState state_;
+  AgentRecord record_;
   bool too_old_ = false;
   std::string version_{};
   std::string problem_{};

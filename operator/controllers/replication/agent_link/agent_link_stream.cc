@@ -160,9 +160,9 @@ bool AgentLink::TakeLine(Session& session, const std::string& line) {
   bool now_synced = false;
   {
     const std::lock_guard lock(mutex_);
-    const bool was_synced = state_.synced();
-    effects = state_.Take(std::move(**message));
-    now_synced = state_.synced() && !was_synced;
+    const bool was_synced = record_.synced();
+    effects = record_.Take(std::move(**message));
+    now_synced = record_.synced() && !was_synced;
     if (now_synced) {
       problem_.clear();
     }

@@ -298,14 +298,14 @@ TEST(SwitchTest, TheWayBackNeedsNoProofOfEncryption) {
 // LINSTOR's nodes adjust the whole resource, and an adjust connects what a person disconnected.
 TEST(SwitchTest, LinstorIsLeftAloneWhileAConnectionIsStandAlone) {
   Volume volume = ToSwitch({"n1", "n2", "n3"}, false);
-  volume.Switch(Pair::Of("n1", "n2"), false);
-  for (auto& [pair, wanted] : volume.goal.wanted) {
-    wanted = pair != Pair::Of("n1", "n2");
-  }
+  volume.Switch(Pair::Of("n1", "n2"), false);  // LINSTOR is to be told
+  volume.Switch(Pair::Of("n2", "n3"), false);
+  volume.seen.levels.pairs["n2/n3"] = {false, true, true};
+  ASSERT_EQ(volume.Decide().kind, Kind::kLinstor) << volume.Decide().why;
   End(volume.seen, "n3", "n2").state = "StandAlone";
-  volume.goal.hold[Pair::Of("n2", "n3")] = "a person's doing";
   const VolumeDecision decision = volume.DecideAfter(seconds(10));
-  EXPECT_EQ(decision.kind, Kind::kBlocked) << decision.why;
+  EXPECT_EQ(decision.kind, Kind::kWait) << decision.why;
+  EXPECT_THAT(decision.why, HasSubstr("StandAlone"));
   EXPECT_THAT(decision.ops, IsEmpty());
 }
 

@@ -1,4 +1,4 @@
-#include "operator/controllers/replication/agent_link/agent_state.h"
+#include "operator/controllers/replication/agent_link/agent_record.h"
 
 #include <algorithm>
 #include <utility>
@@ -27,12 +27,12 @@ std::string MiB(std::size_t bytes) {
 
 }  // namespace
 
-void AgentState::Begin() {
+void AgentRecord::Begin() {
   (void)End();
   ++stream_;
 }
 
-AgentEffects AgentState::Take(replication::AgentMessage message) {
+AgentEffects AgentRecord::Take(replication::AgentMessage message) {
   AgentEffects effects = std::visit([this](auto& one) { return Handle(one); }, message);
   if (effects.problem.empty() && bytes() > max_bytes_) {
     effects.problem = "it reports more than " + MiB(max_bytes_);
@@ -40,7 +40,7 @@ AgentEffects AgentState::Take(replication::AgentMessage message) {
   return effects;
 }
 
-AgentEffects AgentState::End() {
+AgentEffects AgentRecord::End() {
   AgentEffects effects;
   if (synced_) {
     effects.node = true;
@@ -56,7 +56,7 @@ AgentEffects AgentState::End() {
   return effects;
 }
 
-AgentEffects AgentState::Handle(const replication::NodeFactsMessage& message) {
+AgentEffects AgentRecord::Handle(const replication::NodeFactsMessage& message) {
   AgentEffects effects;
   effects.node = synced_ && facts_ != message;
   facts_ = message;
@@ -64,7 +64,7 @@ AgentEffects AgentState::Handle(const replication::NodeFactsMessage& message) {
   return effects;
 }
 
-AgentEffects AgentState::Handle(replication::ResourceMessage& message) {
+AgentEffects AgentRecord::Handle(replication::ResourceMessage& message) {
   AgentEffects effects;
   Kept& kept = reports_[message.name];
   if (kept.report != nullptr && *kept.report == message.report) {
@@ -80,7 +80,7 @@ AgentEffects AgentState::Handle(replication::ResourceMessage& message) {
   return effects;
 }
 
-AgentEffects AgentState::Handle(const replication::GoneMessage& message) {
+AgentEffects AgentRecord::Handle(const replication::GoneMessage& message) {
   AgentEffects effects;
   const auto found = reports_.find(message.name);
   if (found == reports_.end()) {
@@ -94,7 +94,7 @@ AgentEffects AgentState::Handle(const replication::GoneMessage& message) {
   return effects;
 }
 
-AgentEffects AgentState::Handle(const replication::SyncedMessage& /*message*/) {
+AgentEffects AgentRecord::Handle(const replication::SyncedMessage& /*message*/) {
   AgentEffects effects;
   if (synced_) {
     return effects;
@@ -116,7 +116,7 @@ AgentEffects AgentState::Handle(const replication::SyncedMessage& /*message*/) {
   return effects;
 }
 
-AgentEffects AgentState::Handle(const ProgressMessage& message) {
+AgentEffects AgentRecord::Handle(const ProgressMessage& message) {
   AgentEffects effects;
   if (told_.contains(message.id)) {
     // Its result was "lost", but the request was only late.
@@ -132,24 +132,24 @@ AgentEffects AgentState::Handle(const ProgressMessage& message) {
   return effects;
 }
 
-AgentEffects AgentState::Handle(const ResultMessage& message) {
+AgentEffects AgentRecord::Handle(const ResultMessage& message) {
   AgentEffects effects;
   Deliver(message, effects);
   Forget(message.id);
   return effects;
 }
 
-AgentEffects AgentState::Handle(const replication::AgentHello& /*message*/) {
+AgentEffects AgentRecord::Handle(const replication::AgentHello& /*message*/) {
   AgentEffects effects;
   effects.problem = "it said hello twice";
   return effects;
 }
 
-AgentEffects AgentState::Handle(const replication::PongMessage& /*message*/) {
+AgentEffects AgentRecord::Handle(const replication::PongMessage& /*message*/) {
   return {};
 }
 
-void AgentState::Asked(const replication::TransactionRequest& request) {
+void AgentRecord::Asked(const replication::TransactionRequest& request) {
   std::erase(told_order_, request.id);
   told_.erase(request.id);
   Transaction transaction;
@@ -166,7 +166,7 @@ void AgentState::Asked(const replication::TransactionRequest& request) {
   Keep(std::move(transaction));
 }
 
-AgentEffects AgentState::GiveUp(const std::string& why) {
+AgentEffects AgentRecord::GiveUp(const std::string& why) {
   AgentEffects effects;
   const std::map<std::string, Transaction> all = transactions_;
   for (const auto& [id, transaction] : all) {
@@ -175,7 +175,7 @@ AgentEffects AgentState::GiveUp(const std::string& why) {
   return effects;
 }
 
-void AgentState::Keep(Transaction transaction) {
+void AgentRecord::Keep(Transaction transaction) {
   const std::string id = transaction.progress.id;
   Forget(id);
   transaction.bytes = MemoryOf(transaction.progress);
@@ -183,7 +183,7 @@ void AgentState::Keep(Transaction transaction) {
   transactions_.emplace(id, std::move(transaction));
 }
 
-void AgentState::Forget(const std::string& id) {
+void AgentRecord::Forget(const std::string& id) {
   const auto found = transactions_.find(id);
   if (found != transactions_.end()) {
     transaction_bytes_ -= found->second.bytes;
@@ -191,9 +191,9 @@ void AgentState::Forget(const std::string& id) {
   }
 }
 
-void AgentState::Lose(const Transaction& transaction,
-                      const std::string& why,
-                      AgentEffects& effects) {
+void AgentRecord::Lose(const Transaction& transaction,
+                       const std::string& why,
+                       AgentEffects& effects) {
   const ProgressMessage& progress = transaction.progress;
   ResultMessage result{.id = progress.id,
                        .kind = progress.kind,
@@ -208,7 +208,7 @@ void AgentState::Lose(const Transaction& transaction,
   Forget(result.id);
 }
 
-void AgentState::Deliver(const ResultMessage& result, AgentEffects& effects) {
+void AgentRecord::Deliver(const ResultMessage& result, AgentEffects& effects) {
   if (!told_.insert(result.id).second) {
     return;
   }
@@ -221,11 +221,11 @@ void AgentState::Deliver(const ResultMessage& result, AgentEffects& effects) {
   effects.results.push_back(result);
 }
 
-std::size_t AgentState::bytes() const {
+std::size_t AgentRecord::bytes() const {
   return facts_bytes_ + report_bytes_ + transaction_bytes_;
 }
 
-std::optional<NodeSlice> AgentState::Slice(const std::string& resource) const {
+std::optional<NodeSlice> AgentRecord::Slice(const std::string& resource) const {
   if (!synced_) {
     return std::nullopt;
   }
@@ -240,7 +240,7 @@ std::optional<NodeSlice> AgentState::Slice(const std::string& resource) const {
   return slice;
 }
 
-std::optional<NodeReport> AgentState::Report() const {
+std::optional<NodeReport> AgentRecord::Report() const {
   if (!synced_) {
     return std::nullopt;
   }
@@ -267,7 +267,7 @@ std::optional<NodeReport> AgentState::Report() const {
   return report;
 }
 
-std::vector<replication::RunningTransaction> AgentState::Running(
+std::vector<replication::RunningTransaction> AgentRecord::Running(
     const std::string& resource) const {
   std::vector<replication::RunningTransaction> running;
   for (const auto& [id, transaction] : transactions_) {
@@ -278,7 +278,7 @@ std::vector<replication::RunningTransaction> AgentState::Running(
   return running;
 }
 
-std::set<std::string> AgentState::Busy() const {
+std::set<std::string> AgentRecord::Busy() const {
   std::set<std::string> busy;
   for (const auto& [id, transaction] : transactions_) {
     busy.insert(transaction.progress.resource);

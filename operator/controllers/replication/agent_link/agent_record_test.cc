@@ -2,7 +2,7 @@
 // before its stream broke, a transaction that runs is taken for finished and a second one begins,
 // or one that never began holds its volume for ever.
 
-#include "operator/controllers/replication/agent_link/agent_state.h"
+#include "operator/controllers/replication/agent_link/agent_record.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -26,165 +26,165 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-class AgentStateTest : public ::testing::Test {
+class AgentRecordTest : public ::testing::Test {
  protected:
   AgentEffects Resource(const std::string& name, const std::string& role = "Secondary") {
     ResourceMessage message{.name = name, .report = SomeReport(name)};
     message.report.status.role = role;
-    return state_.Take(message);
+    return record_.Take(message);
   }
 
   AgentEffects Progress(const std::string& id, const std::string& resource = "r1") {
-    return state_.Take(ProgressMessage{
+    return record_.Take(ProgressMessage{
         .id = id, .kind = TransactionKind::kLead, .resource = resource, .phase = "Cut"});
   }
 
   AgentEffects Done(const std::string& id) {
-    return state_.Take(ResultMessage{.id = id, .kind = TransactionKind::kLead, .resource = "r1"});
+    return record_.Take(ResultMessage{.id = id, .kind = TransactionKind::kLead, .resource = "r1"});
   }
 
   static TransactionRequest Request(const std::string& id) {
     return {.id = id, .kind = TransactionKind::kLead, .resource = "r1", .peers = {"node2"}};
   }
 
-  AgentState state_{"node1", 1U << 20U};
+  AgentRecord record_{"node1", 1U << 20U};
 };
 
-TEST_F(AgentStateTest, NothingIsKnownBeforeTheFullReport) {
-  state_.Begin();
-  state_.Take(NodeFactsMessage{.complete = true});
+TEST_F(AgentRecordTest, NothingIsKnownBeforeTheFullReport) {
+  record_.Begin();
+  record_.Take(NodeFactsMessage{.complete = true});
   EXPECT_THAT(Resource("r1").resources, IsEmpty());
-  EXPECT_FALSE(state_.Slice("r1"));
-  EXPECT_FALSE(state_.Report());
-  const AgentEffects synced = state_.Take(SyncedMessage{});
+  EXPECT_FALSE(record_.Slice("r1"));
+  EXPECT_FALSE(record_.Report());
+  const AgentEffects synced = record_.Take(SyncedMessage{});
   EXPECT_TRUE(synced.node);
   EXPECT_THAT(synced.resources, ElementsAre("r1"));
-  EXPECT_TRUE(state_.Slice("r1")->complete);
-  EXPECT_EQ(state_.Slice("r1")->report->status.name, "r1");
-  EXPECT_EQ(state_.Slice("r2")->report, nullptr) << "known not to be there";
-  EXPECT_THAT(state_.Report()->resources, SizeIs(1));
+  EXPECT_TRUE(record_.Slice("r1")->complete);
+  EXPECT_EQ(record_.Slice("r1")->report->status.name, "r1");
+  EXPECT_EQ(record_.Slice("r2")->report, nullptr) << "known not to be there";
+  EXPECT_THAT(record_.Report()->resources, SizeIs(1));
 }
 
-TEST_F(AgentStateTest, OnlyChangesAreTold) {
-  state_.Begin();
+TEST_F(AgentRecordTest, OnlyChangesAreTold) {
+  record_.Begin();
   Resource("r1");
-  state_.Take(SyncedMessage{});
+  record_.Take(SyncedMessage{});
   EXPECT_THAT(Resource("r1").resources, IsEmpty()) << "the same again";
   EXPECT_THAT(Resource("r1", "Primary").resources, ElementsAre("r1"));
-  EXPECT_THAT(state_.Take(GoneMessage{"r1"}).resources, ElementsAre("r1"));
-  EXPECT_THAT(state_.Take(GoneMessage{"r1"}).resources, IsEmpty());
-  EXPECT_FALSE(state_.Has("r1"));
+  EXPECT_THAT(record_.Take(GoneMessage{"r1"}).resources, ElementsAre("r1"));
+  EXPECT_THAT(record_.Take(GoneMessage{"r1"}).resources, IsEmpty());
+  EXPECT_FALSE(record_.Has("r1"));
 }
 
 // A node whose stream is gone is unknown at once; a resource that went away meanwhile must not come
 // back with the next full report.
-TEST_F(AgentStateTest, TheEndOfAStreamEndsWhatIsKnown) {
-  state_.Begin();
+TEST_F(AgentRecordTest, TheEndOfAStreamEndsWhatIsKnown) {
+  record_.Begin();
   Resource("r1");
   Resource("r2");
-  state_.Take(SyncedMessage{});
-  const AgentEffects end = state_.End();
+  record_.Take(SyncedMessage{});
+  const AgentEffects end = record_.End();
   EXPECT_TRUE(end.node);
   EXPECT_THAT(end.resources, ElementsAre("r1", "r2"));
-  EXPECT_FALSE(state_.Slice("r1"));
-  EXPECT_EQ(state_.bytes(), 0U);
-  state_.Begin();
+  EXPECT_FALSE(record_.Slice("r1"));
+  EXPECT_EQ(record_.bytes(), 0U);
+  record_.Begin();
   Resource("r2");
-  state_.Take(SyncedMessage{});
-  EXPECT_EQ(state_.Slice("r1")->report, nullptr);
-  EXPECT_NE(state_.Slice("r2")->report, nullptr);
+  record_.Take(SyncedMessage{});
+  EXPECT_EQ(record_.Slice("r1")->report, nullptr);
+  EXPECT_NE(record_.Slice("r2")->report, nullptr);
 }
 
-TEST_F(AgentStateTest, ATransactionRunsUntilItsResult) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
-  state_.Asked(Request("t1"));
-  ASSERT_THAT(state_.Running("r1"), SizeIs(1));
-  EXPECT_EQ(state_.Running("r1")[0].node, "node1");
-  EXPECT_EQ(state_.Running("r1")[0].progress.phase, "Asked");
+TEST_F(AgentRecordTest, ATransactionRunsUntilItsResult) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
+  record_.Asked(Request("t1"));
+  ASSERT_THAT(record_.Running("r1"), SizeIs(1));
+  EXPECT_EQ(record_.Running("r1")[0].node, "node1");
+  EXPECT_EQ(record_.Running("r1")[0].progress.phase, "Asked");
   EXPECT_THAT(Progress("t1").resources, ElementsAre("r1"));
-  EXPECT_EQ(state_.Running("r1")[0].progress.phase, "Cut");
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
+  EXPECT_EQ(record_.Running("r1")[0].progress.phase, "Cut");
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
   EXPECT_THAT(Done("t1").results, SizeIs(1));
-  EXPECT_THAT(state_.Busy(), IsEmpty());
+  EXPECT_THAT(record_.Busy(), IsEmpty());
   EXPECT_THAT(Done("t1").results, IsEmpty()) << "agents repeat results with each stream";
 }
 
 // The stream broke while a transaction ran: the agent goes on, and so does what we think of it.
-TEST_F(AgentStateTest, ABrokenStreamEndsNoTransaction) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
-  state_.Asked(Request("t1"));
+TEST_F(AgentRecordTest, ABrokenStreamEndsNoTransaction) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
+  record_.Asked(Request("t1"));
   Progress("t1");
-  state_.End();
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
-  state_.Begin();
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
+  record_.End();
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
+  record_.Begin();
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
   Progress("t1");
-  EXPECT_THAT(state_.Take(SyncedMessage{}).results, IsEmpty());
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
-  state_.Begin();
+  EXPECT_THAT(record_.Take(SyncedMessage{}).results, IsEmpty());
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
+  record_.Begin();
   EXPECT_THAT(Done("t1").results, SizeIs(1)) << "it ended while nobody listened";
-  EXPECT_THAT(state_.Take(SyncedMessage{}).results, IsEmpty());
+  EXPECT_THAT(record_.Take(SyncedMessage{}).results, IsEmpty());
 }
 
 // The request went down with the stream: nobody will ever answer it, and its volume must go on.
-TEST_F(AgentStateTest, WhatTheAgentDoesNotKnowNeverBegan) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
-  state_.Asked(Request("t1"));
-  state_.Begin();
-  const AgentEffects synced = state_.Take(SyncedMessage{});
+TEST_F(AgentRecordTest, WhatTheAgentDoesNotKnowNeverBegan) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
+  record_.Asked(Request("t1"));
+  record_.Begin();
+  const AgentEffects synced = record_.Take(SyncedMessage{});
   ASSERT_THAT(synced.results, SizeIs(1));
   EXPECT_EQ(synced.results[0].id, "t1");
   EXPECT_THAT(synced.results[0].peers, ElementsAre("node2"));
   EXPECT_EQ(synced.results[0].result.outcome, TransactionOutcome::kRefused);
   EXPECT_EQ(synced.results[0].result.code, "Lost");
   EXPECT_THAT(synced.resources, ElementsAre("r1"));
-  EXPECT_THAT(state_.Busy(), IsEmpty());
+  EXPECT_THAT(record_.Busy(), IsEmpty());
   // The request was only late (a bridge that hung): the volume is busy again, and has its end.
   Progress("t1");
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
   EXPECT_THAT(Done("t1").results, SizeIs(1));
 }
 
 // The pod was replaced in the middle: not "nothing was touched".
-TEST_F(AgentStateTest, WhatHadBegunIsNotCalledUntouched) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
+TEST_F(AgentRecordTest, WhatHadBegunIsNotCalledUntouched) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
   Progress("t1");
-  state_.Begin();
-  const AgentEffects synced = state_.Take(SyncedMessage{});
+  record_.Begin();
+  const AgentEffects synced = record_.Take(SyncedMessage{});
   ASSERT_THAT(synced.results, SizeIs(1));
   EXPECT_EQ(synced.results[0].result.outcome, TransactionOutcome::kUndone);
   EXPECT_EQ(synced.results[0].result.code, "Lost");
   EXPECT_THAT(synced.results[0].result.reason, HasSubstr("Cut"));
 }
 
-TEST_F(AgentStateTest, TheSameRequestAgainGetsItsResultAgain) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
-  state_.Asked(Request("t1"));
+TEST_F(AgentRecordTest, TheSameRequestAgainGetsItsResultAgain) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
+  record_.Asked(Request("t1"));
   Done("t1");
-  state_.Asked(Request("t1"));
-  EXPECT_THAT(state_.Busy(), ElementsAre("r1"));
+  record_.Asked(Request("t1"));
+  EXPECT_THAT(record_.Busy(), ElementsAre("r1"));
   EXPECT_THAT(Done("t1").results, SizeIs(1));
 }
 
-TEST_F(AgentStateTest, ANodeThatIsGoneLosesItsTransactions) {
-  state_.Begin();
-  state_.Take(SyncedMessage{});
-  state_.Asked(Request("t1"));
-  state_.End();
-  const AgentEffects lost = state_.GiveUp("the node is gone");
+TEST_F(AgentRecordTest, ANodeThatIsGoneLosesItsTransactions) {
+  record_.Begin();
+  record_.Take(SyncedMessage{});
+  record_.Asked(Request("t1"));
+  record_.End();
+  const AgentEffects lost = record_.GiveUp("the node is gone");
   ASSERT_THAT(lost.results, SizeIs(1));
   EXPECT_THAT(lost.results[0].result.reason, HasSubstr("the node is gone"));
-  EXPECT_THAT(state_.Busy(), IsEmpty());
+  EXPECT_THAT(record_.Busy(), IsEmpty());
 }
 
 // REVIEW-2 M2: one hostile node kills the operator by memory.
-TEST_F(AgentStateTest, WhatANodeMayTakeIsBounded) {
-  state_.Begin();
+TEST_F(AgentRecordTest, WhatANodeMayTakeIsBounded) {
+  record_.Begin();
   std::string problem;
   int resources = 0;
   for (; resources < 100000 && problem.empty(); ++resources) {
@@ -192,14 +192,14 @@ TEST_F(AgentStateTest, WhatANodeMayTakeIsBounded) {
   }
   EXPECT_THAT(problem, HasSubstr("more than 1 MiB"));
   EXPECT_LT(resources, 10000);
-  state_.Begin();
+  record_.Begin();
   problem.clear();
   for (int i = 0; i < 100000 && problem.empty(); ++i) {
     problem = Progress("t" + std::to_string(i)).problem;
   }
   EXPECT_THAT(problem, HasSubstr("transactions"));
-  state_.Begin();
-  EXPECT_NE(state_.Take(NodeFactsMessage{.problem = std::string(2U << 20U, 'x')}).problem, "");
+  record_.Begin();
+  EXPECT_NE(record_.Take(NodeFactsMessage{.problem = std::string(2U << 20U, 'x')}).problem, "");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
 
-/// AgentState: what one agent has said over its streams, and what was asked of it. Pure: messages
+/// AgentRecord: what one agent has said over its streams, and what was asked of it. Pure: messages
 /// in, effects out; no I/O, no clock, no lock.
 ///
 /// Two lives: reports live as long as the stream (a stream that is gone is a node that is unknown);
@@ -31,9 +31,9 @@ struct AgentEffects {
 };
 
 /// Thread safety: none; guarded by the owner.
-class AgentState {
+class AgentRecord {
  public:
-  AgentState(std::string node, std::size_t max_bytes)
+  AgentRecord(std::string node, std::size_t max_bytes)
       : node_(std::move(node)), max_bytes_(max_bytes) {}
 
   /// A stream begins; what the agent says is shown once its full report is complete.
