@@ -33,6 +33,8 @@ struct MigrationSettings {
   /// How long a suspension that is not ours may last until it is ended; at least 10 s. Nullopt:
   /// reported, never ended, since a snapshot or a person may need it.
   std::optional<std::chrono::nanoseconds> resume_foreign_suspensions_after{};
+
+  bool operator==(const MigrationSettings&) const = default;
 };
 
 struct ReplicationTlsSpec {

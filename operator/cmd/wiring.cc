@@ -40,7 +40,7 @@ runtime::ManagerOptions ManagerOptionsFor(const Options& options,
                                           kube::KubeClient& lease_client,
                                           net::WriteFence& fence) {
   runtime::ManagerOptions manager;
-  // Half of what the kubelet leaves us after SIGTERM is for the migration engine and the lease.
+  // Half of what the kubelet leaves us after SIGTERM is for the other parts and the lease.
   manager.grace = std::chrono::seconds(15);
   manager.reflector.watch_timeout =
       std::chrono::duration_cast<std::chrono::seconds>(options.watch_timeout);
@@ -201,7 +201,10 @@ Result<void, Error> RunOperator(const Options& options,
       controllers::RegisterReplicationTls(
           manager, services, client, exec, linstor, stores.secrets,
           [&events](kube::Event event) { events.Record(std::move(event)); },
-          {.operator_namespace = options.ns, .observe_interval = options.observe_interval});
+          {.operator_namespace = options.ns,
+           .observe_interval = options.observe_interval,
+           .version = BREAKWATER_VERSION,
+           .instance = std::to_string(static_cast<std::uint64_t>(RealRandom()() * 1e9))});
 
   health.RemoveReadyCheck(kStarting);
   log.Info("starting", {{"version", BREAKWATER_VERSION},

@@ -1,5 +1,6 @@
 #include "operator/runtime/leader_elector.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -13,7 +14,11 @@ kube::Lease HeldLease(const LeaderElectorOptions& options,
   if (lease.holder != options.identity) {
     lease.holder = options.identity;
     lease.transitions = current ? lease.transitions + 1 : 0;
-    lease.acquire_time = now;
+    // Grows with every change of the holder, whatever the clocks of the replicas say: see Term().
+    const SystemTime after = current && current->acquire_time
+                                 ? *current->acquire_time + std::chrono::seconds(1)
+                                 : SystemTime{};
+    lease.acquire_time = std::max(now, after);
   }
   lease.duration = options.lease_duration;
   lease.renew_time = now;
@@ -57,6 +62,11 @@ std::optional<std::stop_token> LeaderElector::WaitElected(const Context& ctx) co
     const SteadyTime later = services_.clock.SteadyNow() + std::chrono::hours(1);
     Wakeup::Wait(ticket, ctx.stop(), services_.clock, ctx.deadline().value_or(later));
   }
+}
+
+std::int64_t LeaderElector::Term() const {
+  const MutexLock lock(mutex_);
+  return term_;
 }
 
 bool LeaderElector::IsLeader() const {
@@ -243,6 +253,11 @@ void LeaderElector::Held(SteadyTime started) {
       return;
     }
     renewed_at_ = started;
+    if (held_ && held_->acquire_time) {
+      term_ =
+          std::chrono::duration_cast<std::chrono::seconds>(held_->acquire_time->time_since_epoch())
+              .count();
+    }
     elected = !std::exchange(leader_, true);
     if (options_.fence != nullptr) {
       options_.fence->OpenUntil(started + options_.renew_deadline);

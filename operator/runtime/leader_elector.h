@@ -12,6 +12,7 @@
 ///    hangs.
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -65,6 +66,11 @@ class LeaderElector {
   /// False from the renew deadline on, even before the watchdog got to it.
   bool IsLeader() const;
 
+  /// Names this time of leading: greater than that of every leader before, 0 before the first. The
+  /// lease's acquireTime in seconds, which a new holder never sets back; a lease that was deleted
+  /// begins anew from the clock.
+  std::int64_t Term() const;
+
   /// Ends the election. With `release` (only when no work runs any more!) another replica can take
   /// over at once instead of after the lease duration. Joins; idempotent.
   void Stop(bool release);
@@ -102,6 +108,7 @@ class LeaderElector {
   bool ended_ BREAKWATER_GUARDED_BY(mutex_) = false;
   /// Just before the last successful request was sent.
   SteadyTime renewed_at_ BREAKWATER_GUARDED_BY(mutex_){};
+  std::int64_t term_ BREAKWATER_GUARDED_BY(mutex_) = 0;
   std::stop_source leading_ BREAKWATER_GUARDED_BY(mutex_);
   mutable Wakeup changed_;  // own locking
   Thread watchdog_;

@@ -90,7 +90,14 @@ bool Manager::IsLeader() const {
   return leader_;
 }
 
+std::int64_t Manager::LeaderTerm() const {
+  return elector_ ? elector_->Term() : started_at_.load();
+}
+
 Result<void, Error> Manager::Run(std::stop_token stop) {
+  started_at_ = std::chrono::duration_cast<std::chrono::seconds>(
+                    services_.clock.SystemNow().time_since_epoch())
+                    .count();
   LinkedStopSource end(std::move(stop));
   const Context ctx(end.token(), services_.clock);
   end_run_ = [&end] { end.RequestStop(); };

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -86,6 +87,9 @@ class Manager {
 
   bool IsLeader() const;
 
+  /// LeaderElector::Term; without an election the time at which Run began, in seconds.
+  std::int64_t LeaderTerm() const;
+
  private:
   Result<void, Error> StartParts(const Context& ctx);
   Result<void, Error> StartAll(const Context& ctx, std::vector<Runnable>& runnables);
@@ -113,6 +117,7 @@ class Manager {
   std::function<void()> end_run_;  // constant while the elector runs
 
   std::atomic<bool> leader_{false};
+  std::atomic<std::int64_t> started_at_{0};  // seconds
   std::stop_source lost_;  // leadership was lost: another replica may already work
 };
 

@@ -31,19 +31,36 @@ void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail
   conditions.AddUnknown(api::kConditionConfigured, what);
 }
 
-std::vector<std::string> FrozenVolumes(const api::Object& cluster) {
-  std::vector<std::string> frozen;
+namespace {
+
+template <typename Matches>
+std::vector<std::string> InFlight(const api::Object& cluster, const Matches& matches) {
+  std::vector<std::string> volumes;
   const api::Json* runs = api::FindPath(cluster.raw(), {"status", "replicationTLS", "inFlight"});
   if (runs == nullptr || !runs->is_array()) {
-    return frozen;
+    return volumes;
   }
   for (const api::Json& run : *runs) {
-    const std::string step = api::StringAt(run, "step");
-    if (step.ends_with("Prepare") || step.ends_with("Suspend") || step.ends_with("Resume")) {
-      frozen.push_back(api::StringAt(run, "resource"));
+    if (matches(api::StringAt(run, "strategy"), api::StringAt(run, "step"))) {
+      volumes.push_back(api::StringAt(run, "resource"));
     }
   }
-  return frozen;
+  return volumes;
+}
+
+}  // namespace
+
+std::vector<std::string> SwitchingVolumes(const api::Object& cluster) {
+  return InFlight(cluster, [](const std::string&, const std::string&) { return true; });
+}
+
+std::vector<std::string> FrozenVolumes(const api::Object& cluster) {
+  // With this strategy the Follows of the other ends are the last thing before the suspension, and
+  // the entry is not written again in between.
+  return InFlight(cluster, [](const std::string& strategy, const std::string& step) {
+    return step == "SuspendedSwitch" || step == "Resume" ||
+           (strategy == "SuspendIO" && step == "Follow");
+  });
 }
 
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit) {

@@ -27,8 +27,12 @@ bool IsReady(const api::Object& object);
 /// text must be the same on every object and in every pass: else each change of it is a write.
 void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail = "");
 
-/// Volumes of a LinstorCluster whose I/O is suspended for their migration, or will be at once.
-/// While there is one, no change in LINSTOR may make it adjust: it resumes what is suspended (L24).
+/// Volumes of a LinstorCluster with a transaction of the node agents: a connection of theirs may be
+/// cut. While there is one, the pods of its nodes stay, and LINSTOR is told nothing about them.
+std::vector<std::string> SwitchingVolumes(const api::Object& cluster);
+
+/// Those of them whose I/O is suspended for their migration, or will be at once. While there is
+/// one, no change in LINSTOR may make it adjust: it resumes what is suspended (L24).
 std::vector<std::string> FrozenVolumes(const api::Object& cluster);
 
 /// Lines joined by "; ", cut after `limit` characters: conditions are shown in tables.

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "operator/core/replication/plan/properties.h"
 #include "operator/core/replication/node/text.h"
+#include "operator/core/replication/plan/properties.h"
 
 namespace breakwater::controllers {
 

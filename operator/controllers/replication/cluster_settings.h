@@ -34,6 +34,8 @@ struct ClusterSettings {
   std::set<std::string> resynced{};
   std::set<std::string> hold{};
   bool hold_all = false;
+
+  bool operator==(const ClusterSettings&) const = default;
 };
 
 ClusterSettings ReadSettings(const api::Object& cluster);

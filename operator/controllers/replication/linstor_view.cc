@@ -56,28 +56,44 @@ Result<void, Error> Done(linstor::LinstorResult<linstor::Reply> reply) {
 LinstorView::LinstorView(LinstorProvider& provider, std::string cluster)
     : provider_(provider), cluster_(std::move(cluster)) {}
 
-// What could not be read comes from the last reading, marked as not known.
-LevelsSnapshot LinstorView::Remember(LevelsSnapshot snapshot) {
+// What could not be read comes from the last reading, marked as not known. What we changed while
+// this was being read may be from before the change: what we know of it stays.
+LevelsSnapshot LinstorView::Remember(LevelsSnapshot snapshot, std::uint64_t since) {
   const std::lock_guard lock(mutex_);
-  if (snapshot.known) {
-    last_ = snapshot;
-    return snapshot;
+  if (!snapshot.known) {
+    last_.known = false;
+    last_.error = snapshot.error;
+    for (auto& [name, resource] : last_.resources) {
+      resource.levels.known = false;
+    }
+    return last_;
   }
-  last_.known = false;
-  last_.error = snapshot.error;
-  LevelsSnapshot old = last_;
-  for (auto& [name, resource] : old.resources) {
-    resource.levels.known = false;
+  for (auto& [name, resource] : snapshot.resources) {
+    const auto changed = changed_at_.find(name);
+    const auto old = last_.resources.find(name);
+    if (changed != changed_at_.end() && changed->second > since && old != last_.resources.end()) {
+      resource.levels.definition = old->second.levels.definition;
+      resource.levels.pairs = old->second.levels.pairs;
+      resource.levels.known = old->second.levels.known;
+      changed_.insert(name);
+    }
   }
-  return old;
+  std::erase_if(changed_at_, [&](const auto& item) { return item.second <= since; });
+  last_ = std::move(snapshot);
+  return last_;
 }
 
 LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
                                     const std::set<std::string>& with_connections) {
   LevelsSnapshot snapshot;
+  std::uint64_t since = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    since = changes_;
+  }
   const auto fail = [&](const std::string& why) {
     snapshot.error = why;
-    return Remember(snapshot);
+    return Remember(snapshot, since);
   };
   Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
   if (!client) {
@@ -92,8 +108,16 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
   const auto definitions = api.ListResourceDefinitions(ctx);
   const auto resources = api.ListResources(ctx, "", "");
   const auto node_connections = api.ListNodeConnections(ctx);
-  if (!groups || !definitions || !resources || !node_connections) {
+  const auto nodes = api.ListNodes(ctx);
+  if (!groups || !definitions || !resources || !node_connections || !nodes) {
     return fail("LINSTOR's objects could not be listed");
+  }
+  for (const linstor::Node& node : *nodes) {
+    if (node.online()) {
+      snapshot.online.insert(node.name);
+    } else if (node.connection_status == "OFFLINE") {
+      snapshot.offline.insert(node.name);
+    }
   }
   const Level controller = replication::ReadLevel(*props, replication::kClusterMarker);
   snapshot.controller = controller.value;
@@ -117,8 +141,7 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
     LinstorResource& resource = snapshot.resources[definition.name];
     resource.levels.controller = snapshot.controller;
     resource.levels.group = group_values[definition.resource_group];
-    resource.levels.definition =
-        replication::ReadLevel(definition.props, replication::kPinMarker);
+    resource.levels.definition = replication::ReadLevel(definition.props, replication::kPinMarker);
     resource.levels.node_connections = node_values;
   }
   for (const linstor::Resource& replica : *resources) {
@@ -131,7 +154,7 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
     return fail(read.error().message);
   }
   snapshot.known = true;
-  return Remember(std::move(snapshot));
+  return Remember(std::move(snapshot), since);
 }
 
 Result<void, Error> LinstorView::ReadPairs(
@@ -174,59 +197,71 @@ Result<void, Error> LinstorView::ReadPairs(
   return {};
 }
 
-LinstorResource LinstorView::ReadResource(const Context& ctx, const std::string& name) {
-  LinstorResource result = Remembered(name);
-  ResourceLevels& levels = result.levels;
-  levels.known = false;
-  Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
-  if (!client) {
-    return result;
-  }
-  const auto connections = (*client)->ListResourceConnections(ctx, name);
-  if (!connections) {
-    return result;
-  }
-  const auto definitions = (*client)->ListResourceDefinitions(ctx);
-  const auto props = (*client)->GetControllerProps(ctx);
-  const auto replicas = (*client)->ListResources(ctx, "", name);
-  if (!definitions || !props || !replicas) {
-    return result;
-  }
-  result.nodes.clear();
-  for (const linstor::Resource& replica : *replicas) {
-    if (replica.name == name && !replica.HasFlag("DELETE")) {
-      result.nodes.insert(replica.node);
-    }
-  }
-  for (const linstor::ResourceDefinition& definition : *definitions) {
-    if (definition.name != name) {
-      continue;
-    }
-    levels.definition = replication::ReadLevel(definition.props, replication::kPinMarker);
-    levels.controller = replication::ReadLevel(*props, replication::kClusterMarker).value;
-    levels.pairs = PairLevels(*connections);
-    levels.known = true;
-  }
+std::optional<LinstorResource> LinstorView::Resource(const std::string& name) const {
   const std::lock_guard lock(mutex_);
-  if (levels.known) {
-    last_.resources[name] = result;
-  }
-  return result;
+  const auto it = last_.resources.find(name);
+  return it == last_.resources.end() ? std::nullopt : std::optional(it->second);
 }
 
-LinstorResource LinstorView::Remembered(const std::string& resource) const {
+LevelsSnapshot LinstorView::Last() const {
   const std::lock_guard lock(mutex_);
-  const auto it = last_.resources.find(resource);
-  return it == last_.resources.end() ? LinstorResource{} : it->second;
+  return last_;
+}
+
+void LinstorView::ReadAgain(const Context& ctx, const std::string& name) {
+  std::optional<LinstorResource> known = Resource(name);
+  if (!known) {
+    return;
+  }
+  ResourceLevels& levels = known->levels;
+  levels.known = false;
+  if (const Result<std::shared_ptr<linstor::Client>, Error> client =
+          provider_.ClientFor(cluster_)) {
+    const auto connections = (*client)->ListResourceConnections(ctx, name);
+    const auto definitions = (*client)->ListResourceDefinitions(ctx);
+    if (connections && definitions) {
+      for (const linstor::ResourceDefinition& definition : *definitions) {
+        if (definition.name == name) {
+          levels.definition = replication::ReadLevel(definition.props, replication::kPinMarker);
+          levels.pairs = PairLevels(*connections);
+          levels.known = true;
+        }
+      }
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (const auto it = last_.resources.find(name); it != last_.resources.end()) {
+    it->second.levels = levels;
+    changed_at_[name] = ++changes_;
+  }
+}
+
+void LinstorView::NoteChange(const std::string& resource) {
+  const std::lock_guard lock(mutex_);
+  changed_.insert(resource);  // an error may have changed it, too
+  changed_at_[resource] = ++changes_;
 }
 
 Result<void, Error> LinstorView::Change(const Context& ctx,
                                         const std::string& resource,
                                         const LinstorOp& op) {
-  {
-    const std::lock_guard lock(mutex_);
-    changed_.insert(resource);  // an error may have changed it, too
+  NoteChange(resource);
+  Result<void, Error> done = Write(ctx, resource, op);
+  if (!done) {
+    ReadAgain(ctx, resource);
+    return done;
   }
+  const std::lock_guard lock(mutex_);
+  if (const auto it = last_.resources.find(resource); it != last_.resources.end()) {
+    it->second.levels = After(std::move(it->second.levels), op);
+  }
+  changed_at_[resource] = ++changes_;
+  return done;
+}
+
+Result<void, Error> LinstorView::Write(const Context& ctx,
+                                       const std::string& resource,
+                                       const LinstorOp& op) {
   Result<std::shared_ptr<linstor::Client>, Error> client = provider_.ClientFor(cluster_);
   if (!client) {
     return Unexpected{client.error()};
@@ -257,9 +292,18 @@ Result<void, Error> LinstorView::SetClusterValue(const Context& ctx, std::option
   if (!client) {
     return Unexpected{client.error()};
   }
-  return Done((*client)->ModifyControllerProps(
-      ctx, value ? Set(*value, *value, replication::kClusterMarker)
-                 : Remove(replication::kClusterMarker)));
+  Result<void, Error> done = Done(
+      (*client)->ModifyControllerProps(ctx, value ? Set(*value, *value, replication::kClusterMarker)
+                                                  : Remove(replication::kClusterMarker)));
+  if (done) {
+    const std::lock_guard lock(mutex_);
+    last_.controller = value;
+    last_.controller_ours = value.has_value();
+    for (auto& [name, resource] : last_.resources) {
+      resource.levels.controller = value;
+    }
+  }
+  return done;
 }
 
 }  // namespace breakwater::controllers

@@ -3,6 +3,7 @@
 /// LinstorView: the levels of DrbdOptions/Net/tls in LINSTOR (rule L15), read with few requests and
 /// remembered, and the only place that changes them.
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,8 @@ struct LevelsSnapshot {
   std::string error{};  ///< why not
   std::optional<bool> controller{};
   bool controller_ours = false;
+  std::set<std::string> online{};   ///< nodes whose satellite is ONLINE
+  std::set<std::string> offline{};  ///< OFFLINE; a node in neither is on its way (L33)
   std::map<std::string, LinstorResource> resources{};
 };
 
@@ -38,16 +41,19 @@ class LinstorView {
   /// `provider` must outlive the view.
   LinstorView(LinstorProvider& provider, std::string cluster);
 
-  /// Reads everything: five requests, and one more for every resource whose definition is new,
+  /// Reads everything: six requests, and one more for every resource whose definition is new,
   /// changed, changed by us, or in `with_connections`, and for a tenth of the others: a value that
   /// a person sets on a connection changes nothing else.
   LevelsSnapshot ReadAll(const Context& ctx, const std::set<std::string>& with_connections);
 
-  /// Reads one resource again (four requests). When LINSTOR cannot be reached the last known state
-  /// comes back with `levels.known == false`.
-  LinstorResource ReadResource(const Context& ctx, const std::string& resource);
+  /// What is known of one resource: the last reading and our own changes since. `levels.known`
+  /// false: LINSTOR could not be asked lately. Nothing: LINSTOR does not know it.
+  std::optional<LinstorResource> Resource(const std::string& name) const;
+  /// Everything that is known, as Resource.
+  LevelsSnapshot Last() const;
 
-  /// One change. The reply may be an error although it was made (L20): read the levels again.
+  /// One change. The reply may be an error although it was made (L20): then the resource is read
+  /// again (four requests) before this returns, and is not known when that fails too.
   Result<void, Error> Change(const Context& ctx,
                              const std::string& resource,
                              const replication::LinstorOp& op);
@@ -74,8 +80,13 @@ class LinstorView {
       const std::set<std::string>& fresh,
       LevelsSnapshot* snapshot);
 
-  LevelsSnapshot Remember(LevelsSnapshot snapshot);
-  LinstorResource Remembered(const std::string& resource) const;
+  /// `since`: resources that we changed after that keep what we know of them.
+  LevelsSnapshot Remember(LevelsSnapshot snapshot, std::uint64_t since);
+  Result<void, Error> Write(const Context& ctx,
+                            const std::string& resource,
+                            const replication::LinstorOp& op);
+  void ReadAgain(const Context& ctx, const std::string& name);
+  void NoteChange(const std::string& resource);
 
   LinstorProvider& provider_;
   const std::string cluster_;
@@ -84,7 +95,10 @@ class LinstorView {
   LevelsSnapshot last_{};            // guarded by mutex_
   PairLevelsOf pairs_{};             // guarded by mutex_
   std::set<std::string> changed_{};  // guarded by mutex_; by ourselves, since pairs_ was read
-  std::size_t round_ = 0;            // guarded by mutex_
+  /// When we last changed a resource, as a number that grows.
+  std::map<std::string, std::uint64_t> changed_at_{};  // guarded by mutex_
+  std::uint64_t changes_ = 0;                          // guarded by mutex_
+  std::size_t round_ = 0;                              // guarded by mutex_
 };
 
 }  // namespace breakwater::controllers

@@ -1,11 +1,9 @@
 #include "operator/controllers/replication/node_observer.h"
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "operator/controllers/replication/parallel.h"
 #include "operator/core/replication/node/node_scripts.h"
 #include "operator/core/replication/node/parse.h"
 #include "operator/core/replication/node/text.h"
@@ -17,80 +15,27 @@ using replication::NodeReport;
 NodeObserver::NodeObserver(NodeShell& shell, const Logger& log, Options options)
     : shell_(shell), log_(log.Named("node-observer")), options_(std::move(options)) {}
 
-std::map<std::string, NodeReport> NodeObserver::Observe(
-    const Context& ctx,
-    const std::set<std::string>& nodes,
-    std::map<std::string, SteadyTime>* answered) {
-  std::mutex mutex;
-  std::map<std::string, NodeReport> reports;
-  const std::vector<std::string> argv = {"sh", "-c", std::string(replication::kObserveScript)};
-  ForEachParallel(
-      std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
-      [&](const std::string& node) {
-        Result<kube::ExecResult, Error> result =
-            shell_.Run(ctx, node, options_.satellite_container, argv);
-        if (!result) {
-          log_.Debug("node does not answer", {{"node", node}, {"error", result.error().message}});
-          return;
-        }
-        const SteadyTime now = ctx.clock().SteadyNow();
-        NodeReport report = replication::ParseReport(node, result->out, result->truncated);
-        const std::lock_guard lock(mutex);
-        if (answered != nullptr) {
-          (*answered)[node] = now;
-        }
-        reports.emplace(node, std::move(report));
-      });
-  return reports;
+std::optional<NodeReport> NodeObserver::Observe(const Context& ctx, const std::string& node) {
+  const Result<kube::ExecResult, Error> result =
+      shell_.Run(ctx, node, options_.satellite_container,
+                 {"sh", "-c", std::string(replication::kObserveScript)});
+  if (!result) {
+    log_.Debug("node does not answer", {{"node", node}, {"error", result.error().message}});
+    return std::nullopt;
+  }
+  return replication::ParseReport(node, result->out, result->truncated);
 }
 
-NodeObserver::Moment NodeObserver::ObserveTogether(const Context& ctx,
-                                                   const std::set<std::string>& nodes,
-                                                   const Limits& limits) {
-  std::map<std::string, SteadyTime> answered;
-  Moment moment{.reports = Observe(ctx.WithTimeout(limits.first), nodes, &answered)};
-  const SteadyTime end = ctx.clock().SteadyNow();
-  std::set<std::string> old;
-  for (const auto& [node, time] : answered) {
-    if (end - time > limits.apart) {
-      old.insert(node);
-    }
+std::optional<NodeCertificate> NodeObserver::ReadCertificate(const Context& ctx,
+                                                             const std::string& node) {
+  const Result<kube::ExecResult, Error> result =
+      shell_.Run(ctx, node, options_.tlshd_container,
+                 {"sh", "-c", std::string(replication::kCertificateScript)});
+  if (!result) {
+    log_.Debug("certificates cannot be read", {{"node", node}, {"error", result.error().message}});
+    return std::nullopt;
   }
-  if (!old.empty()) {
-    std::map<std::string, NodeReport> fresh =
-        Observe(ctx.WithTimeout(limits.again), old, &answered);
-    for (const std::string& node : old) {
-      moment.reports.erase(node);
-    }
-    moment.reports.merge(fresh);
-  }
-  moment.at = ctx.clock().SteadyNow();
-  for (const auto& [node, report] : moment.reports) {
-    moment.at = std::min(moment.at, answered.at(node));
-  }
-  return moment;
-}
-
-std::map<std::string, NodeCertificate> NodeObserver::ReadCertificates(
-    const Context& ctx, const std::set<std::string>& nodes) {
-  std::mutex mutex;
-  std::map<std::string, NodeCertificate> certificates;
-  const SystemTime now = ctx.clock().SystemNow();
-  const std::vector<std::string> argv = {"sh", "-c",
-                                         std::string(replication::kCertificateScript)};
-  ForEachParallel(std::vector<std::string>(nodes.begin(), nodes.end()), options_.parallel,
-                  [&](const std::string& node) {
-                    Result<kube::ExecResult, Error> result =
-                        shell_.Run(ctx, node, options_.tlshd_container, argv);
-                    if (!result) {
-                      return;
-                    }
-                    NodeCertificate certificate = ParseCertificates(node, result->out, now);
-                    const std::lock_guard lock(mutex);
-                    certificates.emplace(node, std::move(certificate));
-                  });
-  CheckMutualTrust(certificates, now);
-  return certificates;
+  return ParseCertificates(node, result->out, ctx.clock().SystemNow());
 }
 
 namespace {

@@ -3,39 +3,73 @@
 #include <utility>
 
 #include "operator/api/resources.h"
-#include "operator/controllers/replication/engine.h"
-#include "operator/controllers/replication/tls_secret.h"
+#include "operator/controllers/replication/agent_link/agent_links.h"
+#include "operator/controllers/replication/replication_controllers.h"
+#include "operator/runtime/trigger.h"
 
 namespace breakwater::controllers {
 namespace {
 
+const api::ObjectKey kOneKey{.ns = "", .name = "all"};
+
+/// Volumes wait for LINSTOR and the API server, mostly: these many of them at once.
+constexpr int kVolumeWorkers = 8;
+constexpr int kNodeWorkers = 4;
+
+struct Stores {
+  const runtime::Store& clusters;
+  SatelliteStores satellites;
+  const runtime::Store& secrets;
+};
+
 class Handle final : public ReplicationTlsHandle {
  public:
-  Handle(SatelliteStores stores, PodNodeShellOptions shell, kube::PodExec& exec, EngineDeps deps)
-      : shell_(exec, std::move(stores), shell), engine_(WithShell(std::move(deps))) {}
+  Handle(runtime::Services services,
+         kube::KubeClient& client,
+         kube::PodExec& exec,
+         LinstorProvider& linstor,
+         const Stores& stores,
+         EventSink events,
+         const ReplicationTlsOptions& options)
+      : shell_(exec, stores.satellites, {.timeout = options.exec_timeout}),
+        links_(exec,
+               services.clock,
+               services.log,
+               {.resource_changed =
+                    [this](const std::string& resource) { controllers_.NoteResource(resource); },
+                .node_changed = [this](const std::string& node) { controllers_.NoteNode(node); },
+                .result =
+                    [this](const std::string& node, const replication::ResultMessage& message) {
+                      controllers_.NoteResult(node, message);
+                    }},
+               {.version = options.version}),
+        controllers_({.services = services,
+                      .client = client,
+                      .shell = shell_,
+                      .agents = links_,
+                      .linstor = linstor,
+                      .clusters = stores.clusters,
+                      .satellites = stores.satellites,
+                      .secrets = stores.secrets,
+                      .events = std::move(events),
+                      .options = options}) {}
 
-  Engine& engine() { return engine_; }
+  // The links' threads call the controllers.
+  ~Handle() override { links_.Stop(); }
+
+  ReplicationControllers& controllers() { return controllers_; }
+
+  AgentLinks& links() { return links_; }
 
  private:
-  EngineDeps WithShell(EngineDeps deps) {
-    return EngineDeps{deps.services,   deps.client, shell_,       deps.linstor, deps.clusters,
-                      deps.satellites, deps.pods,   deps.secrets, deps.events,  deps.options};
-  }
-
   PodNodeShell shell_;
-  Engine engine_;
+  AgentLinks links_;
+  ReplicationControllers controllers_;
 };
 
-// Stands in until Handle puts its own shell in place.
-class NoShell final : public NodeShell {
- public:
-  Result<kube::ExecResult, Error> Run(const Context&,
-                                      const std::string&,
-                                      const std::string&,
-                                      const std::vector<std::string>&) override {
-    return Unexpected{Error{ErrorClass::kTerminal, "no shell"}};
-  }
-};
+bool IsSatellitePod(const runtime::ChangeEvent& change) {
+  return change.object().label(api::kLabelComponent) == "linstor-satellite";
+}
 
 }  // namespace
 
@@ -47,42 +81,50 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
                                                              runtime::Store& secrets,
                                                              EventSink events,
                                                              ReplicationTlsOptions options) {
-  static NoShell no_shell;
+  runtime::StoreFilter here;
+  here.ns = options.operator_namespace;
   runtime::Store& clusters = manager.AddStore(api::kLinstorCluster);
   runtime::Store& satellites = manager.AddStore(api::kLinstorSatellite);
-  runtime::StoreFilter filter;
-  filter.ns = options.operator_namespace;
-  runtime::Store& pods = manager.AddStore(api::kPod, filter);
-  runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, filter);
-  SatelliteStores stores{satellites, daemon_sets, pods, options.operator_namespace};
-  PodNodeShellOptions shell;
-  shell.timeout = options.exec_timeout;
-  auto handle =
-      std::make_unique<Handle>(std::move(stores), shell, exec,
-                               EngineDeps{services, client, no_shell, linstor, clusters, satellites,
-                                          pods, secrets, std::move(events), std::move(options)});
-  Engine* engine = &handle->engine();
-  clusters.Subscribe([engine](const runtime::ChangeEvent& change) {
-    if (runtime::SpecOrMetadataChanged(change)) {
-      engine->Wake();
+  runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, here);
+  runtime::Store& pods = manager.AddStore(api::kPod, here);
+  auto handle = std::make_unique<Handle>(
+      services, client, exec, linstor,
+      Stores{clusters, {satellites, daemon_sets, pods, options.operator_namespace}, secrets},
+      std::move(events), options);
+  ReplicationControllers& parts = handle->controllers();
+  AgentLinks& links = handle->links();
+  runtime::Controller& volume = manager.AddController(
+      {.name = "replication-volume", .workers = kVolumeWorkers}, parts.volume());
+  runtime::Controller& node =
+      manager.AddController({.name = "replication-node", .workers = kNodeWorkers}, parts.node());
+  runtime::Controller& cluster =
+      manager.AddController({.name = "replication-cluster", .workers = 1}, parts.cluster());
+  parts.SetQueues(
+      {.volume = [&volume](const std::string& name) { volume.Enqueue({.ns = "", .name = name}); },
+       .node = [&node](const std::string& name) { node.Enqueue({.ns = "", .name = name}); },
+       .cluster = [&cluster] { cluster.Enqueue(kOneKey); }});
+  const auto one = [](const runtime::ChangeEvent&) { return std::vector{kOneKey}; };
+  cluster.WatchMapped(clusters, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
+      .Needs(daemon_sets)
+      .Needs(secrets);
+  // The cluster's pass and the links follow the pods; a look at the files follows the Secrets.
+  cluster.WatchMapped(pods, [&parts](const runtime::ChangeEvent& change) {
+    if (IsSatellitePod(change)) {
+      parts.NotePod(change.object());
     }
+    return std::vector<api::ObjectKey>();
   });
-  pods.Subscribe([engine](const runtime::ChangeEvent& change) {
-    if (change.object().label(api::kLabelComponent) == "linstor-satellite") {
-      engine->Wake();
-    }
-  });
-  secrets.Subscribe([engine](const runtime::ChangeEvent& change) {
-    if (IsTlsSecret(change.object())) {
-      engine->NoteSecretChange();
-    }
+  cluster.WatchMapped(secrets, [&parts](const runtime::ChangeEvent& change) {
+    parts.NoteSecret(change.object());
+    return std::vector<api::ObjectKey>();
   });
   manager.AddLeaderRunnable({"replication-tls",
-                             [engine](const Context& ctx) {
-                               engine->Start(ctx.stop());
+                             [&parts, &manager](const Context& ctx) {
+                               parts.Lead(ctx.stop(), manager.LeaderTerm());
                                return Result<void, Error>{};
                              },
-                             [engine] { engine->Stop(); }});
+                             [&links] { links.Stop(); }});
   return handle;
 }
 

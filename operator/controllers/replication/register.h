@@ -1,6 +1,6 @@
 #pragma once
 
-/// How the composition root adds the replication-TLS controller to the manager.
+/// How the composition root adds the replication-TLS controllers to the manager.
 ///
 ///   controllers::ReplicationTlsOptions options;
 ///   options.operator_namespace = flags.operator_namespace;
@@ -10,48 +10,45 @@
 ///   // keep `tls` until manager.Run() has returned
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "operator/api/object.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
+#include "operator/controllers/replication/report/reporter.h"
 #include "operator/kube/client.h"
-#include "operator/kube/event_aggregator.h"
 #include "operator/kube/pod_exec.h"
 #include "operator/runtime/manager.h"
 #include "operator/runtime/services.h"
 
 namespace breakwater::controllers {
 
-/// Tells people about a transition. Usually bound to the event recorder. May be called from any
-/// thread; must not block.
-using EventSink = std::function<void(kube::Event)>;
-
 struct ReplicationTlsOptions {
   /// Namespace of the satellite pods.
   std::string operator_namespace{};
-  /// How often the nodes with resources are observed while nothing is to do (flag
-  /// --observe-interval).
+  /// How often LINSTOR is read, and nodes without an agent are observed, while nothing is to do
+  /// (flag --observe-interval).
   std::chrono::milliseconds observe_interval{60000};
   /// Containers of the satellite pod; names are part of the Piraeus Operator's API.
   std::string satellite_container = "linstor-satellite";
   std::string tlshd_container = "ktls-utils";
   /// Longest time for one exec.
   std::chrono::milliseconds exec_timeout{20000};
+  std::string version{};   ///< of the operator, for the agents
+  std::string instance{};  ///< of this process, part of the ids of its requests
 };
 
-/// Keeps the controller alive. Destroy after the manager's Run() returned.
+/// Keeps the controllers alive. Destroy after the manager's Run() returned.
 class ReplicationTlsHandle {
  public:
   virtual ~ReplicationTlsHandle() = default;
 };
 
-/// Adds the stores that the controller reads (LinstorCluster, LinstorSatellite, Pod of the
-/// operator's namespace) and one leader-only runnable, "replication-tls". `secrets` holds the
-/// Secrets of that namespace. Call once, before Manager::Run. All references must outlive the
-/// handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller level: the LinstorCluster
-/// controller must leave it (and Aux/breakwater.io/*) alone.
+/// Adds the stores that the controllers read (LinstorCluster, LinstorSatellite, DaemonSet and Pod
+/// of the operator's namespace), the controllers "replication-cluster", "replication-volume" and
+/// "replication-node", and a leader-only runnable that keeps the streams to the agents. `secrets`
+/// holds the Secrets of that namespace. Call once, before Manager::Run. All references must outlive
+/// the handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller level: the
+/// LinstorCluster controller must leave it (and Aux/breakwater.io/*) alone.
 std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& manager,
                                                              runtime::Services services,
                                                              kube::KubeClient& client,

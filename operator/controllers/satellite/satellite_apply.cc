@@ -164,8 +164,8 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
       (live->name() == api::Object(*desired).name() && !ChangesPods(*desired, *live))) {
     return "";
   }
-  if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
-    return "waiting for volume " + frozen + ", whose I/O is suspended for a moment";
+  if (const std::string volume = SwitchingVolume(ctx, pass); !volume.empty()) {
+    return "waiting for volume " + volume + ", which is being switched";
   }
   std::vector<SatelliteState> others;
   for (const api::ObjectPtr& other : deps_.satellites.List()) {
@@ -194,13 +194,13 @@ api::ObjectPtr SatelliteReconciler::DaemonSetOf(const std::string& satellite_uid
   return unsettled != sets.end() ? *unsettled : sets.empty() ? nullptr : sets.front();
 }
 
-// The watchdog that ends a suspension lives in the satellite's pod: it must not go meanwhile.
-std::string SatelliteReconciler::FrozenVolume(const Context& ctx, const Pass& pass) const {
+// The agent that brings a volume back lives in the satellite's pod: it must not go meanwhile.
+std::string SatelliteReconciler::SwitchingVolume(const Context& ctx, const Pass& pass) const {
   const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
   if (cluster == nullptr) {
     return "";
   }
-  for (const std::string& resource : FrozenVolumes(*cluster)) {
+  for (const std::string& resource : SwitchingVolumes(*cluster)) {
     if (!pass.client) {
       return resource;
     }

@@ -58,10 +58,9 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
   if (client) {
     pass.client = std::move(*client);
   }
-  if (const std::string frozen = FrozenVolume(ctx, pass); !frozen.empty()) {
+  if (const std::string volume = SwitchingVolume(ctx, pass); !volume.empty()) {
     pass.conditions.AddPending(
-        condition, "Waiting for volume " + frozen + ", whose I/O is suspended for a moment",
-        "Waiting");
+        condition, "Waiting for volume " + volume + ", which is being switched", "Waiting");
     return false;
   }
   if (retain) {

@@ -88,11 +88,10 @@ void SatelliteReconciler::Register(const Context& ctx,
   bool changed = false;
   if (!known || !PlanNode(known->node, wanted).empty()) {
     // LINSTOR adjusts all volumes of a node that changes, and resumes their I/O by that (L24).
-    const std::string frozen = known ? FrozenVolume(ctx, pass) : "";
-    if (!frozen.empty()) {
-      pass.conditions.AddUnknown(
-          api::kConditionConfigured,
-          "Waiting for volume " + frozen + ", whose I/O is suspended for a moment");
+    const std::string volume = known ? SwitchingVolume(ctx, pass) : "";
+    if (!volume.empty()) {
+      pass.conditions.AddUnknown(api::kConditionConfigured,
+                                 "Waiting for volume " + volume + ", which is being switched");
       return;
     }
     Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, wanted);

@@ -98,8 +98,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
   /// Null when it has none; of two, one that is not settled.
   api::ObjectPtr DaemonSetOf(const std::string& satellite_uid) const;
   std::string AwaitTurn(const Context& ctx, Pass& pass, const api::Json* desired);
-  /// A volume on this node whose I/O a migration has suspended, or is about to; "" when none.
-  std::string FrozenVolume(const Context& ctx, const Pass& pass) const;
+  /// A volume on this node that is being switched; "" when none.
+  std::string SwitchingVolume(const Context& ctx, const Pass& pass) const;
   std::set<std::string> OfflineNodes(const Context& ctx, Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
   std::string Fingerprint(const Pass& pass) const;

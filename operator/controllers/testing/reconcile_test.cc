@@ -603,7 +603,7 @@ TEST(ReconcileTest, LinstorsPropertiesWaitWhileAVolumeIsSuspended) {
           {{{"resource", "r1"}, {"strategy", "SuspendIO"}, {"step", step}, {"startedAt", "x"}}});
     });
   };
-  in_flight("Suspend");
+  in_flight("SuspendedSwitch");
   world.Put(api::kLinstorNodeConnection, "all",
             R"({"properties":[{"name":"DrbdOptions/Net/ping-int","value":"7"}]})");
   world.linstor->ClearWrites();
@@ -613,7 +613,7 @@ TEST(ReconcileTest, LinstorsPropertiesWaitWhileAVolumeIsSuspended) {
               HasSubstr("volume r1"));
   EXPECT_THAT(world.Condition(api::kLinstorNodeConnection, "all", api::kConditionConfigured),
               HasSubstr("volume r1"));
-  in_flight("Finish");
+  in_flight("Lead");
   EXPECT_TRUE(world.Settle());
   world.linstor->With([](FakeLinstor::State& state) {
     EXPECT_TRUE(state.controller_props.contains("Aux/new"));
