@@ -54,6 +54,11 @@ class Walk final : public Witness {
     shape_ = &Shapes()[stage_.random() % Shapes().size()];
     from_tls_ = stage_.Chance(0.4);
     BuildVolume();
+    if (options_.trace) {
+      cluster_.world().on_log = [this](const sim::Node& node, std::string_view line) {
+        Say("    " + node.name + " " + std::string(line));
+      };
+    }
     BuildActors();
   }
 
@@ -407,6 +412,7 @@ class Walk final : public Witness {
       cluster_.Advance(kStep);
       CheckFreezes();
       CheckCuts();
+      WatchData();
       if (!result_.broken.empty()) {
         return false;
       }
@@ -487,6 +493,57 @@ class Walk final : public Witness {
       }
     }
     Say("operator: " + leaders_.back()->why());
+  }
+
+  /// For people: since when blocks differ, and who has recorded that.
+  void WatchData() {
+    if (!options_.trace) {
+      return;
+    }
+    const bool intact = cluster_.DataIntact(spec_.name);
+    if (intact == intact_) {
+      return;
+    }
+    intact_ = intact;
+    Say(intact ? "DATA equal again" : "DATA differ");
+    if (!intact) {
+      SayDifferences();
+    }
+  }
+
+  void SayDifferences() {
+    sim::World& world = cluster_.world();
+    const sim::Volume& truth = world.GetVolume(spec_.name, 0);
+    std::set<std::uint64_t> blocks;
+    for (const std::string& name : spec_.nodes) {
+      if (const sim::Disk* disk = world.FindDisk(world.GetNode(name), spec_.name, 0)) {
+        for (const auto& [block, number] : disk->blocks) {
+          blocks.insert(block);
+        }
+      }
+    }
+    int said = 0;
+    for (const std::uint64_t block : blocks) {
+      std::set<std::uint64_t> numbers;
+      std::string text = "  block " + std::to_string(block) + ": acknowledged " +
+                         std::to_string(truth.acknowledged.Get(block)) +
+                         (truth.in_doubt.contains(block) ? " (in doubt)" : "");
+      for (const std::string& name : spec_.nodes) {
+        const sim::Disk* disk = world.FindDisk(world.GetNode(name), spec_.name, 0);
+        if (disk == nullptr) {
+          continue;
+        }
+        numbers.insert(disk->blocks.Get(block));
+        text += ", " + name + " " + std::to_string(disk->blocks.Get(block));
+        for (const auto& [id, slot] : disk->peers) {
+          text += slot.bitmap.bits.contains(block) ? " bit" + std::to_string(id) : "";
+          text += slot.hearsay.contains(block) ? " hearsay" + std::to_string(id) : "";
+        }
+      }
+      if (numbers.size() > 1 && ++said <= 8) {
+        Say(text);
+      }
+    }
   }
 
   void CheckFreezes() {
@@ -586,6 +643,7 @@ class Walk final : public Witness {
   std::map<std::string, std::unique_ptr<AgentActor>> agents_;
   std::vector<std::unique_ptr<OperatorActor>> leaders_;
   std::int64_t epoch_ = 0;
+  bool intact_ = true;
   replication::StrategyChoice strategy_ = replication::StrategyChoice::kAuto;
   bool single_copy_ = false;
   Millis suspend_timeout_{10000};

@@ -62,13 +62,23 @@ class Kernel {
   [[nodiscard]] bool IoErrors(const Resource& resource) const;
   [[nodiscard]] bool SuspendedQuorum(const Resource& resource) const;
   [[nodiscard]] bool SuspendedNoData(const Resource& resource) const;
-  // Peers (ids) that get a write now; marks the others out of sync. Starts a new generation first
-  // when one is due.
-  std::vector<int> BeginWrite(
+  // Peers (ids) that get a write now, and those that do not: the own disk records it for them.
+  // Starts a new generation first when one is due.
+  struct Receivers {
+    std::vector<int> get;
+    std::vector<int> missing;
+  };
+
+  Receivers BeginWrite(
       Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number);
   // The write arrives at the peer; false when the connection is gone.
   bool Deliver(const End& end, int volume, std::uint64_t block, std::uint64_t number);
+  // Records that the peer of `end` lacks the block: on the own disk, or on that of another peer,
+  // which has the block.
   void MarkMissing(const End& end, int volume, std::uint64_t block);
+  // `lost`: the Primary is gone and nobody else will send it.
+  void MarkMissingAt(
+      const End& end, int holder, int volume, std::uint64_t block, bool lost = false);
   void NewGeneration(Node& node, Resource& resource, int volume);
 
   // --- disks, quorum, resync (kernel_disk.cc, kernel_sync.cc)
@@ -150,6 +160,14 @@ class Kernel {
   [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
   void NoteFreeze(const Resource& resource);
+  [[nodiscard]] bool MeetsPrimary(const Node& node, const Resource& resource);
+  [[nodiscard]] std::uint64_t BestGeneration(Resource& resource, int volume);
+  void OutdateByHearsay(const std::string& node,
+                        const std::string& name,
+                        int volume,
+                        std::uint64_t uuid);
+  void PrimaryIsGone(const std::string& name);
+  void ReconcileLate(Node& node, Resource& resource, int volume);
   void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);
 
   void SyncHandshake(const End& a, const End& b, int volume);
@@ -158,6 +176,8 @@ class Kernel {
   void ShowPeerDisk(const End& viewer, const End& peer, int volume, bool stale);
   [[nodiscard]] bool LosesPeerStateRace(const End& viewer, int volume);
   void SplitBrain(const End& a, const End& b);
+  void TrustRestarted(const End& a, const End& b, int volume);
+  void MeetDiskless(const End& a, const End& b, int volume);
   void Reconcile(const End& a, const End& b, int volume);
   bool ResumeUnfinished(const End& source, const End& target, int volume);
   [[nodiscard]] static bool HearsPrimary(const End& end);
@@ -186,6 +206,7 @@ class Kernel {
   World& world_;
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_resync_ = 1;
+  bool by_fault_ = false;  // what happens now is nobody's act: a node or the network failed
 };
 
 // Is on-no-quorum io-error?

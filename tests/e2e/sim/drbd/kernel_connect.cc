@@ -395,8 +395,15 @@ void Kernel::LoseConnection(const End& end, std::string_view why) {
   }
   LogConn(end, why);
   LeaveOrphans(end);
+  const bool primary = end.connection->peer_role == Role::kPrimary;
+  const std::string name = end.resource->name;
   PeerGoesConnecting(end, ConnState::kNetworkFailure, "");
+  by_fault_ = true;
   LeaveConnected(end, DiskState::kUnknown, "");
+  by_fault_ = false;
+  if (primary) {
+    world_.events.After(Millis(5), [this, name] { PrimaryIsGone(name); });
+  }
 }
 
 void Kernel::CrashNode(Node& node) {

@@ -49,8 +49,14 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
   PeerSlot& from = DiskOf(source, volume)->peers[source.connection->peer_id];
   PeerSlot& to = DiskOf(target, volume)->peers[target.connection->peer_id];
   from.unfinished = true;
+  if (source.resource->devices.at(volume).disk == DiskState::kConsistent) {
+    SetDisk(*source.node, *source.resource, volume, DiskState::kUpToDate, "connected");
+  }
   from.bitmap.bits.insert(to.bitmap.bits.begin(), to.bitmap.bits.end());
   to.bitmap.Clear();
+  // Which of its bits are leftovers the source cannot tell (F4.3).
+  from.bitmap.bits.insert(from.hearsay.begin(), from.hearsay.end());
+  from.hearsay.clear();
   PeerDevice& at_source = source.connection->volumes.at(volume);
   PeerDevice& at_target = target.connection->volumes.at(volume);
   at_source.repl = ReplState::kWfBitMapS;
@@ -291,6 +297,42 @@ void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
       continue;
     }
     SyncHandshake(peer, self, volume);
+  }
+}
+
+// Who was the neighbour of a Primary is a good source only now (see MayFollow).
+void Kernel::PrimaryIsGone(const std::string& name) {
+  for (auto& [node_name, node] : world_.nodes) {
+    Resource* resource = Find(node_name, name);
+    if (resource == nullptr) {
+      continue;
+    }
+    for (const auto& [volume, device] : resource->devices) {
+      ResyncFromPeers(node, *resource, volume);
+      ReconcileLate(node, *resource, volume);
+    }
+  }
+}
+
+// The last writes of a Primary that is gone may have reached only some of its Secondaries, which
+// have recorded that: they are passed on.
+void Kernel::ReconcileLate(Node& node, Resource& resource, int volume) {
+  for (auto& [id, connection] : resource.connections) {
+    const End self{&node, &resource, &connection};
+    const End peer = Opposite(self);
+    Disk* own = DiskOf(self, volume);
+    Disk* theirs = peer.connection == nullptr ? nullptr : DiskOf(peer, volume);
+    const auto it = connection.volumes.find(volume);
+    if (own == nullptr || theirs == nullptr || it == connection.volumes.end() ||
+        connection.state != ConnState::kConnected || it->second.repl != ReplState::kEstablished ||
+        own->current_uuid != theirs->current_uuid || resource.role == Role::kPrimary ||
+        peer.resource->role == Role::kPrimary || HearsPrimary(self) || HearsPrimary(peer) ||
+        resource.devices.at(volume).disk != DiskState::kUpToDate) {
+      continue;
+    }
+    if (!own->peers[id].bitmap.empty()) {
+      Reconcile(self, peer, volume);
+    }
   }
 }
 

@@ -70,6 +70,7 @@ struct Device {
   DiskState disk = DiskState::kDiskless;
   bool quorum = true;
   bool new_uuid_pending = false;
+  std::uint64_t exposed_uuid = 0;  // diskless: generation of the data that it works with
   // F3.2: under io-error a suspended Primary that loses quorum forgets to start a new data
   // generation, and the next reconnect then believes that nothing was written.
   bool generation_forgotten = false;

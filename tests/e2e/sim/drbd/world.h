@@ -41,6 +41,8 @@ struct World {
   Time wall_base = std::chrono::seconds(1796000000);
   // Something that events2 may show has changed.
   std::function<void(const std::string& node, const std::string& resource)> on_touch;
+  // A kernel has logged this line.
+  std::function<void(const Node& node, std::string_view line)> on_log;
 
   void Touch(const std::string& node, const std::string& resource) {
     if (on_touch) {

@@ -66,6 +66,19 @@ void Writers::NodeCrashed(const std::string& node) {
     if (key.second != node || !writer.running) {
       continue;
     }
+    // Who has it records who has not, and passes it on once the Primary is gone.
+    if (writer.pending && writer.pending->submitted) {
+      std::set<int> without = writer.pending->waiting;
+      without.insert(writer.pending->missing.begin(), writer.pending->missing.end());
+      for (const int id : without) {
+        const End end = kernel_.FindEnd(node, key.first, id);
+        for (const int holder : writer.pending->holders) {
+          if (end.connection != nullptr && holder != id) {
+            kernel_.MarkMissingAt(end, holder, writer.pending->volume, writer.pending->block, true);
+          }
+        }
+      }
+    }
     // DRBD's activity log makes a crashed Primary resync what it may have been writing.
     if (writer.pending && writer.pending->submitted) {
       Disk* disk = world_.FindDisk(world_.nodes.at(node), key.first, writer.pending->volume);
@@ -179,11 +192,13 @@ void Writers::Submit(const Key& key) {
       disk != nullptr && disk->blocks.Get(pending.block) != pending.number) {
     pending.previous = disk->blocks.Get(pending.block);
   }
-  const std::vector<int> receivers =
+  const Kernel::Receivers receivers =
       kernel_.BeginWrite(node, *resource, pending.volume, pending.block, pending.number);
   pending.submitted = true;
   pending.round = next_round_++;
-  pending.waiting = {receivers.begin(), receivers.end()};
+  pending.waiting = {receivers.get.begin(), receivers.get.end()};
+  pending.missing = {receivers.missing.begin(), receivers.missing.end()};
+  pending.holders.clear();
   const Time latency = world_.config.write_latency;
   const std::uint64_t round = pending.round;
   world_.events.After(latency / 2, [this, key, round] { Arrive(key, round); });
@@ -222,9 +237,22 @@ void Writers::Arrive(const Key& key, std::uint64_t round) {
     if (end.connection == nullptr ||
         !kernel_.Deliver(end, pending.volume, pending.block, pending.number)) {
       lost.insert(id);
+    } else {
+      pending.holders.insert(id);
+      TellHolder(key, id);
     }
   }
   pending.waiting = std::move(lost);
+}
+
+// DRBD's peer ack: who has a write learns who has not, and records it.
+void Writers::TellHolder(const Key& key, int holder) {
+  const Pending& pending = *writers_.at(key).pending;
+  for (const int id : pending.missing) {
+    if (const End end = kernel_.FindEnd(key.second, key.first, id); end.connection != nullptr) {
+      kernel_.MarkMissingAt(end, holder, pending.volume, pending.block);
+    }
+  }
 }
 
 void Writers::Complete(const Key& key, std::uint64_t round) {
@@ -321,7 +349,13 @@ void Writers::OnCut(const std::string& node, const std::string& resource, int pe
                        !end.connection->volumes.at(pending.volume).client;
   if (replica) {
     pending.peer_lost = true;
+    pending.missing.insert(peer_id);
     kernel_.MarkMissing(end, pending.volume, pending.block);
+    for (const int holder : pending.holders) {
+      if (holder != peer_id) {
+        kernel_.MarkMissingAt(end, holder, pending.volume, pending.block);
+      }
+    }
   }
   if (pending.waiting.erase(peer_id) > 0 && pending.waiting.empty()) {
     world_.events.After(Millis(1), [this, key, round = pending.round] { Complete(key, round); });
