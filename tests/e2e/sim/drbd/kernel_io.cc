@@ -377,6 +377,7 @@ void Kernel::MarkMissingAt(
                        link->second.volumes.at(volume).repl == ReplState::kSyncSource);
   const bool connected = end.connection->state == ConnState::kConnected;
   PeerSlot& slot = disk->peers[missing];
+  slot.late = slot.late || lost;
   (connected && !source && !lost ? slot.hearsay : slot.bitmap.bits).insert(block);
 }
 

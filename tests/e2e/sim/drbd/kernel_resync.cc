@@ -49,6 +49,7 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
   PeerSlot& from = DiskOf(source, volume)->peers[source.connection->peer_id];
   PeerSlot& to = DiskOf(target, volume)->peers[target.connection->peer_id];
   from.unfinished = true;
+  from.late = false;
   if (source.resource->devices.at(volume).disk == DiskState::kConsistent) {
     SetDisk(*source.node, *source.resource, volume, DiskState::kUpToDate, "connected");
   }
@@ -330,7 +331,7 @@ void Kernel::ReconcileLate(Node& node, Resource& resource, int volume) {
         resource.devices.at(volume).disk != DiskState::kUpToDate) {
       continue;
     }
-    if (!own->peers[id].bitmap.empty()) {
+    if (own->peers[id].late && !own->peers[id].bitmap.empty()) {
       Reconcile(self, peer, volume);
     }
   }

@@ -140,6 +140,7 @@ void Kernel::Settle(const End& a, const End& b, int volume) {
     PeerSlot& slot = disk.peers[end.connection->peer_id];
     slot.bitmap.Clear();
     slot.hearsay.clear();
+    slot.late = false;
     slot.bitmap_uuid = 0;
     LogDisk(end, volume, "cleared bm UUID and bitmap " + GenerationText(disk, slot));
   }

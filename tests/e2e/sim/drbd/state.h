@@ -29,6 +29,7 @@ struct PeerSlot {
   // Shown as out-of-sync, never resynced from here (F14.2).
   std::set<std::uint64_t> hearsay;
   std::uint64_t bitmap_uuid = 0;
+  bool late = false;  // bits for the last writes of a Primary that is gone (see ReconcileLate)
   bool unfinished = false;  // a resync to this peer was started from here and has not ended
 };
 

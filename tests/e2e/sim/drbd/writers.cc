@@ -46,6 +46,7 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
   if (it->second.pending && it->second.pending->submitted) {
     const std::uint64_t round = it->second.pending->round;
     Arrive({resource, node}, round);
+    LoseSilentPeers({resource, node});
     Complete({resource, node}, round);
   }
   Doubt(resource, it->second);
@@ -57,6 +58,23 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
     world_.Touch(node, resource);
     if (found->openers == 0 && !found->explicit_primary) {
       (void)kernel_.Demote(world_.nodes.at(node), *found);
+    }
+  }
+}
+
+// A close waits for the last write, and that one for peers that do not answer until they are given
+// up. Here that takes no time.
+void Writers::LoseSilentPeers(const Key& key) {
+  const std::set<int> silent = writers_.at(key).pending->waiting;
+  for (const int id : silent) {
+    const End end = kernel_.FindEnd(key.second, key.first, id);
+    if (end.connection == nullptr) {
+      continue;
+    }
+    const End peer = kernel_.Opposite(end);
+    kernel_.LoseConnection(end, "PingAck did not arrive in time.");
+    if (peer.connection != nullptr) {
+      kernel_.LoseConnection(peer, "PingAck did not arrive in time.");
     }
   }
 }

@@ -83,6 +83,7 @@ class Writers {
   void Revert(const Key& key);
   void Doubt(const std::string& resource, const Writer& writer);
   bool LoseInFlight(const Key& key, Resource& resource);
+  void LoseSilentPeers(const Key& key);
   void TellHolder(const Key& key, int holder);
   void OnIoChange(const std::string& node, const std::string& resource);
   void OnCut(const std::string& node, const std::string& resource, int peer_id);
