@@ -29,6 +29,7 @@ struct Stage {
   std::mt19937_64 random;
   bool faults = false;
   int kills = 0;
+  std::uint64_t streams = 0;  ///< opened so far: the number of the next one
 
   bool Chance(double probability) {
     return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random) < probability;
@@ -48,6 +49,7 @@ class Actor {
   enum class Life { kRuns, kStopped, kDead };
 
   explicit Actor(Stage& stage) : stage_(stage) {}
+
   virtual ~Actor() = default;
   Actor(const Actor&) = delete;
   Actor& operator=(const Actor&) = delete;
@@ -82,6 +84,8 @@ class Actor {
       return;
     }
     life_ = Life::kStopped;
+    ++stops_;
+    Stopped();
     stage_.After(time, [this, incarnation = incarnation_] {
       if (incarnation == incarnation_ && life_ == Life::kStopped) {
         Continue();
@@ -116,6 +120,11 @@ class Actor {
 
   virtual void Started() {}
 
+  virtual void Stopped() {}
+
+  /// Tells one stop from another.
+  std::uint64_t stops() const { return stops_; }
+
   Stage& stage() { return stage_; }
 
  private:
@@ -146,6 +155,7 @@ class Actor {
   Stage& stage_;
   Life life_ = Life::kRuns;
   std::uint64_t incarnation_ = 1;
+  std::uint64_t stops_ = 0;
   std::deque<std::function<void()>> deferred_;
 };
 

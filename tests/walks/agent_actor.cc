@@ -20,11 +20,8 @@ Millis Until(SteadyTime time, SteadyTime now) {
 
 }  // namespace
 
-AgentActor::AgentActor(Stage& stage,
-                       std::string node,
-                       std::string resource,
-                       Witness& witness,
-                       WithoutGuard without)
+AgentActor::AgentActor(
+    Stage& stage, std::string node, std::string resource, Witness& witness, WithoutGuard without)
     : Actor(stage),
       node_(std::move(node)),
       resource_(std::move(resource)),
@@ -65,6 +62,7 @@ void AgentActor::ArmTick() {
 
 void AgentActor::Died() {
   runner_.reset();
+  obeyed_ = {};
   if (lost) {
     lost();
   }
@@ -79,6 +77,21 @@ void AgentActor::Died() {
 
 void AgentActor::Started() {
   MakeRunner();
+}
+
+// The supervisor hears nothing of a worker that is stopped, and kills it (operator/agent/
+// supervisor.h): soon when something is suspended.
+void AgentActor::Stopped() {
+  if (without_ == WithoutGuard::kGuardian) {
+    return;
+  }
+  const Millis silence =
+      guards_.empty() ? stage().Between(45000, 60000) : stage().Between(2000, 3000);
+  stage().After(silence, [this, stop = stops(), life = container_life_] {
+    if (container_life_ == life && stops() == stop && this->life() == Life::kStopped) {
+      Kill();
+    }
+  });
 }
 
 void AgentActor::KillContainer(Millis back) {
@@ -134,12 +147,15 @@ void AgentActor::NodeBooted() {
 
 // --- talk
 
-std::vector<replication::AgentMessage> AgentActor::Hello(std::int64_t epoch) {
+std::vector<replication::AgentMessage> AgentActor::Hello(const Stream& stream) {
   std::vector<replication::AgentMessage> messages;
   if (!runs()) {
     return messages;
   }
-  runner_->NoteEpoch(epoch);
+  runner_->NoteEpoch(stream.epoch);
+  if (stream.epoch >= obeyed_.epoch) {
+    obeyed_ = stream;
+  }
   for (const replication::ProgressMessage& progress : runner_->Progress()) {
     messages.emplace_back(progress);
   }
@@ -152,13 +168,15 @@ std::vector<replication::AgentMessage> AgentActor::Hello(std::int64_t epoch) {
   return messages;
 }
 
-void AgentActor::Handle(std::int64_t epoch, const replication::OperatorMessage& message) {
+void AgentActor::Handle(const Stream& stream, const replication::OperatorMessage& message) {
+  const bool obeyed = stream.number == obeyed_.number;
   if (const auto* request = std::get_if<replication::TransactionRequest>(&message)) {
-    runner_->Handle(*request);
-  } else if (const auto* cancel = std::get_if<replication::CancelMessage>(&message)) {
-    if (epoch >= runner_->epoch()) {
-      runner_->Cancel(cancel->id);
+    if (obeyed || request->epoch < runner_->epoch()) {  // the Runner says no to an old leader
+      runner_->Handle(*request);
     }
+  } else if (const auto* cancel = std::get_if<replication::CancelMessage>(&message);
+             cancel != nullptr && obeyed) {
+    runner_->Cancel(cancel->id);
   }
   ArmTick();
 }
@@ -200,8 +218,8 @@ std::string AgentActor::Fingerprint() {
   if (resource == nullptr) {
     return "none";
   }
-  std::string text = std::to_string(static_cast<int>(resource->role)) +
-                     (resource->suspended_user ? "s" : "-");
+  std::string text =
+      std::to_string(static_cast<int>(resource->role)) + (resource->suspended_user ? "s" : "-");
   for (const auto& [volume, device] : resource->devices) {
     text += std::to_string(static_cast<int>(device.disk)) + (device.quorum ? "q" : "-");
   }
@@ -316,26 +334,26 @@ void AgentActor::Run(const replication::DrbdCommand& command, RunDone done) {
   using Kind = replication::DrbdCommand::Kind;
   const sim::Resource* resource = stage().cluster.kernel().Find(node_, resource_);
   const bool suspended = resource != nullptr && resource->suspended_user;
-  const bool connected = resource != nullptr && resource->connections.contains(command.peer_id) &&
-                         resource->connections.at(command.peer_id).state ==
-                             sim::ConnState::kConnected;
+  const bool connected =
+      resource != nullptr && resource->connections.contains(command.peer_id) &&
+      resource->connections.at(command.peer_id).state == sim::ConnState::kConnected;
   const auto outcome = std::make_shared<std::pair<int, std::string>>();
   const std::function<void()> deliver = Wrap([this, outcome, done = std::move(done)] {
     done(outcome->first, outcome->second);
     ArmTick();
   });
-  stage().cluster.Start(node_, sim::kSatelliteContainer, ToArguments(command),
-                        [this, command, suspended, connected, outcome,
-                         deliver](const sim::ExecResult& result) {
-                          if (command.kind == Kind::kSuspendIo && result.exit == 0 && !suspended) {
-                            witness_.Suspended(node_);
-                          }
-                          if (command.kind == Kind::kDisconnect && result.exit == 0 && connected) {
-                            witness_.Cut(node_, command.peer_id);
-                          }
-                          *outcome = {result.exit, result.err};
-                          deliver();
-                        });
+  stage().cluster.Start(
+      node_, sim::kSatelliteContainer, ToArguments(command),
+      [this, command, suspended, connected, outcome, deliver](const sim::ExecResult& result) {
+        if (command.kind == Kind::kSuspendIo && result.exit == 0 && !suspended) {
+          witness_.Suspended(node_);
+        }
+        if (command.kind == Kind::kDisconnect && result.exit == 0 && connected) {
+          witness_.Cut(node_, command.peer_id);
+        }
+        *outcome = {result.exit, result.err};
+        deliver();
+      });
 }
 
 // --- JournalStore

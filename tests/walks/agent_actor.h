@@ -60,16 +60,21 @@ class AgentActor final : public Actor,
  public:
   using Told = std::function<void(const replication::AgentMessage&)>;
 
-  AgentActor(Stage& stage, std::string node, std::string resource, Witness& witness,
-             WithoutGuard without);
+  AgentActor(
+      Stage& stage, std::string node, std::string resource, Witness& witness, WithoutGuard without);
   ~AgentActor() override;
 
   const std::string& node() const { return node_; }
 
-  /// A stream of the operator with this epoch begins: what it is sent first.
-  std::vector<replication::AgentMessage> Hello(std::int64_t epoch);
-  /// `epoch`: what the stream said hello with.
-  void Handle(std::int64_t epoch, const replication::OperatorMessage& message);
+  /// A stream of the operator begins.
+  struct Stream {
+    std::int64_t epoch = 0;
+    std::uint64_t number = 0;  ///< a later one has a higher number
+  };
+
+  /// What it is sent first.
+  std::vector<replication::AgentMessage> Hello(const Stream& stream);
+  void Handle(const Stream& stream, const replication::OperatorMessage& message);
   /// Where progress, results and reports go; called from this life only.
   Told told{};
   /// The streams to this process are gone.
@@ -118,6 +123,7 @@ class AgentActor final : public Actor,
 
   void Died() override;
   void Started() override;
+  void Stopped() override;
   void MakeRunner();
   void ArmTick();
   void Watch(std::uint64_t loop);
@@ -137,6 +143,7 @@ class AgentActor final : public Actor,
   std::uint64_t container_life_ = 1;
   std::map<std::string, Armed> guards_{};
   std::unique_ptr<agent::Runner> runner_;
+  Stream obeyed_{};  ///< the newest stream (operator/agent/talk/server.cc)
   std::uint64_t tick_ = 0;
   std::uint64_t watch_ = 0;
   std::string shown_{};

@@ -42,8 +42,7 @@ void LinstorActor::Adjust(const std::string& node, int tries) {
   const sim::Resource* resource = cluster.kernel().Find(node, spec_.name);
   const bool suspended = resource != nullptr && resource->suspended_user;
   const auto adjust = [this, node, tries] {
-    stage().cluster.Start(node, sim::kSatelliteContainer,
-                          {"drbdadm", "-vvv", "adjust", spec_.name},
+    stage().cluster.Start(node, sim::kSatelliteContainer, {"drbdadm", "-vvv", "adjust", spec_.name},
                           [this, node, tries](const sim::ExecResult& result) {
                             if (result.exit != 0) {  // L22: 15 s and more
                               Later(stage().Between(15000, 33000),
@@ -99,14 +98,24 @@ void LinstorActor::Snapshot() {
     return;
   }
   suspends_ = true;
+  stage().cluster.Start(primary, sim::kSatelliteContainer, {"drbdadm", "suspend-io", spec_.name},
+                        [this, primary](const sim::ExecResult&) {
+                          stage().After(stage().Between(200, 2500),
+                                        [this, primary] { EndSnapshot(primary); });
+                        });
+}
+
+void LinstorActor::EndSnapshot(const std::string& primary) {
+  const sim::Time begun = stage().cluster.now();
   stage().cluster.Start(
-      primary, sim::kSatelliteContainer, {"drbdadm", "suspend-io", spec_.name},
-      [this, primary](const sim::ExecResult&) {
-        stage().After(stage().Between(200, 2500), [this, primary] {
-          stage().cluster.Start(primary, sim::kSatelliteContainer,
-                                {"drbdadm", "resume-io", spec_.name},
-                                [this](const sim::ExecResult&) { suspends_ = false; });
-        });
+      primary, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
+      [this, begun](const sim::ExecResult&) {
+        suspends_ = false;
+        const auto its_own = [begun](const sim::Violation& violation) {
+          return violation.kind == "resume-without-data" && violation.time >= begun;
+        };
+        resumed_without_data_ =
+            std::erase_if(stage().cluster.world().violations, its_own) > 0 || resumed_without_data_;
       });
 }
 

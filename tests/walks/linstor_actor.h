@@ -22,7 +22,8 @@ class LinstorActor final : public Actor {
 
   const replication::ResourceLevels& levels() const { return levels_; }
 
-  /// One change by the operator; `done` comes late and says nothing: the levels are read again (L20).
+  /// One change by the operator; `done` comes late and says nothing: the levels are read again
+  /// (L20).
   void Change(const replication::LinstorOp& op, std::function<void()> done);
   /// Somebody else makes it adjust everything on one node, as a satellite that reconnects does.
   void ReconnectSatellite(const std::string& node);
@@ -30,6 +31,10 @@ class LinstorActor final : public Actor {
 
   /// A snapshot's suspension is on, or about to be.
   bool suspends() const { return suspends_; }
+
+  /// It has resumed I/O on a Primary without data after a snapshot, as the real one would: the
+  /// kernel's own suspension is gone then and I/O fails (F28). Nobody asked us.
+  bool resumed_without_data() const { return resumed_without_data_; }
 
   /// What LINSTOR's file on this node says for a connection.
   bool ResTls(const std::string& node, const std::string& peer) const;
@@ -43,6 +48,9 @@ class LinstorActor final : public Actor {
   replication::ResourceLevels levels_;
   std::map<std::string, std::map<std::pair<std::string, std::string>, bool>> written_;  // by node
   bool suspends_ = false;
+  bool resumed_without_data_ = false;
+
+  void EndSnapshot(const std::string& primary);
 };
 
 }  // namespace breakwater::walks

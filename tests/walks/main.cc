@@ -1,8 +1,10 @@
 // breakwater-walks: seeded walks, see walk.h.
 //
-//   breakwater-walks [--walks N] [--first SEED] [--jobs N] [--without guardian|journal|stale] [--trace]
+//   breakwater-walks [--walks N] [--first SEED] [--jobs N] [--without guardian|journal|stale]
+//   [--trace]
 //
-// Prints the walks in which a limit did not hold and one closing line. Exit code 0: all limits held.
+// Prints the walks in which a limit did not hold and one closing line. Exit code 0: all limits
+// held.
 
 #include <cstdio>
 #include <cstdlib>

@@ -66,8 +66,8 @@ void OperatorActor::OpenLink(const std::string& node) {
       OpenLink(node);
       return;
     }
-    link = Link{.up = true, .real = true, .life = life};
-    for (const AgentMessage& message : agent.Hello(epoch_)) {
+    link = Link{.up = true, .real = true, .life = life, .number = ++stage().streams};
+    for (const AgentMessage& message : agent.Hello({epoch_, link.number})) {
       Told(node, message);
     }
   });
@@ -79,9 +79,9 @@ void OperatorActor::Told(const std::string& node, const AgentMessage& message) {
   if (life() == Life::kDead || !link.real) {
     return;
   }
-  const Millis delay = stage().Chance(0.1) ? stage().Between(100, 3000)
-                                           : stage().Between(1, static_cast<int>(
-                                                                    2 * message_delay.count()));
+  const Millis delay = stage().Chance(0.1)
+                           ? stage().Between(100, 3000)
+                           : stage().Between(1, static_cast<int>(2 * message_delay.count()));
   link.next_in = std::max<sim::Time>(link.next_in, stage().cluster.now() + delay);
   Later(std::chrono::ceil<Millis>(link.next_in - stage().cluster.now()),
         [this, node, life = link.life, message] {
@@ -96,20 +96,25 @@ void OperatorActor::Send(const std::string& node, const OperatorMessage& message
   if (!link.up) {
     return;
   }
-  const Millis delay = stage().Chance(0.1) ? stage().Between(100, 3000)
-                                           : stage().Between(1, static_cast<int>(
-                                                                    2 * message_delay.count()));
+  const Millis delay = stage().Chance(0.1)
+                           ? stage().Between(100, 3000)
+                           : stage().Between(1, static_cast<int>(2 * message_delay.count()));
   link.next_out = std::max<sim::Time>(link.next_out, stage().cluster.now() + delay);
   AgentActor& agent = *agents_.at(node);
-  // In the hands of the agent's process: that it is stopped or dies is its own affair.
-  stage().After(std::chrono::ceil<Millis>(link.next_out - stage().cluster.now()),
-                [this, node, life = link.life, deliver = agent.Wrap([this, &agent, message] {
-                  agent.Handle(epoch_, message);
-                })] {
-                  if (links_[node].life == life && links_[node].real) {
-                    deliver();
-                  }
-                });
+  // In the hands of the agent's process: that it is stopped or dies is its own affair. Of a stream
+  // that breaks some is lost, and some comes late, when nobody here counts on it any more.
+  stage().After(
+      std::chrono::ceil<Millis>(link.next_out - stage().cluster.now()),
+      [this, node, life = link.life,
+       deliver = agent.Wrap([&agent, message, stream = AgentActor::Stream{epoch_, link.number}] {
+         agent.Handle(stream, message);
+       })] {
+        if (links_[node].life == life && links_[node].real) {
+          deliver();
+        } else if (stage().Chance(0.3)) {
+          stage().After(stage().Between(1, 8000), deliver);
+        }
+      });
 }
 
 void OperatorActor::BreakLink(const std::string& node) {
@@ -118,8 +123,8 @@ void OperatorActor::BreakLink(const std::string& node) {
     return;
   }
   link.real = false;
-  const Millis noticed = stage().Chance(0.2) ? stage().Between(5000, 60000)
-                                             : stage().Between(1, 2000);
+  const Millis noticed =
+      stage().Chance(0.2) ? stage().Between(5000, 60000) : stage().Between(1, 2000);
   Later(noticed, [this, node, life = link.life] {
     if (links_[node].life == life) {
       LinkDown(node);
@@ -201,8 +206,7 @@ replication::ResourceObservation OperatorActor::Observe() const {
   return BuildObservation(resource_, {members_.begin(), members_.end()}, slices, levels_);
 }
 
-replication::VolumeGoal OperatorActor::GoalNow(
-    const replication::ResourceObservation& seen) const {
+replication::VolumeGoal OperatorActor::GoalNow(const replication::ResourceObservation& seen) const {
   replication::VolumeGoal goal;
   for (const auto& [pair, connection] : seen.connections) {
     goal.wanted[pair] = Desired(levels_, pair.ToString(), api_.tls);
@@ -263,10 +267,10 @@ void OperatorActor::Do(const VolumeDecision& decision) {
     case VolumeDecision::Kind::kAsk: {
       // The journal first: nothing is asked before the API server has it.
       busy_ = true;
-      const bool fails = stage().cluster.now() < api_.down_until ||
-                         (stage().faults && stage().Chance(0.03));
-      const Millis time = stage().Chance(0.05) ? stage().Between(1000, 8000)
-                                               : stage().Between(2, 40);
+      const bool fails =
+          stage().cluster.now() < api_.down_until || (stage().faults && stage().Chance(0.03));
+      const Millis time =
+          stage().Chance(0.05) ? stage().Between(1000, 8000) : stage().Between(2, 40);
       Later(time, [this, fails, asks = decision.asks] {
         busy_ = false;
         if (!fails) {

@@ -59,10 +59,11 @@ class OperatorActor final : public Actor {
 
  private:
   struct Link {
-    bool up = false;          ///< a stream that this side believes in
-    bool real = false;        ///< and that there is
-    std::uint64_t life = 0;   ///< messages of an earlier one are lost
-    sim::Time next_in{0};     ///< order is kept within a stream
+    bool up = false;           ///< a stream that this side believes in
+    bool real = false;         ///< and that there is
+    std::uint64_t life = 0;    ///< messages of an earlier one are lost, or late
+    std::uint64_t number = 0;  ///< of the stream
+    sim::Time next_in{0};      ///< order is kept within a stream
     sim::Time next_out{0};
     bool synced = false;
     std::shared_ptr<const replication::ResourceReport> report{};

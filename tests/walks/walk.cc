@@ -50,7 +50,9 @@ const std::vector<Shape>& Shapes() {
 class Walk final : public Witness {
  public:
   explicit Walk(const WalkOptions& options)
-      : options_(options), cluster_(Config(options.seed)), stage_{cluster_, std::mt19937_64(options.seed * 7919 + 1)} {
+      : options_(options),
+        cluster_(Config(options.seed)),
+        stage_{cluster_, std::mt19937_64(options.seed * 7919 + 1)} {
     shape_ = &Shapes()[stage_.random() % Shapes().size()];
     from_tls_ = stage_.Chance(0.4);
     BuildVolume();
@@ -98,6 +100,7 @@ class Walk final : public Witness {
     config.seed = seed;
     config.suspend_limit = Millis(3600000);  // the walk has its own, tighter limits
     config.look_grace = Millis(500);         // what arose after a look cannot have been seen
+    config.far_grace = Millis(75000);        // a process that is stopped, and its messages
     return config;
   }
 
@@ -227,8 +230,8 @@ class Walk final : public Witness {
     }
     if (stage_.Chance(0.3)) {
       Repeat(20000, [this] {
-        api_.down_until = std::chrono::duration_cast<Millis>(cluster_.now()) +
-                          stage_.Between(500, 20000);
+        api_.down_until =
+            std::chrono::duration_cast<Millis>(cluster_.now()) + stage_.Between(500, 20000);
       });
     }
   }
@@ -296,20 +299,26 @@ class Walk final : public Witness {
     stage_.After(stage_.Between(10, 3000), [this, next] { Open(next); });
   }
 
+  /// Without quorum nobody keeps a volume from being opened behind a cut network, or after one that
+  /// hid writes: that splits brain whatever we do, and is not ours to survive.
+  bool SplitsBrain() const {
+    return spec_.quorum == "off" &&
+           (!links_cut_.empty() || cluster_.now() - mended_ < Millis(5000));
+  }
+
   void Open(const std::string& node) {
-    if (cluster_.world().GetNode(node).up && !cluster_.StartWriter(spec_.name, node, interval_)) {
+    if (!SplitsBrain() && cluster_.world().GetNode(node).up &&
+        !cluster_.StartWriter(spec_.name, node, interval_)) {
       primary_ = node;
       Say("opened on " + node);
       return;
     }
-    stage_.After(Millis(1000), [this, node] {
-      Open(stage_.faults ? node : spec_.nodes.front());
-    });
+    stage_.After(Millis(1000), [this, node] { Open(stage_.faults ? node : spec_.nodes.front()); });
   }
 
   void CrashNode() {
     const std::string node = AnyNode();
-    if (!cluster_.world().GetNode(node).up) {
+    if (!cluster_.world().GetNode(node).up || SplitsBrain()) {
       return;
     }
     Say("crash of " + node);
@@ -348,6 +357,7 @@ class Walk final : public Witness {
 
   void Mend(const Pair& pair) {
     cluster_.CutLink(pair.a, pair.b, false);
+    mended_ = cluster_.now();
     links_cut_.erase(pair);
   }
 
@@ -412,7 +422,7 @@ class Walk final : public Witness {
       cluster_.Advance(kStep);
       CheckFreezes();
       CheckCuts();
-      WatchData();
+      CheckData();
       if (!result_.broken.empty()) {
         return false;
       }
@@ -479,8 +489,8 @@ class Walk final : public Witness {
                 (resource->suspended_user ? " suspended" : "");
         for (const auto& [id, connection] : resource->connections) {
           const auto tls = connection.net.find("tls");
-          text += "; " + connection.peer + " " + std::string(sim::Name(connection.state)) + " tls " +
-                  (tls == connection.net.end() ? "-" : tls->second);
+          text += "; " + connection.peer + " " + std::string(sim::Name(connection.state)) +
+                  " tls " + (tls == connection.net.end() ? "-" : tls->second);
           for (const auto& [volume, device] : connection.volumes) {
             text += " " + std::string(sim::Name(device.repl)) + "/" +
                     std::string(sim::Name(device.disk));
@@ -495,41 +505,79 @@ class Walk final : public Witness {
     Say("operator: " + leaders_.back()->why());
   }
 
-  /// For people: since when blocks differ, and who has recorded that.
-  void WatchData() {
-    if (!options_.trace) {
-      return;
-    }
+  /// A peer may lack writes, when it has come back stale (F12) or is being resynced; as long as
+  /// somebody who has them has recorded that, nothing is lost. What nobody knows of is lost.
+  void CheckData() {
     const bool intact = cluster_.DataIntact(spec_.name);
-    if (intact == intact_) {
-      return;
+    if (options_.trace && intact != intact_) {
+      Say(intact ? "DATA equal again" : "DATA differ");
+      if (!intact) {
+        SayDifferences();
+      }
     }
     intact_ = intact;
-    Say(intact ? "DATA equal again" : "DATA differ");
-    if (!intact) {
-      SayDifferences();
+    if (intact) {
+      return;
+    }
+    const auto in_flight = cluster_.writers().InFlight(spec_.name);
+    for (const std::uint64_t block : AllBlocks()) {
+      if (!in_flight.contains({0, block}) && !IsRecorded(block)) {
+        Break("block " + std::to_string(block) + " differs, and nobody has recorded it");
+        return;
+      }
     }
   }
 
-  void SayDifferences() {
+  sim::Disk* DiskOf(const std::string& node) {
     sim::World& world = cluster_.world();
-    const sim::Volume& truth = world.GetVolume(spec_.name, 0);
+    return world.FindDisk(world.GetNode(node), spec_.name, 0);
+  }
+
+  std::set<std::uint64_t> AllBlocks() {
     std::set<std::uint64_t> blocks;
-    for (const std::string& name : spec_.nodes) {
-      if (const sim::Disk* disk = world.FindDisk(world.GetNode(name), spec_.name, 0)) {
-        for (const auto& [block, number] : disk->blocks) {
-          blocks.insert(block);
-        }
+    for (const auto& [block, number] : cluster_.world().GetVolume(spec_.name, 0).acknowledged) {
+      blocks.insert(block);
+    }
+    return blocks;
+  }
+
+  /// Every disk that calls itself good has what was acknowledged, or one that has it knows better.
+  bool IsRecorded(std::uint64_t block) {
+    const std::uint64_t wanted = cluster_.world().GetVolume(spec_.name, 0).acknowledged.Get(block);
+    for (const std::string& node : spec_.nodes) {
+      const sim::Resource* resource = cluster_.kernel().Find(node, spec_.name);
+      const sim::Disk* disk = DiskOf(node);
+      if (resource == nullptr || disk == nullptr || disk->blocks.Get(block) >= wanted ||
+          resource->devices.at(0).disk != sim::DiskState::kUpToDate) {
+        continue;
+      }
+      const bool known =
+          std::any_of(spec_.nodes.begin(), spec_.nodes.end(), [&](const std::string& other) {
+            const sim::Disk* holder = DiskOf(other);
+            if (holder == nullptr || holder->blocks.Get(block) < wanted) {
+              return false;
+            }
+            const auto slot = holder->peers.find(resource->node_id);
+            return slot != holder->peers.end() && (slot->second.bitmap.bits.contains(block) ||
+                                                   slot->second.hearsay.contains(block));
+          });
+      if (!known) {
+        return false;
       }
     }
+    return true;
+  }
+
+  void SayDifferences() {
+    const sim::Volume& truth = cluster_.world().GetVolume(spec_.name, 0);
     int said = 0;
-    for (const std::uint64_t block : blocks) {
-      std::set<std::uint64_t> numbers;
+    for (const std::uint64_t block : AllBlocks()) {
+      std::set<std::uint64_t> numbers = {truth.acknowledged.Get(block)};
       std::string text = "  block " + std::to_string(block) + ": acknowledged " +
                          std::to_string(truth.acknowledged.Get(block)) +
                          (truth.in_doubt.contains(block) ? " (in doubt)" : "");
       for (const std::string& name : spec_.nodes) {
-        const sim::Disk* disk = world.FindDisk(world.GetNode(name), spec_.name, 0);
+        const sim::Disk* disk = DiskOf(name);
         if (disk == nullptr) {
           continue;
         }
@@ -617,7 +665,7 @@ class Walk final : public Witness {
     result_.kills = stage_.kills;
     result_.lost = report.lost_writes;
     result_.diverged = report.diverged_blocks;
-    result_.errors = report.errors;
+    result_.errors = linstor_->resumed_without_data() ? 0 : report.errors;
     const std::vector<sim::Violation> violations = cluster_.Check();
     result_.violations = violations.size();
     for (const sim::Violation& violation : violations) {
@@ -652,6 +700,7 @@ class Walk final : public Witness {
   double twice_ = 0;
   std::map<std::string, bool> down_;
   std::set<Pair> links_cut_;
+  sim::Time mended_{-1000000000};
   std::map<std::string, sim::Time> frozen_;
   std::map<Pair, sim::Time> cut_;
 };

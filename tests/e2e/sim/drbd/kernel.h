@@ -62,6 +62,7 @@ class Kernel {
   [[nodiscard]] bool IoErrors(const Resource& resource) const;
   [[nodiscard]] bool SuspendedQuorum(const Resource& resource) const;
   [[nodiscard]] bool SuspendedNoData(const Resource& resource) const;
+
   // Peers (ids) that get a write now, and those that do not: the own disk records it for them.
   // Starts a new generation first when one is due.
   struct Receivers {
@@ -112,6 +113,12 @@ class Kernel {
     int peer_id = 0;
   };
 
+  // What the others say about a change that needs all of them.
+  struct Answer {
+    bool primary = false;  // one is Primary, and only one may be
+    bool silent = false;   // one does not answer
+  };
+
   enum class Verdict { kOk, kRetry, kFatal };
 
   struct HandshakeResult {
@@ -160,7 +167,8 @@ class Kernel {
   [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
   void NoteFreeze(const Resource& resource);
-  [[nodiscard]] bool MeetsPrimary(const Node& node, const Resource& resource);
+  [[nodiscard]] Answer AskEverybody(const Node& node, const Resource& resource);
+  [[nodiscard]] static KernelError TimedOut(const std::string& resource);
   [[nodiscard]] std::uint64_t BestGeneration(Resource& resource, int volume);
   void OutdateByHearsay(const std::string& node,
                         const std::string& name,
@@ -221,6 +229,9 @@ class Kernel {
 [[nodiscard]] bool IsDisklessPeer(const PeerDevice& device);
 
 // "self" and "peer" lines of the kernel log: generations and the number of bits.
+// Into the history of generations; one that is there stays where it is.
+void PushHistory(Disk& disk, std::uint64_t uuid);
+
 [[nodiscard]] std::string GenerationText(const Disk& disk, const PeerSlot& slot);
 
 }  // namespace breakwater::sim

@@ -174,6 +174,9 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
   }
   const bool was_connected = CanCarryData(connection.state);
   if (was_connected && !force) {
+    if (AskEverybody(*end.node, *end.resource).silent) {
+      return TimedOut(end.resource->name);
+    }
     for (const KernelResult& refused : {RefuseWhileResyncing(end), RefuseGracefulCut(end)}) {
       if (refused) {
         return refused;
@@ -273,8 +276,10 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
     for (const auto& [id, other] : there->connections) {
       const bool same = (name == end.node->name && other.peer == end.connection->peer) ||
                         (name == end.connection->peer && other.peer == end.node->name);
+      // Of those of other nodes the one who cuts knows only what it was told some time ago.
+      const bool seen = name == end.node->name || other.peer == end.node->name;
       if (!same && name < other.peer && other.ever_connected &&
-          other.state != ConnState::kConnected && !world_.JustChanged(other.changed) &&
+          other.state != ConnState::kConnected && !world_.JustChanged(other.changed, !seen) &&
           Find(other.peer, resource.name) != nullptr) {
         world_.Violate("two-cut-connections", resource.name, end.node->name,
                        pair + " cut while " + name + "-" + other.peer + " is down");

@@ -23,7 +23,7 @@ bool Receives(const Connection& connection, const PeerDevice& device) {
 }
 
 void PushGeneration(Disk& disk, std::uint64_t uuid) {
-  disk.history = {disk.current_uuid, disk.history[0]};
+  PushHistory(disk, disk.current_uuid);
   disk.current_uuid = uuid;
 }
 
@@ -43,34 +43,47 @@ bool Kernel::Frozen(const Resource& resource) const {
   return resource.suspended_user || SuspendedQuorum(resource) || SuspendedNoData(resource);
 }
 
-// A role is agreed on by everybody who can be reached, over others too: a node that is cut off from
-// the Primary alone is told by a third one.
-bool Kernel::MeetsPrimary(const Node& node, const Resource& resource) {
+// A change of the cluster is agreed on by everybody who can be reached, over others too: a node
+// that is cut off from the Primary alone is told by a third one. One that does not answer, but is
+// not given up yet, stops it.
+Kernel::Answer Kernel::AskEverybody(const Node& node, const Resource& resource) {
+  Answer result;
   std::set<std::string> reached = {node.name};
-  std::vector<const Resource*> left = {&resource};
+  std::vector<std::pair<std::string, const Resource*>> left = {{node.name, &resource}};
   while (!left.empty()) {
-    const Resource* here = left.back();
+    const auto [name, here] = left.back();
     left.pop_back();
     for (const auto& [id, connection] : here->connections) {
-      const Resource* there = Find(connection.peer, resource.name);
-      if (connection.state != ConnState::kConnected || there == nullptr ||
-          AllowsTwoPrimaries(connection) || !reached.insert(connection.peer).second) {
+      if (connection.state != ConnState::kConnected || reached.contains(connection.peer)) {
         continue;
       }
-      if (there->role == Role::kPrimary) {
-        return true;
+      const Resource* there = Find(connection.peer, resource.name);
+      if (there == nullptr || !world_.LinkUp(name, connection.peer)) {
+        result.silent = true;
+        continue;
       }
-      left.push_back(there);
+      reached.insert(connection.peer);
+      result.primary =
+          result.primary || (there->role == Role::kPrimary && !AllowsTwoPrimaries(connection));
+      left.emplace_back(connection.peer, there);
     }
   }
-  return false;
+  return result;
+}
+
+KernelError Kernel::TimedOut(const std::string& resource) {
+  return {11, resource + ": State change failed: (-23) Timeout in operation\n"};
 }
 
 KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
   if (resource.role == Role::kPrimary) {
     return std::nullopt;
   }
-  if (MeetsPrimary(node, resource)) {
+  const Answer others = AskEverybody(node, resource);
+  if (others.silent) {
+    return TimedOut(resource.name);
+  }
+  if (others.primary) {
     return KernelError{
         11,
         resource.name + ": State change failed: (-1) Multiple primaries not allowed by config\n"};
@@ -131,8 +144,7 @@ std::uint64_t Kernel::BestGeneration(Resource& resource, int volume) {
   for (auto& [id, connection] : resource.connections) {
     const Resource* there = Find(connection.peer, resource.name);
     if (connection.state == ConnState::kConnected && there != nullptr &&
-        there->devices.contains(volume) &&
-        there->devices.at(volume).disk == DiskState::kUpToDate) {
+        there->devices.contains(volume) && there->devices.at(volume).disk == DiskState::kUpToDate) {
       return world_.FindDisk(world_.nodes.at(connection.peer), resource.name, volume)->current_uuid;
     }
   }
@@ -205,13 +217,13 @@ void Kernel::NoteFreeze(const Resource& resource) {
 // A resume is safe when this Primary has quorum: after graceful cuts it goes on alone in a new
 // generation, and the others follow by their bitmaps (F26.4). Not so with a stale peer, which would
 // be left behind for good (F27.2), nor under io-error (F3.2). Without quorum I/O only stays frozen:
-// that a watchdog, which cannot look, may risk. It may also meet a stale peer (DESIGN I3): what that
-// one lacks is recorded, and the next worker heals it before anything reconnects.
+// that a watchdog, which cannot look, may risk. It may also meet a stale peer (DESIGN I3): what
+// that one lacks is recorded, and the next worker heals it before anything reconnects.
 void Kernel::CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog) {
   for (const auto& [id, connection] : resource.connections) {
-    if (const auto it = connection.volumes.find(volume);
-        it != connection.volumes.end() && IsStale(it->second) && !watchdog &&
-        !world_.JustChanged(it->second.changed)) {
+    if (const auto it = connection.volumes.find(volume); it != connection.volumes.end() &&
+                                                         IsStale(it->second) && !watchdog &&
+                                                         !world_.JustChanged(it->second.changed)) {
       world_.Violate("resume-before-gate", resource.name, node.name, connection.peer + " is stale");
     }
   }
@@ -294,8 +306,8 @@ void Kernel::OutdateByHearsay(const std::string& node,
     return;
   }
   const DiskState disk = behind->devices.at(volume).disk;
-  const bool told = std::any_of(
-      behind->connections.begin(), behind->connections.end(), [&](const auto& entry) {
+  const bool told =
+      std::any_of(behind->connections.begin(), behind->connections.end(), [&](const auto& entry) {
         const Connection& connection = entry.second;
         Node& peer = world_.nodes.at(connection.peer);
         const Disk* theirs = world_.FindDisk(peer, name, volume);
@@ -361,8 +373,7 @@ void Kernel::MarkMissing(const End& end, int volume, std::uint64_t block) {
   }
 }
 
-void Kernel::MarkMissingAt(
-    const End& end, int holder, int volume, std::uint64_t block, bool lost) {
+void Kernel::MarkMissingAt(const End& end, int holder, int volume, std::uint64_t block, bool lost) {
   const int missing = end.connection->peer_id;
   const End there = Opposite(FindEnd(end.node->name, end.resource->name, holder));
   Disk* disk = DiskOf(there, volume);

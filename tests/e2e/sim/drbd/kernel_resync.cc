@@ -18,15 +18,29 @@ bool Syncing(ReplState state) {
   return state != ReplState::kOff && state != ReplState::kEstablished;
 }
 
+std::uint64_t HistoryAt(const Disk& disk, std::size_t index) {
+  return index < disk.history.size() ? disk.history[index] : 0;
+}
+
 }  // namespace
+
+void PushHistory(Disk& disk, std::uint64_t uuid) {
+  constexpr std::size_t kSlots = 32;
+  if (uuid == 0 ||
+      std::find(disk.history.begin(), disk.history.end(), uuid) != disk.history.end()) {
+    return;
+  }
+  disk.history.insert(disk.history.begin(), uuid);
+  disk.history.resize(std::min(disk.history.size(), kSlots));
+}
 
 std::string GenerationText(const Disk& disk, const PeerSlot& slot) {
   char text[120];
   std::snprintf(text, sizeof(text), "%016llX:%016llX:%016llX:%016llX bits:%llu flags:120",
                 static_cast<unsigned long long>(disk.current_uuid),
                 static_cast<unsigned long long>(slot.bitmap_uuid),
-                static_cast<unsigned long long>(disk.history[0]),
-                static_cast<unsigned long long>(disk.history[1]),
+                static_cast<unsigned long long>(HistoryAt(disk, 0)),
+                static_cast<unsigned long long>(HistoryAt(disk, 1)),
                 static_cast<unsigned long long>(slot.bitmap.blocks()));
   return text;
 }
@@ -232,7 +246,14 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
     to.peers[target.connection->peer_id] = {};
   }
   if (stable && to.current_uuid != from.current_uuid) {
-    to.history = {to.current_uuid, to.history[0]};
+    // It inherits what its source has been through.
+    for (auto it = from.history.rbegin(); it != from.history.rend(); ++it) {
+      PushHistory(to, *it);
+    }
+    for (const auto& [id, slot] : from.peers) {
+      PushHistory(to, slot.bitmap_uuid);
+    }
+    PushHistory(to, to.current_uuid);
     to.current_uuid = from.current_uuid;
   }
   LogDisk(source, volume,

@@ -7,7 +7,7 @@ namespace breakwater::sim {
 namespace {
 
 bool InHistory(const Disk& disk, std::uint64_t uuid) {
-  return disk.history[0] == uuid || disk.history[1] == uuid;
+  return std::find(disk.history.begin(), disk.history.end(), uuid) != disk.history.end();
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 // and is gone after a crash.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -37,7 +36,7 @@ struct PeerSlot {
 struct Disk {
   std::uint64_t size_kib = 0;
   std::uint64_t current_uuid = 0;
-  std::array<std::uint64_t, 2> history{};
+  std::vector<std::uint64_t> history{};  // earlier generations, newest first
   Contents blocks;
   std::map<int, PeerSlot> peers;
   DiskState recorded = DiskState::kUpToDate;  // as written to metadata

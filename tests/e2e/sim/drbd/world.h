@@ -50,9 +50,11 @@ struct World {
     }
   }
 
-  // Changed so lately that nobody who acts now can know?
-  [[nodiscard]] bool JustChanged(Time changed) const {
-    return changed >= Time{0} && events.now() - changed < config.look_grace;
+  // Changed so lately that nobody who acts now can know? `far`: nor can be told by another node.
+  [[nodiscard]] bool JustChanged(Time changed, bool far = false) const {
+    const Time grace =
+        far ? std::max<Time>(config.look_grace, config.far_grace) : config.look_grace;
+    return changed >= Time{0} && events.now() - changed < grace;
   }
 
   Node& GetNode(std::string_view name);

@@ -202,7 +202,8 @@ void Writers::Submit(const Key& key) {
     return;  // OnIoChange comes back to it
   }
   Pending& pending = *writer.pending;
-  if (pending.unprotected && LoseInFlight(key, *resource)) {
+  const bool own_disk = resource->devices.at(pending.volume).disk != DiskState::kDiskless;
+  if (pending.unprotected && own_disk && LoseInFlight(key, *resource)) {
     return;
   }
   Node& node = world_.nodes.at(key.second);
