@@ -200,6 +200,38 @@ VolumePlanner::Maybe VolumePlanner::RepairStandAlone(const ConnectionView& conne
   return decision;
 }
 
+VolumePlanner::Maybe VolumePlanner::HelpUndo(const RunningTransaction& running,
+                                             const std::vector<RunningTransaction>& busy) const {
+  const ProgressMessage& progress = running.progress;
+  if (!progress.undoing || (progress.kind != TransactionKind::kLead &&
+                            progress.kind != TransactionKind::kSuspendedSwitch)) {
+    return std::nullopt;
+  }
+  for (const std::string& far : progress.peers) {
+    const ConnectionView* connection = seen_.Connection(Pair::Of(running.node, far));
+    if (connection == nullptr || !connection->End(far).stand_alone() ||
+        in_.goal.hold.contains(connection->pair)) {
+      continue;
+    }
+    const auto since = in_.memory.down_since.find(connection->pair);
+    const bool at_work = std::any_of(busy.begin(), busy.end(), [&](const auto& other) {
+      return other.node == far && other.progress.peers == std::vector<std::string>{running.node};
+    });
+    if (at_work || AgentObstacle(in_.agents, far) || since == in_.memory.down_since.end() ||
+        in_.now - since->second < kRepairAfter) {
+      continue;
+    }
+    VolumeDecision decision =
+        Say(Kind::kAsk, "reconnect " + far + ", which gave up, so that the switch can be undone");
+    decision.asks = {Ask(TransactionKind::kReconnect, far, {running.node}, false,
+                         in_.goal.lead_timeout)};
+    decision.pair = connection->pair;
+    decision.step = std::string(ToString(TransactionKind::kReconnect));
+    return decision;
+  }
+  return std::nullopt;
+}
+
 // A repair restores what LINSTOR's configuration says, unless the volume has its place and what is
 // wanted is at hand. What nobody can say never decrypts.
 std::optional<bool> VolumePlanner::RepairTarget(const ConnectionView& connection) const {

@@ -18,6 +18,9 @@ VolumeDecision VolumePlanner::Decide() {
   const std::vector<RunningTransaction> busy = Busy();
   for (const RunningTransaction& running : busy) {
     if (running.progress.kind != TransactionKind::kFollow) {
+      if (Maybe help = HelpUndo(running, busy)) {
+        return *help;
+      }
       VolumeDecision wait =
           Say(Kind::kWait, "a transaction runs on node " + running.node +
                                (running.progress.why.empty() ? "" : ": ") + running.progress.why);

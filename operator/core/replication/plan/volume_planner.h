@@ -49,6 +49,10 @@ class VolumePlanner {
   Maybe RepairOne(const ConnectionView& connection);
   Maybe RepairDiffering(const ConnectionView& connection);
   Maybe RepairStandAlone(const ConnectionView& connection);
+  /// A Lead that goes back tries until it is connected; a far end that DRBD has given up on (F6)
+  /// does not try, and is told to.
+  Maybe HelpUndo(const RunningTransaction& running,
+                 const std::vector<RunningTransaction>& busy) const;
   /// The value that ends which differ shall get; nothing: nobody can say.
   std::optional<bool> RepairTarget(const ConnectionView& connection) const;
   std::vector<Pair> DownPairs() const;

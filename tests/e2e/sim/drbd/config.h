@@ -74,6 +74,8 @@ struct SimConfig {
 
   // What changed less than this ago is no violation of the one who cuts: nobody can have seen it.
   Millis look_grace{0};
+  // The same for what only other nodes see.
+  Millis far_grace{0};
   // Writes that took this long are kept as stalls.
   Millis stall_threshold{250};
 

@@ -62,13 +62,24 @@ class Kernel {
   [[nodiscard]] bool IoErrors(const Resource& resource) const;
   [[nodiscard]] bool SuspendedQuorum(const Resource& resource) const;
   [[nodiscard]] bool SuspendedNoData(const Resource& resource) const;
-  // Peers (ids) that get a write now; marks the others out of sync. Starts a new generation first
-  // when one is due.
-  std::vector<int> BeginWrite(
+
+  // Peers (ids) that get a write now, and those that do not: the own disk records it for them.
+  // Starts a new generation first when one is due.
+  struct Receivers {
+    std::vector<int> get;
+    std::vector<int> missing;
+  };
+
+  Receivers BeginWrite(
       Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number);
   // The write arrives at the peer; false when the connection is gone.
   bool Deliver(const End& end, int volume, std::uint64_t block, std::uint64_t number);
+  // Records that the peer of `end` lacks the block: on the own disk, or on that of another peer,
+  // which has the block.
   void MarkMissing(const End& end, int volume, std::uint64_t block);
+  // `lost`: the Primary is gone and nobody else will send it.
+  void MarkMissingAt(
+      const End& end, int holder, int volume, std::uint64_t block, bool lost = false);
   void NewGeneration(Node& node, Resource& resource, int volume);
 
   // --- disks, quorum, resync (kernel_disk.cc, kernel_sync.cc)
@@ -100,6 +111,12 @@ class Kernel {
     std::string node;
     std::string resource;
     int peer_id = 0;
+  };
+
+  // What the others say about a change that needs all of them.
+  struct Answer {
+    bool primary = false;  // one is Primary, and only one may be
+    bool silent = false;   // one does not answer
   };
 
   enum class Verdict { kOk, kRetry, kFatal };
@@ -151,6 +168,15 @@ class Kernel {
   [[nodiscard]] bool SuspendedSomewhere(const std::string& resource) const;
   void CheckCutInvariants(const End& end, bool force);
   void NoteFreeze(const Resource& resource);
+  [[nodiscard]] Answer AskEverybody(const Node& node, const Resource& resource);
+  [[nodiscard]] static KernelError TimedOut(const std::string& resource);
+  [[nodiscard]] std::uint64_t BestGeneration(Resource& resource, int volume);
+  void OutdateByHearsay(const std::string& node,
+                        const std::string& name,
+                        int volume,
+                        std::uint64_t uuid);
+  void PrimaryIsGone(const std::string& name);
+  void ReconcileLate(Node& node, Resource& resource, int volume);
   void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);
 
   void SyncHandshake(const End& a, const End& b, int volume);
@@ -159,6 +185,8 @@ class Kernel {
   void ShowPeerDisk(const End& viewer, const End& peer, int volume, bool stale);
   [[nodiscard]] bool LosesPeerStateRace(const End& viewer, int volume);
   void SplitBrain(const End& a, const End& b);
+  void TrustRestarted(const End& a, const End& b, int volume);
+  void MeetDiskless(const End& a, const End& b, int volume);
   void Reconcile(const End& a, const End& b, int volume);
   bool ResumeUnfinished(const End& source, const End& target, int volume);
   [[nodiscard]] static bool HearsPrimary(const End& end);
@@ -187,6 +215,7 @@ class Kernel {
   World& world_;
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_resync_ = 1;
+  bool by_fault_ = false;  // what happens now is nobody's act: a node or the network failed
 };
 
 // Is on-no-quorum io-error?
@@ -201,6 +230,9 @@ class Kernel {
 [[nodiscard]] bool IsDisklessPeer(const PeerDevice& device);
 
 // "self" and "peer" lines of the kernel log: generations and the number of bits.
+// Into the history of generations; one that is there stays where it is.
+void PushHistory(Disk& disk, std::uint64_t uuid);
+
 [[nodiscard]] std::string GenerationText(const Disk& disk, const PeerSlot& slot);
 
 }  // namespace breakwater::sim

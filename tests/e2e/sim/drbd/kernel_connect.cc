@@ -189,6 +189,9 @@ KernelResult Kernel::Disconnect(const End& end, bool force) {
   }
   const bool was_connected = CanCarryData(connection.state);
   if (was_connected && !force) {
+    if (AskEverybody(*end.node, *end.resource).silent) {
+      return TimedOut(end.resource->name);
+    }
     for (const KernelResult& refused : {RefuseWhileResyncing(end), RefuseGracefulCut(end)}) {
       if (refused) {
         return refused;
@@ -288,8 +291,10 @@ void Kernel::CheckCutInvariants(const End& end, bool force) {
     for (const auto& [id, other] : there->connections) {
       const bool same = (name == end.node->name && other.peer == end.connection->peer) ||
                         (name == end.connection->peer && other.peer == end.node->name);
+      // Of those of other nodes the one who cuts knows only what it was told some time ago.
+      const bool seen = name == end.node->name || other.peer == end.node->name;
       if (!same && name < other.peer && other.ever_connected &&
-          other.state != ConnState::kConnected && !world_.JustChanged(other.changed) &&
+          other.state != ConnState::kConnected && !world_.JustChanged(other.changed, !seen) &&
           Find(other.peer, resource.name) != nullptr) {
         world_.Violate("two-cut-connections", resource.name, end.node->name,
                        pair + " cut while " + name + "-" + other.peer + " is down");
@@ -410,8 +415,15 @@ void Kernel::LoseConnection(const End& end, std::string_view why) {
   }
   LogConn(end, why);
   LeaveOrphans(end);
+  const bool primary = end.connection->peer_role == Role::kPrimary;
+  const std::string name = end.resource->name;
   PeerGoesConnecting(end, ConnState::kNetworkFailure, "");
+  by_fault_ = true;
   LeaveConnected(end, DiskState::kUnknown, "");
+  by_fault_ = false;
+  if (primary) {
+    world_.events.After(Millis(5), [this, name] { PrimaryIsGone(name); });
+  }
 }
 
 void Kernel::CrashNode(Node& node) {

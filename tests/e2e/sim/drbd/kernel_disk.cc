@@ -155,7 +155,7 @@ void Kernel::LoseQuorum(Node& node, Resource& resource, int volume) {
     return;
   }
   Device& device = resource.devices.at(volume);
-  if (!resource.suspended_user) {
+  if (!resource.suspended_user && !by_fault_) {
     world_.Violate("quorum-lost", resource.name, node.name, "volume " + std::to_string(volume));
   } else if (IoErrors(resource)) {
     device.generation_forgotten = true;

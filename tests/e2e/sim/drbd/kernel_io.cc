@@ -1,6 +1,7 @@
 // Roles, suspension, and what a write does to peers, bitmaps and data generations.
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "tests/e2e/sim/drbd/kernel.h"
 
@@ -22,7 +23,7 @@ bool Receives(const Connection& connection, const PeerDevice& device) {
 }
 
 void PushGeneration(Disk& disk, std::uint64_t uuid) {
-  disk.history = {disk.current_uuid, disk.history[0]};
+  PushHistory(disk, disk.current_uuid);
   disk.current_uuid = uuid;
 }
 
@@ -42,17 +43,50 @@ bool Kernel::Frozen(const Resource& resource) const {
   return resource.suspended_user || SuspendedQuorum(resource) || SuspendedNoData(resource);
 }
 
+// A change of the cluster is agreed on by everybody who can be reached, over others too: a node
+// that is cut off from the Primary alone is told by a third one. One that does not answer, but is
+// not given up yet, stops it.
+Kernel::Answer Kernel::AskEverybody(const Node& node, const Resource& resource) {
+  Answer result;
+  std::set<std::string> reached = {node.name};
+  std::vector<std::pair<std::string, const Resource*>> left = {{node.name, &resource}};
+  while (!left.empty()) {
+    const auto [name, here] = left.back();
+    left.pop_back();
+    for (const auto& [id, connection] : here->connections) {
+      if (connection.state != ConnState::kConnected || reached.contains(connection.peer)) {
+        continue;
+      }
+      const Resource* there = Find(connection.peer, resource.name);
+      if (there == nullptr || !world_.LinkUp(name, connection.peer)) {
+        result.silent = true;
+        continue;
+      }
+      reached.insert(connection.peer);
+      result.primary =
+          result.primary || (there->role == Role::kPrimary && !AllowsTwoPrimaries(connection));
+      left.emplace_back(connection.peer, there);
+    }
+  }
+  return result;
+}
+
+KernelError Kernel::TimedOut(const std::string& resource) {
+  return {11, resource + ": State change failed: (-23) Timeout in operation\n"};
+}
+
 KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
   if (resource.role == Role::kPrimary) {
     return std::nullopt;
   }
-  for (const auto& [id, connection] : resource.connections) {
-    if (connection.state == ConnState::kConnected && connection.peer_role == Role::kPrimary &&
-        !AllowsTwoPrimaries(connection)) {
-      return KernelError{
-          11,
-          resource.name + ": State change failed: (-1) Multiple primaries not allowed by config\n"};
-    }
+  const Answer others = AskEverybody(node, resource);
+  if (others.silent) {
+    return TimedOut(resource.name);
+  }
+  if (others.primary) {
+    return KernelError{
+        11,
+        resource.name + ": State change failed: (-1) Multiple primaries not allowed by config\n"};
   }
   for (auto& [volume, device] : resource.devices) {
     if (force && !device.client() && device.disk != DiskState::kUpToDate) {
@@ -69,6 +103,7 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
   world_.Log(node, "drbd " + resource.name + ": role( Secondary -> Primary ) [auto-promote]");
   for (auto& [volume, device] : resource.devices) {
     device.new_uuid_pending = true;  // spent at the first write that somebody misses
+    device.exposed_uuid = BestGeneration(resource, volume);
   }
   for (auto& [id, connection] : resource.connections) {
     const End peer = Opposite({&node, &resource, &connection});
@@ -100,7 +135,20 @@ KernelResult Kernel::Demote(Node& node, Resource& resource) {
       Touch(peer);
     }
   }
+  PrimaryIsGone(resource.name);
   return std::nullopt;
+}
+
+// Of the good copies that a Primary can reach.
+std::uint64_t Kernel::BestGeneration(Resource& resource, int volume) {
+  for (auto& [id, connection] : resource.connections) {
+    const Resource* there = Find(connection.peer, resource.name);
+    if (connection.state == ConnState::kConnected && there != nullptr &&
+        there->devices.contains(volume) && there->devices.at(volume).disk == DiskState::kUpToDate) {
+      return world_.FindDisk(world_.nodes.at(connection.peer), resource.name, volume)->current_uuid;
+    }
+  }
+  return 0;
 }
 
 void Kernel::SuspendIo(Node& node, Resource& resource) {
@@ -169,11 +217,13 @@ void Kernel::NoteFreeze(const Resource& resource) {
 // A resume is safe when this Primary has quorum: after graceful cuts it goes on alone in a new
 // generation, and the others follow by their bitmaps (F26.4). Not so with a stale peer, which would
 // be left behind for good (F27.2), nor under io-error (F3.2). Without quorum I/O only stays frozen:
-// that a watchdog, which cannot look, may risk.
+// that a watchdog, which cannot look, may risk. It may also meet a stale peer (DESIGN I3): what
+// that one lacks is recorded, and the next worker heals it before anything reconnects.
 void Kernel::CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog) {
   for (const auto& [id, connection] : resource.connections) {
-    if (const auto it = connection.volumes.find(volume);
-        it != connection.volumes.end() && IsStale(it->second)) {
+    if (const auto it = connection.volumes.find(volume); it != connection.volumes.end() &&
+                                                         IsStale(it->second) && !watchdog &&
+                                                         !world_.JustChanged(it->second.changed)) {
       world_.Violate("resume-before-gate", resource.name, node.name, connection.peer + " is stale");
     }
   }
@@ -239,6 +289,34 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
       remembered = remembered == 0 ? old : remembered;
     }
   }
+  device.exposed_uuid = uuid;
+  for (const int id : away) {
+    OutdateByHearsay(resource.connections.at(id).peer, resource.name, volume, uuid);
+  }
+}
+
+// A node that the Primary cannot reach hears of the new generation from one that the Primary
+// reaches (DRBD passes it on), and knows then that it is behind.
+void Kernel::OutdateByHearsay(const std::string& node,
+                              const std::string& name,
+                              int volume,
+                              std::uint64_t uuid) {
+  Resource* behind = Find(node, name);
+  if (behind == nullptr || !behind->devices.contains(volume)) {
+    return;
+  }
+  const DiskState disk = behind->devices.at(volume).disk;
+  const bool told =
+      std::any_of(behind->connections.begin(), behind->connections.end(), [&](const auto& entry) {
+        const Connection& connection = entry.second;
+        Node& peer = world_.nodes.at(connection.peer);
+        const Disk* theirs = world_.FindDisk(peer, name, volume);
+        return connection.state == ConnState::kConnected && peer.up && theirs != nullptr &&
+               theirs->current_uuid == uuid;
+      });
+  if (told && (disk == DiskState::kUpToDate || disk == DiskState::kConsistent)) {
+    SetDisk(world_.nodes.at(node), *behind, volume, DiskState::kOutdated, "peer-uuids");
+  }
 }
 
 void Kernel::ApplyLocally(
@@ -252,7 +330,7 @@ void Kernel::ApplyLocally(
   }
 }
 
-std::vector<int> Kernel::BeginWrite(
+Kernel::Receivers Kernel::BeginWrite(
     Node& node, Resource& resource, int volume, std::uint64_t block, std::uint64_t number) {
   Device& device = resource.devices.at(volume);
   for (auto& [id, connection] : resource.connections) {
@@ -273,46 +351,53 @@ std::vector<int> Kernel::BeginWrite(
   }
   device.last_write = world_.events.now();
   ApplyLocally(node, resource, volume, block, number);
-  std::vector<int> receivers;
-  std::vector<int> missing;
+  Receivers result;
   for (auto& [id, connection] : resource.connections) {
     const auto it = connection.volumes.find(volume);
     if (it == connection.volumes.end() || it->second.client) {
       continue;
     }
-    (Receives(connection, it->second) ? receivers : missing).push_back(id);
+    if (Receives(connection, it->second)) {
+      result.get.push_back(id);
+    } else {
+      result.missing.push_back(id);
+      MarkMissing({&node, &resource, &connection}, volume, block);
+    }
   }
-  for (const int id : missing) {
-    MarkMissing({&node, &resource, &resource.connections.at(id)}, volume, block);
-  }
-  return receivers;
+  return result;
 }
 
-// Records that the peer of `end` lacks the block: here, and on the peers that got it.
 void Kernel::MarkMissing(const End& end, int volume, std::uint64_t block) {
-  const int missing = end.connection->peer_id;
-  const bool connected = end.connection->state == ConnState::kConnected;
   if (Disk* own = DiskOf(end, volume); own != nullptr) {
-    own->peers[missing].bitmap.bits.insert(block);
+    own->peers[end.connection->peer_id].bitmap.bits.insert(block);
   }
-  for (auto& [id, connection] : end.resource->connections) {
-    const auto it = connection.volumes.find(volume);
-    if (id == missing || it == connection.volumes.end() || !Receives(connection, it->second)) {
-      continue;
-    }
-    Disk* theirs = DiskOf(Opposite({end.node, end.resource, &connection}), volume);
-    if (theirs != nullptr) {
-      PeerSlot& slot = theirs->peers[missing];
-      (connected ? slot.hearsay : slot.bitmap.bits).insert(block);
-    }
+}
+
+void Kernel::MarkMissingAt(const End& end, int holder, int volume, std::uint64_t block, bool lost) {
+  const int missing = end.connection->peer_id;
+  const End there = Opposite(FindEnd(end.node->name, end.resource->name, holder));
+  Disk* disk = DiskOf(there, volume);
+  if (disk == nullptr) {
+    return;
   }
+  // One that resyncs the other takes this along, as what nobody else will send.
+  const auto link = there.resource->connections.find(missing);
+  const bool source = link != there.resource->connections.end() &&
+                      link->second.volumes.contains(volume) &&
+                      (link->second.volumes.at(volume).repl == ReplState::kWfBitMapS ||
+                       link->second.volumes.at(volume).repl == ReplState::kSyncSource);
+  const bool connected = end.connection->state == ConnState::kConnected;
+  PeerSlot& slot = disk->peers[missing];
+  slot.late = slot.late || lost;
+  (connected && !source && !lost ? slot.hearsay : slot.bitmap.bits).insert(block);
 }
 
 bool Kernel::Deliver(const End& end, int volume, std::uint64_t block, std::uint64_t number) {
   PeerDevice& device = end.connection->volumes.at(volume);
   const End peer = Opposite(end);
   if (end.connection->state != ConnState::kConnected || peer.connection == nullptr ||
-      peer.connection->state != ConnState::kConnected) {
+      peer.connection->state != ConnState::kConnected ||
+      !world_.LinkUp(end.node->name, peer.node->name)) {
     return false;
   }
   device.sent_kib += kBlockKib;

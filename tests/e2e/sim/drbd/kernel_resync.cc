@@ -18,15 +18,29 @@ bool Syncing(ReplState state) {
   return state != ReplState::kOff && state != ReplState::kEstablished;
 }
 
+std::uint64_t HistoryAt(const Disk& disk, std::size_t index) {
+  return index < disk.history.size() ? disk.history[index] : 0;
+}
+
 }  // namespace
+
+void PushHistory(Disk& disk, std::uint64_t uuid) {
+  constexpr std::size_t kSlots = 32;
+  if (uuid == 0 ||
+      std::find(disk.history.begin(), disk.history.end(), uuid) != disk.history.end()) {
+    return;
+  }
+  disk.history.insert(disk.history.begin(), uuid);
+  disk.history.resize(std::min(disk.history.size(), kSlots));
+}
 
 std::string GenerationText(const Disk& disk, const PeerSlot& slot) {
   char text[120];
   std::snprintf(text, sizeof(text), "%016llX:%016llX:%016llX:%016llX bits:%llu flags:120",
                 static_cast<unsigned long long>(disk.current_uuid),
                 static_cast<unsigned long long>(slot.bitmap_uuid),
-                static_cast<unsigned long long>(disk.history[0]),
-                static_cast<unsigned long long>(disk.history[1]),
+                static_cast<unsigned long long>(HistoryAt(disk, 0)),
+                static_cast<unsigned long long>(HistoryAt(disk, 1)),
                 static_cast<unsigned long long>(slot.bitmap.blocks()));
   return text;
 }
@@ -49,8 +63,15 @@ void Kernel::StartResync(const End& source, const End& target, int volume, bool 
   PeerSlot& from = DiskOf(source, volume)->peers[source.connection->peer_id];
   PeerSlot& to = DiskOf(target, volume)->peers[target.connection->peer_id];
   from.unfinished = true;
+  from.late = false;
+  if (source.resource->devices.at(volume).disk == DiskState::kConsistent) {
+    SetDisk(*source.node, *source.resource, volume, DiskState::kUpToDate, "connected");
+  }
   from.bitmap.bits.insert(to.bitmap.bits.begin(), to.bitmap.bits.end());
   to.bitmap.Clear();
+  // Which of its bits are leftovers the source cannot tell (F4.3).
+  from.bitmap.bits.insert(from.hearsay.begin(), from.hearsay.end());
+  from.hearsay.clear();
   PeerDevice& at_source = source.connection->volumes.at(volume);
   PeerDevice& at_target = target.connection->volumes.at(volume);
   at_source.repl = ReplState::kWfBitMapS;
@@ -225,7 +246,14 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
     to.peers[target.connection->peer_id] = {};
   }
   if (stable && to.current_uuid != from.current_uuid) {
-    to.history = {to.current_uuid, to.history[0]};
+    // It inherits what its source has been through.
+    for (auto it = from.history.rbegin(); it != from.history.rend(); ++it) {
+      PushHistory(to, *it);
+    }
+    for (const auto& [id, slot] : from.peers) {
+      PushHistory(to, slot.bitmap_uuid);
+    }
+    PushHistory(to, to.current_uuid);
     to.current_uuid = from.current_uuid;
   }
   LogDisk(source, volume,
@@ -291,6 +319,42 @@ void Kernel::ResyncFromPeers(Node& node, Resource& resource, int volume) {
       continue;
     }
     SyncHandshake(peer, self, volume);
+  }
+}
+
+// Who was the neighbour of a Primary is a good source only now (see MayFollow).
+void Kernel::PrimaryIsGone(const std::string& name) {
+  for (auto& [node_name, node] : world_.nodes) {
+    Resource* resource = Find(node_name, name);
+    if (resource == nullptr) {
+      continue;
+    }
+    for (const auto& [volume, device] : resource->devices) {
+      ResyncFromPeers(node, *resource, volume);
+      ReconcileLate(node, *resource, volume);
+    }
+  }
+}
+
+// The last writes of a Primary that is gone may have reached only some of its Secondaries, which
+// have recorded that: they are passed on.
+void Kernel::ReconcileLate(Node& node, Resource& resource, int volume) {
+  for (auto& [id, connection] : resource.connections) {
+    const End self{&node, &resource, &connection};
+    const End peer = Opposite(self);
+    Disk* own = DiskOf(self, volume);
+    Disk* theirs = peer.connection == nullptr ? nullptr : DiskOf(peer, volume);
+    const auto it = connection.volumes.find(volume);
+    if (own == nullptr || theirs == nullptr || it == connection.volumes.end() ||
+        connection.state != ConnState::kConnected || it->second.repl != ReplState::kEstablished ||
+        own->current_uuid != theirs->current_uuid || resource.role == Role::kPrimary ||
+        peer.resource->role == Role::kPrimary || HearsPrimary(self) || HearsPrimary(peer) ||
+        resource.devices.at(volume).disk != DiskState::kUpToDate) {
+      continue;
+    }
+    if (own->peers[id].late && !own->peers[id].bitmap.empty()) {
+      Reconcile(self, peer, volume);
+    }
   }
 }
 

@@ -7,7 +7,7 @@ namespace breakwater::sim {
 namespace {
 
 bool InHistory(const Disk& disk, std::uint64_t uuid) {
-  return disk.history[0] == uuid || disk.history[1] == uuid;
+  return std::find(disk.history.begin(), disk.history.end(), uuid) != disk.history.end();
 }
 
 }  // namespace
@@ -21,6 +21,8 @@ void Kernel::SyncHandshake(const End& a, const End& b, int volume) {
   Disk* disk_b = DiskOf(b, volume);
   if (a.resource->devices.at(volume).disk == DiskState::kDiskless ||
       b.resource->devices.at(volume).disk == DiskState::kDiskless) {
+    MeetDiskless(a, b, volume);
+    MeetDiskless(b, a, volume);
     ShowPeerDisks(a, b, volume);
     return;
   }
@@ -54,6 +56,41 @@ void Kernel::SyncHandshake(const End& a, const End& b, int volume) {
   }
 }
 
+// `b` has no disk. A copy that was restarted is good when the Primary works with its generation, or
+// when there is no other copy that could be better.
+void Kernel::MeetDiskless(const End& a, const End& b, int volume) {
+  const Disk* disk = DiskOf(a, volume);
+  if (disk == nullptr || a.resource->devices.at(volume).disk != DiskState::kConsistent ||
+      b.resource->devices.at(volume).disk != DiskState::kDiskless) {
+    return;
+  }
+  const bool same = b.resource->role == Role::kPrimary &&
+                    b.resource->devices.at(volume).exposed_uuid == disk->current_uuid;
+  const bool only = b.resource->role != Role::kPrimary &&
+                    std::none_of(a.resource->connections.begin(), a.resource->connections.end(),
+                                 [volume](const auto& entry) {
+                                   const auto it = entry.second.volumes.find(volume);
+                                   return it != entry.second.volumes.end() && !it->second.client;
+                                 });
+  if (same || only) {
+    SetDisk(*a.node, *a.resource, volume, DiskState::kUpToDate, "connected");
+  }
+}
+
+// Was as good as its metadata says, and nobody whom it meets is better.
+void Kernel::TrustRestarted(const End& a, const End& b, int volume) {
+  const DiskState state_a = a.resource->devices.at(volume).disk;
+  const DiskState state_b = b.resource->devices.at(volume).disk;
+  const auto lift = [volume, this](const End& end, DiskState own, DiskState other) {
+    if (own == DiskState::kConsistent &&
+        (other == DiskState::kInconsistent || other == DiskState::kOutdated)) {
+      SetDisk(*end.node, *end.resource, volume, DiskState::kUpToDate, "connected");
+    }
+  };
+  lift(a, state_a, state_b);
+  lift(b, state_b, state_a);
+}
+
 void Kernel::SplitBrain(const End& a, const End& b) {
   for (const End& end : {a, b}) {
     LogConn(end, "Split-Brain detected but unresolved, dropping connection!");
@@ -67,6 +104,7 @@ void Kernel::SplitBrain(const End& a, const End& b) {
 // Equal generations: nothing is transferred, and what the bitmaps recorded is forgotten, also when
 // it was the only trace of a real difference (F2.8, F3.2, F12.3).
 void Kernel::NoSync(const End& a, const End& b, int volume) {
+  TrustRestarted(a, b, volume);
   if (ResumeUnfinished(a, b, volume) || ResumeUnfinished(b, a, volume)) {
     return;
   }
@@ -102,6 +140,7 @@ void Kernel::Settle(const End& a, const End& b, int volume) {
     PeerSlot& slot = disk.peers[end.connection->peer_id];
     slot.bitmap.Clear();
     slot.hearsay.clear();
+    slot.late = false;
     slot.bitmap_uuid = 0;
     LogDisk(end, volume, "cleared bm UUID and bitmap " + GenerationText(disk, slot));
   }

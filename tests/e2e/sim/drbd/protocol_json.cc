@@ -28,6 +28,7 @@ std::map<std::string, Millis*> Durations(SimConfig& config) {
           {"parallel_window_ms", &config.parallel_window},
           {"event_delay_ms", &config.event_delay},
           {"look_grace_ms", &config.look_grace},
+          {"far_grace_ms", &config.far_grace},
           {"stall_threshold_ms", &config.stall_threshold},
           {"suspend_limit_ms", &config.suspend_limit}};
 }

@@ -4,7 +4,6 @@
 // and is gone after a crash.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -29,6 +28,7 @@ struct PeerSlot {
   // Shown as out-of-sync, never resynced from here (F14.2).
   std::set<std::uint64_t> hearsay;
   std::uint64_t bitmap_uuid = 0;
+  bool late = false;  // bits for the last writes of a Primary that is gone (see ReconcileLate)
   bool unfinished = false;  // a resync to this peer was started from here and has not ended
 };
 
@@ -36,7 +36,7 @@ struct PeerSlot {
 struct Disk {
   std::uint64_t size_kib = 0;
   std::uint64_t current_uuid = 0;
-  std::array<std::uint64_t, 2> history{};
+  std::vector<std::uint64_t> history{};  // earlier generations, newest first
   Contents blocks;
   std::map<int, PeerSlot> peers;
   DiskState recorded = DiskState::kUpToDate;  // as written to metadata
@@ -70,6 +70,7 @@ struct Device {
   DiskState disk = DiskState::kDiskless;
   bool quorum = true;
   bool new_uuid_pending = false;
+  std::uint64_t exposed_uuid = 0;  // diskless: generation of the data that it works with
   // F3.2: under io-error a suspended Primary that loses quorum forgets to start a new data
   // generation, and the next reconnect then believes that nothing was written.
   bool generation_forgotten = false;

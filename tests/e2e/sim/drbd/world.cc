@@ -54,6 +54,9 @@ Disk* World::FindDisk(Node& node, const std::string& resource, int volume) {
 }
 
 void World::Log(Node& node, std::string_view line) {
+  if (on_log) {
+    on_log(node, line);
+  }
   const auto micros = events.now().count();
   std::array<char, 40> stamp{};
   std::snprintf(stamp.data(), stamp.size(), "[%5lld.%06lld] ",

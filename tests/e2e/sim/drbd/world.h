@@ -43,6 +43,8 @@ struct World {
   Time wall_base = std::chrono::seconds(1796000000);
   // Something that events2 may show has changed.
   std::function<void(const std::string& node, const std::string& resource)> on_touch;
+  // A kernel has logged this line.
+  std::function<void(const Node& node, std::string_view line)> on_log;
 
   void Touch(const std::string& node, const std::string& resource) {
     if (on_touch) {
@@ -50,9 +52,11 @@ struct World {
     }
   }
 
-  // Changed so lately that nobody who acts now can know?
-  [[nodiscard]] bool JustChanged(Time changed) const {
-    return changed >= Time{0} && events.now() - changed < config.look_grace;
+  // Changed so lately that nobody who acts now can know? `far`: nor can be told by another node.
+  [[nodiscard]] bool JustChanged(Time changed, bool far = false) const {
+    const Time grace =
+        far ? std::max<Time>(config.look_grace, config.far_grace) : config.look_grace;
+    return changed >= Time{0} && events.now() - changed < grace;
   }
 
   Node& GetNode(std::string_view name);

@@ -46,6 +46,7 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
   if (it->second.pending && it->second.pending->submitted) {
     const std::uint64_t round = it->second.pending->round;
     Arrive({resource, node}, round);
+    LoseSilentPeers({resource, node});
     Complete({resource, node}, round);
   }
   Doubt(resource, it->second);
@@ -61,10 +62,40 @@ void Writers::Stop(const std::string& resource, const std::string& node) {
   }
 }
 
+// A close waits for the last write, and that one for peers that do not answer until they are given
+// up. Here that takes no time.
+void Writers::LoseSilentPeers(const Key& key) {
+  const std::set<int> silent = writers_.at(key).pending->waiting;
+  for (const int id : silent) {
+    const End end = kernel_.FindEnd(key.second, key.first, id);
+    if (end.connection == nullptr) {
+      continue;
+    }
+    const End peer = kernel_.Opposite(end);
+    kernel_.LoseConnection(end, "PingAck did not arrive in time.");
+    if (peer.connection != nullptr) {
+      kernel_.LoseConnection(peer, "PingAck did not arrive in time.");
+    }
+  }
+}
+
 void Writers::NodeCrashed(const std::string& node) {
   for (auto& [key, writer] : writers_) {
     if (key.second != node || !writer.running) {
       continue;
+    }
+    // Who has it records who has not, and passes it on once the Primary is gone.
+    if (writer.pending && writer.pending->submitted) {
+      std::set<int> without = writer.pending->waiting;
+      without.insert(writer.pending->missing.begin(), writer.pending->missing.end());
+      for (const int id : without) {
+        const End end = kernel_.FindEnd(node, key.first, id);
+        for (const int holder : writer.pending->holders) {
+          if (end.connection != nullptr && holder != id) {
+            kernel_.MarkMissingAt(end, holder, writer.pending->volume, writer.pending->block, true);
+          }
+        }
+      }
     }
     // DRBD's activity log makes a crashed Primary resync what it may have been writing.
     if (writer.pending && writer.pending->submitted) {
@@ -171,7 +202,8 @@ void Writers::Submit(const Key& key) {
     return;  // OnIoChange comes back to it
   }
   Pending& pending = *writer.pending;
-  if (pending.unprotected && LoseInFlight(key, *resource)) {
+  const bool own_disk = resource->devices.at(pending.volume).disk != DiskState::kDiskless;
+  if (pending.unprotected && own_disk && LoseInFlight(key, *resource)) {
     return;
   }
   Node& node = world_.nodes.at(key.second);
@@ -179,11 +211,13 @@ void Writers::Submit(const Key& key) {
       disk != nullptr && disk->blocks.Get(pending.block) != pending.number) {
     pending.previous = disk->blocks.Get(pending.block);
   }
-  const std::vector<int> receivers =
+  const Kernel::Receivers receivers =
       kernel_.BeginWrite(node, *resource, pending.volume, pending.block, pending.number);
   pending.submitted = true;
   pending.round = next_round_++;
-  pending.waiting = {receivers.begin(), receivers.end()};
+  pending.waiting = {receivers.get.begin(), receivers.get.end()};
+  pending.missing = {receivers.missing.begin(), receivers.missing.end()};
+  pending.holders.clear();
   const Time latency = world_.config.write_latency;
   const std::uint64_t round = pending.round;
   world_.events.After(latency / 2, [this, key, round] { Arrive(key, round); });
@@ -222,9 +256,22 @@ void Writers::Arrive(const Key& key, std::uint64_t round) {
     if (end.connection == nullptr ||
         !kernel_.Deliver(end, pending.volume, pending.block, pending.number)) {
       lost.insert(id);
+    } else {
+      pending.holders.insert(id);
+      TellHolder(key, id);
     }
   }
   pending.waiting = std::move(lost);
+}
+
+// DRBD's peer ack: who has a write learns who has not, and records it.
+void Writers::TellHolder(const Key& key, int holder) {
+  const Pending& pending = *writers_.at(key).pending;
+  for (const int id : pending.missing) {
+    if (const End end = kernel_.FindEnd(key.second, key.first, id); end.connection != nullptr) {
+      kernel_.MarkMissingAt(end, holder, pending.volume, pending.block);
+    }
+  }
 }
 
 void Writers::Complete(const Key& key, std::uint64_t round) {
@@ -321,7 +368,13 @@ void Writers::OnCut(const std::string& node, const std::string& resource, int pe
                        !end.connection->volumes.at(pending.volume).client;
   if (replica) {
     pending.peer_lost = true;
+    pending.missing.insert(peer_id);
     kernel_.MarkMissing(end, pending.volume, pending.block);
+    for (const int holder : pending.holders) {
+      if (holder != peer_id) {
+        kernel_.MarkMissingAt(end, holder, pending.volume, pending.block);
+      }
+    }
   }
   if (pending.waiting.erase(peer_id) > 0 && pending.waiting.empty()) {
     world_.events.After(Millis(1), [this, key, round = pending.round] { Complete(key, round); });

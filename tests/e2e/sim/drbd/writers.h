@@ -60,6 +60,8 @@ class Writers {
     bool unprotected = false;  // cut off in flight without suspend-io (F2.8)
     bool peer_lost = false;    // a peer went away meanwhile: others must learn that it is behind
     std::set<int> waiting;     // peers that have not confirmed
+    std::set<int> holders;     // peers that have
+    std::set<int> missing;     // peers that will not get it
     std::uint64_t round = 0;
   };
 
@@ -81,6 +83,8 @@ class Writers {
   void Revert(const Key& key);
   void Doubt(const std::string& resource, const Writer& writer);
   bool LoseInFlight(const Key& key, Resource& resource);
+  void LoseSilentPeers(const Key& key);
+  void TellHolder(const Key& key, int holder);
   void OnIoChange(const std::string& node, const std::string& resource);
   void OnCut(const std::string& node, const std::string& resource, int peer_id);
 
