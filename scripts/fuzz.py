@@ -26,7 +26,7 @@ SECTION_TEXTS = {"modules": b"/sys/module/tls\n", "end": b""}
 
 def recorded_seeds(directory):
     """A seed for each recorded file, and for each recorded folder one whole report, as a node would print it."""
-    recordings = ROOT / "operator/core/replication/testdata"
+    recordings = ROOT / "operator/core/replication/node/testdata"
     for path in sorted(recordings.rglob("*")):
         for name, parser in NODE_REPORT_PARSERS.items():
             if path.is_file() and path.name.startswith(name):
