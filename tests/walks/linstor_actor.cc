@@ -1,6 +1,8 @@
 #include "tests/walks/linstor_actor.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "operator/core/replication/volume/observation.h"
 
@@ -54,12 +56,11 @@ void LinstorActor::Adjust(const std::string& node, int tries) {
     adjust();
     return;
   }
-  cluster.Start(node, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},  // L24
-                [adjust](const sim::ExecResult& result) {
-                  if (result.exit == 0) {
-                    adjust();
-                  }
-                });
+  Resume(node, [adjust](bool ok) {  // L24
+    if (ok) {
+      adjust();
+    }
+  });
 }
 
 void LinstorActor::AdjustAll() {
@@ -100,22 +101,29 @@ void LinstorActor::Snapshot() {
   suspends_ = true;
   stage().cluster.Start(primary, sim::kSatelliteContainer, {"drbdadm", "suspend-io", spec_.name},
                         [this, primary](const sim::ExecResult&) {
-                          stage().After(stage().Between(200, 2500),
-                                        [this, primary] { EndSnapshot(primary); });
+                          stage().After(stage().Between(200, 2500), [this, primary] {
+                            Resume(primary, [this](bool) { suspends_ = false; });
+                          });
                         });
 }
 
-void LinstorActor::EndSnapshot(const std::string& primary) {
+void LinstorActor::Resume(const std::string& node, std::function<void(bool)> then) {
   const sim::Time begun = stage().cluster.now();
   stage().cluster.Start(
-      primary, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
-      [this, begun](const sim::ExecResult&) {
-        suspends_ = false;
-        const auto its_own = [begun](const sim::Violation& violation) {
-          return violation.kind == "resume-without-data" && violation.time >= begun;
+      node, sim::kSatelliteContainer, {"drbdadm", "resume-io", spec_.name},
+      [this, begun, node, then = std::move(then)](const sim::ExecResult& result) {
+        const auto its_own = [begun, node](const sim::Violation& violation) {
+          return violation.kind.starts_with("resume-") && violation.node == node &&
+                 violation.time >= begun;
         };
+        std::vector<sim::Violation>& violations = stage().cluster.world().violations;
         resumed_without_data_ =
-            std::erase_if(stage().cluster.world().violations, its_own) > 0 || resumed_without_data_;
+            resumed_without_data_ ||
+            std::any_of(violations.begin(), violations.end(), [&](const auto& violation) {
+              return its_own(violation) && violation.kind == "resume-without-data";
+            });
+        std::erase_if(violations, its_own);
+        then(result.exit == 0);
       });
 }
 

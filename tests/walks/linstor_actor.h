@@ -32,8 +32,8 @@ class LinstorActor final : public Actor {
   /// A snapshot's suspension is on, or about to be.
   bool suspends() const { return suspends_; }
 
-  /// It has resumed I/O on a Primary without data after a snapshot, as the real one would: the
-  /// kernel's own suspension is gone then and I/O fails (F28). Nobody asked us.
+  /// It has resumed I/O on a Primary without data, as the real one would: the kernel's own
+  /// suspension is gone then and I/O fails (F28). Nobody asked us.
   bool resumed_without_data() const { return resumed_without_data_; }
 
   /// What LINSTOR's file on this node says for a connection.
@@ -43,14 +43,14 @@ class LinstorActor final : public Actor {
   void WriteRes(const std::string& node);
   void Adjust(const std::string& node, int tries);
   void AdjustAll();
+  /// It looks at nothing before; the violations of that are its own and not ours.
+  void Resume(const std::string& node, std::function<void(bool ok)> then);
 
   sim::testing::ResourceSpec spec_;
   replication::ResourceLevels levels_;
   std::map<std::string, std::map<std::pair<std::string, std::string>, bool>> written_;  // by node
   bool suspends_ = false;
   bool resumed_without_data_ = false;
-
-  void EndSnapshot(const std::string& primary);
 };
 
 }  // namespace breakwater::walks

@@ -25,7 +25,9 @@ using replication::WaitUntil;
 constexpr std::chrono::milliseconds kLookAgain{200};
 /// Events come in bursts; a look takes about as long.
 constexpr std::chrono::milliseconds kBetweenLooks{20};
-/// A restored suspension whose deadline has passed: time for one look and one resume.
+/// When the guardian has acted, which gives the worker so much grace (supervisor.h), what it has
+/// resumed is looked at by a new worker, which is given time for one look and one resume.
+constexpr std::chrono::milliseconds kGuardianGrace{500};
 constexpr std::chrono::milliseconds kRestoreGuard{3000};
 constexpr std::size_t kMaxEarlyCancels = 256;
 
@@ -404,8 +406,9 @@ bool Runner::KeepGuard(Running* running, bool restored) {
     return true;
   }
   SteadyTime until = GuardedUntil(running->state);
-  if (restored) {
-    until = std::max(until, clock_->SteadyNow() + kRestoreGuard);
+  // Before that it stays as it was: a worker that dies again and again must not put it off.
+  if (restored && clock_->SteadyNow() > until + kGuardianGrace) {
+    until = clock_->SteadyNow() + kRestoreGuard;
   }
   if (running->guarded == minors && running->guarded_until >= until) {
     return true;

@@ -58,14 +58,16 @@ class Heard final : public RunnerEvents {
 
 class Watcher final : public Guardian {
  public:
-  bool Guard(const std::string& id, const std::vector<int>& minors, SteadyTime /*until*/) override {
+  bool Guard(const std::string& id, const std::vector<int>& minors, SteadyTime until) override {
     guarded[id] = minors;
+    until_ = until;
     return listens;
   }
 
   void Release(const std::string& id) override { guarded.erase(id); }
 
   std::map<std::string, std::vector<int>> guarded{};
+  SteadyTime until_{};
   bool listens = true;
 };
 
@@ -235,6 +237,22 @@ TEST_F(RunnerTest, TheJournalHasTheStepBeforeItBegins) {
   EXPECT_EQ(state->phase, TransactionState::Phase::kSuspend);
   EXPECT_EQ(state->minors, std::vector<int>{7});
   EXPECT_EQ(guardian.guarded.at("a"), std::vector<int>{7});
+}
+
+// A worker that dies in the freeze, and whose next one hangs: I/O flows at the time that was said.
+TEST_F(RunnerTest, ARestartDoesNotPutTheGuardianOff) {
+  runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
+  AnswerLook(View());
+  const SteadyTime until = guardian.until_;
+  clock.Advance(milliseconds(9000));
+  Start("boot-1");
+  EXPECT_EQ(guardian.until_, until);
+  clock.Advance(milliseconds(1300));
+  Start("boot-1");
+  EXPECT_EQ(guardian.until_, until) << "it has not acted yet";
+  clock.Advance(milliseconds(1000));
+  Start("boot-1");
+  EXPECT_GT(guardian.until_, clock.SteadyNow()) << "it has, and started a worker that must look";
 }
 
 TEST_F(RunnerTest, WhatWasDoneUnderAnotherBootIsDropped) {

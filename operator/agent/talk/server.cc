@@ -205,12 +205,18 @@ bool Server::OnLine(Client* client, std::string_view line) {
   }
   if (const auto* request = std::get_if<replication::TransactionRequest>(&**message)) {
     LogRequest(*client, *request);
-    backend_->OnRequest(*request);
+    // One of an earlier leader is answered: the Runner refuses it.
+    if (client->number == obeyed_ || request->epoch < backend_->epoch()) {
+      backend_->OnRequest(*request);
+    }
   } else if (const auto* cancel = std::get_if<replication::CancelMessage>(&**message)) {
     LogInfo("cancel", {{"id", cancel->id},
                        {"client", std::to_string(client->number)},
-                       {"epoch", std::to_string(client->epoch)}});
-    backend_->OnCancel(cancel->id);
+                       {"epoch", std::to_string(client->epoch)},
+                       {"obeyed", client->number == obeyed_ ? "yes" : "no"}});
+    if (client->number == obeyed_) {
+      backend_->OnCancel(cancel->id);
+    }
   } else if (const auto* ping = std::get_if<replication::PingMessage>(&**message)) {
     QueueLine(client, "", Encode(AgentMessage(replication::PongMessage{ping->number})));
   }
@@ -230,7 +236,8 @@ void Server::LogRequest(const Client& client,
                       {"tls", request.tls ? "yes" : "no"},
                       {"within", std::to_string(request.within.count()) + "ms"},
                       {"epoch", std::to_string(request.epoch)},
-                      {"client", std::to_string(client.number)}});
+                      {"client", std::to_string(client.number)},
+                      {"obeyed", client.number == obeyed_ ? "yes" : "no"}});
 }
 
 bool Server::OnOperatorHello(Client* client, const replication::OperatorHello& hello) {
@@ -245,6 +252,9 @@ bool Server::OnOperatorHello(Client* client, const replication::OperatorHello& h
     return false;
   }
   client->epoch = hello.epoch;
+  if (hello.epoch >= backend_->epoch()) {
+    obeyed_ = client->number;
+  }
   backend_->OnHello(hello.epoch);
   if (!client->hello) {
     client->hello = true;

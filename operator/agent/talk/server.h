@@ -93,6 +93,9 @@ class Server {
   UniqueFd listener_{};
   bool ready_ = false;
   int next_number_ = 0;
+  /// The client that said hello last, of those with the newest epoch: what others still say is of a
+  /// stream that was given up.
+  int obeyed_ = 0;
   std::map<int, std::unique_ptr<Client>> clients_;
   std::deque<replication::ResultMessage> results_{};
 };

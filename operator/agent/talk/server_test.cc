@@ -229,9 +229,10 @@ TEST_F(ServerTest, PassesOnRequestsAndTellsAllClientsWhatComesOfThem) {
   server_->SetReady();
   const auto one = NewPeer();
   const auto other = NewPeer();
-  one->Hello();
   other->Hello();
-  ASSERT_TRUE(Synced(one.get()) && Synced(other.get()));
+  ASSERT_TRUE(Synced(other.get()));
+  one->Hello();
+  ASSERT_TRUE(Synced(one.get()));
   replication::TransactionRequest request;
   request.id = "t1";
   request.resource = "r1";
@@ -253,6 +254,46 @@ TEST_F(ServerTest, PassesOnRequestsAndTellsAllClientsWhatComesOfThem) {
       return peer->All<replication::ResultMessage>().size() == 1;
     }));
   }
+}
+
+// What an operator said on a stream that it gave up comes late; it counts on nothing of it. A
+// former leader is answered, by the Runner.
+TEST_F(ServerTest, OnlyTheNewestStreamIsObeyed) {
+  Start();
+  server_->SetReady();
+  const auto former = NewPeer();
+  former->Hello(5);
+  ASSERT_TRUE(Synced(former.get()));
+  const auto given_up = NewPeer();
+  given_up->Hello(6);
+  ASSERT_TRUE(Synced(given_up.get()));
+  const auto newest = NewPeer();
+  newest->Hello(6);
+  ASSERT_TRUE(Synced(newest.get()));
+  const auto late = NewPeer();
+  late->Hello(5);
+  ASSERT_TRUE(Synced(late.get()));
+  replication::TransactionRequest request;
+  request.resource = "r1";
+  request.peers = {"node2"};
+  request.within = milliseconds(1000);
+  const auto say = [&](Peer* peer, const std::string& id, std::int64_t epoch) {
+    request.id = id;
+    request.epoch = epoch;
+    peer->Say(Encode(OperatorMessage(replication::CancelMessage{"c-" + id})) +
+              Encode(OperatorMessage(request)) +
+              Encode(OperatorMessage(replication::PingMessage{7})));
+    ASSERT_TRUE(Until([&] {
+      peer->Read();
+      return !peer->All<replication::PongMessage>().empty();
+    }));
+  };
+  say(former.get(), "former", 5);
+  say(given_up.get(), "given-up", 6);
+  say(late.get(), "late", 5);
+  say(newest.get(), "newest", 6);
+  EXPECT_THAT(backend_.cancels_, ElementsAre("c-newest"));
+  EXPECT_THAT(backend_.requests_, ElementsAre("former", "late", "newest"));
 }
 
 TEST_F(ServerTest, WhoConnectsLaterIsToldWhatRunsAndWhatEnded) {

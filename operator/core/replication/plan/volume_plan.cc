@@ -1,6 +1,7 @@
 #include "operator/core/replication/plan/volume_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "operator/core/replication/plan/volume_planner.h"
 
@@ -90,6 +91,11 @@ bool Contains(const std::vector<AskNode>& asks, const RunningTransaction& runnin
 
 VolumeDecision VolumePlanner::WithFollows(const std::vector<RunningTransaction>& follows) {
   const VolumeDecision otherwise = Free();
+  const bool undoing = std::all_of(follows.begin(), follows.end(),
+                                   [](const auto& follow) { return follow.progress.undoing; });
+  if (Maybe beside = undoing ? BesideUndo(follows, otherwise) : std::nullopt) {
+    return *beside;
+  }
   if (!exchange_) {
     return CancelFollows(follows, otherwise.why);
   }
@@ -122,6 +128,31 @@ VolumeDecision VolumePlanner::WithFollows(const std::vector<RunningTransaction>&
     }
   }
   return AskLead();
+}
+
+// A Follow that goes back waits until its connection is up, however long that takes. It never
+// alternates, and does nothing at the other end: what that needs must not wait for the Follow.
+VolumePlanner::Maybe VolumePlanner::BesideUndo(const std::vector<RunningTransaction>& follows,
+                                               VolumeDecision decision) {
+  const auto taken = [&](const AskNode& ask) {  // F29.3: one transaction per connection of a node
+    return std::any_of(follows.begin(), follows.end(), [&](const auto& follow) {
+      return follow.node == ask.node && follow.progress.peers == ask.request.peers;
+    });
+  };
+  if (exchange_ && exchange_->down) {
+    AskNode& lead = exchange_->lead;
+    if (taken(lead)) {
+      const std::string near = std::exchange(lead.node, lead.request.peers.front());
+      lead.request.peers = {near};
+    }
+    exchange_->follows.clear();
+    return taken(lead) ? std::nullopt : Maybe(Begin(*exchange_));
+  }
+  if (exchange_ || decision.kind != Kind::kAsk) {
+    return std::nullopt;
+  }
+  std::erase_if(decision.asks, taken);
+  return decision.asks.empty() ? std::nullopt : Maybe(std::move(decision));
 }
 
 // Nobody will lead. A Follow whose connection is down is at work, and ends by its deadline.

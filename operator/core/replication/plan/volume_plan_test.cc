@@ -604,6 +604,51 @@ TEST(RepairTest, TheValueIsLinstorsOrWhatIsWantedWithAPlace) {
       << "a guess never decrypts";
 }
 
+// A Follow that takes back waits for its connection for good: found by a walk in which both ends
+// waited for each other.
+TEST(RepairTest, AFollowThatGoesBackDoesNotKeepItsConnectionDown) {
+  Volume volume = ToSwitch({"n1", "n2", "n3"}, false);
+  AskNode follow;
+  follow.node = "n3";
+  follow.request = {.kind = TransactionKind::kFollow, .peers = {"n2"}, .tls = false};
+  volume.Start(follow, false);
+  volume.running[0].progress.undoing = true;
+  End(volume.seen, "n2", "n3").state = "StandAlone";
+  End(volume.seen, "n3", "n2").state = "Connecting";
+  VolumeDecision decision = volume.DecideAfter(kRepairAfter);
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  EXPECT_EQ(decision.asks[0].request.kind, TransactionKind::kReconnect);
+  EXPECT_THAT(AskedNodes(decision), ElementsAre("n2"));
+
+  End(volume.seen, "n3", "n2").state = "StandAlone";
+  decision = volume.Decide();
+  EXPECT_THAT(AskedNodes(decision), ElementsAre("n2")) << "the Follow connects its own end";
+
+  End(volume.seen, "n2", "n3").state = "Connecting";
+  EXPECT_EQ(volume.Decide().kind, Kind::kWait) << "the Follow connects its own end";
+}
+
+TEST(RepairTest, AFollowThatGoesBackToAnotherValueIsMetByTheOtherEnd) {
+  Volume volume = ToSwitch({"n1", "n2", "n3"}, false);
+  for (const bool on_n2 : {true, false}) {
+    Volume one = volume;
+    AskNode follow;
+    follow.node = on_n2 ? "n2" : "n3";
+    follow.request = {
+        .kind = TransactionKind::kFollow, .peers = {on_n2 ? "n3" : "n2"}, .tls = false};
+    one.Start(follow, false);
+    one.running[0].progress.undoing = true;
+    for (EndView* end : {&End(one.seen, "n2", "n3"), &End(one.seen, "n3", "n2")}) {
+      end->state = "Connecting";
+    }
+    End(one.seen, on_n2 ? "n3" : "n2", follow.node).tls = false;
+    const VolumeDecision decision = one.DecideAfter(kRepairAfter);
+    ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+    EXPECT_EQ(decision.asks[0].request.kind, TransactionKind::kLead) << "it finds the value (F30)";
+    EXPECT_THAT(AskedNodes(decision), ElementsAre(on_n2 ? "n3" : "n2"));
+  }
+}
+
 TEST(RepairTest, AnEndWithoutAgentCannotBeChanged) {
   Volume volume = Down("Connecting", "Connecting");
   End(volume.seen, "n2", "n1").tls = false;

@@ -36,6 +36,8 @@ class VolumePlanner {
   /// What there is to do when nothing runs; sets exchange_ when that is an exchange.
   VolumeDecision Free();
   VolumeDecision WithFollows(const std::vector<RunningTransaction>& follows);
+  /// Of `decision`, what may be done while these Follows take back what they have set.
+  Maybe BesideUndo(const std::vector<RunningTransaction>& follows, VolumeDecision decision);
   VolumeDecision CancelFollows(const std::vector<RunningTransaction>& follows, std::string why);
   VolumeDecision Begin(Exchange exchange);
   VolumeDecision AskLead() const;

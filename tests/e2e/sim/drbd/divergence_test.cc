@@ -187,5 +187,128 @@ TEST(F2Test, ForcedCutUnderLoadCanLeaveARecordedBlockBehind) {
   EXPECT_GT(diverged, 0U);
 }
 
+// Two diskful nodes, open on the third.
+ResourceSpec OpenOnDiskless() {
+  ResourceSpec spec;
+  spec.diskless = {"node3"};
+  return spec;
+}
+
+std::uint64_t Writes(Cluster& cluster, Millis time) {
+  cluster.Advance(time);
+  return cluster.Report("r0").writes;
+}
+
+// F4.5: zero stall and equal data, also for the write between Connected and the exchange of the
+// bitmaps, of which only the other replica can know.
+TEST(DisklessPrimaryTest, NoWriteIsForgottenWhenAReplicaComesBack) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Cluster cluster({.seed = seed, .volume_kib = 1024, .stale_after_graceful = 0});
+    BringUp(cluster, OpenOnDiskless());
+    ASSERT_FALSE(cluster.StartWriter("r0", "node3", Millis(2)));
+    cluster.Advance(Millis(500));
+    ASSERT_EQ(cluster.Run("node3", {"drbdadm", "disconnect", "r0:node1"}).exit, 0);
+    cluster.Advance(Millis(static_cast<int>(50 + seed)));
+    cluster.Run("node3", {"drbdadm", "connect", "r0:node1"});
+    ASSERT_TRUE(cluster.WaitFor([&] { return Healthy(cluster, "r0", "node3"); }, Millis(10000)));
+    cluster.Advance(Millis(500));
+    EXPECT_TRUE(cluster.DataIntact("r0")) << "seed " << seed;
+  }
+}
+
+// A replica that the Primary cannot reach hears of the new generation from the other one; otherwise
+// it could be opened next, without the last writes.
+TEST(DisklessPrimaryTest, AReplicaThatItLostIsNotOpenedWithOldData) {
+  Cluster cluster;
+  BringUp(cluster, OpenOnDiskless());
+  ASSERT_FALSE(cluster.StartWriter("r0", "node3", Millis(20)));
+  cluster.CutLink("node2", "node3", true);
+  EXPECT_GT(Writes(cluster, Millis(3000)), 50U);
+  EXPECT_EQ(cluster.kernel().Find("node2", "r0")->devices.at(0).disk, DiskState::kOutdated);
+  cluster.StopWriter("r0", "node3");
+  cluster.Advance(Millis(3000));
+  ASSERT_FALSE(cluster.StartWriter("r0", "node2", Millis(20)));
+  EXPECT_GT(Writes(cluster, Millis(1000)), 50U);
+  EXPECT_TRUE(cluster.DataIntact("r0"));
+}
+
+// The last write reached one replica only, and the Primary is gone.
+TEST(DisklessPrimaryTest, WhatOneReplicaGotLastIsPassedOn) {
+  for (int offset = 0; offset < 100; offset += 10) {
+    Cluster cluster({.volume_kib = 256});
+    BringUp(cluster, OpenOnDiskless());
+    ASSERT_FALSE(cluster.StartWriter("r0", "node3", Millis(20)));
+    cluster.Advance(Millis(1000 + offset));
+    cluster.CutLink("node2", "node3", true);
+    cluster.Advance(Millis(200));
+    cluster.CrashNode("node3");
+    cluster.Advance(Millis(4000));
+    EXPECT_EQ(cluster.Report("r0").diverged_blocks, 0U) << offset;
+  }
+}
+
+TEST(PromoteTest, APrimaryIsKnownOverThirdNodes) {
+  Cluster cluster;
+  BringUp(cluster, {});
+  ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+  cluster.CutLink("node1", "node3", true);
+  cluster.Advance(Millis(3000));
+  const KernelResult refused = cluster.StartWriter("r0", "node3", Millis(20));
+  ASSERT_TRUE(refused);
+  EXPECT_THAT(refused->text, ::testing::HasSubstr("Multiple primaries"));
+}
+
+// What all have to agree on waits for one who does not answer: a graceful cut that hits the moment
+// in which another peer dies would take the last copy.
+TEST(PromoteTest, NothingIsAgreedOnWhileANodeIsSilent) {
+  Cluster cluster;
+  BringUp(cluster, {});
+  ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+  cluster.CutLink("node1", "node3", true);
+  EXPECT_NE(cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"}).exit, 0);
+  cluster.Advance(Millis(3000));
+  EXPECT_EQ(cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"}).exit, 17) << "F26.5";
+}
+
+// Both were restarted; the one that was ahead is good, and the other one follows.
+TEST(RestartTest, TwoReplicasWithoutQuorumComeBack) {
+  Cluster cluster;
+  ResourceSpec spec;
+  spec.nodes = {"node1", "node2"};
+  spec.quorum = "off";
+  BringUp(cluster, spec);
+  ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+  cluster.CrashNode("node2");
+  cluster.Advance(Millis(3000));
+  cluster.CrashNode("node1");
+  for (const std::string& node : spec.nodes) {
+    cluster.BootNode(node);
+    cluster.SetTlshd(node, true);
+    cluster.Run(node, {"drbdadm", "adjust", "r0"});
+  }
+  EXPECT_TRUE(cluster.WaitFor([&] { return Healthy(cluster, "r0", "node1"); }, Millis(10000)));
+  EXPECT_FALSE(cluster.StartWriter("r0", "node2", Millis(20)));
+  EXPECT_TRUE(cluster.DataIntact("r0"));
+}
+
+TEST(RestartTest, TheOnlyCopyOfADisklessPrimaryComesBack) {
+  Cluster cluster;
+  ResourceSpec spec;
+  spec.nodes = {"node1", "node2"};
+  spec.diskless = {"node2"};
+  spec.quorum = "off";
+  BringUp(cluster, spec);
+  ASSERT_FALSE(cluster.StartWriter("r0", "node2", Millis(20)));
+  cluster.Advance(Millis(500));
+  cluster.CrashNode("node1");
+  cluster.Advance(Millis(3000));
+  cluster.BootNode("node1");
+  cluster.Run("node1", {"drbdadm", "adjust", "r0"});
+  const std::uint64_t before = Writes(cluster, Millis(3000));
+  EXPECT_GT(Writes(cluster, Millis(1000)), before);
+  EXPECT_EQ(cluster.Report("r0").errors, 0U);
+  EXPECT_TRUE(cluster.DataIntact("r0"));
+}
+
 }  // namespace
 }  // namespace breakwater::sim::testing

@@ -185,6 +185,9 @@ class Kernel {
   void ShowPeerDisk(const End& viewer, const End& peer, int volume, bool stale);
   [[nodiscard]] bool LosesPeerStateRace(const End& viewer, int volume);
   void SplitBrain(const End& a, const End& b);
+  [[nodiscard]] static bool IsTarget(const Resource& resource, int volume);
+  void CompareLater(const End& target, const End& other, int volume);
+  void CompareNow(const End& target, int volume);
   void TrustRestarted(const End& a, const End& b, int volume);
   void MeetDiskless(const End& a, const End& b, int volume);
   void Reconcile(const End& a, const End& b, int volume);

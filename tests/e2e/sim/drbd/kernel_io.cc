@@ -197,7 +197,8 @@ void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
       continue;
     }
     CheckResume(node, resource, volume, watchdog);
-    if (device.new_uuid_pending && device.quorum && SomebodyMissing(resource, volume)) {
+    if (device.new_uuid_pending && device.quorum && SomebodyMissing(resource, volume) &&
+        !LacksData(resource)) {
       NewGeneration(node, resource, volume);
     }
   }
@@ -245,13 +246,24 @@ bool Kernel::SomebodyMissing(const Resource& resource, int volume) const {
       });
 }
 
+bool Kernel::IsTarget(const Resource& resource, int volume) {
+  return std::any_of(
+      resource.connections.begin(), resource.connections.end(), [volume](const auto& entry) {
+        const auto it = entry.second.volumes.find(volume);
+        return it != entry.second.volumes.end() && (it->second.repl == ReplState::kWfBitMapT ||
+                                                    it->second.repl == ReplState::kSyncTarget);
+      });
+}
+
 void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
   Device& device = resource.devices.at(volume);
   device.new_uuid_pending = false;
   const std::uint64_t uuid = world_.rng.Next() & ~std::uint64_t{1};
   std::uint64_t old = 0;
-  if (Disk* own = world_.FindDisk(node, resource.name, volume);
-      own != nullptr && !device.client()) {
+  // Only a disk that is up to date takes it: one that is behind still has to be told from it.
+  Disk* const own =
+      device.disk == DiskState::kUpToDate ? world_.FindDisk(node, resource.name, volume) : nullptr;
+  if (own != nullptr) {
     old = own->current_uuid;
     PushGeneration(*own, uuid);
   }
@@ -270,8 +282,8 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
     // A stale peer follows too: equal generations make the next reconnect skip the resync.
     if (connection.state != ConnState::kConnected || peer.connection == nullptr) {
       away.push_back(id);
-    } else if (it->second.disk != DiskState::kInconsistent &&
-               it->second.repl == ReplState::kEstablished) {
+    } else if (peer.resource->devices.at(volume).disk == DiskState::kUpToDate &&
+               !IsTarget(*peer.resource, volume)) {
       if (Disk* theirs = DiskOf(peer, volume)) {
         old = theirs->current_uuid;
         PushGeneration(*theirs, uuid);
@@ -279,8 +291,7 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
       }
     }
   }
-  if (Disk* own = world_.FindDisk(node, resource.name, volume);
-      own != nullptr && !device.client()) {
+  if (own != nullptr) {
     followers.push_back(own);
   }
   for (Disk* disk : followers) {

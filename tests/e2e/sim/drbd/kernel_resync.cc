@@ -277,6 +277,7 @@ void Kernel::FinishResync(const End& source, const End& target, int volume) {
         stable ? source.resource->devices.at(volume).disk : DiskState::kOutdated;
     SetDisk(*target.node, *target.resource, volume, state, "resync-finished");
   }
+  CompareNow(target, volume);
 }
 
 void Kernel::StopResync(const End& end) {

@@ -26,6 +26,11 @@ void Kernel::SyncHandshake(const End& a, const End& b, int volume) {
     ShowPeerDisks(a, b, volume);
     return;
   }
+  if (IsTarget(*a.resource, volume) || IsTarget(*b.resource, volume)) {
+    const bool first = IsTarget(*a.resource, volume);
+    CompareLater(first ? a : b, first ? b : a, volume);
+    return;
+  }
   const PeerSlot& slot_a = disk_a->peers[a.connection->peer_id];
   const PeerSlot& slot_b = disk_b->peers[b.connection->peer_id];
   LogDisk(a, volume, "drbd_sync_handshake:");
@@ -89,6 +94,38 @@ void Kernel::TrustRestarted(const End& a, const End& b, int volume) {
   };
   lift(a, state_a, state_b);
   lift(b, state_b, state_a);
+}
+
+// A target of a resync is on its way to another generation; what it is then is compared then. When
+// it is Primary, the other one is behind already.
+void Kernel::CompareLater(const End& target, const End& other, int volume) {
+  const Disk& disk = *DiskOf(other, volume);
+  const DiskState state = other.resource->devices.at(volume).disk;
+  if (target.resource->role == Role::kPrimary &&
+      target.resource->devices.at(volume).exposed_uuid != disk.current_uuid &&
+      (state == DiskState::kUpToDate || state == DiskState::kConsistent)) {
+    SetDisk(*other.node, *other.resource, volume, DiskState::kOutdated, "peer-uuids");
+  }
+  ShowPeerDisks(target, other, volume);
+}
+
+void Kernel::CompareNow(const End& target, int volume) {
+  for (auto& [id, connection] : target.resource->connections) {
+    const End self{target.node, target.resource, &connection};
+    const End peer = Opposite(self);
+    const auto it = connection.volumes.find(volume);
+    if (id == target.connection->peer_id || connection.state != ConnState::kConnected ||
+        peer.connection == nullptr || it == connection.volumes.end() ||
+        it->second.repl != ReplState::kEstablished || IsTarget(*target.resource, volume) ||
+        IsTarget(*peer.resource, volume)) {
+      continue;
+    }
+    const Disk* own = DiskOf(self, volume);
+    const Disk* theirs = DiskOf(peer, volume);
+    if (own != nullptr && theirs != nullptr && own->current_uuid != theirs->current_uuid) {
+      SyncHandshake(self, peer, volume);
+    }
+  }
 }
 
 void Kernel::SplitBrain(const End& a, const End& b) {
