@@ -36,6 +36,7 @@ class VolumePlanner {
   /// What there is to do when nothing runs; sets exchange_ when that is an exchange.
   VolumeDecision Free();
   VolumeDecision WithFollows(const std::vector<RunningTransaction>& follows);
+  bool HasLeader(const RunningTransaction& follow) const;
   VolumeDecision CancelFollows(const std::vector<RunningTransaction>& follows, std::string why);
   VolumeDecision Begin(Exchange exchange);
   VolumeDecision AskLead() const;
