@@ -153,120 +153,125 @@ VolumePlanner::Maybe VolumePlanner::BesideUndo(const std::vector<RunningTransact
   }
   std::erase_if(decision.asks, taken);
   return decision.asks.empty() ? std::nullopt : Maybe(std::move(decision));
+}
 
-  // Whether a node leads it, as far as is known of one that does not answer now: its agent may have
-  // been started again and be in the middle of it, and without the Follow it could only undo.
-  bool VolumePlanner::HasLeader(const RunningTransaction& follow) const {
-    return std::any_of(
-        in_.running.begin(), in_.running.end(), [&](const RunningTransaction& other) {
-          return other.progress.kind != TransactionKind::kFollow &&
-                 std::find(follow.progress.peers.begin(), follow.progress.peers.end(),
-                           other.node) != follow.progress.peers.end();
-        });
-  }
+// Whether a node leads it, as far as is known of one that does not answer now: its agent may have
+// been started again and be in the middle of it, and without the Follow it could only undo.
+bool VolumePlanner::HasLeader(const RunningTransaction& follow) const {
+  return std::any_of(in_.running.begin(), in_.running.end(), [&](const RunningTransaction& other) {
+    return other.progress.kind != TransactionKind::kFollow &&
+           std::find(follow.progress.peers.begin(), follow.progress.peers.end(), other.node) !=
+               follow.progress.peers.end();
+  });
+}
 
-  // Nobody will lead. A Follow whose connection is down is at work, and ends by its deadline.
-  VolumeDecision VolumePlanner::CancelFollows(const std::vector<RunningTransaction>& follows,
-                                              std::string why) {
-    VolumeDecision decision = Say(Kind::kWait, std::move(why), milliseconds(1000));
-    decision.step = "Follow";
-    for (const RunningTransaction& follow : follows) {
-      const ConnectionView* connection =
-          follow.progress.peers.empty()
-              ? nullptr
-              : seen_.Connection(Pair::Of(follow.node, follow.progress.peers.front()));
-      const bool at_work = connection != nullptr && connection->End(follow.node).known &&
-                           !connection->End(follow.node).connected();
-      if (!follow.progress.undoing && !at_work && !HasLeader(follow)) {
-        decision.cancel.push_back(follow.progress.id);
-      }
-    }
-    return decision;
-  }
-
-  VolumeDecision VolumePlanner::Begin(Exchange exchange) {
-    VolumeDecision decision = Say(Kind::kAsk, exchange.why, milliseconds(1000));
-    decision.asks = exchange.follows;
-    if (exchange.down) {
-      decision.asks.push_back(exchange.lead);
-    }
-    decision.strategy = exchange.strategy;
-    decision.pair = exchange.pair;
-    decision.step =
-        std::string(ToString(exchange.down ? TransactionKind::kLead : TransactionKind::kFollow));
-    exchange_ = std::move(exchange);
-    return decision;
-  }
-
-  VolumeDecision VolumePlanner::AskLead() const {
-    VolumeDecision decision = Say(Kind::kAsk, exchange_->why, milliseconds(1000));
-    decision.asks = {exchange_->lead};
-    decision.strategy = exchange_->strategy;
-    decision.pair = exchange_->pair;
-    decision.step = std::string(ToString(exchange_->lead.request.kind));
-    return decision;
-  }
-
-  VolumeDecision VolumePlanner::End() const {
-    if (!seen_.AllKnown()) {
-      return Say(Kind::kWait, "as wanted on the nodes that answer; waiting for the others");
-    }
-    if (!seen_.levels.known) {
-      return Say(Kind::kWait, "as wanted on the nodes; LINSTOR cannot be reached");
-    }
-    GateCheck check;
-    for (const auto& [pair, wanted] : in_.goal.wanted) {
-      if (!wanted) {
-        check.plaintext.insert(pair);
-      }
-    }
-    const GateResult gate = CheckGate(seen_, check);
-    if (gate.kind == GateResult::Kind::kStuck) {
-      return Say(Kind::kBlocked, gate.reason +
-                                     "; on the node whose disk is Outdated run `drbdadm "
-                                     "disconnect` and `drbdadm connect` for that peer");
-    }
-    if (!gate.ok()) {
-      return Say(Kind::kWait, gate.reason);
-    }
-    VolumeDecision decision =
-        Say(Kind::kNothing, "every connection is as wanted", milliseconds(60000));
-    decision.done = true;
-    return decision;
-  }
-
-  AskNode VolumePlanner::Ask(TransactionKind kind, const std::string& node,
-                             std::vector<std::string> peers, bool tls, milliseconds within) const {
-    AskNode ask;
-    ask.node = node;
-    ask.request.kind = kind;
-    ask.request.resource = seen_.resource;
-    ask.request.peers = std::move(peers);
-    ask.request.tls = tls;
-    ask.request.floor_tls = in_.goal.floor_tls;
-    ask.request.within = within;
-    ask.request.allow_single_copy = in_.goal.allow_single_copy;
-    return ask;
-  }
-
-  AskNode VolumePlanner::Follow(const std::string& node, const std::string& peer, bool tls,
-                                milliseconds lead) const {
-    return Ask(TransactionKind::kFollow, node, {peer}, tls, lead + kFollowSlack);
-  }
-
-  void VolumePlanner::Note(Kind kind, std::string why) {
-    if (!problem_) {
-      problem_ = Say(kind, std::move(why));
+// Nobody will lead. A Follow whose connection is down is at work, and ends by its deadline.
+VolumeDecision VolumePlanner::CancelFollows(const std::vector<RunningTransaction>& follows,
+                                            std::string why) {
+  VolumeDecision decision = Say(Kind::kWait, std::move(why), milliseconds(1000));
+  decision.step = "Follow";
+  for (const RunningTransaction& follow : follows) {
+    const ConnectionView* connection =
+        follow.progress.peers.empty()
+            ? nullptr
+            : seen_.Connection(Pair::Of(follow.node, follow.progress.peers.front()));
+    const bool at_work = connection != nullptr && connection->End(follow.node).known &&
+                         !connection->End(follow.node).connected();
+    if (!follow.progress.undoing && !at_work && !HasLeader(follow)) {
+      decision.cancel.push_back(follow.progress.id);
     }
   }
+  return decision;
+}
 
-  VolumeDecision VolumePlanner::Say(Kind kind, std::string why, milliseconds poll) {
-    VolumeDecision decision;
-    decision.kind = kind;
-    decision.why = std::move(why);
-    decision.poll = poll;
-    return decision;
+VolumeDecision VolumePlanner::Begin(Exchange exchange) {
+  VolumeDecision decision = Say(Kind::kAsk, exchange.why, milliseconds(1000));
+  decision.asks = exchange.follows;
+  if (exchange.down) {
+    decision.asks.push_back(exchange.lead);
   }
+  decision.strategy = exchange.strategy;
+  decision.pair = exchange.pair;
+  decision.step =
+      std::string(ToString(exchange.down ? TransactionKind::kLead : TransactionKind::kFollow));
+  exchange_ = std::move(exchange);
+  return decision;
+}
+
+VolumeDecision VolumePlanner::AskLead() const {
+  VolumeDecision decision = Say(Kind::kAsk, exchange_->why, milliseconds(1000));
+  decision.asks = {exchange_->lead};
+  decision.strategy = exchange_->strategy;
+  decision.pair = exchange_->pair;
+  decision.step = std::string(ToString(exchange_->lead.request.kind));
+  return decision;
+}
+
+VolumeDecision VolumePlanner::End() const {
+  if (!seen_.AllKnown()) {
+    return Say(Kind::kWait, "as wanted on the nodes that answer; waiting for the others");
+  }
+  if (!seen_.levels.known) {
+    return Say(Kind::kWait, "as wanted on the nodes; LINSTOR cannot be reached");
+  }
+  GateCheck check;
+  for (const auto& [pair, wanted] : in_.goal.wanted) {
+    if (!wanted) {
+      check.plaintext.insert(pair);
+    }
+  }
+  const GateResult gate = CheckGate(seen_, check);
+  if (gate.kind == GateResult::Kind::kStuck) {
+    return Say(Kind::kBlocked, gate.reason +
+                                   "; on the node whose disk is Outdated run `drbdadm "
+                                   "disconnect` and `drbdadm connect` for that peer");
+  }
+  if (!gate.ok()) {
+    return Say(Kind::kWait, gate.reason);
+  }
+  VolumeDecision decision =
+      Say(Kind::kNothing, "every connection is as wanted", milliseconds(60000));
+  decision.done = true;
+  return decision;
+}
+
+AskNode VolumePlanner::Ask(TransactionKind kind,
+                           const std::string& node,
+                           std::vector<std::string> peers,
+                           bool tls,
+                           milliseconds within) const {
+  AskNode ask;
+  ask.node = node;
+  ask.request.kind = kind;
+  ask.request.resource = seen_.resource;
+  ask.request.peers = std::move(peers);
+  ask.request.tls = tls;
+  ask.request.floor_tls = in_.goal.floor_tls;
+  ask.request.within = within;
+  ask.request.allow_single_copy = in_.goal.allow_single_copy;
+  return ask;
+}
+
+AskNode VolumePlanner::Follow(const std::string& node,
+                              const std::string& peer,
+                              bool tls,
+                              milliseconds lead) const {
+  return Ask(TransactionKind::kFollow, node, {peer}, tls, lead + kFollowSlack);
+}
+
+void VolumePlanner::Note(Kind kind, std::string why) {
+  if (!problem_) {
+    problem_ = Say(kind, std::move(why));
+  }
+}
+
+VolumeDecision VolumePlanner::Say(Kind kind, std::string why, milliseconds poll) {
+  VolumeDecision decision;
+  decision.kind = kind;
+  decision.why = std::move(why);
+  decision.poll = poll;
+  return decision;
+}
 
 }  // namespace internal
 }  // namespace breakwater::replication
