@@ -22,6 +22,7 @@ help:
 	@echo "make e2e       end-to-end tests only"
 	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (20 min, a quiet machine)"
 	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (25 min, table, build/kills.json)"
+	@echo "make walks     seeded walks of the migration in which everything dies and wakes late [WALKS=500 FIRST=1]"
 	@echo "make fuzz      libFuzzer targets [FUZZ_SECONDS=60]"
 	@echo "make bench     roll-outs of 3 to 300 nodes, churn of 10000 objects (table, build/bench.json)"
 	@echo "make bench-migration  what 10 to 1000 volumes cost on their way to TLS, and idle [SIZES=10,100] (build/bench-migration.json)"
@@ -62,6 +63,11 @@ faults: deps tools build
 
 kills: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m kills --cases $(CASES) --beds $(BEDS) --json build/kills.json
+
+# Seeded walks in virtual time; WALKS=n, FIRST=seed.
+walks: deps
+	@scripts/build.sh release breakwater-walks
+	@build/release/bin/breakwater-walks --walks $${WALKS:-500} --first $${FIRST:-1}
 
 fuzz: deps
 	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_agent_message fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder

@@ -48,6 +48,19 @@ sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a p
   tail -n 4 "$results/$preset.log"
 }
 
+# All limits hold in 500 walks, and the walks notice when a guard is missing.
+walks() {
+  local guard
+  build/release/bin/breakwater-walks --walks 500 || return 1
+  for guard in guardian journal stale; do
+    if build/release/bin/breakwater-walks --walks 150 --without "$guard" >"$results/walks-$guard.log"; then
+      echo "150 walks without the guard '$guard' broke no limit: they do not see what it is for"
+      return 1
+    fi
+    echo "without $guard: $(tail -n 1 "$results/walks-$guard.log")"
+  done
+}
+
 end_to_end() {
   PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --durations=15 \
     --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/faultproxy/selftest.py \
@@ -61,6 +74,7 @@ step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
+  step "walks" walks
   step "end-to-end tests" end_to_end
 fi
 step "clang-tidy" scripts/tidy.sh

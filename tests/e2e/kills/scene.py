@@ -127,7 +127,9 @@ class Scene:
     def _release(self, volume, strategy: str) -> None:
         self.released.append(volume.name)
         self.client.merge(CLUSTER, {"metadata": {"annotations": {RELEASED: ",".join(self.released)}},
-                                    "spec": {"replicationTLS": {"migration": {"strategy": strategy}}}})
+                                    "spec": {"replicationTLS": {"migration": {
+                                        "strategy": strategy,
+                                        "allowSingleCopy": strategy == "PairByPair"}}}})
 
     def _victim(self, case: Case, volume, command) -> str:
         if case.victim != FAR_AGENT or command["node"] != volume.primary:
