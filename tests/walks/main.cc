@@ -1,6 +1,6 @@
 // breakwater-walks: seeded walks, see walk.h.
 //
-//   breakwater-walks [--walks N] [--first SEED] [--jobs N] [--without guardian|journal|stale]
+//   breakwater-walks [--walks N] [--first SEED] [--jobs N] [--without guardian|stale|force]
 //   [--trace]
 //
 // Prints the walks in which a limit did not hold and one closing line. Exit code 0: all limits
@@ -97,7 +97,7 @@ int Main(const std::vector<std::string>& arguments) {
   std::uint64_t first = 1;
   WalkOptions options;
   const std::map<std::string, WithoutGuard> controls = {{"guardian", WithoutGuard::kGuardian},
-                                                        {"journal", WithoutGuard::kJournal},
+                                                        {"force", WithoutGuard::kForce},
                                                         {"stale", WithoutGuard::kStale}};
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
