@@ -104,6 +104,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void Push(const Context& ctx, const Pass& pass);
   void Publish(const Pass& pass);
   void Wake(const PublishedPlan* before, const PublishedPlan& now, const Pass& pass);
+  static bool AllWell(const Pass& pass);
   void Report(const Context& ctx, const Pass& pass);
   std::chrono::milliseconds NextPass(const Pass& pass) const;
   bool Leading() const;
@@ -129,6 +130,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::optional<SteadyTime> last_linstor_;
   std::optional<SteadyTime> waits_since_;  // volumes, or the cluster's value, wait for something
   std::optional<SteadyTime> last_report_;
+  std::optional<SteadyTime> first_look_;
   bool report_due_ = false;
   bool causes_changed_ = false;
   std::optional<bool> last_value_;
