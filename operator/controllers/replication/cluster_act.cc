@@ -137,13 +137,18 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
   }
   for (const auto& [node, pod] : pass.pods) {
     const bool used = now.used_nodes.contains(node);
+    const bool seen_before = before != nullptr && last_pods_.contains(node);
     if (used && !deps_.feed.HasAgent(node) &&
-        (before == nullptr || !before->used_nodes.contains(node))) {
+        (!seen_before || !before->used_nodes.contains(node))) {
       deps_.nodes.WantObservation(node);
       wake_node_(node);
-    } else if (before == nullptr) {
+    } else if (!seen_before) {
       wake_node_(node);
     }
+  }
+  last_pods_.clear();
+  for (const auto& [node, pod] : pass.pods) {
+    last_pods_.insert(node);
   }
 }
 

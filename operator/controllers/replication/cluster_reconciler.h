@@ -137,6 +137,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::set<std::string> unknown_;  // resources that LINSTOR did not know when it was read last
   std::map<std::string, replication::ResourceLevels> last_levels_;
   std::map<std::string, int> daemon_starts_;
+  std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
 };
 
