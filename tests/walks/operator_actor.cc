@@ -24,9 +24,9 @@ OperatorActor::OperatorActor(Stage& stage,
       api_(api),
       linstor_(linstor),
       agents_(agents),
-      clock_(stage) {
+      clock_(stage),
+      levels_(linstor.levels()) {
   ledger_.Load(api_.stale);
-  levels_ = linstor_.levels();
   for (const std::string& node : members_) {
     OpenLink(node);
   }

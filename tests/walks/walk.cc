@@ -52,9 +52,9 @@ class Walk final : public Witness {
   explicit Walk(const WalkOptions& options)
       : options_(options),
         cluster_(Config(options.seed)),
-        stage_{cluster_, std::mt19937_64(options.seed * 7919 + 1)} {
-    shape_ = &Shapes()[stage_.random() % Shapes().size()];
-    from_tls_ = stage_.Chance(0.4);
+        stage_{cluster_, std::mt19937_64(options.seed * 7919 + 1)},
+        shape_(&Shapes()[stage_.random() % Shapes().size()]),
+        from_tls_(stage_.Chance(0.4)) {
     BuildVolume();
     if (options_.trace) {
       cluster_.world().on_log = [this](const sim::Node& node, std::string_view line) {
