@@ -14,7 +14,7 @@ class CutsTest : public ::testing::Test {
  protected:
   CutsTest() { BringUp(cluster_, {}); }
 
-  void Setup(std::vector<std::string> words) {
+  void Given(std::vector<std::string> words) {
     words.insert(words.begin(), "drbdsetup");
     EXPECT_EQ(cluster_.Run("node1", words).exit, 0);
   }
@@ -29,11 +29,11 @@ TEST_F(CutsTest, NobodyHasCutWhatComesUp) {
 }
 
 TEST_F(CutsTest, LastsUntilBothEndsAreConnected) {
-  Setup({"disconnect", "r0", "1"});
+  Given({"disconnect", "r0", "1"});
   cluster_.Advance(Millis(2500));
   ASSERT_THAT(Cuts(), SizeIs(1));
   EXPECT_GE(Cuts()[0].length(), Millis(2500)) << "it goes on, and counts so far";
-  Setup({"connect", "r0", "1"});
+  Given({"connect", "r0", "1"});
   cluster_.Advance(Millis(2000));
   ASSERT_THAT(Cuts(), SizeIs(1));
   const PairCut cut = Cuts()[0];
