@@ -20,6 +20,7 @@ struct Stores {
   const runtime::Store& clusters;
   SatelliteStores satellites;
   const runtime::Store& secrets;
+  FloorSource floor;
 };
 
 class Handle final : public ReplicationTlsHandle {
@@ -51,6 +52,7 @@ class Handle final : public ReplicationTlsHandle {
                       .clusters = stores.clusters,
                       .satellites = stores.satellites,
                       .secrets = stores.secrets,
+                      .floor = stores.floor,
                       .events = std::move(events),
                       .options = options}) {}
 
@@ -87,10 +89,15 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::Store& satellites = manager.AddStore(api::kLinstorSatellite);
   runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, here);
   runtime::Store& pods = manager.AddStore(api::kPod, here);
-  auto handle = std::make_unique<Handle>(
-      services, client, exec, linstor,
-      Stores{clusters, {satellites, daemon_sets, pods, options.operator_namespace}, secrets},
-      std::move(events), options);
+  runtime::Store& volumes = manager.AddStore(api::kPersistentVolume);
+  runtime::Store& classes = manager.AddStore(api::kStorageClass);
+  auto handle =
+      std::make_unique<Handle>(services, client, exec, linstor,
+                               Stores{clusters,
+                                      {satellites, daemon_sets, pods, options.operator_namespace},
+                                      secrets,
+                                      {volumes, classes}},
+                               std::move(events), options);
   ReplicationControllers& parts = handle->controllers();
   AgentLinks& links = handle->links();
   runtime::Controller& volume = manager.AddController(
@@ -106,6 +113,8 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   const auto one = [](const runtime::ChangeEvent&) { return std::vector{kOneKey}; };
   cluster.WatchMapped(clusters, one, runtime::SpecOrMetadataChanged)
       .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(classes, one)
+      .WatchMapped(volumes, one, runtime::SpecOrMetadataChanged)
       .Needs(daemon_sets)
       .Needs(secrets);
   // The cluster's pass and the links follow the pods; a look at the files follows the Secrets.
