@@ -61,6 +61,7 @@ step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
+  step "walks" scripts/walks.py --walks 600 --junit "$results/walks.xml"
   step "end-to-end tests" end_to_end
 fi
 step "clang-tidy" scripts/tidy.sh
