@@ -15,10 +15,10 @@ import xml.etree.ElementTree as ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARY = ROOT / "build/release/bin/breakwater-walks"
 GUARDS = {"guardian": "nobody resumes for an agent that hangs",
-          "journal": "what a killed agent was doing is forgotten",
-          "stale": "blocks out of sync and an Outdated peer disk are not looked at"}
-# In so many walks a missing guard must be noticed; a few dozen do.
-CONTROL_WALKS = 400
+          "stale": "blocks out of sync and an Outdated peer disk are not looked at",
+          "force": "connections are cut with --force"}
+# In so many walks a missing guard must be noticed; the first that breaks a limit ends it.
+CONTROL_WALKS = 1500
 
 
 def run(*arguments):

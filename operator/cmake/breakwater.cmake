@@ -115,7 +115,7 @@ function(breakwater_library)
       set(arg_LABELS unit)
     endif()
     add_test(NAME ${arg_NAME} COMMAND ${target}_test)
-    set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
+    set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 900)
   endif()
 endfunction()
 

@@ -34,9 +34,6 @@ AgentActor::AgentActor(
 AgentActor::~AgentActor() = default;
 
 void AgentActor::MakeRunner() {
-  if (without_ == WithoutGuard::kJournal) {
-    stored_.entries.clear();
-  }
   runner_ = std::make_unique<agent::Runner>(
       agent::RunnerOptions{.boot = node_ + "-" + std::to_string(boots_)}, this, this, this, &clock_,
       this, [this] { return static_cast<std::uint32_t>(stage().random()); });
@@ -120,7 +117,12 @@ void AgentActor::Terminate(Millis back) {
     if (life != container_life_) {
       return;
     }
-    if (runner_ == nullptr || runner_->Idle() || stage().cluster.now() >= limit) {
+    // A worker that dies meanwhile is started again, to bring to its end what it left.
+    if (runs()) {
+      runner_->CancelAll();
+      ArmTick();
+    }
+    if ((runner_ != nullptr && runner_->Idle()) || stage().cluster.now() >= limit) {
       KillContainer(back);
     } else if (const auto self = weak.lock()) {
       stage().After(Millis(100), [self] { (*self)(); });
@@ -342,8 +344,12 @@ void AgentActor::Run(const replication::DrbdCommand& command, RunDone done) {
     done(outcome->first, outcome->second);
     ArmTick();
   });
+  std::vector<std::string> argv = ToArguments(command);
+  if (without_ == WithoutGuard::kForce && command.kind == Kind::kDisconnect) {
+    argv.emplace_back("--force");
+  }
   stage().cluster.Start(
-      node_, sim::kSatelliteContainer, ToArguments(command),
+      node_, sim::kSatelliteContainer, argv,
       [this, command, suspended, connected, outcome, deliver](const sim::ExecResult& result) {
         if (command.kind == Kind::kSuspendIo && result.exit == 0 && !suspended) {
           witness_.Suspended(node_);

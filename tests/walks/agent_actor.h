@@ -21,7 +21,7 @@ namespace breakwater::walks {
 enum class WithoutGuard {
   kNone,
   kGuardian,  ///< nobody resumes for an agent that hangs
-  kJournal,   ///< what a killed agent was doing is forgotten
+  kForce,     ///< connections are cut with --force, as the documented procedure does
   kStale,     ///< an Outdated peer disk and blocks out of sync are not looked at
 };
 

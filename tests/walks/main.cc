@@ -1,7 +1,7 @@
 // breakwater-walks: seeded walks, see walk.h.
 //
 //   breakwater-walks [--walks N] [--first SEED] [--jobs N] [--trace]
-//                    [--without guardian|journal|stale] [--until-broken]
+//                    [--without guardian|stale|force] [--until-broken]
 //
 // Prints the walks in which a limit did not hold and one closing line. Exit code 0: all limits
 // held.
@@ -112,8 +112,8 @@ int Run(const Arguments& arguments) {
 bool Take(const std::string& name, const std::string& value, Arguments* arguments) {
   static const std::map<std::string, WithoutGuard> kControls = {
       {"guardian", WithoutGuard::kGuardian},
-      {"journal", WithoutGuard::kJournal},
-      {"stale", WithoutGuard::kStale}};
+      {"stale", WithoutGuard::kStale},
+      {"force", WithoutGuard::kForce}};
   if (name == "--walks") {
     arguments->walks = std::atoi(value.c_str());
   } else if (name == "--first") {

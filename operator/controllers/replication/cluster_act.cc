@@ -22,6 +22,9 @@ constexpr seconds kChangesTogether{30};
 constexpr seconds kApiTimeout{20};
 // Numbers that move while volumes do are written at this pace.
 constexpr seconds kBetweenReports{3};
+// A new leader knows nothing of nodes whose agents it has not heard yet: what it would say about
+// them would be taken back a moment later.
+constexpr seconds kStart{20};
 
 bool Differs(const ResourceObservation& seen, const replication::ClusterPlan& plan) {
   const auto wanted = plan.wanted.find(seen.resource);
@@ -134,14 +137,28 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
   }
   for (const auto& [node, pod] : pass.pods) {
     const bool used = now.used_nodes.contains(node);
+    const bool seen_before = before != nullptr && last_pods_.contains(node);
     if (used && !deps_.feed.HasAgent(node) &&
-        (before == nullptr || !before->used_nodes.contains(node))) {
+        (!seen_before || !before->used_nodes.contains(node))) {
       deps_.nodes.WantObservation(node);
       wake_node_(node);
-    } else if (before == nullptr) {
+    } else if (!seen_before) {
       wake_node_(node);
     }
   }
+  last_pods_.clear();
+  for (const auto& [node, pod] : pass.pods) {
+    last_pods_.insert(node);
+  }
+}
+
+bool ReplicationClusterReconciler::AllWell(const Pass& pass) {
+  return pass.linstor.known &&
+         std::all_of(pass.agents.begin(), pass.agents.end(),
+                     [](const auto& item) { return item.second.connected; }) &&
+         std::none_of(pass.verdicts.begin(), pass.verdicts.end(), [](const auto& item) {
+           return replication::FirstBlocker(item.second).has_value();
+         });
 }
 
 void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) {
@@ -172,7 +189,9 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
   deps_.metrics.SetAgents(pass.agents);
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool phase = status.phase != last_phase_;
-  report_due_ = !phase && last_report_ && now - *last_report_ < kBetweenReports;
+  first_look_ = first_look_.value_or(now);
+  const bool starting = !last_report_ && now - *first_look_ < kStart && !AllWell(pass);
+  report_due_ = starting || (!phase && last_report_ && now - *last_report_ < kBetweenReports);
   if (report_due_) {
     return;
   }

@@ -104,6 +104,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void Push(const Context& ctx, const Pass& pass);
   void Publish(const Pass& pass);
   void Wake(const PublishedPlan* before, const PublishedPlan& now, const Pass& pass);
+  static bool AllWell(const Pass& pass);
   void Report(const Context& ctx, const Pass& pass);
   std::chrono::milliseconds NextPass(const Pass& pass) const;
   bool Leading() const;
@@ -129,12 +130,14 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::optional<SteadyTime> last_linstor_;
   std::optional<SteadyTime> waits_since_;  // volumes, or the cluster's value, wait for something
   std::optional<SteadyTime> last_report_;
+  std::optional<SteadyTime> first_look_;
   bool report_due_ = false;
   bool causes_changed_ = false;
   std::optional<bool> last_value_;
   std::set<std::string> unknown_;  // resources that LINSTOR did not know when it was read last
   std::map<std::string, replication::ResourceLevels> last_levels_;
   std::map<std::string, int> daemon_starts_;
+  std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
 };
 

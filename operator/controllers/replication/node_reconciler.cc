@@ -101,6 +101,7 @@ Result<runtime::Requeue, Error> NodeReconciler::Reconcile(const Context& ctx,
     version_ += certificates_.erase(key.name);
     return runtime::Requeue{};
   }
+  NoteSatellite(key.name, *pod);
   const std::optional<SteadyTime> next =
       Earlier(deps_.feed.HasAgent(key.name) ? std::nullopt : Observe(ctx, *plan, key.name),
               ReadCertificates(ctx, key.name, pod));
@@ -110,6 +111,19 @@ Result<runtime::Requeue, Error> NodeReconciler::Reconcile(const Context& ctx,
   const auto wait = *next - deps_.services.clock.SteadyNow();
   return runtime::Requeue{
       std::max(milliseconds(100), std::chrono::duration_cast<milliseconds>(wait))};
+}
+
+// Its container has been started since: what failed before says nothing about it.
+void NodeReconciler::NoteSatellite(const std::string& node, const api::Object& pod) {
+  const ContainerState running = StateOfContainer(pod, options_.satellite_container);
+  const std::string now = ContainerIdentity(pod, options_.satellite_container) +
+                          (running == ContainerState::kAbsent ? "" : "/runs");
+  const std::lock_guard lock(mutex_);
+  Node& state = nodes_[node];
+  if (state.satellite != now) {
+    state.satellite = now;
+    state.observe = {};
+  }
 }
 
 std::optional<SteadyTime> NodeReconciler::Observe(const Context& ctx,

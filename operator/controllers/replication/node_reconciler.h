@@ -83,12 +83,14 @@ class NodeReconciler final : public runtime::Reconciler {
     Pace observe{};
     Pace certificates{};
     std::string container{};  ///< identity of the tlshd container that was read
+    std::string satellite{};  ///< of the satellite's container, and whether it runs
     std::optional<SteadyTime> secret_changed{};
   };
 
   bool TakeToken(SteadyTime now);
   SteadyTime NextRetry(Pace* pace, SteadyTime now) const;
   SteadyTime NextSecretLook(const Node& node, SteadyTime now) const;
+  void NoteSatellite(const std::string& node, const api::Object& pod);
   std::optional<SteadyTime> Observe(const Context& ctx,
                                     const PublishedPlan& plan,
                                     const std::string& node);

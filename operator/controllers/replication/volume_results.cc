@@ -81,7 +81,8 @@ void VolumeReconciler::NoteResult(const std::string& node, const ResultMessage& 
       const Pair pair = Pair::Of(node, peer);
       if (IsSwitch(message.kind) && tls && done) {
         parts.handshakes.Succeeded(pair);
-      } else if (IsSwitch(message.kind) && tls && undone && !Meant(message)) {
+      } else if (IsSwitch(message.kind) && tls && undone && !Meant(message) &&
+                 message.result.code != "Lost") {  // a pod that was replaced says nothing of TLS
         const auto suspect = guilty.find(pair);
         blamed = suspect == guilty.end() ? blamed : suspect->second;
         parts.handshakes.Failed(

@@ -79,7 +79,9 @@ def migrate(storage, strategy, latency_ms):
         bed.set_latency(latency_ms)
     if strategy != "Auto":
         storage.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
-            {"spec": {"replicationTLS": {"migration": {"strategy": strategy}}}}))
+            {"spec": {"replicationTLS": {"migration": {
+                # Volumes with two replicas have no other copy while one connection is switched.
+                "strategy": strategy, "allowSingleCopy": strategy == "PairByPair"}}}}))
     bed.drbd({"op": "report", "reset": True})
     storage.trace(reset=True)
     say("\nkubectl apply: LinstorSatelliteConfiguration with tlsHandshakeDaemon: true")

@@ -26,7 +26,7 @@ from testbed import TestBed
 from .cases import FREEZE_MS, Case, Row, all_cases, deal, sample
 from .scene import Scene
 
-NODES = ["node1.example.com", "node2.example.com", "node3.example.com"]
+NODES = [f"node{i}.example.com" for i in range(1, 10)]  # of each test bed
 COLUMNS = ("case", "freeze ms", "stall ms", "cut ms", "cut limit", "errors", "differing", "encrypted", "limits")
 
 

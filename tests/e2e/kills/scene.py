@@ -22,7 +22,11 @@ LINGER_SECONDS = 2  # what comes late should still be seen
 
 
 class Scene:
-    """`storage`: installed on a bed of three nodes, without volumes. Not thread-safe."""
+    """`storage`: installed, without volumes, on a bed of 3, 6, 9, … nodes. Not thread-safe.
+
+    Each volume is on three nodes that are not those of the volume before it: after a switch that failed nothing is
+    switched between the same nodes for about a minute.
+    """
 
     def __init__(self, storage, cases: list[Case], never_seconds: float = 45):
         self.storage, self.bed = storage, storage.bed
@@ -45,7 +49,10 @@ class Scene:
         # What the simulator says about too long a suspension is what is promised.
         bed.drbd({"op": "config", "suspend_limit_ms": 11_000})
         for i, case in enumerate(self.cases):
-            storage.create_volume(f"kill-{i:03}", "three-copies", 3, primary=bed.nodes[i % 3], writer=False)
+            first = i * 3 % len(bed.nodes)
+            nodes = bed.nodes[first:first + 3]
+            storage.create_volume(f"kill-{i:03}", "three-copies", 3, primary=nodes[i * 3 // len(bed.nodes) % 3],
+                                  writer=False, nodes=nodes)
             self.volumes[case] = storage.volumes[-1]
         bed.wait_for(lambda: all(row["connectedConnections"] == row["connections"] == 3
                                  for row in storage.report().values()), 120, "all volumes connected")
@@ -63,7 +70,7 @@ class Scene:
         self.bed.wait_for(self.faults.all_back, 120, "everything back after the last case")
         self._open(volume)
         start = self.faults.now()
-        pods = {node: self.faults.pod_of(node) for node in self.bed.nodes}
+        pods = {node: self.faults.pod_of(node) for node in self._nodes(volume)}
         with self._trigger(case, volume) as trigger:
             self._release(volume, case.strategy)
             command = trigger.wait(TRIGGER_SECONDS)
@@ -110,13 +117,19 @@ class Scene:
         target = minor if case.step in ("suspend-io", "resume-io") else volume.name
         nodes = [volume.primary]
         if case.victim == FAR_AGENT and case.step != "disconnect":
-            nodes = [node for node in self.bed.nodes if node != volume.primary]
+            nodes = [node for node in self._nodes(volume) if node != volume.primary]
         return Trigger(self.bed, nodes, f" {case.step} {target} ")
+
+    def _nodes(self, volume) -> list[str]:
+        first = self.bed.nodes.index(volume.primary) // 3 * 3
+        return self.bed.nodes[first:first + 3]
 
     def _release(self, volume, strategy: str) -> None:
         self.released.append(volume.name)
         self.client.merge(CLUSTER, {"metadata": {"annotations": {RELEASED: ",".join(self.released)}},
-                                    "spec": {"replicationTLS": {"migration": {"strategy": strategy}}}})
+                                    "spec": {"replicationTLS": {"migration": {
+                                        "strategy": strategy,
+                                        "allowSingleCopy": strategy == "PairByPair"}}}})
 
     def _victim(self, case: Case, volume, command) -> str:
         if case.victim != FAR_AGENT or command["node"] != volume.primary:

@@ -4,6 +4,7 @@ import pytest
 
 from kills import Case, Scene
 
+NODE_NAMES = [f"node{i}.example.com" for i in range(1, 10)]
 CASES = [
     Case("SuspendIO", "operator", "disconnect", "never"),
     Case("SuspendIO", "both", "connect", "at once"),

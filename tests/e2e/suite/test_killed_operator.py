@@ -44,7 +44,9 @@ def begin_with(storage, value):
 
 def migrate(storage, value, strategy):
     storage.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p", json.dumps(
-        {"spec": {"replicationTLS": {"migration": {"strategy": strategy}}}}))
+        {"spec": {"replicationTLS": {"migration": {
+            # Volumes with two replicas have no other copy while one connection is switched.
+            "strategy": strategy, "allowSingleCopy": strategy == "PairByPair"}}}}))
     storage.trace(reset=True)
     storage.apply(CLUSTER_TLS_YAML.replace('"yes"', f'"{value}"'))
 

@@ -223,8 +223,8 @@ VolumePlanner::Maybe VolumePlanner::HelpUndo(const RunningTransaction& running,
     }
     VolumeDecision decision =
         Say(Kind::kAsk, "reconnect " + far + ", which gave up, so that the switch can be undone");
-    decision.asks = {Ask(TransactionKind::kReconnect, far, {running.node}, false,
-                         in_.goal.lead_timeout)};
+    decision.asks = {
+        Ask(TransactionKind::kReconnect, far, {running.node}, false, in_.goal.lead_timeout)};
     decision.pair = connection->pair;
     decision.step = std::string(ToString(TransactionKind::kReconnect));
     return decision;

@@ -155,6 +155,16 @@ VolumePlanner::Maybe VolumePlanner::BesideUndo(const std::vector<RunningTransact
   return decision.asks.empty() ? std::nullopt : Maybe(std::move(decision));
 }
 
+// Whether a node leads it, as far as is known of one that does not answer now: its agent may have
+// been started again and be in the middle of it, and without the Follow it could only undo.
+bool VolumePlanner::HasLeader(const RunningTransaction& follow) const {
+  return std::any_of(in_.running.begin(), in_.running.end(), [&](const RunningTransaction& other) {
+    return other.progress.kind != TransactionKind::kFollow &&
+           std::find(follow.progress.peers.begin(), follow.progress.peers.end(), other.node) !=
+               follow.progress.peers.end();
+  });
+}
+
 // Nobody will lead. A Follow whose connection is down is at work, and ends by its deadline.
 VolumeDecision VolumePlanner::CancelFollows(const std::vector<RunningTransaction>& follows,
                                             std::string why) {
@@ -167,7 +177,7 @@ VolumeDecision VolumePlanner::CancelFollows(const std::vector<RunningTransaction
             : seen_.Connection(Pair::Of(follow.node, follow.progress.peers.front()));
     const bool at_work = connection != nullptr && connection->End(follow.node).known &&
                          !connection->End(follow.node).connected();
-    if (!follow.progress.undoing && !at_work) {
+    if (!follow.progress.undoing && !at_work && !HasLeader(follow)) {
       decision.cancel.push_back(follow.progress.id);
     }
   }

@@ -169,15 +169,33 @@ TEST(FollowTest, IsCancelledWhenNobodyWillLead) {
   EXPECT_THAT(volume.Decide().cancel, IsEmpty());
 }
 
+// Its stream is lost.
+void Silence(const std::string& node, Volume* volume) {
+  volume->agents[node].connected = false;
+  volume->seen.nodes[node] = {};
+  for (const char* peer : {"n2", "n3"}) {
+    End(volume->seen, node, peer) = {};
+  }
+}
+
+// The near agent was killed and is started again at once: it goes on where it stopped, and must
+// find the far end as ready as it was.
+TEST(FollowTest, LastsWhileItsLeaderDoesNotAnswer) {
+  Volume volume = ToSwitch({"n1", "n2", "n3"});
+  volume.StartAll(volume.Decide(), true);
+  volume.StartAll(volume.Decide(), false);
+  ASSERT_EQ(volume.running.back().progress.kind, TransactionKind::kLead);
+  Silence("n1", &volume);
+  EXPECT_THAT(volume.Decide().cancel, IsEmpty());
+  volume.running.pop_back();
+  EXPECT_THAT(volume.Decide().cancel, ElementsAre("t0")) << "nobody leads it";
+}
+
 // The stream broke after the Lead was sent: nobody knows whether it runs.
 TEST(FollowTest, NothingIsLedByANodeThatIsNotSeen) {
   Volume volume = ToSwitch({"n1", "n2", "n3"});
   volume.StartAll(volume.Decide(), true);
-  volume.agents["n1"].connected = false;
-  volume.seen.nodes["n1"] = {};
-  for (const char* peer : {"n2", "n3"}) {
-    End(volume.seen, "n1", peer) = {};
-  }
+  Silence("n1", &volume);
   const VolumeDecision decision = volume.Decide();
   EXPECT_EQ(decision.kind, Kind::kWait);
   EXPECT_THAT(decision.asks, IsEmpty());

@@ -38,6 +38,7 @@ class VolumePlanner {
   VolumeDecision WithFollows(const std::vector<RunningTransaction>& follows);
   /// Of `decision`, what may be done while these Follows take back what they have set.
   Maybe BesideUndo(const std::vector<RunningTransaction>& follows, VolumeDecision decision);
+  bool HasLeader(const RunningTransaction& follow) const;
   VolumeDecision CancelFollows(const std::vector<RunningTransaction>& follows, std::string why);
   VolumeDecision Begin(Exchange exchange);
   VolumeDecision AskLead() const;
