@@ -24,9 +24,9 @@ OperatorActor::OperatorActor(Stage& stage,
       api_(api),
       linstor_(linstor),
       agents_(agents),
-      clock_(stage),
-      levels_(linstor.levels()) {
+      clock_(stage) {
   ledger_.Load(api_.stale);
+  ReadLevels();
   for (const std::string& node : members_) {
     OpenLink(node);
   }
@@ -228,8 +228,7 @@ void OperatorActor::Reconcile() {
     return;
   }
   if (stage().cluster.now() - levels_read_ > Millis(3000)) {
-    levels_ = linstor_.levels();
-    levels_read_ = stage().cluster.now();
+    ReadLevels();
   }
   const replication::ResourceObservation seen = Observe();
   if (!ledger_.Observe(seen, clock_.SystemNow()).empty()) {
@@ -313,9 +312,14 @@ void OperatorActor::Ask(const std::vector<replication::AskNode>& asks) {
   }
 }
 
+void OperatorActor::ReadLevels() {
+  levels_ = linstor_.runs() ? linstor_.levels() : replication::ResourceLevels{};
+  levels_read_ = stage().cluster.now();
+}
+
 void OperatorActor::ChangeLinstor(std::vector<replication::LinstorOp> ops) {
   if (ops.empty()) {
-    levels_ = linstor_.levels();
+    ReadLevels();
     busy_ = false;
     Wake(Millis(50));
     return;

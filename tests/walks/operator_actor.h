@@ -83,6 +83,7 @@ class OperatorActor final : public Actor {
   replication::VolumeGoal GoalNow(const replication::ResourceObservation& seen) const;
   void Do(const replication::VolumeDecision& decision);
   void Ask(const std::vector<replication::AskNode>& asks);
+  void ReadLevels();
   void ChangeLinstor(std::vector<replication::LinstorOp> ops);
 
   const std::int64_t epoch_;

@@ -243,6 +243,10 @@ TEST_F(RunnerTest, TheJournalHasTheStepBeforeItBegins) {
 TEST_F(RunnerTest, ARestartDoesNotPutTheGuardianOff) {
   runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
   AnswerLook(View());
+  kernel.runs.front()(0, "");
+  LocalView frozen = View();
+  frozen.status->suspended_user = true;
+  AnswerLook(frozen);
   const SteadyTime until = guardian.until_;
   clock.Advance(milliseconds(9000));
   Start("boot-1");
