@@ -54,7 +54,12 @@ void Faults::ChangeLeader() {
   } else {
     scene_.Say("the lease is lost");
   }
-  stage.After(away, [this] { scene_.NewLeader(); });
+  // Once it is calm there is one leader, and nobody to tell it that its lease is gone.
+  stage.After(away, [this] {
+    if (scene_.stage.faults) {
+      scene_.NewLeader();
+    }
+  });
 }
 
 void Faults::HurtAgent() {
