@@ -259,6 +259,18 @@ TEST_F(RunnerTest, ARestartDoesNotPutTheGuardianOff) {
   EXPECT_GT(guardian.until_, clock.SteadyNow()) << "it has, and started a worker that must look";
 }
 
+// Killed while it ran suspend-io, and the next worker hangs before it has looked.
+TEST_F(RunnerTest, ARestartBeforeTheSuspensionWasSeenDoesNotPutTheGuardianOff) {
+  runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
+  AnswerLook(View());
+  const SteadyTime until = guardian.until_;
+  clock.Advance(milliseconds(1000));
+  Start("boot-1");
+  EXPECT_EQ(guardian.until_, until) << "I/O would be frozen for longer than was said";
+  AnswerLook(View());
+  EXPECT_GT(guardian.until_, until) << "it lives, and waits for what may still come into effect";
+}
+
 TEST_F(RunnerTest, WhatWasDoneUnderAnotherBootIsDropped) {
   runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
   AnswerLook(View());

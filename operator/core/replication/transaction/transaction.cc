@@ -383,7 +383,10 @@ std::vector<int> GuardedMinors(const TransactionState& state) {
 }
 
 SteadyTime GuardedUntil(const TransactionState& state) {
-  return state.suspend_pending ? state.until + kLateSuspension + kRetry : state.until;
+  // Once it is being resumed it has come into effect.
+  return state.suspend_pending && state.phase != Phase::kResume
+             ? state.until + kLateSuspension + kRetry
+             : state.until;
 }
 
 }  // namespace breakwater::replication

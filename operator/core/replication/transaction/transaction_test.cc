@@ -648,8 +648,10 @@ TEST(SuspendedSwitchTest, ASuspensionThatFailedIsWatchedUntilItCannotComeAnyMore
   play.End(20);
   play.See(Good());
   EXPECT_TRUE(play.Waits());
+  EXPECT_GT(GuardedUntil(play.state), play.state.until);
   play.now = play.state.until;
   ASSERT_EQ(play.Command_(Suspended(Good())), Command::kResumeIo);
+  EXPECT_EQ(GuardedUntil(play.state), play.state.until) << "it has come: no longer than was said";
   play.End(0);
   play.now += milliseconds(2500);
   play.See(Good());
