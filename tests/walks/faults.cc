@@ -1,5 +1,6 @@
 #include "tests/walks/faults.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace breakwater::walks {
@@ -98,11 +99,29 @@ void Faults::MovePrimary() {
   scene_.stage.After(scene_.stage.Between(10, 3000), [this, next] { Open(next); });
 }
 
-/// Without quorum nobody keeps a volume from being opened behind a cut network, or after one that
-/// hid writes: that splits brain whatever we do, and is not ours to survive.
-bool Faults::SplitsBrain() const {
-  return scene_.spec.quorum == "off" &&
-         (!scene_.links_cut.empty() || scene_.cluster.now() - mended_ < Millis(5000));
+/// Without quorum nobody keeps a volume from being opened on the other side of a fault, where its
+/// last writes are not: that splits brain whatever we do, and is not ours to survive.
+bool Faults::SplitsBrain() {
+  if (scene_.spec.quorum != "off") {
+    return false;
+  }
+  const auto fails = [this](const std::string& node) {
+    const sim::Tlshd& tlshd = scene_.cluster.world().GetNode(node).tlshd;
+    return !tlshd.running || tlshd.hung;
+  };
+  if (!scene_.links_cut.empty()) {
+    apart_ = true;
+  } else if (AllConnected()) {
+    apart_ = false;
+  } else {
+    apart_ = apart_ || std::any_of(scene_.spec.nodes.begin(), scene_.spec.nodes.end(), fails);
+  }
+  return apart_;
+}
+
+bool Faults::AllConnected() const {
+  const sim::ResourceReport report = scene_.cluster.Summary(scene_.spec.name);
+  return report.connected == report.connections;
 }
 
 void Faults::Open(const std::string& node) {
@@ -151,13 +170,13 @@ void Faults::CutLink() {
   scene_.Say("network between " + a + " and " + b + " is cut");
   scene_.cluster.CutLink(a, b, true);
   scene_.links_cut.insert(Pair::Of(a, b));
+  apart_ = true;
   scene_.stage.After(scene_.stage.Between(500, 15000),
                      [this, pair = Pair::Of(a, b)] { Mend(pair); });
 }
 
 void Faults::Mend(const Pair& pair) {
   scene_.cluster.CutLink(pair.a, pair.b, false);
-  mended_ = scene_.cluster.now();
   scene_.links_cut.erase(pair);
 }
 
@@ -165,8 +184,10 @@ void Faults::HurtTlshd() {
   const std::string node = scene_.AnyNode();
   scene_.cluster.SetTlshd(node, scene_.stage.Chance(0.5), true);
   scene_.Say("tlshd of " + node + " fails");
-  scene_.stage.After(scene_.stage.Between(1000, 30000),
-                     [this, node] { scene_.cluster.SetTlshd(node, true); });
+  scene_.stage.After(scene_.stage.Between(1000, 30000), [this, node] {
+    (void)SplitsBrain();  // what it did so far counts
+    scene_.cluster.SetTlshd(node, true);
+  });
 }
 
 void Faults::ApiDown() {

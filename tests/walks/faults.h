@@ -24,7 +24,8 @@ class Faults {
   void ChangeLeader();
   void HurtAgent();
   void MovePrimary();
-  bool SplitsBrain() const;
+  bool SplitsBrain();
+  bool AllConnected() const;
   void Open(const std::string& node);
   void CrashNode();
   void Boot(const std::string& node);
@@ -34,7 +35,7 @@ class Faults {
   void ApiDown();
 
   Scene& scene_;
-  sim::Time mended_ = -std::chrono::hours(1);
+  bool apart_ = false;  ///< by a fault, and not yet connected again
 };
 
 }  // namespace breakwater::walks
