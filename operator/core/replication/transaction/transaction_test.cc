@@ -611,6 +611,22 @@ TEST(SuspendedSwitchTest, HealsAStalePeerBeforeItResumes) {
   EXPECT_TRUE(play.Waits()) << "until it is good again";
 }
 
+// The guardian resumed, and the other peer's node is down: what is written meanwhile is not on the
+// stale peer, and would be lost if the volume were moved there (F12).
+TEST(SuspendedSwitchTest, AStalePeerIsHealedWhileAnotherOneIsAway) {
+  Play play = AfterTheCuts();
+  LocalView stale = WithState(Good(), "Connected", "UpToDate");
+  stale.status->connections[0].tls = true;
+  stale.status->connections[0].devices[0].peer_disk = "Outdated";
+  stale.status->connections[1].state = "Connecting";
+  stale.status->connections[1].tls = true;
+  play.See(stale);
+  EXPECT_TRUE(play.Waits()) << "normal for a moment (F14.1)";
+  play.now += milliseconds(2100);
+  ASSERT_EQ(play.Command_(stale), Command::kInvalidateRemote) << play.decision.why;
+  EXPECT_EQ(play.Last().peer_id, 1);
+}
+
 // L24: LINSTOR resumes on its own. Safe after graceful cuts; what is not cut yet stays uncut.
 TEST(SuspendedSwitchTest, WhenSomebodyElseResumesNothingMoreIsCut) {
   Play play(TransactionKind::kSuspendedSwitch);
