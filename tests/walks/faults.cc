@@ -135,9 +135,17 @@ void Faults::Open(const std::string& node) {
       Millis(1000), [this, node] { Open(scene_.stage.faults ? node : scene_.spec.nodes.front()); });
 }
 
+/// Which of two replicas has the last writes of a Primary without a disk that has lost both at once
+/// only it could say, and none of it is our doing.
+bool Faults::LosesBothReplicas() const {
+  const sim::Resource* resource = scene_.ResourceOn(scene_.primary);
+  return resource != nullptr && resource->devices.at(0).client() &&
+         !(scene_.down.empty() && scene_.links_cut.empty());
+}
+
 void Faults::CrashNode() {
   const std::string node = scene_.AnyNode();
-  if (scene_.down.contains(node) || SplitsBrain()) {
+  if (scene_.down.contains(node) || SplitsBrain() || LosesBothReplicas()) {
     return;
   }
   scene_.Say("crash of " + node);
@@ -164,7 +172,7 @@ void Faults::Boot(const std::string& node) {
 void Faults::CutLink() {
   const std::string& a = scene_.AnyNode();
   const std::string& b = scene_.AnyNode();
-  if (a == b) {
+  if (a == b || LosesBothReplicas()) {
     return;
   }
   scene_.Say("network between " + a + " and " + b + " is cut");

@@ -26,6 +26,7 @@ class Faults {
   void MovePrimary();
   bool SplitsBrain();
   bool AllConnected() const;
+  bool LosesBothReplicas() const;
   void Open(const std::string& node);
   void CrashNode();
   void Boot(const std::string& node);

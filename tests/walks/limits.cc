@@ -48,7 +48,9 @@ void Limits::Break(const std::string& what) {
 void Limits::CheckFreezes() {
   for (auto it = frozen_.begin(); it != frozen_.end();) {
     const sim::Resource* resource = scene_->ResourceOn(it->first);
-    const bool frozen = resource != nullptr && resource->suspended_user;
+    // One that began later is somebody else's, a snapshot's for example.
+    const bool frozen =
+        resource != nullptr && resource->suspended_user && resource->suspended_since <= it->second;
     const auto time = std::chrono::duration_cast<Millis>(scene_->cluster.now() - it->second);
     result.longest_freeze = std::max(result.longest_freeze, time);
     if (frozen && time > scene_->suspend_timeout + kFreezeSlack) {
