@@ -277,6 +277,25 @@ TEST(DisklessPrimaryTest, WhatOneReplicaGotLastIsPassedOn) {
   }
 }
 
+// The only replica that a write was sent to is lost, when the other one has just come back.
+TEST(DisklessPrimaryTest, AWriteThatNobodyHasIsNotDone) {
+  for (int offset = 0; offset < 1000; offset += 20) {
+    Cluster cluster;
+    BringUp(cluster, OpenOnDiskless());
+    ASSERT_FALSE(cluster.StartWriter("r0", "node3", Millis(20)));
+    cluster.CutLink("node2", "node3", true);
+    cluster.Advance(Millis(3000));
+    cluster.CutLink("node2", "node3", false);
+    cluster.Advance(Millis(offset));
+    cluster.CutLink("node1", "node3", true);
+    cluster.Advance(Millis(5000));
+    cluster.CutLink("node1", "node3", false);
+    cluster.Advance(Millis(5000));
+    EXPECT_EQ(cluster.Report("r0").lost_writes, 0U) << offset;
+    EXPECT_TRUE(cluster.DataIntact("r0")) << offset;
+  }
+}
+
 TEST(PromoteTest, APrimaryIsKnownOverThirdNodes) {
   Cluster cluster;
   BringUp(cluster, {});
