@@ -358,6 +358,7 @@ LookScope ScopeOf(const TransactionState& state) {
 }
 
 TransactionState AfterRestart(TransactionState state) {
+  state.restarted = state.restarted || !state.undoing;
   if (state.phase == Phase::kSuspend) {
     state.suspend_pending = true;
     state.failure = "the agent ended while it suspended";

@@ -372,6 +372,25 @@ TEST(LeadTest, AStalePeerAfterTheReconnectIsHealedNotCut) {
   EXPECT_EQ(play.state.result.healed, 1);
 }
 
+// The operator would blame the TLS of a node, and hold its connections back for a minute.
+TEST(LeadTest, AnUndoAfterARestartOfTheAgentDoesNotSpeakOfTheConnection) {
+  for (const bool restarted : {false, true}) {
+    Play play(TransactionKind::kLead);
+    play.See(Good());
+    play.End(0);
+    play.state = restarted ? AfterRestart(play.state) : play.state;
+    LocalView down = Good();
+    down.status->connections[0].state = "Connecting";
+    down.status->connections[0].tls = true;
+    play.now = play.state.until;
+    play.See(down);
+    play.state = AfterRestart(play.state);  // in the undo: its reason is known
+    play.See(Good());
+    ASSERT_TRUE(play.Result()) << play.decision.why;
+    EXPECT_EQ(play.Result()->code, restarted ? "Interrupted" : "Timeout");
+  }
+}
+
 // F30: only from some time after the undo, at random periods, and only where the floor allows both.
 TEST(LeadTest, AlternatesAtRandomPeriodsWithinTheFloor) {
   for (const bool floor : {false, true}) {
