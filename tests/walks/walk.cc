@@ -87,13 +87,18 @@ class Walk {
     }
   }
 
-  /// As the Primary sees it.
+  /// As the Primary sees it, once its own copy is good again.
   bool OutOfSync(const std::string& peer) {
     const auto status = replication::ParseStatus(
         scene_.cluster.Run(scene_.primary, {"drbdsetup", "status", scene_.spec.name, "--json"})
             .out);
     if (!status || !status->contains(scene_.spec.name)) {
       return false;
+    }
+    for (const replication::DrbdDevice& device : status->at(scene_.spec.name).devices) {
+      if (device.disk != "UpToDate") {
+        return false;
+      }
     }
     for (const replication::DrbdConnection& connection : status->at(scene_.spec.name).connections) {
       for (const replication::PeerDevice& device : connection.devices) {
