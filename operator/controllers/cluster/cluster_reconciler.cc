@@ -8,6 +8,7 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/linstor_connection/api_door.h"
 #include "operator/core/admission/validate.h"
 #include "operator/core/render/render.h"
 
@@ -40,6 +41,16 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
         {object->name(), std::move(decoded.value), std::move(decoded.errors)});
   }
   return inputs;
+}
+
+/// The conditions of a LinstorCluster that this controller owns.
+const std::vector<std::string_view>& OwnConditions() {
+  static const std::vector<std::string_view> kTypes = [] {
+    std::vector<std::string_view> types = StandardConditions();
+    types.push_back(api::kConditionApiUnprotected);
+    return types;
+  }();
+  return kTypes;
 }
 
 /// Numbers that the last pass knew, for a pass that cannot ask LINSTOR.
@@ -115,6 +126,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   LinstorHalf(LinstorContext(ctx), pass);
   CountSatellites(pass);
   CheckInternalTls(pass);
+  CheckApiDoor(pass);
   const Result<void, Error> written = WriteStatus(ctx, pass);
   return EndPass({.apply_error = pass.error,
                   .status_written = written,
@@ -215,14 +227,27 @@ void ClusterReconciler::CheckInternalTls(Pass& pass) const {
   }
 }
 
+void ClusterReconciler::CheckApiDoor(Pass& pass) {
+  if (!pass.readable) {
+    pass.conditions.AddUnknown(api::kConditionApiUnprotected, "The spec cannot be read");
+    return;
+  }
+  const ApiDoor door = DescribeApiDoor(pass.spec);
+  if (door.open) {
+    pass.conditions.AddSuccess(api::kConditionApiUnprotected, door.message, door.reason);
+  } else {
+    pass.conditions.AddPending(api::kConditionApiUnprotected, door.message, door.reason);
+  }
+}
+
 Result<void, Error> ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   // Other controllers own further conditions and status.replicationTLS: never send those.
   pass.status.conditions =
-      pass.conditions.Build(ConditionsOf(pass.cluster, StandardConditions()),
-                            pass.cluster.generation(), FormatRfc3339(ctx.clock().SystemNow()));
+      pass.conditions.Build(ConditionsOf(pass.cluster, OwnConditions()), pass.cluster.generation(),
+                            FormatRfc3339(ctx.clock().SystemNow()));
   return ApplyOwnStatus(ctx, deps_.writers.applier, deps_.clusters, pass.cluster,
                         api::ToJson(pass.status),
-                        {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
+                        {.conditions = OwnConditions(), .foreign_fields = {"replicationTLS"}});
 }
 
 }  // namespace breakwater::controllers

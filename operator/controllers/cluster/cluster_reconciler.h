@@ -75,6 +75,8 @@ class ClusterReconciler final : public runtime::Reconciler {
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;
+  /// APIUnprotected is True where a stranger can command LINSTOR.
+  static void CheckApiDoor(Pass& pass);
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
 
   // cluster_linstor.cc
