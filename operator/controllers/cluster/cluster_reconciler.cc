@@ -15,6 +15,28 @@
 namespace breakwater::controllers {
 namespace {
 
+/// What `uname -n` says in the pods of the LINSTOR controller.
+std::vector<std::string> ControllerHosts(const ClusterReconcilerDeps& deps) {
+  const auto text = [](const api::Object& pod, std::string_view member) {
+    const api::Json* spec = api::FindPath(pod.raw(), {"spec"});
+    return spec == nullptr ? std::string() : api::StringAt(*spec, member);
+  };
+  std::vector<std::string> hosts;
+  for (const api::ObjectPtr& pod :
+       deps.pods.ListByLabel(std::string(api::kLabelComponent), "linstor-controller")) {
+    const api::Json* host_network = api::FindPath(pod->raw(), {"spec", "hostNetwork"});
+    const bool on_host =
+        host_network != nullptr && host_network->is_boolean() && host_network->get<bool>();
+    const std::string named = text(*pod, on_host ? "nodeName" : "hostname");
+    if (named.empty() && on_host) {
+      continue;  // not scheduled yet
+    }
+    hosts.push_back(named.empty() ? pod->name() : named);
+  }
+  std::sort(hosts.begin(), hosts.end());
+  return hosts;
+}
+
 core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::Object& cluster,
                               const api::LinstorClusterSpec& spec,
@@ -28,7 +50,8 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                              .errors = errors,
                              .satellites = deps.satellites.List(),
                              .images = std::move(images),
-                             .pull_secret = pull_secret};
+                             .pull_secret = pull_secret,
+                             .controller_hosts = ControllerHosts(deps)};
   for (const api::ObjectPtr& object : deps.configurations.List()) {
     if (object->deleting()) {
       continue;
@@ -142,6 +165,9 @@ std::string ClusterReconciler::Fingerprint(const Pass& pass) const {
   stores.insert(stores.end(), {&deps_.nodes, &deps_.configurations, &deps_.satellites});
   for (const runtime::Store* store : stores) {
     text += "|" + std::to_string(store->changes());
+  }
+  for (const std::string& host : ControllerHosts(deps_)) {
+    text += "|" + host;
   }
   return text;
 }

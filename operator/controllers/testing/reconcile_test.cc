@@ -73,6 +73,22 @@ TEST(ReconcileTest, ARefusedAddressIsConfiguredFalse) {
               AllOf(StartsWith("False/ConnectionRefused"), HasSubstr("plain HTTP")));
 }
 
+// REVIEW-2 S5: a new pod of the LINSTOR controller must be given its backup Secrets, or it waits
+// with a migration for ever.
+TEST(ReconcileTest, ANewControllerPodMayUseItsBackups) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.kube.Put(api::kPod, {{"metadata",
+                              {{"name", "linstor-controller-x"},
+                               {"namespace", kWorldNamespace},
+                               {"labels", {{api::kLabelComponent, "linstor-controller"}}}}}});
+  ASSERT_TRUE(world.Settle());
+  const auto role = world.kube.Find(api::kRole, {kWorldNamespace, "linstor-controller"});
+  ASSERT_TRUE(role);
+  EXPECT_THAT(role->dump(), HasSubstr("\"linstor-backup-for-linstor-controller-x-00\""));
+}
+
 // An operator that writes in steady state floods etcd and audit logs on large clusters.
 TEST(ReconcileTest, SteadyStateMakesNoCall) {
   World world;

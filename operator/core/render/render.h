@@ -55,6 +55,9 @@ struct ClusterInputs {
   std::vector<api::ObjectPtr> satellites{};          ///< the LinstorSatellites that exist
   ImageConfig images{};
   std::string pull_secret{};  ///< "": none
+  /// Host names of the LINSTOR controller's pods, in any order: each may use its own backup
+  /// Secrets.
+  std::vector<std::string> controller_hosts{};
 };
 
 struct ClusterRendering {
