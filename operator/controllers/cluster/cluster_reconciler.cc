@@ -10,6 +10,7 @@
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/linstor_connection/api_door.h"
 #include "operator/core/admission/validate.h"
+#include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
 
 namespace breakwater::controllers {
@@ -182,6 +183,9 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
       return;
     }
   }
+  alarm_.Announce(pass.cluster,
+                  core::DangerousPatches(pass.spec.patches, pass.spec.controller.pod_template,
+                                         "spec.controller.podTemplate"));
   const auto images = deps_.images.Get();
   if (!images) {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);

@@ -83,7 +83,7 @@ TEST(ReconcileTest, ANewControllerPodMayUseItsBackups) {
                               {{"name", "linstor-controller-x"},
                                {"namespace", kWorldNamespace},
                                {"labels", {{api::kLabelComponent, "linstor-controller"}}}}}});
-  ASSERT_TRUE(world.Settle());
+  ASSERT_TRUE(world.ReconcileCluster());
   const auto role = world.kube.Find(api::kRole, {kWorldNamespace, "linstor-controller"});
   ASSERT_TRUE(role);
   EXPECT_THAT(role->dump(), HasSubstr("\"linstor-backup-for-linstor-controller-x-00\""));

@@ -189,8 +189,8 @@ Component ControllerComponent(const ClusterInputs& inputs) {
     AddApiTls(*spec.api_tls, inputs.ns, &component);
   }
   if (spec.controller.pod_template.is_object()) {
-    component.patches.push_back(
-        PodTemplatePatch("Deployment", kName, spec.controller.pod_template));
+    component.pod_template = PodTemplatePatch("Deployment", kName, spec.controller.pod_template);
+    component.pod_template_path = "spec.controller.podTemplate";
   }
   return component;
 }

@@ -86,6 +86,8 @@ struct SatelliteInputs {
   /// Version of an external LINSTOR controller: the satellite's image tag follows it (""
   /// otherwise).
   std::string external_controller_version{};
+  /// Names of all nodes: a patch does not give this satellite the key of another.
+  std::vector<std::string> node_names{};
 };
 
 struct SatelliteRendering {
