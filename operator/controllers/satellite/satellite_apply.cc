@@ -55,6 +55,15 @@ bool ChangesPods(const api::Json& desired, const api::Object& live) {
       .has_value();
 }
 
+std::vector<std::string> NamesOf(const std::vector<api::ObjectPtr>& objects) {
+  std::vector<std::string> names;
+  names.reserve(objects.size());
+  for (const api::ObjectPtr& object : objects) {
+    names.push_back(object->name());
+  }
+  return names;
+}
+
 /// Whether Kubernetes says that the node does not work.
 bool IsDown(const api::ObjectPtr& node) {
   if (!node) {
@@ -119,7 +128,8 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
                              .node = pass.node,
                              .ns = deps_.writers.operator_namespace,
                              .images = **images,
-                             .external_controller_version = pass.external_version});
+                             .external_controller_version = pass.external_version,
+                             .node_names = NamesOf(deps_.nodes.List())});
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
