@@ -341,11 +341,12 @@ TEST_F(DrbdKernelTest, ReadsOnlyWhatIsAskedFor) {
 
 TEST_F(DrbdKernelTest, ReadsShowAndTheSocketsOfTheResource) {
   tools_.SetResource("r1", kSample);
-  WriteText(dir_.Path("ss"),
-            "State Recv-Q Send-Q Local:Port Peer:Port\n"
-            "ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n"
-            "\t cubic wscale:7,7 tcp-ulp-tls version: 1.3 cipher: aes-gcm-256\n"
-            "ESTAB 0 0 10.77.0.1:9999 10.77.0.2:4242\n\t cubic\n");
+  WriteText(
+      dir_.Path("ss"),
+      "State Recv-Q Send-Q Local:Port Peer:Port\n"
+      "ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n"
+      "\t cubic wscale:7,7 tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: sw\n"
+      "ESTAB 0 0 10.77.0.1:9999 10.77.0.2:4242\n\t cubic\n");
   const auto view = Look("r1", {.show = true, .sockets = true});
   ASSERT_TRUE(view);
   ASSERT_TRUE(view->show);

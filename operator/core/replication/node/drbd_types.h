@@ -111,7 +111,10 @@ struct Socket {
   std::string remote_address{};
   int remote_port = 0;
   bool has_info = false;  ///< an info line of the kernel's diag interface was there
-  bool tls = false;       ///< the socket has the TLS upper layer protocol
+  bool tls = false;       ///< TLS upper layer protocol with keys for both directions
+  /// The upper layer protocol without a key for one direction: what goes that way is not encrypted,
+  /// or not yet.
+  bool half_tls = false;
 
   bool operator==(const Socket&) const = default;
 };

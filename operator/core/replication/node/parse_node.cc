@@ -32,10 +32,26 @@ bool SplitAddress(std::string_view text, std::string* address, int* port) {
   return true;
 }
 
+// "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: sw" (F6): the protocol alone
+// proves nothing, its keys do.
+void ReadTls(const std::vector<std::string_view>& words, Socket* socket) {
+  const auto keyed = [&](std::string_view direction) {
+    const auto at = std::find(words.begin(), words.end(), direction);
+    if (at == words.end() || at + 1 == words.end()) {
+      return false;
+    }
+    const std::string_view value = *(at + 1);
+    return value == "sw" || value == "hw" || value == "hw-record";
+  };
+  socket->tls = keyed("rxconf:") && keyed("txconf:");
+  socket->half_tls = !socket->tls;
+}
+
 void ReadInfo(std::string_view line, Socket* socket, SocketTable* table) {
-  for (const std::string_view word : Words(line)) {
+  const std::vector<std::string_view> words = Words(line);
+  for (const std::string_view word : words) {
     if (word == "tcp-ulp-tls") {
-      socket->tls = true;
+      ReadTls(words, socket);
     }
     if (word == "tcp-ulp-tls" || IsDiagWord(word)) {
       socket->has_info = true;

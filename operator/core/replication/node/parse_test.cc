@@ -150,6 +150,28 @@ TEST(ParseTest, ReadsPlaintextAsSuchOnlyWithInfo) {
   EXPECT_EQ(ProofOf(connection, ParseSockets(mixed), {}), SocketProof::kUnknown);
 }
 
+// REVIEW-2 M3: a socket with the protocol and no keys, or keys for one direction, sends plaintext.
+TEST(ParseTest, OnlyKeysInBothDirectionsAreTls) {
+  DrbdConnection connection;
+  connection.paths = {{"10.77.0.1", 7000, "10.77.0.2", 7000}};
+  const auto proof = [&](const std::string& info) {
+    return ProofOf(connection,
+                   ParseSockets("ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n\t cubic tcp-ulp-tls "
+                                "version: 1.3 cipher: aes-gcm-256 rxconf: hw txconf: sw\n"
+                                "ESTAB 0 0 10.77.0.1:39997 10.77.0.2:7000\n\t cubic " +
+                                info + "\n"),
+                   {});
+  };
+  EXPECT_EQ(proof("tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: sw"),
+            SocketProof::kEncrypted);
+  for (const char* info : {"tcp-ulp-tls rxconf: none txconf: none", "tcp-ulp-tls",
+                           "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: none txconf: sw",
+                           "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: none",
+                           "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf:"}) {
+    EXPECT_EQ(proof(info), SocketProof::kUnknown) << info;
+  }
+}
+
 TEST(ParseTest, ReadsVersions) {
   DrbdVersions versions;
   ParseProcDrbd(Read("versions/proc_drbd.txt"), &versions);
@@ -238,8 +260,8 @@ TEST(ReportTest, TakesPathsFromTheConfiguration) {
                            R"(,"paths":[{"this_host":{"address":"10.0.0.1","port":7000},)"
                            R"("remote_host":{"address":"10.0.0.2","port":7000}}]}]}])";
   const std::string ss =
-      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls version: 1.3\n"
-      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls version: 1.3\n";
+      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls rxconf: sw txconf: sw\n"
+      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls rxconf: sw txconf: sw\n";
   const NodeReport report = ParseReport("n1", Sections(status, show, ss), false);
   const ResourceObservation seen = BuildObservation("r0", {}, {{"n1", SliceOf(report, "r0")}}, {});
   const EndView& end = seen.connections.at(Pair::Of("n1", "n2")).a;

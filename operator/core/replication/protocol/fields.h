@@ -94,6 +94,7 @@ void Fields(A& a, T& v) {
   a("remotePort", v.remote_port);
   a("hasInfo", v.has_info);
   a("tls", v.tls);
+  a("halfTLS", v.half_tls);
 }
 
 template <typename A, Is<SocketTable> T>

@@ -43,7 +43,7 @@ SocketProof ProofOf(const DrbdConnection& connection,
       continue;
     }
     ++established;
-    visible += socket.has_info ? 1 : 0;
+    visible += socket.has_info && !socket.half_tls ? 1 : 0;
     encrypted += socket.tls ? 1 : 0;
   }
   if (established >= 2 && encrypted == established) {
