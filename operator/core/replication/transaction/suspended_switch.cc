@@ -54,7 +54,8 @@ void NoteSuspension(Turn* turn) {
     if (!state.suspended_at && state.suspend_pending) {
       state.suspended_at = turn->view.at;  // ours, late (F2.7)
     }
-    state.no_data = state.suspended_at && !HasData(turn->status);
+    // A Secondary holds no I/O back that could fail, and cannot be opened without data.
+    state.no_data = state.suspended_at && IsPrimary(turn->status) && !HasData(turn->status);
     return;
   }
   state.no_data = false;

@@ -611,6 +611,17 @@ TEST(SuspendedSwitchTest, WithoutDataItNeverResumes) {
   EXPECT_EQ(play.Command_(back), Command::kResumeIo) << "a peer with data is back";
 }
 
+// Closed in the freeze and opened elsewhere: who opens it here next would find it frozen.
+TEST(SuspendedSwitchTest, ASecondaryWithoutDataIsResumedInTime) {
+  Play play = AfterTheCuts();
+  LocalView view = Suspended(WithState(Good(), "StandAlone", "Outdated"));
+  view.status->role = "Secondary";
+  view.status->devices[0].disk = "Outdated";
+  view.status->devices[0].quorum = false;
+  play.now = play.state.until - milliseconds(100);
+  EXPECT_EQ(play.Command_(view), Command::kResumeIo) << play.decision.why;
+}
+
 // F27.3: nobody writes, so it need not be waited for as long.
 TEST(SuspendedSwitchTest, HealsAStalePeerBeforeItResumes) {
   Play play = AfterTheCuts();
