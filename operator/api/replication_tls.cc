@@ -55,7 +55,7 @@ CertificateSettings ReadCertificates(const FieldReader& reader) {
       reader.OneOf("mode", {"InternalTLS", "Managed", "CertManager", "Secret"}, "InternalTLS");
   settings.mode = mode == "Managed"       ? CertificateMode::kManaged
                   : mode == "CertManager" ? CertificateMode::kCertManager
-                  : mode == "Secret"      ? CertificateMode::kSecret
+                  : mode == "Secret"      ? CertificateMode::kGivenSecret
                                           : CertificateMode::kInternalTls;
   settings.duration = ReadDuration(reader, "duration", kMinCertificateLife, kMaxCertificateLife)
                           .value_or(settings.duration);
@@ -65,7 +65,7 @@ CertificateSettings ReadCertificates(const FieldReader& reader) {
       reader.Raw("issuerRef") == nullptr) {
     reader.AddError("issuerRef", "is needed in mode CertManager");
   }
-  if (settings.mode == CertificateMode::kSecret && settings.secret_name.empty()) {
+  if (settings.mode == CertificateMode::kGivenSecret && settings.secret_name.empty()) {
     reader.AddError("secretName", "is needed in mode Secret");
   }
   return settings;
@@ -110,7 +110,7 @@ std::string_view ToString(CertificateMode mode) {
       return "Managed";
     case CertificateMode::kCertManager:
       return "CertManager";
-    case CertificateMode::kSecret:
+    case CertificateMode::kGivenSecret:
       return "Secret";
     case CertificateMode::kInternalTls:
       break;

@@ -20,7 +20,7 @@ enum class CertificateMode {
   kInternalTls,  ///< that of the satellite's internalTLS, as the Piraeus Operator has it
   kManaged,      ///< of a certificate authority of the operator, for replication only
   kCertManager,  ///< of an issuer of cert-manager
-  kSecret,       ///< of Secrets that somebody else keeps
+  kGivenSecret,  ///< of Secrets that somebody else keeps
 };
 
 /// spec.replicationTLS.certificates

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "operator/controllers/certificates/pem_files.h"
 #include "operator/core/replication/node/node_scripts.h"
 #include "operator/core/replication/node/parse.h"
 #include "operator/core/replication/node/text.h"
@@ -73,6 +74,7 @@ NodeCertificate ParseCertificates(const std::string& node,
   facts.parsed = true;
   result.chain = std::move(*leafs);
   result.roots = std::move(*anchors);
+  result.generation = GenerationOf(roots);
   const crypto::Certificate& leaf = result.chain.front();
   facts.name_matches = crypto::MatchesNameAsTlshd(leaf, node);
   facts.server_auth = leaf.allows_server_auth();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/api/resources.h"
+#include "operator/controllers/certificates/certificate_reconciler.h"
 #include "operator/controllers/replication/agent_link/agent_links.h"
 #include "operator/controllers/replication/replication_controllers.h"
 #include "operator/runtime/trigger.h"
@@ -20,7 +21,20 @@ struct Stores {
   const runtime::Store& clusters;
   SatelliteStores satellites;
   const runtime::Store& secrets;
+  const runtime::Store& config_maps;
 };
+
+std::map<std::string, PemFiles> FilesOf(const std::map<std::string, NodeCertificate>& read) {
+  std::map<std::string, PemFiles> files;
+  for (const auto& [node, certificate] : read) {
+    if (certificate.facts.present && certificate.facts.parsed) {
+      files[node] = {.chain = certificate.chain,
+                     .roots = certificate.roots,
+                     .generation = certificate.generation};
+    }
+  }
+  return files;
+}
 
 class Handle final : public ReplicationTlsHandle {
  public:
@@ -52,12 +66,23 @@ class Handle final : public ReplicationTlsHandle {
                       .satellites = stores.satellites,
                       .secrets = stores.secrets,
                       .events = std::move(events),
-                      .options = options}) {}
+                      .options = options}),
+        certificates_(
+            {.client = client,
+             .clusters = stores.clusters,
+             .satellites = stores.satellites,
+             .secrets = stores.secrets,
+             .config_maps = stores.config_maps,
+             .containers = [this] { return FilesOf(controllers_.Certificates()); },
+             .look = [this](const std::string& node) { controllers_.WantCertificates(node); },
+             .log = services.log}) {}
 
   // The links' threads call the controllers.
   ~Handle() override { links_.Stop(); }
 
   ReplicationControllers& controllers() { return controllers_; }
+
+  CertificateReconciler& certificates() { return certificates_; }
 
   AgentLinks& links() { return links_; }
 
@@ -65,6 +90,7 @@ class Handle final : public ReplicationTlsHandle {
   PodNodeShell shell_;
   AgentLinks links_;
   ReplicationControllers controllers_;
+  CertificateReconciler certificates_;
 };
 
 bool IsSatellitePod(const runtime::ChangeEvent& change) {
@@ -87,10 +113,14 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::Store& satellites = manager.AddStore(api::kLinstorSatellite);
   runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, here);
   runtime::Store& pods = manager.AddStore(api::kPod, here);
-  auto handle = std::make_unique<Handle>(
-      services, client, exec, linstor,
-      Stores{clusters, {satellites, daemon_sets, pods, options.operator_namespace}, secrets},
-      std::move(events), options);
+  runtime::Store& config_maps = manager.AddStore(api::kConfigMap, here);
+  auto handle =
+      std::make_unique<Handle>(services, client, exec, linstor,
+                               Stores{clusters,
+                                      {satellites, daemon_sets, pods, options.operator_namespace},
+                                      secrets,
+                                      config_maps},
+                               std::move(events), options);
   ReplicationControllers& parts = handle->controllers();
   AgentLinks& links = handle->links();
   runtime::Controller& volume = manager.AddController(
@@ -108,6 +138,13 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
       .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
       .Needs(daemon_sets)
       .Needs(secrets);
+  manager.AddController({.name = "replication-certificates", .workers = 1}, handle->certificates())
+      .WatchMapped(clusters, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(daemon_sets, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(secrets, one)
+      .Needs(pods)
+      .Needs(config_maps);
   // The cluster's pass and the links follow the pods; a look at the files follows the Secrets.
   cluster.WatchMapped(pods, [&parts](const runtime::ChangeEvent& change) {
     if (IsSatellitePod(change)) {

@@ -105,19 +105,22 @@ TrustPhase PhaseOf(const std::vector<TrustNode>& nodes,
     return files &&
            std::includes(files->bundle.begin(), files->bundle.end(), wanted.begin(), wanted.end());
   };
+  // A node that is down changes nothing of that: old authorities were withdrawn with its consent.
+  const bool settled = std::all_of(nodes.begin(), nodes.end(), [&](const TrustNode& node) {
+    return node.shares || (node.secret && node.secret->bundle == wanted &&
+                           node.secret->leaf.id == node.options.front().id &&
+                           (node.fresh || !node.container || Follows(node)));
+  });
+  if (settled) {
+    return TrustPhase::kSettled;
+  }
   const bool distributed = std::all_of(nodes.begin(), nodes.end(), [&](const TrustNode& node) {
     return node.shares || (has(node.secret) && (node.fresh || has(node.container)));
   });
   if (!distributed) {
     return TrustPhase::kDistributing;
   }
-  if (!switched) {
-    return TrustPhase::kSwitching;
-  }
-  const bool only_wanted = std::all_of(nodes.begin(), nodes.end(), [&](const TrustNode& node) {
-    return node.shares || (node.secret->bundle == wanted && !Waits(node));
-  });
-  return only_wanted ? TrustPhase::kSettled : TrustPhase::kWithdrawing;
+  return switched ? TrustPhase::kWithdrawing : TrustPhase::kSwitching;
 }
 
 }  // namespace

@@ -55,6 +55,9 @@ TEST(TrustPlan, RenewalByTheSameAuthorityWaitsForNobody) {
   const TrustPlan plan = PlanTrust({due, down});
   EXPECT_THAT(plan.steps, ElementsAre(TrustStep{.node = "a", .option = 0, .bundle = {"CA"}}));
   EXPECT_THAT(plan.waiting, ElementsAre("b"));
+  due.options = {Leaf("a1", "CA")};
+  EXPECT_EQ(PlanTrust({due, down}).phase, TrustPhase::kSettled)
+      << "a node that is down is no rotation";
 }
 
 // The same for a node of another authority: it would be refused by the one that is down (F6: its

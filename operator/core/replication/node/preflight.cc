@@ -138,7 +138,7 @@ void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures
   if (!facts.certificate || !facts.certificate->present) {
     failures->push_back({"CertificateMissing",
                          "tls.crt, tls.key or ca.crt is missing in /etc/tlshd.d; "
-                         "check the secret of the satellite's internalTLS"});
+                         "check the Secret"});
     return;
   }
   const CertificateFacts& certificate = *facts.certificate;
