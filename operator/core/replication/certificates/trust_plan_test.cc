@@ -308,7 +308,7 @@ class Walk {
 // T3, T5: whatever changes at whatever moment, whoever is killed at whatever step, and however late
 // the kubelets are: no two nodes ever refuse each other, and what was wanted last comes true.
 TEST(TrustPlanProperty, NobodyIsEverRefused) {
-  for (unsigned seed = 0; seed < 600 && !HasFatalFailure(); ++seed) {
+  for (unsigned seed = 0; seed < 300 && !HasFatalFailure(); ++seed) {
     SCOPED_TRACE(seed);
     Walk walk(seed);
     for (int step = 0; step < 250 && !HasFatalFailure(); ++step) {
