@@ -21,9 +21,10 @@ step() {  # step NAME COMMAND...: runs it, remembers a failure, goes on
 }
 
 # Code of the operator with threads of its own, in it or in its test. testing_controllers takes over two minutes, and was
-# clean when last run by hand (CONTRIBUTING.md). The other libraries start no thread; the simulators are test tools.
+# clean when last run by hand (CONTRIBUTING.md). The other libraries start no thread (controllers_replication runs in virtual
+# time on one, its streams are controllers_agent_link's); the simulators are test tools.
 threaded=(base net kube linstor runtime testing testing_kube_contract controllers_agent_link controllers_node_shell
-  controllers_linstor_connection controllers_replication cmd)
+  controllers_linstor_connection cmd)
 
 sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a preset, or of some libraries
   local preset=$1

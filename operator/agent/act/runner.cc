@@ -407,7 +407,7 @@ bool Runner::KeepGuard(Running* running, bool restored) {
   }
   SteadyTime until = GuardedUntil(running->state);
   // Before that it stays as it was: a worker that dies again and again must not put it off.
-  if (restored && clock_->SteadyNow() > until + kGuardianGrace) {
+  if (restored && clock_->SteadyNow() >= until + kGuardianGrace) {
     until = clock_->SteadyNow() + kRestoreGuard;
   }
   if (running->guarded == minors && running->guarded_until >= until) {

@@ -155,7 +155,10 @@ Result<LinstorSnapshotPtr, Error> LinstorSnapshots::Finish(
   if (!read) {
     // A caller that gives up has learned nothing about LINSTOR.
     if (!entry.dropped && !ctx.canceled() && !ctx.expired()) {
-      entry.failure = {read.error(), ctx.clock().SteadyNow() + options_.unreachable_for};
+      const SteadyTime now = ctx.clock().SteadyNow();
+      entry.failure = {.error = read.error(),
+                       .since = entry.failure ? entry.failure->since : now,
+                       .until = now + options_.unreachable_for};
       entry.last.reset();  // or those who ask for less would be told that all is well
     }
     return Unexpected{std::move(read.error())};
@@ -181,6 +184,14 @@ bool LinstorSnapshots::Reachable(const std::string& cluster) const {
   const std::lock_guard lock(mutex_);
   const auto found = entries_.find(cluster);
   return found == entries_.end() || !found->second.failure;
+}
+
+std::optional<SteadyTime> LinstorSnapshots::SilentSince(const std::string& cluster) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(cluster);
+  return found == entries_.end() || !found->second.failure
+             ? std::nullopt
+             : std::optional(found->second.failure->since);
 }
 
 void LinstorSnapshots::Update(const std::string& cluster, const LinstorNodeFacts& facts) {

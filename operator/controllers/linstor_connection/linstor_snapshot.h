@@ -86,6 +86,9 @@ class LinstorSnapshots {
   /// False when LINSTOR did not answer the last time. Makes no request.
   bool Reachable(const std::string& cluster) const;
 
+  /// Since when LINSTOR has not answered; nothing when it did the last time. Makes no request.
+  std::optional<SteadyTime> SilentSince(const std::string& cluster) const;
+
   /// One node as it was read back after a write.
   void Update(const std::string& cluster, const LinstorNodeFacts& facts);
 
@@ -95,6 +98,7 @@ class LinstorSnapshots {
  private:
   struct Failure {
     Error error{};
+    SteadyTime since{};  ///< of the first of those in a row
     SteadyTime until{};
   };
 

@@ -140,8 +140,8 @@ TEST(ReplicationSafetyTest, AReconnectIsNotTakenForAHeal) {
   EXPECT_FALSE(bed.Status().contains("stalePeers")) << bed.Status();
 }
 
-// `drbdadm disconnect` by a person is meant; only what a fault of TLS explains comes back by
-// itself.
+// REVIEW-1 R1: `drbdadm disconnect` by a person is meant; only what a fault of TLS explains comes
+// back by itself.
 TEST(ReplicationSafetyTest, AnAdminsDisconnectStays) {
   VolumeBed bed;
   MakeEncrypted(bed);

@@ -22,6 +22,9 @@ namespace {
 /// defaults of the API server, so only a hash shows that a field is no longer wanted.
 constexpr const char* kTemplateHash = "breakwater.io/template-hash";
 
+/// A controller that restarts answers again after about a minute (image there, database small).
+constexpr std::chrono::minutes kLinstorRestart{3};
+
 const std::vector<api::ResourceInfo>& PruneKinds() {
   static const std::vector<api::ResourceInfo> kKinds{api::kDaemonSet, api::kConfigMap,
                                                      api::kCertificate};
@@ -201,12 +204,16 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
   if (std::string wait = gate_.Blocked(pass.satellite.name(), others); !wait.empty()) {
     return wait;  // without LINSTOR: in a large rollout many wait
   }
-  const std::set<std::string> offline = OfflineNodes(ctx, pass);
+  const std::optional<std::set<std::string>> offline = OfflineNodes(ctx, pass);
+  if (!offline && LinstorComesBack(ctx, pass)) {
+    return "waiting for LINSTOR, which does not answer: it alone knows whether the satellites that "
+           "changed before are back";
+  }
   // One that LINSTOR cannot use cannot get worse. After an upgrade of LINSTOR none of the old
   // satellites is online until it has changed, and they must not wait for each other.
-  if (!offline.contains(pass.satellite.name())) {
+  if (offline && !offline->contains(pass.satellite.name())) {
     for (SatelliteState& other : others) {
-      other.linstor_online = !offline.contains(other.node);
+      other.linstor_online = !offline->contains(other.node);
     }
   }
   return gate_.Begin(pass.satellite.name(), others);
@@ -239,20 +246,35 @@ std::string SatelliteReconciler::SwitchingVolume(const Context& ctx, const Pass&
   return "";
 }
 
-std::set<std::string> SatelliteReconciler::OfflineNodes(const Context& ctx, Pass& pass) const {
+std::optional<std::set<std::string>> SatelliteReconciler::OfflineNodes(const Context& ctx,
+                                                                       Pass& pass) const {
+  // Not from the snapshot: it may be from before the last change.
+  if (!pass.client || !deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
+    return std::nullopt;
+  }
+  const auto nodes = pass.client->ListNodes(LinstorContext(ctx));
+  if (!nodes) {
+    return std::nullopt;
+  }
   std::set<std::string> offline;
-  // LINSTOR may be down: then the readiness of the pods alone decides, and at once. Not from the
-  // snapshot: it may be from before the last change.
-  if (pass.client && deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
-    if (const auto nodes = pass.client->ListNodes(LinstorContext(ctx))) {
-      for (const linstor::Node& node : *nodes) {
-        if (!node.online()) {
-          offline.insert(node.name);
-        }
-      }
+  for (const linstor::Node& node : *nodes) {
+    if (!node.online()) {
+      offline.insert(node.name);
     }
   }
   return offline;
+}
+
+// What changes all satellites mostly restarts LINSTOR too. One that has answered before is waited
+// for; one that stays away holds up no repair: then the readiness of the pods alone decides.
+bool SatelliteReconciler::LinstorComesBack(const Context& ctx, const Pass& pass) const {
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const api::Json* status = cluster ? api::FindPath(cluster->raw(), {"status"}) : nullptr;
+  if (status == nullptr || api::StringAt(*status, "version").empty()) {
+    return false;
+  }
+  const auto since = deps_.snapshots.SilentSince(pass.spec.cluster_ref.name);
+  return !since || ctx.clock().SteadyNow() - *since < kLinstorRestart;
 }
 
 std::string SatelliteReconciler::ExternalVersion(const Context& ctx, const Pass& pass) const {

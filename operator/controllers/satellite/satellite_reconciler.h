@@ -102,7 +102,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
   std::string AwaitTurn(const Context& ctx, Pass& pass, const api::Json* desired);
   /// A volume on this node that is being switched; "" when none.
   std::string SwitchingVolume(const Context& ctx, const Pass& pass) const;
-  std::set<std::string> OfflineNodes(const Context& ctx, Pass& pass) const;
+  /// Nothing when LINSTOR cannot be asked.
+  std::optional<std::set<std::string>> OfflineNodes(const Context& ctx, Pass& pass) const;
+  bool LinstorComesBack(const Context& ctx, const Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
   core::ReplicationCertificate Replication(const Pass& pass) const;
   std::string Fingerprint(const Pass& pass) const;

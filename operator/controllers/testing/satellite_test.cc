@@ -111,6 +111,41 @@ TEST(RolloutTest, WaitsWhileAVolumeOfTheNodeIsSwitched) {
   EXPECT_EQ(NodesWith(world, "2"), 3);
 }
 
+// REVIEW-1 R7: the setting that changes all satellites restarts LINSTOR too. While it could not be
+// asked every satellite counted as online, and all of them were replaced within 1.5 s.
+TEST(RolloutTest, WaitsForALinstorThatRestarts) {
+  World world;
+  Start(world, Template("1"));
+  world.linstor->SetDown(true);
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  for (int i = 0; i < 3; ++i) {
+    (void)world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_EQ(NodesWith(world, "2"), 0);
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionApplied),
+              HasSubstr("waiting for LINSTOR, which does not answer"));
+  world.linstor->SetDown(false);
+  world.clock.Advance(std::chrono::seconds(11));
+  EXPECT_TRUE(world.Settle());
+  EXPECT_EQ(NodesWith(world, "2"), 3);
+}
+
+// LINSTOR may be down because of what the change repairs.
+TEST(RolloutTest, ALinstorThatStaysAwayHoldsUpNoRepair) {
+  World world;
+  Start(world, Template("1"));
+  world.linstor->SetDown(true);
+  world.Put(api::kLinstorSatelliteConfiguration, "config", Template("2"));
+  (void)world.ReconcileAll();
+  for (int i = 0; i < 8; ++i) {
+    world.clock.Advance(std::chrono::minutes(1));
+    (void)world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_EQ(NodesWith(world, "2"), 3);
+}
+
 void SetNodeReady(World& world, const std::string& name, bool ready) {
   world.kube.Mutate(api::kNode, {"", name}, [&](Json& node) {
     node["status"]["conditions"] =

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "operator/core/replication/node/parse.h"
-
 namespace breakwater::controllers {
 
 using replication::NodeReport;
@@ -58,9 +56,12 @@ NodeReport SimHub::Read(const std::string& node) {
     (void)agents_.WaitFor([&out] { return out.has_value(); }, sim::Millis(5000));
     return out.value_or("");
   };
-  const auto status = replication::ParseStatus(run({"drbdsetup", "status", "--json"}));
-  const auto show = replication::ParseShow(run({"drbdsetup", "show", "--json", "--show-defaults"}));
-  const replication::SocketTable sockets = replication::ParseSockets(run({"ss", "-tniH"}));
+  Parsed& parsed = parsed_[node];
+  const auto& status =
+      parsed.status.Of(run({"drbdsetup", "status", "--json"}), replication::ParseStatus);
+  const auto& show = parsed.show.Of(run({"drbdsetup", "show", "--json", "--show-defaults"}),
+                                    replication::ParseShow);
+  const auto& sockets = parsed.sockets.Of(run({"ss", "-tniH"}), replication::ParseSockets);
   report.any_socket = !sockets.sockets.empty();
   for (const auto& [name, one] :
        status.value_or(std::map<std::string, replication::DrbdStatus>{})) {

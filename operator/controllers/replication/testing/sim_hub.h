@@ -15,6 +15,7 @@
 
 #include "operator/agent/testing/sim_agent.h"
 #include "operator/controllers/replication/agent_link/agent_hub.h"
+#include "operator/core/replication/node/parse.h"
 #include "tests/e2e/sim/drbd/cluster.h"
 
 namespace breakwater::controllers {
@@ -68,6 +69,30 @@ class SimHub final : public AgentHub {
   std::function<void(const replication::TransactionRequest&)> on_ask{};
 
  private:
+  /// What a text says, parsed again only when it is another: most looks see what the last one saw.
+  template <typename Value>
+  class Memo {
+   public:
+    template <typename Parse>
+    const Value& Of(std::string text, Parse parse) {
+      if (!value_ || text != text_) {
+        text_ = std::move(text);
+        value_ = parse(text_);
+      }
+      return *value_;
+    }
+
+   private:
+    std::string text_{};
+    std::optional<Value> value_{};
+  };
+
+  struct Parsed {
+    Memo<decltype(replication::ParseStatus({}))> status{};
+    Memo<decltype(replication::ParseShow({}))> show{};
+    Memo<replication::SocketTable> sockets{};
+  };
+
   bool Linked(const std::string& node) const {
     return targets_.contains(node) && !cut_off_.contains(node);
   }
@@ -83,6 +108,7 @@ class SimHub final : public AgentHub {
   std::set<std::string> cut_off_{};
   std::map<std::string, replication::NodeReport> reports_{};
   std::map<std::string, std::pair<std::string, sim::Time>> looked_{};  // last event, and when
+  std::map<std::string, Parsed> parsed_{};
   std::map<std::string, std::size_t> results_seen_{};
   /// Requests without an answer, by id.
   std::map<std::string, replication::RunningTransaction> asked_{};
