@@ -5,11 +5,13 @@ STRATEGY ?= Auto
 LATENCY_MS ?= 0
 NODES ?= 3
 CASES ?= 0
+WALKS ?= 10000
+FIRST ?= 1
 BEDS ?= 3
 SIZES ?= 10,100,1000
 PYTHON := /usr/bin/python3
 
-.PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults kills fuzz bench bench-migration clean
+.PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults kills walks fuzz bench bench-migration clean
 
 help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six volumes to TLS under load"
@@ -22,7 +24,7 @@ help:
 	@echo "make e2e       end-to-end tests only"
 	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (20 min, a quiet machine)"
 	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (25 min, table, build/kills.json)"
-	@echo "make walks     seeded walks of the migration in which everything dies and wakes late [WALKS=500 FIRST=1]"
+	@echo "make walks [WALKS=10000] [FIRST=1]  agents, leaders, LINSTOR and nodes die and hang at every step, on simulated DRBD in virtual time (20 min)"
 	@echo "make fuzz      libFuzzer targets [FUZZ_SECONDS=60]"
 	@echo "make bench     roll-outs of 3 to 300 nodes, churn of 10000 objects (table, build/bench.json)"
 	@echo "make bench-migration  what 10 to 1000 volumes cost on their way to TLS, and idle [SIZES=10,100] (build/bench-migration.json)"
@@ -64,10 +66,9 @@ faults: deps tools build
 kills: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m kills --cases $(CASES) --beds $(BEDS) --json build/kills.json
 
-# Seeded walks in virtual time; WALKS=n, FIRST=seed.
 walks: deps
 	@scripts/build.sh release breakwater-walks
-	@build/release/bin/breakwater-walks --walks $${WALKS:-500} --first $${FIRST:-1}
+	@scripts/walks.py --walks $(WALKS) --first $(FIRST)
 
 fuzz: deps
 	@scripts/build.sh asan fuzz_admission fuzz_admission_review fuzz_agent_message fuzz_exec_protocol fuzz_kubeconfig fuzz_node_report fuzz_tlshd_files fuzz_watch_decoder

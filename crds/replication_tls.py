@@ -65,8 +65,23 @@ def replication_tls_spec():
     return obj("Encryption of DRBD's replication.", {
         "certificates": _certificates(),
         "migration": _migration(),
-        "enforce": boolean("Show plaintext as the reason PlaintextForbidden of the condition ReplicationEncrypted. No "
-                           "volume is held back.", default=False),
+        "minimum": string(
+            "Cluster: what stands only in LINSTOR can raise encryption, never lower it; such a value is pinned back and "
+            "reported. None: LINSTOR's own order of values decides, and whoever reaches its REST API can decrypt.",
+            enum=["Cluster", "None"], default="Cluster"),
+        "exemptions": array(
+            "Volumes that may be in plaintext although the cluster asks for TLS. They are wanted in plaintext, unless "
+            "LINSTOR asks for TLS there.", obj(
+                "One of resource, claim and storageClass names the volumes.", {
+                    "resource": string("A resource definition of LINSTOR.", maxLength=48),
+                    "claim": string("A PersistentVolumeClaim: namespace/name.", pattern="^[^/]+/[^/]+$", maxLength=317),
+                    "storageClass": string("All volumes of a StorageClass.", maxLength=253),
+                    "reason": string("Why, for those who read the status.", maxLength=256),
+                }), maxItems=256),
+        "enforce": boolean("No plaintext: exempt volumes keep the condition ReplicationEncrypted at False "
+                           "(PlaintextForbidden), and a volume whose connections were all encrypted is not brought back "
+                           "to plaintext by a repair, as long as the Primary has quorum and another copy without the "
+                           "broken connection.", default=False),
     })
 
 
@@ -81,7 +96,9 @@ def _texts(description, names):
 def replication_tls_status():
     return obj("State of the encryption, from evidence on the nodes.", {
         "phase": string("Where the migration is.",
-                        enum=["Idle", "Preflight", "Migrating", "Paused", "Blocked", "Complete"]),
+                        enum=["Idle", "Preflight", "Migrating", "Paused", "Blocked", "Partial", "Complete"]),
+        "exempt": array("Volumes that may be in plaintext by somebody's word in Kubernetes.", _texts(
+            "A volume.", ["resource", "reason", "since"])),
         "connections": _counts("Connections between nodes, by what their sockets show.",
                                ["total", "encrypted", "plaintext", "unknown"]),
         "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),

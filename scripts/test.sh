@@ -49,19 +49,6 @@ sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a p
   tail -n 4 "$results/$preset.log"
 }
 
-# All limits hold in 500 walks, and the walks notice when a guard is missing.
-walks() {
-  local guard
-  build/release/bin/breakwater-walks --walks 500 || return 1
-  for guard in guardian stale force; do
-    if build/release/bin/breakwater-walks --walks 1500 --without "$guard" >"$results/walks-$guard.log"; then
-      echo "1500 walks without the guard '$guard' broke no limit: they do not see what it is for"
-      return 1
-    fi
-    echo "without $guard: $(tail -n 2 "$results/walks-$guard.log" | head -n 1)"
-  done
-}
-
 end_to_end() {
   PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --durations=15 \
     --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/faultproxy/selftest.py \
@@ -75,7 +62,7 @@ step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
-  step "walks" walks
+  step "walks" scripts/walks.py --walks 600 --junit "$results/walks.xml"
   step "end-to-end tests" end_to_end
 fi
 step "clang-tidy" scripts/tidy.sh

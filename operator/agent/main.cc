@@ -15,6 +15,7 @@
 #include "operator/agent/supervisor.h"
 #include "operator/agent/talk/connect.h"
 #include "operator/agent/worker.h"
+#include "operator/base/core_dumps.h"
 
 namespace breakwater::agent {
 namespace {
@@ -174,5 +175,6 @@ int Main(const std::vector<std::string>& words) {
 }  // namespace breakwater::agent
 
 int main(int argc, char** argv) {
+  breakwater::ForbidCoreDumps();
   return breakwater::agent::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

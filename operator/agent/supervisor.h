@@ -19,16 +19,17 @@ struct SupervisorOptions {
   std::vector<std::string> worker_arguments{"breakwater-agent", "worker"};
   /// How long after the end of a suspension's time the worker is given to say that it has ended.
   std::chrono::milliseconds grace{500};
-  /// A worker that says nothing for so long hangs: while something is suspended, and else.
+  /// A worker that says nothing for so long hangs: while something is suspended, and else. The
+  /// latter bounds for how long a connection stays cut that its Lead has just cut.
   std::chrono::milliseconds hung_armed{3000};
-  std::chrono::milliseconds hung{60000};
+  std::chrono::milliseconds hung{10000};
   /// From SIGTERM until the worker is killed; the pod's grace period is 30 s.
   std::chrono::milliseconds stop{25000};
 };
 
 /// How often a worker says "alive": while something is suspended, and else.
 inline constexpr std::chrono::milliseconds kAliveArmed{1000};
-inline constexpr std::chrono::milliseconds kAlive{15000};
+inline constexpr std::chrono::milliseconds kAlive{3000};
 
 /// Until SIGTERM or SIGINT. Returns the exit code: 0 when the worker came to its safe end.
 int RunSupervisor(const SupervisorOptions& options);

@@ -22,7 +22,7 @@ struct Condition {
   bool operator==(const Condition&) const = default;
 };
 
-/// Condition types of the four kinds, plus the two that this project adds (the last two).
+/// Condition types of the four kinds, plus those that this project adds (the last three).
 inline constexpr std::string_view kConditionApplied = "Applied";
 inline constexpr std::string_view kConditionAvailable = "Available";
 inline constexpr std::string_view kConditionConfigured = "Configured";
@@ -31,6 +31,8 @@ inline constexpr std::string_view kConditionSatelliteEvacuated = "SatelliteEvacu
 inline constexpr std::string_view kConditionReplicationEncrypted = "ReplicationEncrypted";
 inline constexpr std::string_view kConditionReplicationCertificates = "ReplicationCertificates";
 inline constexpr std::string_view kConditionReplicationTlsReady = "ReplicationTLSReady";
+/// The only one for which True is bad news.
+inline constexpr std::string_view kConditionApiUnprotected = "APIUnprotected";
 
 /// status.conditions of a raw object; entries without a type are skipped.
 std::vector<Condition> ConditionsFromJson(const Json& object);

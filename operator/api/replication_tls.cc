@@ -97,6 +97,21 @@ MigrationSettings ReadMigration(const FieldReader& reader) {
   return settings;
 }
 
+TlsExemption ReadExemption(const FieldReader& reader) {
+  TlsExemption exemption{.resource = reader.String("resource"),
+                         .claim = reader.String("claim"),
+                         .storage_class = reader.String("storageClass"),
+                         .reason = reader.String("reason")};
+  const int named = (exemption.resource.empty() ? 0 : 1) + (exemption.claim.empty() ? 0 : 1) +
+                    (exemption.storage_class.empty() ? 0 : 1);
+  if (named != 1) {
+    reader.AddError("", "name one of resource, claim (namespace/name) and storageClass");
+  } else if (!exemption.claim.empty() && exemption.claim.find('/') == std::string::npos) {
+    reader.AddError("claim", "must be namespace/name");
+  }
+  return exemption;
+}
+
 std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> path) {
   const Json* value = FindPath(json, path);
   return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
@@ -155,6 +170,10 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
     spec.migration = ReadMigration(*migration);
   }
   spec.enforce = reader->Bool("enforce");
+  spec.floor = reader->OneOf("minimum", {"Cluster", "None"}, "Cluster") == "Cluster";
+  for (const FieldReader& entry : reader->Children("exemptions")) {
+    spec.exemptions.push_back(ReadExemption(entry));
+  }
   return spec;
 }
 
@@ -172,9 +191,14 @@ Json ToJson(const ReplicationTlsStatus& status) {
         {"migrating", status.resources.migrating},
         {"pending", status.resources.pending},
         {"failed", status.resources.failed}}},
+      {"exempt", Json::array()},
       {"inFlight", Json::array()},
       {"failures", Json::array()},
   };
+  for (const ExemptVolume& volume : status.exempt) {
+    result["exempt"].push_back(
+        {{"resource", volume.resource}, {"reason", volume.reason}, {"since", volume.since}});
+  }
   for (const InFlightMigration& entry : status.in_flight) {
     Json item{{"resource", entry.resource},
               {"strategy", entry.strategy},
@@ -220,6 +244,12 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
       CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
       CountAt(json, {"resources", "migrating"}), CountAt(json, {"resources", "pending"}),
       CountAt(json, {"resources", "failed"})};
+  if (const Json* list = FindMember(json, "exempt"); list != nullptr && list->is_array()) {
+    for (const Json& item : *list) {
+      status.exempt.push_back(
+          {StringAt(item, "resource"), StringAt(item, "reason"), StringAt(item, "since")});
+    }
+  }
   if (const Json* list = FindMember(json, "inFlight"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
       status.in_flight.push_back({StringAt(item, "resource"), StringAt(item, "strategy"),

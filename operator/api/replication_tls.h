@@ -58,10 +58,24 @@ struct MigrationSettings {
   bool operator==(const MigrationSettings&) const = default;
 };
 
+/// Volumes that may stay in, or go back to, plaintext although the cluster asks for TLS; one of the
+/// first three is set.
+struct TlsExemption {
+  std::string resource{};
+  std::string claim{};  ///< "namespace/name"
+  std::string storage_class{};
+  std::string reason{};
+
+  bool operator==(const TlsExemption&) const = default;
+};
+
 struct ReplicationTlsSpec {
   CertificateSettings certificates{};
   MigrationSettings migration{};
   bool enforce = false;
+  /// minimum: Cluster (true): what stands only in LINSTOR cannot lower encryption; None (false).
+  bool floor = true;
+  std::vector<TlsExemption> exemptions{};
 };
 
 std::string_view ToString(CertificateMode mode);
@@ -70,6 +84,15 @@ std::string_view ToString(MigrationStrategy strategy);
 
 /// The defaults when the field is absent.
 ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_view key);
+
+/// A volume that may be in plaintext, for whoever wonders: by whose word, and since when.
+struct ExemptVolume {
+  std::string resource{};
+  std::string reason{};
+  std::string since{};  ///< RFC 3339
+
+  bool operator==(const ExemptVolume&) const = default;
+};
 
 struct ConnectionCounts {
   std::int64_t total = 0;
@@ -132,6 +155,7 @@ struct ReplicationTlsStatus {
   std::string phase = "Idle";  ///< Idle, Preflight, Migrating, Paused, Blocked, Complete
   ConnectionCounts connections{};
   ResourceCounts resources{};
+  std::vector<ExemptVolume> exempt{};  ///< bounded, by name
   std::vector<InFlightMigration> in_flight{};
   std::vector<MigrationFailure> failures{};  ///< bounded, worst first
   std::vector<StaleConnection> stale_peers{};

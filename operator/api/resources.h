@@ -21,6 +21,10 @@ inline const ResourceInfo kLinstorNodeConnection{"piraeus.io", "v1", "LinstorNod
 inline const ResourceInfo kNode{"", "v1", "Node", "nodes", false};
 inline const ResourceInfo kPod{"", "v1", "Pod", "pods", true};
 inline const ResourceInfo kSecret{"", "v1", "Secret", "secrets", true};
+inline const ResourceInfo kPersistentVolume{"", "v1", "PersistentVolume", "persistentvolumes",
+                                            false};
+inline const ResourceInfo kStorageClass{"storage.k8s.io", "v1", "StorageClass", "storageclasses",
+                                        false};
 inline const ResourceInfo kConfigMap{"", "v1", "ConfigMap", "configmaps", true};
 inline const ResourceInfo kService{"", "v1", "Service", "services", true};
 inline const ResourceInfo kServiceAccount{"", "v1", "ServiceAccount", "serviceaccounts", true};

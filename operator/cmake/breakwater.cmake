@@ -50,6 +50,15 @@ target_compile_options(breakwater_flags INTERFACE
   $<$<BOOL:${BREAKWATER_WERROR}>:-Werror>
   # g++ 12 takes the value of an empty std::optional, and a stop_callback, for uninitialised when it optimises.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+# Of the processor: return addresses and indirect jumps. The other hardening flags are in CMakePresets.json (release).
+include(CheckCXXCompilerFlag)
+foreach(flag -fcf-protection=full -mbranch-protection=standard)
+  string(MAKE_C_IDENTIFIER "BREAKWATER_HAS${flag}" has)
+  check_cxx_compiler_flag(${flag} ${has})
+  if(${has} AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+    target_compile_options(breakwater_flags INTERFACE ${flag})
+  endif()
+endforeach()
 if(BREAKWATER_SANITIZE)
   target_compile_options(breakwater_flags INTERFACE
     -fsanitize=${BREAKWATER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

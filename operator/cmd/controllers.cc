@@ -139,6 +139,7 @@ void AddControllers(OperatorControllers& into,
                     const controllers::Writers& writers,
                     const controllers::ImageSource& images,
                     controllers::LinstorProvider& linstor,
+                    const controllers::EventSink& events,
                     const Options& options,
                     const Logger& log) {
   into.log = log.Named("controllers");
@@ -158,7 +159,8 @@ void AddControllers(OperatorControllers& into,
                                          .images = images,
                                          .linstor = linstor,
                                          .snapshots = *into.snapshots,
-                                         .log = into.log},
+                                         .log = into.log,
+                                         .events = events},
       controllers::ClusterReconcilerOptions{.pull_secret = options.pull_secret,
                                             .requeue_interval = options.requeue_interval,
                                             .linstor_max_age = young});
@@ -178,7 +180,8 @@ void AddControllers(OperatorControllers& into,
   into.configuration = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{.configurations = stores.configurations,
                                                .satellites = stores.satellites,
-                                               .applier = writers.applier});
+                                               .applier = writers.applier,
+                                               .events = events});
   into.node_connection = std::make_unique<controllers::NodeConnectionReconciler>(
       controllers::NodeConnectionReconcilerDeps{.connections = stores.connections,
                                                 .clusters = stores.clusters,

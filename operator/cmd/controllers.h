@@ -33,6 +33,7 @@ void AddControllers(OperatorControllers& into,
                     const controllers::Writers& writers,
                     const controllers::ImageSource& images,
                     controllers::LinstorProvider& linstor,
+                    const controllers::EventSink& events,
                     const Options& options,
                     const Logger& log);
 

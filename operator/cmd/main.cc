@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "operator/base/core_dumps.h"
 #include "operator/base/log.h"
 #include "operator/cmd/memory.h"
 #include "operator/cmd/options.h"
@@ -50,6 +51,7 @@ void ForgetSystemRoots() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  breakwater::ForbidCoreDumps();
   breakwater::cmd::KeepMemorySmall();
   ForgetSystemRoots();
   // Before any thread exists: all of them inherit the mask.

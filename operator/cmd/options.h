@@ -21,7 +21,8 @@ struct Options {
       image_config_map_name{};  ///< --image-config-map-name, $IMAGE_CONFIG_MAP_NAME; required
   std::string pull_secret{};    ///< --pull-secret, $PULL_SECRET
   std::string kubeconfig{};     ///< --kubeconfig, $KUBECONFIG; "" = in-cluster
-  std::string metrics_bind_address = ":8080";  ///< "0" = off
+  /// "0" = off. Loopback: names of volumes and nodes are for nobody who was not meant to see them.
+  std::string metrics_bind_address = "127.0.0.1:8080";
   std::string metrics_cert_path{};  ///< "" = plain HTTP, else a directory with tls.crt and tls.key
   std::string health_probe_bind_address = ":8081";  ///< "0" = off
   std::string webhook_bind_address = ":9443";       ///< used with webhook_cert_path only

@@ -35,7 +35,7 @@ std::string Bad(std::vector<std::string> arguments,
 TEST(OptionsTest, HasTheDefaultsOfThePiraeusOperator) {
   const Options options = Good({});
   EXPECT_EQ(options.ns, "ns");
-  EXPECT_EQ(options.metrics_bind_address, ":8080");
+  EXPECT_EQ(options.metrics_bind_address, "127.0.0.1:8080");  // REVIEW-2, Low: closed
   EXPECT_EQ(options.health_probe_bind_address, ":8081");
   EXPECT_FALSE(options.leader_elect);
   EXPECT_EQ(options.requeue_interval, std::chrono::minutes(1));

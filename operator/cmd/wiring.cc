@@ -173,7 +173,12 @@ Result<void, Error> RunOperator(const Options& options,
   const controllers::ImageSource images(
       stores.config_maps, {options.ns, options.image_config_map_name}, options.related_images);
   controllers::StoreLinstorProvider linstor = MakeLinstorProvider(options, stores, fence);
-  AddControllers(reconcilers, manager, stores, writers, images, linstor, options, log);
+  kube::KubeEventRecorder events(
+      client, clock, log.Named("events"),
+      {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
+       .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
+  const auto record = [&events](kube::Event event) { events.Record(std::move(event)); };
+  AddControllers(reconcilers, manager, stores, writers, images, linstor, record, options, log);
 
   BREAKWATER_ASSIGN_OR_RETURN(std::unique_ptr<net::WebSocketConnector> connector,
                               net::MakeBeastConnector({.base_url = config.server,
@@ -184,10 +189,6 @@ Result<void, Error> RunOperator(const Options& options,
   const std::unique_ptr<kube::PodExec> web_exec =
       kube::MakeWsPodExec(*websockets, connection.credentials.get(), clock, KubeOptions(metrics));
   MeasuredExec exec(*web_exec, metrics, clock);
-  kube::KubeEventRecorder events(
-      client, clock, log.Named("events"),
-      {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
-       .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
   manager.AddRunnable(MemoryTrimmer(clock));
   manager.AddRunnable(
       {.name = "events",
@@ -199,8 +200,7 @@ Result<void, Error> RunOperator(const Options& options,
            }});
   const std::unique_ptr<controllers::ReplicationTlsHandle> replication_tls =
       controllers::RegisterReplicationTls(
-          manager, services, client, exec, linstor, stores.secrets,
-          [&events](kube::Event event) { events.Record(std::move(event)); },
+          manager, services, client, exec, linstor, stores.secrets, record,
           {.operator_namespace = options.ns,
            .observe_interval = options.observe_interval,
            .version = BREAKWATER_VERSION,

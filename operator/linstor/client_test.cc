@@ -118,6 +118,24 @@ TEST_F(ClientTest, ReadsDefinitionsAndConnections) {
   EXPECT_TRUE(connections->at(0).IsBetween("nb", "na"));
 }
 
+// REVIEW-2 M2: 45 MB of auxiliary properties on volumes took 129 MiB: whoever may write one LINSTOR
+// object killed the operator. Ours must still be read.
+TEST_F(ClientTest, AuxPropertiesOfOthersDoNotFillTheMemory) {
+  nlohmann::json props{{"Aux/breakwater.io/tls-pin", "yes"}, {kPropertyTls, "no"}};
+  for (int i = 0; i < 9; ++i) {
+    props["Aux/junk" + std::to_string(i)] = std::string(1U << 20U, 'x');
+  }
+  const nlohmann::json one{{"name", "r"}, {"props", props}};
+  const auto client = Make();
+  transports_[0]
+      ->Expect("GET", "/v1/resource-definitions")
+      .Reply(200, nlohmann::json::array({one}).dump());
+  const auto definitions = client->ListResourceDefinitions(ctx_);
+  ASSERT_TRUE(definitions);
+  EXPECT_EQ(definitions->at(0).props,
+            (Props{{"Aux/breakwater.io/tls-pin", "yes"}, {std::string(kPropertyTls), "no"}}));
+}
+
 // "No active connection to satellite" comes with 201: the node gets the change later, and the user
 // must be told that it has not got it yet.
 TEST_F(ClientTest, KeepsWarningsOfAcceptedWrites) {

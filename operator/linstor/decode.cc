@@ -126,14 +126,26 @@ void DecodeDrbdLayer(const Json& layer, Resource& resource) {
   }
 }
 
+bool IsForeignAux(const Json& key) {
+  const auto& name = key.get_ref<const std::string&>();
+  return name.starts_with("Aux/") && !name.starts_with("Aux/breakwater.io/") &&
+         !name.starts_with("Aux/piraeus.io/");
+}
+
 }  // namespace
 
-Result<Json, DecodeError> ParseJson(std::string_view text) {
+Result<Json, DecodeError> ParseJson(std::string_view text, bool skip_foreign_aux) {
   if (NestsDeeperThan(text, kMaxJsonDepth)) {  // layers are read recursively
     return Unexpected{DecodeError{"LINSTOR's reply is nested more than " +
                                   std::to_string(kMaxJsonDepth) + " levels deep"}};
   }
-  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json::parser_callback_t keep = nullptr;  // only where it pays: it costs time for each value
+  if (skip_foreign_aux && text.size() > kLargeReply) {
+    keep = [](int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+      return event != Json::parse_event_t::key || !IsForeignAux(parsed);
+    };
+  }
+  Json value = Json::parse(text, keep, /*allow_exceptions=*/false);
   if (value.is_discarded()) {
     return Unexpected{
         DecodeError{"LINSTOR's reply of " + std::to_string(text.size()) + " bytes is not JSON"}};

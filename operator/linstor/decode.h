@@ -15,8 +15,13 @@ namespace breakwater::linstor {
 
 using Json = nlohmann::json;
 
-/// Never throws; the error has a position but not the text, which may hold secrets.
-Result<Json, DecodeError> ParseJson(std::string_view text);
+/// Never throws; the error has a position but not the text, which may hold secrets. From a reply of
+/// more than `kLargeReply` bytes the auxiliary properties of others are left out when
+/// `skip_foreign_aux`: there may be any number of them (REVIEW-2 M2).
+Result<Json, DecodeError> ParseJson(std::string_view text, bool skip_foreign_aux = false);
+
+/// 8 MiB: a thousand volumes with three replicas each are about 9.
+inline constexpr std::size_t kLargeReply = 8U << 20U;
 
 /// The messages of a reply, also of a single message outside a list. Other JSON gives none.
 std::vector<ApiCallRc> DecodeMessages(const Json& value);

@@ -93,6 +93,14 @@ class Actor {
     });
   }
 
+  /// Runs, whatever it did before.
+  void Wake() {
+    if (life_ == Life::kStopped) {
+      Continue();
+    }
+    Start();
+  }
+
   void Continue() {
     life_ = Life::kRuns;
     while (life_ == Life::kRuns && !deferred_.empty()) {

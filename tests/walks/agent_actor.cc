@@ -83,7 +83,7 @@ void AgentActor::Stopped() {
     return;
   }
   const Millis silence =
-      guards_.empty() ? stage().Between(45000, 60000) : stage().Between(2000, 3000);
+      guards_.empty() ? stage().Between(7000, 10000) : stage().Between(2000, 3000);
   stage().After(silence, [this, stop = stops(), life = container_life_] {
     if (container_life_ == life && stops() == stop && this->life() == Life::kStopped) {
       Kill();

@@ -19,6 +19,14 @@ LinstorActor::LinstorActor(Stage& stage,
   }
 }
 
+void LinstorActor::Died() {
+  stage().After(stage().Between(2000, 20000), [this] { Start(); });
+}
+
+void LinstorActor::Started() {
+  AdjustAll();
+}
+
 bool LinstorActor::ResTls(const std::string& node, const std::string& peer) const {
   const Pair pair = Pair::Of(node, peer);
   const auto& file = written_.at(node);

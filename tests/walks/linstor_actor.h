@@ -3,7 +3,8 @@
 /// LinstorActor: LINSTOR of a walk. Holds the levels of `tls`, writes .res files when a value
 /// changed, adjusts all nodes of the resource at the same time (L16, L17), retries a node that
 /// failed (L22), resumes a suspended resource before it adjusts (L24), takes snapshots with a
-/// suspension around them, and adjusts for reasons of its own at any moment (L27).
+/// suspension around them, and adjusts for reasons of its own at any moment (L27). What it holds is
+/// in its database: it outlives the controller, which adjusts everything when it is back.
 
 #include <functional>
 #include <map>
@@ -40,6 +41,8 @@ class LinstorActor final : public Actor {
   bool ResTls(const std::string& node, const std::string& peer) const;
 
  private:
+  void Died() override;
+  void Started() override;
   void WriteRes(const std::string& node);
   void Adjust(const std::string& node, int tries);
   void AdjustAll();

@@ -24,9 +24,9 @@ OperatorActor::OperatorActor(Stage& stage,
       api_(api),
       linstor_(linstor),
       agents_(agents),
-      clock_(stage),
-      levels_(linstor.levels()) {
+      clock_(stage) {
   ledger_.Load(api_.stale);
+  ReadLevels();
   for (const std::string& node : members_) {
     OpenLink(node);
   }
@@ -79,16 +79,27 @@ void OperatorActor::Told(const std::string& node, const AgentMessage& message) {
   if (life() == Life::kDead || !link.real) {
     return;
   }
+  link.inbox.push_back(message);
+  // Whatever holds one up holds up those behind it: the first is taken, not this one.
+  Later(Travel(&link.next_in), [this, node, life = link.life] {
+    Link& now = links_[node];
+    if (now.life == life && now.up && !now.inbox.empty()) {
+      const AgentMessage first = std::move(now.inbox.front());
+      now.inbox.pop_front();
+      Receive(node, first);
+    }
+  });
+}
+
+// How long a message is on its way that is not to arrive before the last one.
+Millis OperatorActor::Travel(sim::Time* last) {
+  const sim::Time now = stage().cluster.now();
   const Millis delay = stage().Chance(0.1)
                            ? stage().Between(100, 3000)
                            : stage().Between(1, static_cast<int>(2 * message_delay.count()));
-  link.next_in = std::max<sim::Time>(link.next_in, stage().cluster.now() + delay);
-  Later(std::chrono::ceil<Millis>(link.next_in - stage().cluster.now()),
-        [this, node, life = link.life, message] {
-          if (links_[node].life == life && links_[node].up) {
-            Receive(node, message);
-          }
-        });
+  const auto time = std::chrono::ceil<Millis>(std::max<sim::Time>(*last - now, delay));
+  *last = now + time;
+  return time;
 }
 
 void OperatorActor::Send(const std::string& node, const OperatorMessage& message) {
@@ -96,15 +107,11 @@ void OperatorActor::Send(const std::string& node, const OperatorMessage& message
   if (!link.up) {
     return;
   }
-  const Millis delay = stage().Chance(0.1)
-                           ? stage().Between(100, 3000)
-                           : stage().Between(1, static_cast<int>(2 * message_delay.count()));
-  link.next_out = std::max<sim::Time>(link.next_out, stage().cluster.now() + delay);
   AgentActor& agent = *agents_.at(node);
   // In the hands of the agent's process: that it is stopped or dies is its own affair. Of a stream
   // that breaks some is lost, and some comes late, when nobody here counts on it any more.
   stage().After(
-      std::chrono::ceil<Millis>(link.next_out - stage().cluster.now()),
+      Travel(&link.next_out),
       [this, node, life = link.life,
        deliver = agent.Wrap([&agent, message, stream = AgentActor::Stream{epoch_, link.number}] {
          agent.Handle(stream, message);
@@ -228,8 +235,7 @@ void OperatorActor::Reconcile() {
     return;
   }
   if (stage().cluster.now() - levels_read_ > Millis(3000)) {
-    levels_ = linstor_.levels();
-    levels_read_ = stage().cluster.now();
+    ReadLevels();
   }
   const replication::ResourceObservation seen = Observe();
   if (!ledger_.Observe(seen, clock_.SystemNow()).empty()) {
@@ -313,9 +319,14 @@ void OperatorActor::Ask(const std::vector<replication::AskNode>& asks) {
   }
 }
 
+void OperatorActor::ReadLevels() {
+  levels_ = linstor_.runs() ? linstor_.levels() : replication::ResourceLevels{};
+  levels_read_ = stage().cluster.now();
+}
+
 void OperatorActor::ChangeLinstor(std::vector<replication::LinstorOp> ops) {
   if (ops.empty()) {
-    levels_ = linstor_.levels();
+    ReadLevels();
     busy_ = false;
     Wake(Millis(50));
     return;

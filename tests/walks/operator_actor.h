@@ -5,6 +5,7 @@
 /// up late goes on with what it saw before: its epoch is old.
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -65,6 +66,7 @@ class OperatorActor final : public Actor {
     std::uint64_t number = 0;  ///< of the stream
     sim::Time next_in{0};      ///< order is kept within a stream
     sim::Time next_out{0};
+    std::deque<replication::AgentMessage> inbox{};
     bool synced = false;
     std::shared_ptr<const replication::ResourceReport> report{};
     std::map<std::string, replication::RunningTransaction> running{};
@@ -76,6 +78,7 @@ class OperatorActor final : public Actor {
   void OpenLink(const std::string& node);
   void LinkDown(const std::string& node);
   void Receive(const std::string& node, const replication::AgentMessage& message);
+  Millis Travel(sim::Time* last);
   void Send(const std::string& node, const replication::OperatorMessage& message);
   void Wake(Millis delay);
   void Reconcile();
@@ -83,6 +86,7 @@ class OperatorActor final : public Actor {
   replication::VolumeGoal GoalNow(const replication::ResourceObservation& seen) const;
   void Do(const replication::VolumeDecision& decision);
   void Ask(const std::vector<replication::AskNode>& asks);
+  void ReadLevels();
   void ChangeLinstor(std::vector<replication::LinstorOp> ops);
 
   const std::int64_t epoch_;

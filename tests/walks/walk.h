@@ -25,7 +25,6 @@ struct WalkResult {
   int kills = 0;
   Millis longest_freeze{0};
   Millis longest_cut{0};
-  Millis suspend_timeout{0};
   std::uint64_t lost = 0;
   std::uint64_t diverged = 0;
   std::uint64_t errors = 0;

@@ -405,8 +405,9 @@ bool Runner::KeepGuard(Running* running, bool restored) {
     }
     return true;
   }
-  SteadyTime until = GuardedUntil(running->state);
-  // Before that it stays as it was: a worker that dies again and again must not put it off.
+  // Until its time it stays as it was: a worker that dies again and again must not put it off, nor
+  // one that hangs before it has looked.
+  SteadyTime until = restored ? running->state.until : GuardedUntil(running->state);
   if (restored && clock_->SteadyNow() >= until + kGuardianGrace) {
     until = clock_->SteadyNow() + kRestoreGuard;
   }

@@ -243,6 +243,10 @@ TEST_F(RunnerTest, TheJournalHasTheStepBeforeItBegins) {
 TEST_F(RunnerTest, ARestartDoesNotPutTheGuardianOff) {
   runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
   AnswerLook(View());
+  kernel.runs.front()(0, "");
+  LocalView frozen = View();
+  frozen.status->suspended_user = true;
+  AnswerLook(frozen);
   const SteadyTime until = guardian.until_;
   clock.Advance(milliseconds(9000));
   Start("boot-1");
@@ -253,6 +257,18 @@ TEST_F(RunnerTest, ARestartDoesNotPutTheGuardianOff) {
   clock.Advance(milliseconds(1000));
   Start("boot-1");
   EXPECT_GT(guardian.until_, clock.SteadyNow()) << "it has, and started a worker that must look";
+}
+
+// Killed while it ran suspend-io, and the next worker hangs before it has looked.
+TEST_F(RunnerTest, ARestartBeforeTheSuspensionWasSeenDoesNotPutTheGuardianOff) {
+  runner->Handle(Request("a", TransactionKind::kSuspendedSwitch));
+  AnswerLook(View());
+  const SteadyTime until = guardian.until_;
+  clock.Advance(milliseconds(1000));
+  Start("boot-1");
+  EXPECT_EQ(guardian.until_, until) << "I/O would be frozen for longer than was said";
+  AnswerLook(View());
+  EXPECT_GT(guardian.until_, until) << "it lives, and waits for what may still come into effect";
 }
 
 TEST_F(RunnerTest, WhatWasDoneUnderAnotherBootIsDropped) {

@@ -15,6 +15,11 @@ void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
       deps_.snapshots.Get(ctx, name, options_.linstor_max_age);
   if (!snapshot) {
     ReportUnreachable(pass.conditions, snapshot.error().message);
+    if (snapshot.error().error_class == ErrorClass::kInvalid) {
+      // Waiting does not help: somebody must change the address or the Secret.
+      pass.conditions.AddError(api::kConditionConfigured, snapshot.error().message,
+                               "ConnectionRefused");
+    }
     return;
   }
   const LinstorSnapshot& linstor = **snapshot;

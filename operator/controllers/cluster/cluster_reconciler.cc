@@ -8,11 +8,35 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/linstor_connection/api_door.h"
 #include "operator/core/admission/validate.h"
+#include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
 
 namespace breakwater::controllers {
 namespace {
+
+/// What `uname -n` says in the pods of the LINSTOR controller.
+std::vector<std::string> ControllerHosts(const ClusterReconcilerDeps& deps) {
+  const auto text = [](const api::Object& pod, std::string_view member) {
+    const api::Json* spec = api::FindPath(pod.raw(), {"spec"});
+    return spec == nullptr ? std::string() : api::StringAt(*spec, member);
+  };
+  std::vector<std::string> hosts;
+  for (const api::ObjectPtr& pod :
+       deps.pods.ListByLabel(std::string(api::kLabelComponent), "linstor-controller")) {
+    const api::Json* host_network = api::FindPath(pod->raw(), {"spec", "hostNetwork"});
+    const bool on_host =
+        host_network != nullptr && host_network->is_boolean() && host_network->get<bool>();
+    const std::string named = text(*pod, on_host ? "nodeName" : "hostname");
+    if (named.empty() && on_host) {
+      continue;  // not scheduled yet
+    }
+    hosts.push_back(named.empty() ? pod->name() : named);
+  }
+  std::sort(hosts.begin(), hosts.end());
+  return hosts;
+}
 
 core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::Object& cluster,
@@ -27,7 +51,8 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                              .errors = errors,
                              .satellites = deps.satellites.List(),
                              .images = std::move(images),
-                             .pull_secret = pull_secret};
+                             .pull_secret = pull_secret,
+                             .controller_hosts = ControllerHosts(deps)};
   for (const api::ObjectPtr& object : deps.configurations.List()) {
     if (object->deleting()) {
       continue;
@@ -40,6 +65,16 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
         {object->name(), std::move(decoded.value), std::move(decoded.errors)});
   }
   return inputs;
+}
+
+/// The conditions of a LinstorCluster that this controller owns.
+const std::vector<std::string_view>& OwnConditions() {
+  static const std::vector<std::string_view> kTypes = [] {
+    std::vector<std::string_view> types = StandardConditions();
+    types.push_back(api::kConditionApiUnprotected);
+    return types;
+  }();
+  return kTypes;
 }
 
 /// Numbers that the last pass knew, for a pass that cannot ask LINSTOR.
@@ -115,6 +150,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   LinstorHalf(LinstorContext(ctx), pass);
   CountSatellites(pass);
   CheckInternalTls(pass);
+  CheckApiDoor(pass);
   const Result<void, Error> written = WriteStatus(ctx, pass);
   return EndPass({.apply_error = pass.error,
                   .status_written = written,
@@ -131,6 +167,9 @@ std::string ClusterReconciler::Fingerprint(const Pass& pass) const {
   for (const runtime::Store* store : stores) {
     text += "|" + std::to_string(store->changes());
   }
+  for (const std::string& host : ControllerHosts(deps_)) {
+    text += "|" + host;
+  }
   return text;
 }
 
@@ -144,6 +183,9 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
       return;
     }
   }
+  alarm_.Announce(pass.cluster,
+                  core::DangerousPatches(pass.spec.patches, pass.spec.controller.pod_template,
+                                         "spec.controller.podTemplate"));
   const auto images = deps_.images.Get();
   if (!images) {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);
@@ -215,14 +257,27 @@ void ClusterReconciler::CheckInternalTls(Pass& pass) const {
   }
 }
 
+void ClusterReconciler::CheckApiDoor(Pass& pass) {
+  if (!pass.readable) {
+    pass.conditions.AddUnknown(api::kConditionApiUnprotected, "The spec cannot be read");
+    return;
+  }
+  const ApiDoor door = DescribeApiDoor(pass.spec);
+  if (door.open) {
+    pass.conditions.AddSuccess(api::kConditionApiUnprotected, door.message, door.reason);
+  } else {
+    pass.conditions.AddPending(api::kConditionApiUnprotected, door.message, door.reason);
+  }
+}
+
 Result<void, Error> ClusterReconciler::WriteStatus(const Context& ctx, Pass& pass) const {
   // Other controllers own further conditions and status.replicationTLS: never send those.
   pass.status.conditions =
-      pass.conditions.Build(ConditionsOf(pass.cluster, StandardConditions()),
-                            pass.cluster.generation(), FormatRfc3339(ctx.clock().SystemNow()));
+      pass.conditions.Build(ConditionsOf(pass.cluster, OwnConditions()), pass.cluster.generation(),
+                            FormatRfc3339(ctx.clock().SystemNow()));
   return ApplyOwnStatus(ctx, deps_.writers.applier, deps_.clusters, pass.cluster,
                         api::ToJson(pass.status),
-                        {.conditions = StandardConditions(), .foreign_fields = {"replicationTLS"}});
+                        {.conditions = OwnConditions(), .foreign_fields = {"replicationTLS"}});
 }
 
 }  // namespace breakwater::controllers

@@ -14,6 +14,7 @@
 #include "operator/api/linstor_cluster.h"
 #include "operator/controllers/common/apply_objects.h"
 #include "operator/controllers/common/image_source.h"
+#include "operator/controllers/common/patch_alarm.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/linstor_connection/linstor_snapshot.h"
 #include "operator/core/status/conditions.h"
@@ -45,13 +46,14 @@ struct ClusterReconcilerDeps {
   LinstorProvider& linstor;
   LinstorSnapshots& snapshots;
   const Logger& log;
+  EventSink events{};
 };
 
 /// Thread safety: see runtime::Reconciler.
 class ClusterReconciler final : public runtime::Reconciler {
  public:
   ClusterReconciler(ClusterReconcilerDeps deps, ClusterReconcilerOptions options)
-      : deps_(deps), options_(std::move(options)) {}
+      : deps_(std::move(deps)), options_(std::move(options)), alarm_(deps_.events) {}
 
   Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
@@ -75,6 +77,8 @@ class ClusterReconciler final : public runtime::Reconciler {
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;
+  /// APIUnprotected is True where a stranger can command LINSTOR.
+  static void CheckApiDoor(Pass& pass);
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
 
   // cluster_linstor.cc
@@ -83,6 +87,7 @@ class ClusterReconciler final : public runtime::Reconciler {
 
   const ClusterReconcilerDeps deps_;
   const ClusterReconcilerOptions options_;
+  PatchAlarm alarm_;
 
   std::mutex applied_mutex_;
   /// Fingerprint of a pass that found everything in place, by name of the cluster.

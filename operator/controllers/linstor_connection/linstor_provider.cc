@@ -2,6 +2,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/base/base64.h"
+#include "operator/controllers/linstor_connection/api_door.h"
 
 namespace breakwater::controllers {
 namespace {
@@ -107,6 +108,7 @@ Result<std::shared_ptr<linstor::Client>, Error> StoreLinstorProvider::ClientFor(
   }
   const api::LinstorClusterSpec spec = api::DecodeLinstorCluster(object->raw()).value;
   BREAKWATER_ASSIGN_OR_RETURN(const std::vector<ControllerUrl> urls, Resolve(cluster, spec));
+  BREAKWATER_RETURN_IF_ERROR(CheckOnlyHttps(spec, urls));
   std::string identity;
   for (const ControllerUrl& url : urls) {
     identity += url.ToString() + "@" + url.address + ",";

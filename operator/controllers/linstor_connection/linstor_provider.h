@@ -30,7 +30,7 @@ class LinstorProvider {
   /// The client of the LinstorCluster with this name. Makes no request. Errors:
   /// kNotFound: there is no such LinstorCluster (any more);
   /// kTransient: the Service, a ready Pod or a Secret is missing, the message names it;
-  /// kInvalid: the URL or the Secret cannot be used.
+  /// kInvalid: the URL or the Secret cannot be used, or the address is plain HTTP with apiTLS.
   virtual Result<std::shared_ptr<linstor::Client>, Error> ClientFor(const std::string& cluster) = 0;
 };
 

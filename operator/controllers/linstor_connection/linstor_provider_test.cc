@@ -43,6 +43,17 @@ class LinstorProviderTest : public ::testing::Test {
                      version);
   }
 
+  void SetService(const char* port) {
+    services_.Replace(
+        {{{"metadata",
+           {{"name", "linstor-controller"},
+            {"namespace", "ns"},
+            {"labels",
+             {{api::kLabelInstance, "c"}, {api::kLabelComponent, "linstor-controller"}}}}},
+          {"spec", {{"ports", Json::array({{{"name", port}, {"port", 1}}})}}}}},
+        "1");
+  }
+
   std::string Failure() {
     const auto client = provider_.ClientFor("c");
     return client ? "none" : client.error().message;
@@ -88,6 +99,26 @@ TEST_F(LinstorProviderTest, TakesRotatedCertificates) {
   SetSecret("8", R"({"tls.crt":"YQ==","tls.key":"Yg==","ca.crt":"bmV3"})");
   ASSERT_EQ(Failure(), "none");
   EXPECT_EQ(last_ca_, "new");
+}
+
+// REVIEW-2 M1: who sets apiTLS is promised that nothing goes in the clear and that no stranger
+// answers, whatever URL and Service say.
+TEST_F(LinstorProviderTest, WithApiTlsNothingIsSentOverPlainHttp) {
+  SetSecret("1", R"({"tls.crt":"YQ==","tls.key":"Yg==","ca.crt":"Yw=="})");
+  for (const char* url : {"http://x", "x:3370", "linstor://x", "https://x,http://y"}) {
+    SetCluster(
+        (R"({"apiTLS":{},"externalController":{"url":")" + std::string(url) + R"("}})").c_str());
+    const auto client = provider_.ClientFor("c");
+    ASSERT_FALSE(client) << url;
+    EXPECT_EQ(client.error().error_class, ErrorClass::kInvalid);
+    EXPECT_THAT(client.error().message, HasSubstr("is plain HTTP"));
+  }
+  SetCluster(R"({"apiTLS":{}})");
+  SetService("api");
+  EXPECT_THAT(Failure(), HasSubstr("no port 'secure-api'"));
+  EXPECT_EQ(made_, 0) << "no connection may have been opened";
+  SetService("secure-api");
+  EXPECT_EQ(Failure(), "none");
 }
 
 TEST_F(LinstorProviderTest, SaysWhatIsMissing) {

@@ -1,5 +1,6 @@
 #include "operator/controllers/node_shell/node_shell.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "operator/api/resources.h"
@@ -35,6 +36,13 @@ Result<kube::ExecResult, Error> PodNodeShell::Run(const Context& ctx,
       exec_.Exec(ctx.WithTimeout(options_.timeout), request);
   if (!result) {
     return Unexpected{result.error().ToError().WithContext("exec on node " + node)};
+  }
+  const auto values = std::count_if(result->out.begin(), result->out.end(),
+                                    [](char c) { return c == ',' || c == '[' || c == '{'; });
+  if (static_cast<std::size_t>(values) > options_.max_values) {
+    return Unexpected{Error{ErrorClass::kInvalid, "the answer of node " + node +
+                                                      " is too large to be read (" +
+                                                      std::to_string(values) + " values)"}};
   }
   return std::move(*result);
 }

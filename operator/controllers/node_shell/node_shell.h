@@ -27,8 +27,9 @@ class NodeShell {
 
   /// Runs `argv` (no shell unless argv says so) in a container of the node's satellite pod. A
   /// non-zero exit code is a value. Errors: kNotFound: the node has no running satellite pod;
-  /// kInvalid: a name that is no node name; others from the exec. Returns at the deadline of `ctx`;
-  /// the program may then still run, so callers must be able to run it again.
+  /// kInvalid: a name that is no node name, or an answer too large to be read; others from the
+  /// exec. Returns at the deadline of `ctx`; the program may then still run, so callers must be
+  /// able to run it again.
   virtual Result<kube::ExecResult, Error> Run(const Context& ctx,
                                               const std::string& node,
                                               const std::string& container,
@@ -37,7 +38,10 @@ class NodeShell {
 
 struct PodNodeShellOptions {
   std::chrono::milliseconds timeout{20000};  ///< for one call, in addition to the caller's deadline
-  std::size_t max_output_bytes = 32U << 20U;  ///< 1000 resources print about 10 MB
+  std::size_t max_output_bytes = 16U << 20U;  ///< 1000 resources print about 10 MB
+  /// Values of JSON in one answer: "{}," is three bytes on the line and eighty in memory. 1000
+  /// resources print about 350,000.
+  std::size_t max_values = 500000;
 };
 
 /// The real one, over the API server's exec.

@@ -54,7 +54,7 @@ class PodNodeShellTest : public ::testing::Test {
                                       std::chrono::milliseconds timeout = 10s,
                                       const std::string& container = kContainer) {
     return PodNodeShell(exec_, {satellites_, daemon_sets_, pods_, "ns"},
-                        {.timeout = timeout, .max_output_bytes = 100})
+                        {.timeout = timeout, .max_output_bytes = 100, .max_values = 10})
         .Run(Context(std::stop_token()).WithTimeout(20s), node, container, argv);
   }
 
@@ -106,6 +106,18 @@ TEST_F(PodNodeShellTest, OneCallHasItsOwnTimeLimitAndCap) {
   ASSERT_FALSE(hanging);
   EXPECT_THAT(hanging.error().message, HasSubstr("node1"));
   EXPECT_TRUE(Run("node1", {"head", "-c", "1000", "/dev/zero"})->truncated);
+}
+
+// REVIEW-2 M2: 31 MiB of empty objects from one node became 712 MiB here, and the operator was
+// killed in the middle of everybody's migration.
+TEST_F(PodNodeShellTest, AnAnswerThatGrowsInMemoryIsRefused) {
+  Have({Pod("one", "node1")});
+  exec_.AddContainer("ns", "one", kContainer);
+  EXPECT_TRUE(Run("node1", {"echo", "[{},{},{},{}]"}));
+  const auto result = Run("node1", {"echo", "[{},{},{},{},{},{}]"});
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("the answer of node node1 is too large"));
+  EXPECT_LE(PodNodeShellOptions().max_output_bytes, 16U << 20U);
 }
 
 }  // namespace

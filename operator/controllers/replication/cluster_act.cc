@@ -26,6 +26,22 @@ constexpr seconds kBetweenReports{3};
 // them would be taken back a moment later.
 constexpr seconds kStart{20};
 
+// How long a volume has been exempt is what an auditor asks for.
+void KeepSince(const api::Object& cluster,
+               const std::string& now,
+               std::vector<api::ExemptVolume>* volumes) {
+  const api::Json* before = api::FindPath(cluster.raw(), {"status", "replicationTLS"});
+  const std::vector<api::ExemptVolume> old =
+      before == nullptr ? std::vector<api::ExemptVolume>()
+                        : api::ReplicationTlsStatusFromJson(*before).exempt;
+  for (api::ExemptVolume& volume : *volumes) {
+    const auto same = std::find_if(old.begin(), old.end(), [&](const api::ExemptVolume& other) {
+      return other.resource == volume.resource && other.reason == volume.reason;
+    });
+    volume.since = same == old.end() ? now : same->since;
+  }
+}
+
 bool Differs(const ResourceObservation& seen, const replication::ClusterPlan& plan) {
   const auto wanted = plan.wanted.find(seen.resource);
   if (wanted == plan.wanted.end()) {
@@ -93,6 +109,11 @@ void ReplicationClusterReconciler::Publish(const Pass& pass) {
   plan->wishes_known = pass.linstor.known && pass.plan.problem.reason.empty();
   plan->tls_wanted = pass.tls_wanted;
   plan->wanted = pass.plan.wanted;
+  for (const auto& [resource, floor] : pass.floors) {
+    if (floor.tls) {
+      plan->floored.insert(resource);
+    }
+  }
   plan->may_switch = pass.plan.may_switch;
   plan->in_flight = places_.names();
   plan->may_repair = pass.plan.repair_allowed;
@@ -125,6 +146,7 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
     const auto levels = last_levels_.find(name);
     bool wake = all || levels == last_levels_.end() || !(levels->second == seen.levels) ||
                 differs(before->may_switch, now.may_switch) ||
+                differs(before->floored, now.floored) ||
                 differs(before->in_flight, now.in_flight) ||
                 differs(before->may_repair, now.may_repair) || differs(before->wanted, now.wanted);
     if (!wake && now.wanted.contains(name)) {
@@ -171,8 +193,9 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
     }
     dangers.suspended += seen.SuspendedUser() ? 1U : 0U;
   }
-  Picture picture{pass.resources,  pass.plan, pass.settings,      pass.verdicts,     migrating,
-                  !places.empty(), {},        pass.linstor.known, pass.linstor.error};
+  Picture picture{pass.resources,     pass.plan,         pass.settings,   pass.floors,
+                  pass.verdicts,      migrating,         !places.empty(), {},
+                  pass.linstor.known, pass.linstor.error};
   std::vector<api::StaleConnection> stale;
   pass.cluster->ledgers.With([&](LedgerParts& parts) {
     picture.failures =
@@ -184,7 +207,8 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
   for (const api::StaleConnection& entry : stale) {
     ++(entry.diverged ? dangers.diverged : dangers.stale);
   }
-  const api::ReplicationTlsStatus status = BuildStatus(picture);
+  api::ReplicationTlsStatus status = BuildStatus(picture);
+  KeepSince(*pass.object, FormatRfc3339(deps_.services.clock.SystemNow()), &status.exempt);
   deps_.metrics.SetStatus(status, dangers);
   deps_.metrics.SetAgents(pass.agents);
   const SteadyTime now = deps_.services.clock.SteadyNow();

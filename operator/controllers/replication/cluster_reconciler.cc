@@ -128,6 +128,8 @@ Result<void, Error> ReplicationClusterReconciler::Serve(const Context& ctx, Pass
     failures_ = {};
     last_linstor_.reset();
     last_levels_.clear();
+    refused_.clear();
+    last_controller_.reset();
     unknown_.clear();
     last_phase_.clear();
   }
@@ -238,12 +240,18 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
       slices.try_emplace(name);
     }
   }
+  ClusterInput& input = pass->input;
+  input.cluster_value = pass->settings.tls;
+  input.linstor_value = pass->linstor.controller;
+  input.linstor_value_ours = pass->linstor.controller_ours;
+  const replication::FloorRules rules = deps_.floor.Read(pass->settings);
   std::set<std::string> known;
   for (auto& [name, seen] : slices) {
     known.insert(name);
     const auto linstor = pass->linstor.resources.find(name);
-    const LinstorResource resource =
+    LinstorResource resource =
         linstor == pass->linstor.resources.end() ? LinstorResource{} : linstor->second;
+    resource.levels.floor = FindFloor(rules, name, pass).tls;
     AddAnswering(pass->reports, resource.nodes, &seen);
     auto observation = std::make_shared<const ResourceObservation>(
         BuildObservation(name, resource.nodes, seen, resource.levels));
@@ -253,6 +261,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
       pass->input.resources.push_back(std::move(observation));
     }
   }
+  NoteRefused(*pass);
   pass->outcomes = pass->cluster->outcomes.All();
   for (const auto& [name, outcome] : pass->outcomes) {
     if (!known.contains(name)) {
@@ -274,16 +283,64 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
   });
 }
 
+replication::VolumeFloor ReplicationClusterReconciler::FindFloor(
+    const replication::FloorRules& rules, const std::string& resource, Pass* pass) const {
+  const std::optional<bool> cluster = ClusterValue(pass->input);
+  replication::VolumeFloor floor = FloorOf(rules, resource, cluster);
+  if (floor.cluster != cluster) {
+    pass->input.cluster_for[resource] = floor.cluster;
+  }
+  pass->floors[resource] = floor;
+  return floor;
+}
+
+// Said once for each value that appears: it is pinned back, and gone from there a moment later.
+void ReplicationClusterReconciler::NoteRefused(const Pass& pass) {
+  if (!pass.linstor.known) {
+    return;
+  }
+  std::map<std::string, std::vector<std::string>> refused;
+  for (const auto& seen : pass.input.resources) {
+    if (auto below = BelowFloor(seen->levels); !below.empty()) {
+      refused[seen->resource] = std::move(below);
+    }
+  }
+  if (pass.settings.floor && pass.settings.tls == true && pass.linstor.controller == false &&
+      last_controller_ == true) {
+    refused[""] = {"controller"};
+  }
+  last_controller_ = pass.linstor.controller;
+  for (const auto& [resource, levels] : refused) {
+    std::string text;
+    const auto before = refused_.find(resource);
+    for (const std::string& level : levels) {
+      if (before == refused_.end() ||
+          std::find(before->second.begin(), before->second.end(), level) == before->second.end()) {
+        text += (text.empty() ? "" : ", ") + level;
+      }
+    }
+    if (text.empty()) {
+      continue;
+    }
+    deps_.metrics.CountRefusedDowngrade();
+    deps_.reporter.Tell(
+        pass.cluster->name,
+        {resource, true, "DowngradeRefused",
+         (resource.empty() ? "LINSTOR" : "Volume " + resource) + ": " +
+             std::string(replication::kTlsProperty) + "=no on its " + text +
+             " does not count, because it stands only in LINSTOR: TLS it is. To allow "
+             "plaintext, name the volume in spec.replicationTLS.exemptions"});
+  }
+  refused_ = std::move(refused);
+}
+
 // Everything that PlanCluster is told, and its answer.
 void ReplicationClusterReconciler::Judge(Pass* pass) {
   ClusterInput& input = pass->input;
   const SteadyTime steady = deps_.services.clock.SteadyNow();
   const SystemTime now = deps_.services.clock.SystemNow();
   input.linstor_known = pass->linstor.known;
-  input.cluster_value = pass->settings.tls;
   input.invalid = pass->settings.invalid;
-  input.linstor_value = pass->linstor.controller;
-  input.linstor_value_ours = pass->linstor.controller_ours;
   input.online_nodes = pass->linstor.online;
   input.offline_nodes = pass->linstor.offline;
   input.agents = pass->agents;

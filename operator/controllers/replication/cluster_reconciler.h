@@ -22,6 +22,7 @@
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/controllers/replication/agent_link/agent_hub.h"
+#include "operator/controllers/replication/floor_source.h"
 #include "operator/controllers/replication/node_feed.h"
 #include "operator/controllers/replication/node_reconciler.h"
 #include "operator/controllers/replication/places.h"
@@ -49,6 +50,7 @@ struct ReplicationClusterDeps {
   LinstorProvider& linstor;
   const runtime::Store& clusters;
   SatelliteStores satellites;
+  FloorSource floor;
   PlanBoard& board;
   NodeFeed& feed;
   AgentHub& agents;
@@ -87,6 +89,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
     /// All that were seen; those that LINSTOR does not know are only watched.
     std::vector<replication::ResourceObservation> resources{};
     replication::ClusterInput input{};
+    std::map<std::string, replication::VolumeFloor> floors{};
     NodeVerdicts verdicts{};
     bool tls_wanted = false;
     replication::ClusterPlan plan{};
@@ -98,6 +101,10 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void ReadLinstor(const Context& ctx, Pass* pass);
   std::chrono::milliseconds WhileWaiting(SteadyTime now) const;
   void LookAtVolumes(Pass* pass);
+  replication::VolumeFloor FindFloor(const replication::FloorRules& rules,
+                                     const std::string& resource,
+                                     Pass* pass) const;
+  void NoteRefused(const Pass& pass);
   void Judge(Pass* pass);
   void SettlePlaces(Pass* pass);
   void Change(const Context& ctx, Pass* pass);
@@ -137,6 +144,9 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::set<std::string> unknown_;  // resources that LINSTOR did not know when it was read last
   std::map<std::string, replication::ResourceLevels> last_levels_;
   std::map<std::string, int> daemon_starts_;
+  /// What LINSTOR says below the floor, by resource; "" is the controller.
+  std::map<std::string, std::vector<std::string>> refused_;
+  std::optional<bool> last_controller_;
   std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
 };

@@ -45,6 +45,11 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   }
   settings.migration = spec.value.replication_tls.migration;
   settings.enforce = spec.value.replication_tls.enforce;
+  settings.floor = spec.value.replication_tls.floor;
+  for (const api::TlsExemption& exemption : spec.value.replication_tls.exemptions) {
+    settings.exemptions.push_back(
+        {exemption.resource, exemption.claim, exemption.storage_class, exemption.reason});
+  }
   settings.released = ReadList(cluster.annotation(kMigrateAnnotation));
   settings.release_all = settings.released.erase("*") > 0;
   settings.hold = ReadList(cluster.annotation(kHoldAnnotation));

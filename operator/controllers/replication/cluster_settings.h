@@ -5,9 +5,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/object.h"
+#include "operator/core/replication/plan/floor.h"
 
 namespace breakwater::controllers {
 
@@ -29,6 +31,8 @@ struct ClusterSettings {
   std::optional<std::string> invalid{};
   api::MigrationSettings migration{};
   bool enforce = false;
+  bool floor = true;  ///< spec.replicationTLS.minimum is Cluster
+  std::vector<replication::Exemption> exemptions{};
   std::set<std::string> released{};
   bool release_all = false;
   std::set<std::string> resynced{};

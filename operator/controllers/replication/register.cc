@@ -22,6 +22,7 @@ struct Stores {
   SatelliteStores satellites;
   const runtime::Store& secrets;
   const runtime::Store& config_maps;
+  FloorSource floor;
 };
 
 std::map<std::string, PemFiles> FilesOf(const std::map<std::string, NodeCertificate>& read) {
@@ -65,6 +66,7 @@ class Handle final : public ReplicationTlsHandle {
                       .clusters = stores.clusters,
                       .satellites = stores.satellites,
                       .secrets = stores.secrets,
+                      .floor = stores.floor,
                       .events = std::move(events),
                       .options = options}),
         certificates_(
@@ -114,12 +116,15 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, here);
   runtime::Store& pods = manager.AddStore(api::kPod, here);
   runtime::Store& config_maps = manager.AddStore(api::kConfigMap, here);
+  runtime::Store& volumes = manager.AddStore(api::kPersistentVolume);
+  runtime::Store& classes = manager.AddStore(api::kStorageClass);
   auto handle =
       std::make_unique<Handle>(services, client, exec, linstor,
                                Stores{clusters,
                                       {satellites, daemon_sets, pods, options.operator_namespace},
                                       secrets,
-                                      config_maps},
+                                      config_maps,
+                                      {volumes, classes}},
                                std::move(events), options);
   ReplicationControllers& parts = handle->controllers();
   AgentLinks& links = handle->links();
@@ -136,6 +141,8 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   const auto one = [](const runtime::ChangeEvent&) { return std::vector{kOneKey}; };
   cluster.WatchMapped(clusters, one, runtime::SpecOrMetadataChanged)
       .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(classes, one)
+      .WatchMapped(volumes, one, runtime::SpecOrMetadataChanged)
       .Needs(daemon_sets)
       .Needs(secrets);
   manager.AddController({.name = "replication-certificates", .workers = 1}, handle->certificates())

@@ -35,6 +35,7 @@ ReplicationControllers::ReplicationControllers(ReplicationControllersDeps deps)
                 .linstor = deps_.linstor,
                 .clusters = deps_.clusters,
                 .satellites = deps_.satellites,
+                .floor = deps_.floor,
                 .board = board_,
                 .feed = feed_,
                 .agents = deps_.agents,

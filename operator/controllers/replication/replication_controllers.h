@@ -24,6 +24,7 @@ struct ReplicationControllersDeps {
   const runtime::Store& clusters;
   SatelliteStores satellites;
   const runtime::Store& secrets;
+  FloorSource floor;
   EventSink events{};
   ReplicationTlsOptions options{};
 };

@@ -73,6 +73,7 @@ struct PublishedPlan {
   /// The cluster's value and the preflight say that nodes need certificates.
   bool tls_wanted = false;
   std::map<std::string, std::map<replication::Pair, bool>> wanted{};
+  std::set<std::string> floored{};  ///< volumes whose floor is TLS, see ResourceLevels::floor
   std::set<std::string> may_switch{};
   std::set<std::string> in_flight{};  ///< volumes that hold a place
   std::set<std::string> may_repair{};

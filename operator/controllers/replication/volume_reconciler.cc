@@ -119,7 +119,8 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
                                                 const std::string& resource) {
   Look look;
   const std::optional<LinstorResource> linstor = plan.cluster->linstor.Resource(resource);
-  const LinstorResource known = linstor.value_or(LinstorResource{});
+  LinstorResource known = linstor.value_or(LinstorResource{});
+  known.levels.floor = plan.floored.contains(resource);
   look.seen = deps_.feed.Observe(resource, known.nodes, known.levels);
   look.there = linstor.has_value() || !look.seen.nodes.empty();
   look.agents = deps_.agents.Agents();
@@ -140,6 +141,7 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
     goal.may_switch = plan.may_switch.contains(resource);
     goal.in_flight = plan.in_flight.contains(resource);
   }
+  goal.floor_tls = settings.enforce && replication::HoldsFloor(look.seen);
   goal.strategy = ToChoice(settings.migration.strategy);
   goal.heal_stale = settings.migration.heal_stale;
   goal.heal_only = plan.linstor_known && !linstor;

@@ -26,6 +26,11 @@ bool Meant(const ResultMessage& message) {
           message.result.outcome == TransactionOutcome::kUndone);
 }
 
+// A pod that was replaced, or a process that died in the middle, says nothing of TLS.
+bool LostItsAgent(const ResultMessage& message) {
+  return message.result.code == "Lost" || message.result.code == "Interrupted";
+}
+
 std::string Text(const std::string& node, const ResultMessage& message) {
   std::string text{ToString(message.kind)};
   text += " on " + node;
@@ -82,7 +87,7 @@ void VolumeReconciler::NoteResult(const std::string& node, const ResultMessage& 
       if (IsSwitch(message.kind) && tls && done) {
         parts.handshakes.Succeeded(pair);
       } else if (IsSwitch(message.kind) && tls && undone && !Meant(message) &&
-                 message.result.code != "Lost") {  // a pod that was replaced says nothing of TLS
+                 !LostItsAgent(message)) {
         const auto suspect = guilty.find(pair);
         blamed = suspect == guilty.end() ? blamed : suspect->second;
         parts.handshakes.Failed(

@@ -57,6 +57,15 @@ bool ChangesPods(const api::Json& desired, const api::Object& live) {
       .has_value();
 }
 
+std::vector<std::string> NamesOf(const std::vector<api::ObjectPtr>& objects) {
+  std::vector<std::string> names;
+  names.reserve(objects.size());
+  for (const api::ObjectPtr& object : objects) {
+    names.push_back(object->name());
+  }
+  return names;
+}
+
 /// Whether Kubernetes says that the node does not work.
 bool IsDown(const api::ObjectPtr& node) {
   if (!node) {
@@ -144,6 +153,7 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
                              .ns = deps_.writers.operator_namespace,
                              .images = **images,
                              .external_controller_version = pass.external_version,
+                             .node_names = NamesOf(deps_.nodes.List()),
                              .replication = pass.replication});
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {

@@ -8,6 +8,7 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/core/admission/validate.h"
+#include "operator/core/render/patch_guard.h"
 #include "operator/core/satellite/merge.h"
 #include "operator/core/status/conditions.h"
 
@@ -23,6 +24,9 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
       api::DecodeLinstorSatelliteConfiguration(object->raw());
   const api::FieldErrors errors =
       core::AllErrors(decoded.errors, core::ValidateSatelliteConfiguration(decoded.value));
+
+  alarm_.Announce(*object, core::DangerousPatches(decoded.value.patches, decoded.value.pod_template,
+                                                  "spec.podTemplate"));
 
   api::LinstorSatelliteConfigurationStatus status;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {

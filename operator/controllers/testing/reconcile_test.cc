@@ -49,6 +49,46 @@ TEST(ReconcileTest, InstallsAndRegistersEverything) {
   EXPECT_EQ(configuration["status"]["matched"], 3);
 }
 
+// REVIEW-2 S6: an open REST API is a way around everything else; whoever looks at the cluster must
+// see it, with the next step.
+TEST(ReconcileTest, AnUnprotectedApiIsACondition) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionApiUnprotected),
+              AllOf(StartsWith("True/PlainHTTP"), HasSubstr("set spec.apiTLS")));
+  world.Put(api::kLinstorCluster, "cluster", R"({"apiTLS":{}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.ClusterCondition(api::kConditionApiUnprotected),
+              StartsWith("False/AsExpected"));
+}
+
+// REVIEW-2 M1: an address that was refused is no outage; nobody should wait for it to pass.
+TEST(ReconcileTest, ARefusedAddressIsConfiguredFalse) {
+  World world({"node-a"});
+  Install(world);
+  world.provider.error = Error{ErrorClass::kInvalid, "http://x is plain HTTP"};
+  world.ReconcileAll();
+  EXPECT_THAT(world.ClusterCondition(api::kConditionConfigured),
+              AllOf(StartsWith("False/ConnectionRefused"), HasSubstr("plain HTTP")));
+}
+
+// REVIEW-2 S5: a new pod of the LINSTOR controller must be given its backup Secrets, or it waits
+// with a migration for ever.
+TEST(ReconcileTest, ANewControllerPodMayUseItsBackups) {
+  World world({"node-a"});
+  Install(world);
+  ASSERT_TRUE(world.Settle());
+  world.kube.Put(api::kPod, {{"metadata",
+                              {{"name", "linstor-controller-x"},
+                               {"namespace", kWorldNamespace},
+                               {"labels", {{api::kLabelComponent, "linstor-controller"}}}}}});
+  ASSERT_TRUE(world.ReconcileCluster());
+  const auto role = world.kube.Find(api::kRole, {kWorldNamespace, "linstor-controller"});
+  ASSERT_TRUE(role);
+  EXPECT_THAT(role->dump(), HasSubstr("\"linstor-backup-for-linstor-controller-x-00\""));
+}
+
 // An operator that writes in steady state floods etcd and audit logs on large clusters.
 TEST(ReconcileTest, SteadyStateMakesNoCall) {
   World world;

@@ -6,6 +6,7 @@
 #include "operator/core/cluster/node_matching.h"
 #include "operator/core/render/component.h"
 #include "operator/core/render/controller.h"
+#include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
 #include "operator/core/satellite/merge.h"
 
@@ -86,6 +87,25 @@ bool Concerns(const NamedConfiguration& broken,
              : MatchesNode(broken.spec, node);
 }
 
+/// Secrets with keys of this cluster.
+std::set<std::string> KeysOf(const ClusterInputs& inputs) {
+  std::set<std::string> keys = KeySecrets();
+  keys.insert(inputs.spec.linstor_passphrase_secret);
+  if (inputs.spec.internal_tls) {
+    keys.insert(inputs.spec.internal_tls->secret_name);
+  }
+  if (inputs.spec.api_tls) {
+    keys.insert({inputs.spec.api_tls->api_secret_name, inputs.spec.api_tls->client_secret_name});
+  }
+  for (const api::ObjectPtr& node : inputs.nodes) {
+    keys.insert(SatelliteTlsSecretName(node->name(), {}));
+    keys.insert(ReplicationTlsSecretName(node->name()));
+    keys.insert(IssuedReplicationSecretName(node->name()));
+  }
+  keys.erase("");
+  return keys;
+}
+
 class ClusterRenderer {
  public:
   explicit ClusterRenderer(const ClusterInputs& inputs)
@@ -95,6 +115,7 @@ class ClusterRenderer {
     settings_.metadata_labels = MetadataLabels();
     settings_.images = inputs.images.Resolve(inputs.spec.repository, "").references;
     settings_.pull_secret = inputs.pull_secret;
+    settings_.keys = KeysOf(inputs);
   }
 
   ClusterRendering Run() {

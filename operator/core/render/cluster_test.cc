@@ -56,6 +56,32 @@ controller: {podTemplate: {spec: {containers: [{name: linstor-controller, resour
   ExpectGolden("cluster_full", rendering.objects);
 }
 
+Json RuleFor(const ClusterRendering& rendering, const std::string& verb) {
+  const Json* role = Find(rendering.objects, "Role", "linstor-controller");
+  for (const Json& rule : role->at("rules")) {
+    if (rule["resources"][0] == "secrets" && rule["verbs"][0] == verb) {
+      return rule;
+    }
+  }
+  return nullptr;
+}
+
+// REVIEW-2 S5: who owns the LINSTOR controller must not own every key in the namespace. Its backup
+// of the database must still work, or it waits for ever instead of migrating.
+TEST(RenderCluster, TheControllerReadsItsOwnBackupsOnly) {
+  EXPECT_EQ(RuleFor(RenderCluster(Cluster("{}")), "get"), nullptr) << "without a pod: no Secret";
+  ClusterInputs inputs = Cluster("{}");
+  inputs.controller_hosts = {"linstor-controller-b", "linstor-controller-a"};
+  const Json names = RuleFor(RenderCluster(inputs), "get")["resourceNames"];
+  EXPECT_EQ(names.size(), 182U);
+  EXPECT_EQ(names[0], "linstor-backup-for-linstor-controller-a");
+  EXPECT_EQ(names[1], "linstor-backup-for-linstor-controller-a-00");
+  EXPECT_EQ(names[90], "linstor-backup-for-linstor-controller-a-89");
+  EXPECT_EQ(names[91], "linstor-backup-for-linstor-controller-b");
+  std::swap(inputs.controller_hosts[0], inputs.controller_hosts[1]);
+  EXPECT_EQ(RuleFor(RenderCluster(inputs), "get")["resourceNames"], names);
+}
+
 // With an external controller a second one would fight for the satellites.
 TEST(RenderCluster, ExternalControllerMeansNoController) {
   const ClusterInputs inputs =

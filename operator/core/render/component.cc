@@ -4,6 +4,7 @@
 
 #include "operator/api/resources.h"
 #include "operator/core/render/manifests.h"
+#include "operator/core/render/patch_guard.h"
 
 namespace breakwater::core {
 namespace {
@@ -18,6 +19,17 @@ ParsedPatch PullSecretPatch(const std::string& secret) {
                    {"kind", "ServiceAccount"},
                    {"imagePullSecrets", Json::array({{{"name", secret}}})}};
   return patch;
+}
+
+/// A patch of a user: applied, and taken for an error when it raises rights.
+Result<int, Error> ApplyUserPatch(const ParsedPatch& patch,
+                                  MissingObject missing,
+                                  const std::set<std::string>& keys,
+                                  ResourceSet* resources) {
+  const ResourceSet before = *resources;
+  BREAKWATER_ASSIGN_OR_RETURN(const int count, ApplyPatch(patch, missing, resources));
+  BREAKWATER_RETURN_IF_ERROR(CheckRights(before, *resources, keys));
+  return count;
 }
 
 }  // namespace
@@ -41,8 +53,15 @@ Result<ResourceSet, Error> Build(Component component,
   for (const ParsedPatch& patch : built_in) {
     BREAKWATER_RETURN_IF_ERROR(ApplyPatch(patch, MissingObject::kError, &resources));
   }
+  if (component.pod_template) {
+    auto applied =
+        ApplyUserPatch(*component.pod_template, MissingObject::kError, settings.keys, &resources);
+    if (!applied) {
+      return Unexpected{applied.error().WithContext(component.pod_template_path)};
+    }
+  }
   for (std::size_t i = 0; i < user_patches.size(); ++i) {
-    auto count = ApplyPatch(user_patches[i], missing, &resources);
+    auto count = ApplyUserPatch(user_patches[i], missing, settings.keys, &resources);
     if (!count) {
       return Unexpected{count.error().WithContext("spec.patches[" + std::to_string(i) + "]")};
     }

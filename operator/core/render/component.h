@@ -4,6 +4,8 @@
 /// workload; what the Piraeus Operator does with one in-memory kustomization.
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@ struct Component {
   std::string node{};  ///< in problems
   ResourceSet resources{};
   std::vector<ParsedPatch> patches{};  ///< built-in ones: they run before those of users
+  /// The user's podTemplate, after the built-in patches and before the user's own.
+  std::optional<ParsedPatch> pod_template{};
+  std::string pod_template_path{};  ///< in problems: where it is in the spec
 
   /// Adds the objects of an embedded manifest.
   void AddManifest(std::string_view name);
@@ -32,10 +37,11 @@ struct BuildSettings {
   Labels metadata_labels{};
   std::map<std::string, std::string> images{};
   std::string pull_secret{};
+  std::set<std::string> keys{};  ///< Secrets that patches of users give to nobody (patch_guard.h)
 };
 
 /// Builds the objects: built-in patches, pull secret, user patches, then namespace, suffix, labels,
-/// images.
+/// images. kInvalid when a patch cannot be applied or would raise rights (patch_guard.h).
 /// @param missing what a user patch without a target does when it finds no object
 /// @param matches when not null, gets the number of objects per user patch added
 Result<ResourceSet, Error> Build(Component component,

@@ -1,5 +1,7 @@
 #include "operator/core/render/controller.h"
 
+#include <algorithm>
+
 #include "operator/core/cluster/node_matching.h"
 #include "operator/core/render/tls_patches.h"
 
@@ -133,12 +135,49 @@ void AddApiTls(const api::ApiTls& tls, const std::string& ns, Component* compone
   }
 }
 
+/// Before it migrates the database, the image stores a backup in Secrets: linstor-backup-for-<name
+/// of the host>, or, when it is too large for one, in these with the suffixes -00, -01 and so on,
+/// of which there are 90 before `split -d` takes more digits. It looks for them, makes them and
+/// labels them; where it may not look, it waits and does not migrate.
+Json BackupSecretNames(std::vector<std::string> hosts) {
+  constexpr int kParts = 90;
+  std::sort(hosts.begin(), hosts.end());
+  Json names = Json::array();
+  for (const std::string& host : hosts) {
+    const std::string backup = "linstor-backup-for-" + host;
+    names.push_back(backup);
+    for (int part = 0; part < kParts; ++part) {
+      const std::string digits = std::to_string(part);
+      names.push_back(backup + (part < 10 ? "-0" : "-") + digits);
+    }
+  }
+  return names;
+}
+
+void AddBackupRights(const std::vector<std::string>& hosts, Component* component) {
+  if (hosts.empty()) {
+    return;  // an empty list of names would mean all Secrets
+  }
+  component->patches.push_back(ParsedPatch{
+      .content = Json::array({{{"op", "add"},
+                               {"path", "/rules/-"},
+                               {"value",
+                                {{"apiGroups", {""}},
+                                 {"resources", {"secrets"}},
+                                 {"resourceNames", BackupSecretNames(hosts)},
+                                 {"verbs", {"get", "patch"}}}}}}),
+      .target =
+          api::PatchTarget{.group = "rbac.authorization.k8s.io", .kind = "Role", .name = kName},
+      .is_json_patch = true});
+}
+
 }  // namespace
 
 Component ControllerComponent(const ClusterInputs& inputs) {
   const api::LinstorClusterSpec& spec = inputs.spec;
   Component component{.name = kName};
   component.AddManifest("controller");
+  AddBackupRights(inputs.controller_hosts, &component);
   AddPlacement(spec, &component);
   if (!spec.linstor_passphrase_secret.empty()) {
     AddPassphrase(spec.linstor_passphrase_secret, &component);
@@ -150,8 +189,8 @@ Component ControllerComponent(const ClusterInputs& inputs) {
     AddApiTls(*spec.api_tls, inputs.ns, &component);
   }
   if (spec.controller.pod_template.is_object()) {
-    component.patches.push_back(
-        PodTemplatePatch("Deployment", kName, spec.controller.pod_template));
+    component.pod_template = PodTemplatePatch("Deployment", kName, spec.controller.pod_template);
+    component.pod_template_path = "spec.controller.podTemplate";
   }
   return component;
 }

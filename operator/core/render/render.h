@@ -57,6 +57,9 @@ struct ClusterInputs {
   std::vector<api::ObjectPtr> satellites{};          ///< the LinstorSatellites that exist
   ImageConfig images{};
   std::string pull_secret{};  ///< "": none
+  /// Host names of the LINSTOR controller's pods, in any order: each may use its own backup
+  /// Secrets.
+  std::vector<std::string> controller_hosts{};
 };
 
 struct ClusterRendering {
@@ -96,6 +99,8 @@ struct SatelliteInputs {
   /// Version of an external LINSTOR controller: the satellite's image tag follows it (""
   /// otherwise).
   std::string external_controller_version{};
+  /// Names of all nodes: a patch does not give this satellite the key of another.
+  std::vector<std::string> node_names{};
   ReplicationCertificate replication{};
 };
 

@@ -4,6 +4,7 @@
 #include "operator/api/resources.h"
 #include "operator/core/render/agent_container.h"
 #include "operator/core/render/component.h"
+#include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
 #include "operator/core/render/tls_patches.h"
 
@@ -219,6 +220,12 @@ Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
   // Without the operator's version: its upgrade must not touch a DaemonSet.
   settings.metadata_labels = ManagedByLabels();
   settings.images = images.references;
+  settings.keys = KeySecrets();
+  for (const std::string& node : inputs.node_names) {
+    settings.keys.insert(SatelliteTlsSecretName(node, {}));
+    settings.keys.insert(ReplicationTlsSecretName(node));
+    settings.keys.insert(IssuedReplicationSecretName(node));
+  }
   BREAKWATER_ASSIGN_OR_RETURN(ResourceSet resources,
                               Build(SatelliteComponent(inputs, images), settings, user_patches,
                                     MissingObject::kError, nullptr));

@@ -22,25 +22,52 @@ bool Wants(const Picture& picture, const std::string& resource, const replicatio
   return value != wanted->second.end() && value->second;
 }
 
-// `all`: also those that nobody wants encrypted.
-api::ConnectionCounts CountConnections(const Picture& picture, bool all) {
-  api::ConnectionCounts counts;
+void Count(const replication::ConnectionView& connection, api::ConnectionCounts* counts) {
+  ++counts->total;
+  switch (EvidenceOf(connection)) {
+    case Evidence::kEncrypted:
+      ++counts->encrypted;
+      break;
+    case Evidence::kPlaintext:
+      ++counts->plaintext;
+      break;
+    case Evidence::kUnknown:
+      ++counts->unknown;
+      break;
+  }
+}
+
+/// All connections, told apart by whose word they follow. Every one is in `all`, and one that
+/// nobody asked to be in plaintext can hide behind no other.
+struct Counts {
+  api::ConnectionCounts all{};
+  api::ConnectionCounts wanted{};  ///< somebody wants them encrypted
+  api::ConnectionCounts exempt{};  ///< Kubernetes says that they need not be
+  api::ConnectionCounts nobody{};  ///< neither
+  std::string first_exempt{};      ///< volume and by whose word, of one in plaintext
+  std::string first_nobody{};      ///< volume, of one in plaintext
+};
+
+Counts CountConnections(const Picture& picture) {
+  Counts counts;
   for (const ResourceObservation& seen : picture.resources) {
+    const auto floor = picture.floors.find(seen.resource);
+    const std::string exempt = floor == picture.floors.end() ? "" : floor->second.exempt;
     for (const auto& [pair, connection] : seen.connections) {
-      if (!all && !Wants(picture, seen.resource, pair)) {
-        continue;
-      }
-      ++counts.total;
-      switch (EvidenceOf(connection)) {
-        case Evidence::kEncrypted:
-          ++counts.encrypted;
-          break;
-        case Evidence::kPlaintext:
-          ++counts.plaintext;
-          break;
-        case Evidence::kUnknown:
-          ++counts.unknown;
-          break;
+      const bool plaintext = EvidenceOf(connection) == Evidence::kPlaintext;
+      Count(connection, &counts.all);
+      if (Wants(picture, seen.resource, pair)) {
+        Count(connection, &counts.wanted);
+      } else if (!exempt.empty()) {
+        Count(connection, &counts.exempt);
+        if (plaintext && counts.first_exempt.empty()) {
+          counts.first_exempt = seen.resource + ", " + exempt;
+        }
+      } else {
+        Count(connection, &counts.nobody);
+        if (plaintext && counts.first_nobody.empty()) {
+          counts.first_nobody = seen.resource;
+        }
       }
     }
   }
@@ -81,8 +108,13 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
   if (!AnyTlsWanted(picture)) {
     return "Idle";
   }
-  const api::ConnectionCounts wanted = CountConnections(picture, /*all=*/false);
-  return picture.places_taken && wanted.encrypted < wanted.total ? "Migrating" : "Complete";
+  const Counts counts = CountConnections(picture);
+  if (picture.places_taken && counts.wanted.encrypted < counts.wanted.total) {
+    return "Migrating";
+  }
+  // Nothing is left to do, but not everything is encrypted.
+  const std::int64_t allowed = picture.settings.enforce ? 0 : counts.exempt.plaintext;
+  return counts.all.plaintext > allowed ? "Partial" : "Complete";
 }
 
 int Rank(const api::MigrationFailure& failure) {
@@ -96,7 +128,14 @@ int Rank(const api::MigrationFailure& failure) {
 
 api::ReplicationTlsStatus BuildStatus(const Picture& picture) {
   api::ReplicationTlsStatus status;
-  status.connections = CountConnections(picture, /*all=*/true);
+  status.connections = CountConnections(picture).all;
+  for (const ResourceObservation& seen : picture.resources) {
+    const auto floor = picture.floors.find(seen.resource);
+    if (floor != picture.floors.end() && !floor->second.exempt.empty() &&
+        status.exempt.size() < kMaxExempt) {
+      status.exempt.push_back({seen.resource, floor->second.exempt, ""});
+    }
+  }
   status.resources.total = static_cast<std::int64_t>(picture.resources.size());
   status.resources.pending = picture.plan.pending;
   status.resources.migrated = picture.plan.migrated;
@@ -122,13 +161,12 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   api::Condition condition;
   condition.type = api::kConditionReplicationEncrypted;
   const bool wanted = AnyTlsWanted(picture);
-  const api::ConnectionCounts counts =
-      wanted ? CountConnections(picture, /*all=*/false) : status.connections;
-  const std::string which =
-      counts.total == status.connections.total ? " connections" : " connections that want TLS";
+  const Counts parts = CountConnections(picture);
+  const api::ConnectionCounts& counts = parts.all;
+  const std::int64_t allowed = picture.settings.enforce ? 0 : parts.exempt.plaintext;
   const auto share = [&] {
-    return std::to_string(counts.encrypted) + " of " + std::to_string(counts.total) + which +
-           " are encrypted";
+    return std::to_string(counts.encrypted) + " of " + std::to_string(counts.total) +
+           " connections are encrypted";
   };
   for (const api::MigrationFailure& failure : status.failures) {
     if (Rank(failure) == 0) {
@@ -156,19 +194,32 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.status = "Unknown";
     condition.reason = "NoConnections";
     condition.message = "TLS is requested; there is no connection yet";
-  } else if (counts.encrypted == counts.total && picture.plan.push_held.empty()) {
-    condition.status = "True";
-    condition.reason = "Encrypted";
-    condition.message = "all " + std::to_string(counts.total) + which + " are encrypted";
-  } else if (counts.plaintext == 0 && counts.unknown > 0) {
+  } else if (counts.plaintext > allowed) {
+    condition.status = "False";
+    condition.reason = picture.settings.enforce ? "PlaintextForbidden" : status.phase;
+    condition.message = share();
+  } else if (counts.unknown > 0) {
     condition.status = "Unknown";
     condition.reason = "NotObserved";
     condition.message = share() + ", the rest could not be proven";
-  } else {
+  } else if (!picture.plan.push_held.empty()) {
     condition.status = "False";
-    condition.reason =
-        picture.settings.enforce && counts.plaintext > 0 ? "PlaintextForbidden" : status.phase;
+    condition.reason = status.phase;
     condition.message = share();
+  } else {
+    condition.status = "True";
+    condition.reason = allowed > 0 ? "EncryptedExceptExempt" : "Encrypted";
+    condition.message = allowed > 0
+                            ? share()
+                            : "all " + std::to_string(counts.total) + " connections are encrypted";
+  }
+  if (wanted && parts.exempt.plaintext > 0) {
+    condition.message += "; " + std::to_string(parts.exempt.plaintext) +
+                         " of exempt volumes are in plaintext (" + parts.first_exempt + ")";
+  }
+  if (wanted && parts.nobody.plaintext > 0) {
+    condition.message += "; for " + std::to_string(parts.nobody.plaintext) +
+                         " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
   }
   if (!picture.plan.problem.reason.empty()) {
     condition.message += "; " + picture.plan.problem.message;

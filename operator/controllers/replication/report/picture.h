@@ -21,6 +21,7 @@ struct Picture {
   const std::vector<replication::ResourceObservation>& resources;
   const replication::ClusterPlan& plan;
   const ClusterSettings& settings;
+  const std::map<std::string, replication::VolumeFloor>& floors;
   const std::map<std::string, std::vector<replication::PreflightFailure>>& nodes;
   /// Volumes that are being switched, or mended by a transaction. Not those that are only tidied
   /// up: the phase must not flap when the last pin goes (REVIEW-1 R8).
@@ -34,6 +35,8 @@ struct Picture {
 
 /// Bound of status.replicationTLS.failures.
 inline constexpr std::size_t kMaxFailures = 20;
+/// Bound of status.replicationTLS.exempt.
+inline constexpr std::size_t kMaxExempt = 100;
 
 /// Counts, phase, failures. `in_flight` and `stale_peers` of the result are empty (StatusWriter
 /// owns them).

@@ -127,6 +127,13 @@ void TlsMetrics::ShowLast(const std::string& resource, double frozen, double cut
   }
 }
 
+void TlsMetrics::CountRefusedDowngrade() {
+  metrics_
+      .Counter("breakwater_tls_downgrades_refused_total",
+               "Values in LINSTOR that would have lowered encryption and were pinned back")
+      .Increment();
+}
+
 void TlsMetrics::CountRun(replication::Strategy strategy, const std::string& result) {
   metrics_
       .Counter("breakwater_tls_runs_total", "Migrations of volumes by strategy and result",

@@ -36,6 +36,8 @@ class TlsMetrics {
   /// A transaction came to its end.
   void CountResult(const replication::ResultMessage& message);
   /// The migration of a volume came to its end: "done", "rolled_back" or "blocked".
+  /// Somebody wrote a "no" below the floor into LINSTOR.
+  void CountRefusedDowngrade();
   void CountRun(replication::Strategy strategy, const std::string& result);
 
  private:

@@ -53,7 +53,9 @@ VolumeBed::VolumeBed(const BedOptions& options)
       satellites_(api::kLinstorSatellite),
       daemon_sets_(api::kDaemonSet),
       pods_(api::kPod),
-      secrets_(api::kSecret) {
+      secrets_(api::kSecret),
+      persistent_volumes_(api::kPersistentVolume),
+      storage_classes_(api::kStorageClass) {
   hub_.SetEvents({.resource_changed =
                       [this](const std::string& name) {
                         if (controllers_) {
@@ -92,6 +94,7 @@ void VolumeBed::StartOperator() {
       .clusters = clusters_,
       .satellites = {satellites_, daemon_sets_, pods_, "ns"},
       .secrets = secrets_,
+      .floor = {persistent_volumes_, storage_classes_},
       .events = [this](const kube::Event& event) { events_.push_back(event.reason); },
       .options = {.operator_namespace = "ns", .instance = "bed"}});
   const auto due = [this](Queue* queue, const std::string& key) {
@@ -179,6 +182,8 @@ void VolumeBed::SyncStores() {
   satellites_.Replace(kube_.All(api::kLinstorSatellite), "1");
   daemon_sets_.Replace(kube_.All(api::kDaemonSet), "1");
   pods_.Replace(kube_.All(api::kPod), "1");
+  persistent_volumes_.Replace(kube_.All(api::kPersistentVolume), "1");
+  storage_classes_.Replace(kube_.All(api::kStorageClass), "1");
 }
 
 std::string VolumeBed::Dump() {

@@ -154,6 +154,8 @@ class VolumeBed final : public NodeShell, public LinstorProvider {
   runtime::Store daemon_sets_;
   runtime::Store pods_;
   runtime::Store secrets_;
+  runtime::Store persistent_volumes_;
+  runtime::Store storage_classes_;
   std::vector<std::string> events_;
   Queue volumes_;
   Queue due_nodes_;

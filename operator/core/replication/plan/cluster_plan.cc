@@ -28,14 +28,14 @@ void PinResource(const ResourceObservation& seen, std::vector<PinOp>* pins) {
   const bool base = 2 * with_tls > static_cast<int>(seen.connections.size());
   const SetPin definition{base, base};
   ResourceLevels levels = seen.levels;
-  const bool own_value = levels.definition.value && !levels.definition.ours;
+  const bool own_value = levels.definition.value && !Replaceable(levels, levels.definition);
   const bool repin = !own_value && levels.definition.value != base;
   for (const auto& [pair, connection] : seen.connections) {
     const std::string key = pair.ToString();
     const bool runs = Runs(seen, connection);
     const Level own = PairLevel(levels, key);
     const bool then = Effective(repin ? After(levels, definition) : levels, key);
-    if (then != runs && (!own.value || own.ours)) {
+    if (then != runs && (!own.value || Replaceable(levels, own))) {
       const SetPair pin{key, runs, runs};
       levels = After(levels, pin);
       pins->push_back({seen.resource, pin});
@@ -103,7 +103,7 @@ std::optional<std::string> Unsettled(const ClusterInput& input,
   for (const auto& [pair, connection] : seen.connections) {
     const std::string key = pair.ToString();
     const bool effective = Effective(seen.levels, key, cluster);
-    if (Desired(seen.levels, key, cluster) == effective) {
+    if (Desired(seen.levels, key, internal::ClusterFor(input, seen, cluster)) == effective) {
       continue;
     }
     for (const std::string& node : {pair.a, pair.b}) {
@@ -296,7 +296,7 @@ bool AnyTlsWanted(const ClusterInput& input) {
   const auto yes = [](const auto& item) { return item.second; };
   return std::any_of(input.resources.begin(), input.resources.end(), [&](const auto& seen) {
     const ResourceLevels& levels = seen->levels;
-    const std::map<Pair, bool> wanted = Wanted(*seen, cluster);
+    const std::map<Pair, bool> wanted = Wanted(*seen, internal::ClusterFor(input, *seen, cluster));
     return levels.group.value_or(false) || levels.definition.value.value_or(false) ||
            std::any_of(wanted.begin(), wanted.end(), yes) ||
            std::any_of(levels.node_connections.begin(), levels.node_connections.end(), yes);
@@ -309,7 +309,7 @@ ClusterPlan PlanCluster(const ClusterInput& input) {
   plan.problem = FindProblem(input);
   const bool may_change = input.linstor_known && plan.problem.reason.empty();
   for (const auto& seen : input.resources) {
-    plan.wanted[seen->resource] = Wanted(*seen, cluster);
+    plan.wanted[seen->resource] = Wanted(*seen, internal::ClusterFor(input, *seen, cluster));
   }
   if (may_change) {
     PlanPins(input, cluster, &plan);

@@ -87,6 +87,9 @@ struct ClusterInput {
   /// Resources that no change in LINSTOR may touch, with the reason: an adjust would reconnect a
   /// StandAlone connection and erase the record of what its peer lacks (F12.3).
   std::map<std::string, std::string> untouchable{};
+  /// Volumes for which Kubernetes says something of their own: see VolumeFloor::cluster. The floor
+  /// itself stands in ResourceLevels::floor.
+  std::map<std::string, std::optional<bool>> cluster_for{};
   /// Resources with a repair under way.
   std::set<std::string> repairing{};
   ClusterPolicy policy{};

@@ -25,6 +25,13 @@ bool NeedsPin(const ResourceObservation& seen, std::optional<bool> cluster) {
   });
 }
 
+std::optional<bool> ClusterFor(const ClusterInput& input,
+                               const ResourceObservation& seen,
+                               std::optional<bool> cluster) {
+  const auto own = input.cluster_for.find(seen.resource);
+  return own == input.cluster_for.end() ? cluster : own->second;
+}
+
 Starter::Starter(const ClusterInput& input, std::optional<bool> cluster)
     : input_(input), cluster_(cluster) {
   goal_.strategy = input.policy.strategy;

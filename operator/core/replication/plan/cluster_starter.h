@@ -19,6 +19,11 @@ bool Runs(const ResourceObservation& seen, const ConnectionView& connection);
 /// LINSTOR's view is not what the connections run: now, or when the cluster's value is in LINSTOR.
 bool NeedsPin(const ResourceObservation& seen, std::optional<bool> cluster);
 
+/// What stands for the cluster's value where this volume is concerned.
+std::optional<bool> ClusterFor(const ClusterInput& input,
+                               const ResourceObservation& seen,
+                               std::optional<bool> cluster);
+
 /// Places, in all and per node.
 class Starter {
  public:

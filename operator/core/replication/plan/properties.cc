@@ -30,6 +30,10 @@ Level PairLevel(const ResourceLevels& levels, const PairKey& pair) {
   return it == levels.pairs.end() ? Level{} : it->second;
 }
 
+bool Replaceable(const ResourceLevels& levels, const Level& level) {
+  return level.ours || (levels.floor && level.value == false);
+}
+
 std::string MarkerText(bool value, bool previous, int touches) {
   std::string text = std::string(TlsValue(value)) + " " + std::string(TlsValue(previous));
   return touches > 0 ? text + " " + std::to_string(touches) : text;
@@ -94,19 +98,32 @@ bool EffectiveWithoutOurs(const ResourceLevels& levels, const PairKey& pair) {
 }
 
 bool Desired(const ResourceLevels& levels, const PairKey& pair, std::optional<bool> cluster) {
-  return Resolve(levels, pair, false, cluster);
+  return levels.floor || Resolve(levels, pair, false, cluster);
+}
+
+bool Restored(const ResourceLevels& levels, const PairKey& pair) {
+  const auto counts = [&](const Level& level) {
+    return level.value && (level.ours || !Replaceable(levels, level));
+  };
+  if (const Level own = PairLevel(levels, pair); counts(own)) {
+    return *own.value;
+  }
+  if (counts(levels.definition)) {
+    return *levels.definition.value;
+  }
+  return levels.floor || Effective(levels, pair);
 }
 
 ResourceLevels After(ResourceLevels levels, const LinstorOp& op) {
   if (const auto* set = std::get_if<SetPair>(&op)) {
     levels.pairs[set->pair] = Level{set->value, true, set->previous};
   } else if (const auto* remove = std::get_if<RemovePair>(&op)) {
-    if (PairLevel(levels, remove->pair).ours) {
+    if (Replaceable(levels, PairLevel(levels, remove->pair))) {
       levels.pairs.erase(remove->pair);
     }
   } else if (const auto* pin = std::get_if<SetPin>(&op)) {
     levels.definition = Level{pin->value, true, pin->previous, pin->touches};
-  } else if (levels.definition.ours) {
+  } else if (Replaceable(levels, levels.definition)) {
     levels.definition = Level{};
   }
   return levels;

@@ -51,12 +51,18 @@ struct ResourceLevels {
   Level definition{};
   std::map<PairKey, Level> pairs{};
   std::map<PairKey, bool> node_connections{};
+  /// What Kubernetes says is TLS (floor.h): a "no" of others on any level does not count, and may
+  /// be replaced by a value of ours.
+  bool floor = false;
 
   bool operator==(const ResourceLevels&) const = default;
 };
 
 /// The level of one connection's own value; an empty one when it has none.
 Level PairLevel(const ResourceLevels& levels, const PairKey& pair);
+
+/// Whether a value may be replaced by one of ours: it is ours, or a "no" below the floor.
+bool Replaceable(const ResourceLevels& levels, const Level& level);
 
 /// The text of a marker: what we wrote, what was there before, and how often we wrote it again:
 /// "yes no", "no no 2".
@@ -77,8 +83,13 @@ bool Effective(const ResourceLevels& levels, const PairKey& pair, std::optional<
 bool EffectiveWithoutOurs(const ResourceLevels& levels, const PairKey& pair);
 
 /// What the user wants for this connection: as EffectiveWithoutOurs, with the cluster's value taken
-/// from the LinstorCluster (`cluster`) and not from LINSTOR, where it may be held back.
+/// from the LinstorCluster (`cluster`) and not from LINSTOR, where it may be held back; never less
+/// than the floor.
 bool Desired(const ResourceLevels& levels, const PairKey& pair, std::optional<bool> cluster);
+
+/// What a connection that is down is brought back to: what LINSTOR says (Effective), with what
+/// others set below the floor left out.
+bool Restored(const ResourceLevels& levels, const PairKey& pair);
 
 /// One change of LINSTOR's properties of one resource.
 struct SetPair {

@@ -247,7 +247,7 @@ std::optional<bool> VolumePlanner::RepairTarget(const ConnectionView& connection
     }
   }
   if (seen_.levels.known) {
-    return Effective(seen_.levels, connection.pair.ToString());
+    return Restored(seen_.levels, connection.pair.ToString());
   }
   return true;
 }

@@ -39,7 +39,7 @@ VolumePlanner::Maybe VolumePlanner::PlanFollowUp() const {
     const std::string key = pair.ToString();
     const Level own = PairLevel(seen_.levels, key);
     if (!seen_.levels.known || !connection.BothConnected() || !connection.a.tls ||
-        connection.a.tls != connection.b.tls || (own.value && !own.ours) ||
+        connection.a.tls != connection.b.tls || (own.value && !Replaceable(seen_.levels, own)) ||
         Effective(seen_.levels, key) == *connection.a.tls) {
       continue;
     }

@@ -232,6 +232,7 @@ void Fields(A& a, T& v) {
   a.Enum("phase", v.phase, ParseTransactionPhase);
   a("undoing", v.undoing);
   a("cancelled", v.cancelled);
+  a("restarted", v.restarted);
   a.Must("started", v.started);
   a.Must("until", v.until);
   a.NameMap("peers", v.peers);

@@ -253,6 +253,13 @@ TransactionDecision Undo(Turn& turn) {
 TransactionDecision SuspendedSwitchStep(Turn& turn) {
   NoteConnections(&turn);
   NoteSuspension(&turn);
+  // While I/O flows a stale peer gets nothing of what is written (F12), and may be opened next: it
+  // does not wait for the connections that are still away.
+  if (turn.state.phase != Phase::kGuard && !turn.status.suspended_user) {
+    if (std::optional<TransactionDecision> heal = HealStale(&turn, kStaleWriting)) {
+      return *heal;
+    }
+  }
   if (turn.state.undoing) {
     return Undo(turn);
   }

@@ -358,6 +358,7 @@ LookScope ScopeOf(const TransactionState& state) {
 }
 
 TransactionState AfterRestart(TransactionState state) {
+  state.restarted = state.restarted || !state.undoing;
   if (state.phase == Phase::kSuspend) {
     state.suspend_pending = true;
     state.failure = "the agent ended while it suspended";
@@ -383,7 +384,10 @@ std::vector<int> GuardedMinors(const TransactionState& state) {
 }
 
 SteadyTime GuardedUntil(const TransactionState& state) {
-  return state.suspend_pending ? state.until + kLateSuspension + kRetry : state.until;
+  // Once it is being resumed it has come into effect.
+  return state.suspend_pending && state.phase != Phase::kResume
+             ? state.until + kLateSuspension + kRetry
+             : state.until;
 }
 
 }  // namespace breakwater::replication

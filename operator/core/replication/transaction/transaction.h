@@ -129,7 +129,8 @@ struct TransactionResult {
   /// CamelCase, stable. The guard: NotUp, NoPeer, OldTools, NotConnected, Suspended, StalePeer,
   /// Resync, OutOfSync, Verify, OwnDisk, PeerDisk, NoQuorum, NoData, NoOwnData, TwoPrimaries,
   /// NotPrimary, PeerIsPrimary, LastCopy, IoError, Floor, Unknown. On the way: Declined,
-  /// DisconnectFailed, SuspendFailed, SuspensionLost, ForeignChange, Timeout, Cancelled. The
+  /// DisconnectFailed, SuspendFailed, SuspensionLost, ForeignChange, Timeout, Cancelled,
+  /// Interrupted (instead of some of these, when the agent was restarted in the middle). The
   /// agent's own: Invalid, Epoch, Busy, Journal, NoGuardian, ToolsSilent, Stopping, Rebooted. Done
   /// with one of the guard's codes: switched, but the gate did not pass in time; with NoProof:
   /// switched, but the sockets do not prove it.
@@ -175,6 +176,7 @@ struct TransactionState {
   Phase phase = Phase::kGuard;
   bool undoing = false;
   bool cancelled = false;  ///< brings to the safe end
+  bool restarted = false;  ///< its process died before an undo began
   SteadyTime started{};
   SteadyTime until{};  ///< started + within
   std::map<std::string, Peer> peers{};

@@ -372,6 +372,25 @@ TEST(LeadTest, AStalePeerAfterTheReconnectIsHealedNotCut) {
   EXPECT_EQ(play.state.result.healed, 1);
 }
 
+// The operator would blame the TLS of a node, and hold its connections back for a minute.
+TEST(LeadTest, AnUndoAfterARestartOfTheAgentDoesNotSpeakOfTheConnection) {
+  for (const bool restarted : {false, true}) {
+    Play play(TransactionKind::kLead);
+    play.See(Good());
+    play.End(0);
+    play.state = restarted ? AfterRestart(play.state) : play.state;
+    LocalView down = Good();
+    down.status->connections[0].state = "Connecting";
+    down.status->connections[0].tls = true;
+    play.now = play.state.until;
+    play.See(down);
+    play.state = AfterRestart(play.state);  // in the undo: its reason is known
+    play.See(Good());
+    ASSERT_TRUE(play.Result()) << play.decision.why;
+    EXPECT_EQ(play.Result()->code, restarted ? "Interrupted" : "Timeout");
+  }
+}
+
 // F30: only from some time after the undo, at random periods, and only where the floor allows both.
 TEST(LeadTest, AlternatesAtRandomPeriodsWithinTheFloor) {
   for (const bool floor : {false, true}) {
@@ -611,6 +630,22 @@ TEST(SuspendedSwitchTest, HealsAStalePeerBeforeItResumes) {
   EXPECT_TRUE(play.Waits()) << "until it is good again";
 }
 
+// The guardian resumed, and the other peer's node is down: what is written meanwhile is not on the
+// stale peer, and would be lost if the volume were moved there (F12).
+TEST(SuspendedSwitchTest, AStalePeerIsHealedWhileAnotherOneIsAway) {
+  Play play = AfterTheCuts();
+  LocalView stale = WithState(Good(), "Connected", "UpToDate");
+  stale.status->connections[0].tls = true;
+  stale.status->connections[0].devices[0].peer_disk = "Outdated";
+  stale.status->connections[1].state = "Connecting";
+  stale.status->connections[1].tls = true;
+  play.See(stale);
+  EXPECT_TRUE(play.Waits()) << "normal for a moment (F14.1)";
+  play.now += milliseconds(2100);
+  ASSERT_EQ(play.Command_(stale), Command::kInvalidateRemote) << play.decision.why;
+  EXPECT_EQ(play.Last().peer_id, 1);
+}
+
 // L24: LINSTOR resumes on its own. Safe after graceful cuts; what is not cut yet stays uncut.
 TEST(SuspendedSwitchTest, WhenSomebodyElseResumesNothingMoreIsCut) {
   Play play(TransactionKind::kSuspendedSwitch);
@@ -648,8 +683,10 @@ TEST(SuspendedSwitchTest, ASuspensionThatFailedIsWatchedUntilItCannotComeAnyMore
   play.End(20);
   play.See(Good());
   EXPECT_TRUE(play.Waits());
+  EXPECT_GT(GuardedUntil(play.state), play.state.until);
   play.now = play.state.until;
   ASSERT_EQ(play.Command_(Suspended(Good())), Command::kResumeIo);
+  EXPECT_EQ(GuardedUntil(play.state), play.state.until) << "it has come: no longer than was said";
   play.End(0);
   play.now += milliseconds(2500);
   play.See(Good());

@@ -165,6 +165,12 @@ bool Floored(const TransactionState& state, bool tls) {
 
 void BeginUndo(Turn* turn, std::string code, std::string reason) {
   TransactionState& state = turn->state;
+  // What a dead process has let slip says nothing about connections and their TLS.
+  if (state.restarted &&
+      (code == "Timeout" || code == "SuspendFailed" || code == "SuspensionLost")) {
+    code = "Interrupted";
+    reason = "the agent was restarted in the middle; " + reason;
+  }
   state.undoing = true;
   state.failure_code = std::move(code);
   state.failure = std::move(reason);

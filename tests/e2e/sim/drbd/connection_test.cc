@@ -273,6 +273,29 @@ TEST(CrashTest, NodeComesBackAndResyncs) {
   EXPECT_EQ(cluster.Report("r0").lost_writes, 0U);
 }
 
+// Back before the others have noticed that it was away, in the middle of the next handshake.
+TEST(CrashTest, AQuickRebootDoesNotLeaveAConnectionThatNobodyTries) {
+  Cluster cluster;
+  ResourceSpec spec;
+  spec.tls = true;
+  BringUp(cluster, spec);
+  ASSERT_EQ(cluster.Run("node1", {"drbdadm", "disconnect", "r0:node2"}).exit, 0);
+  cluster.Advance(Millis(1000));
+  cluster.CrashNode("node1");
+  cluster.Advance(Millis(100));
+  cluster.BootNode("node1");
+  cluster.SetTlshd("node1", true, true);  // it hangs, so that the handshake takes its time
+  EXPECT_EQ(cluster.Run("node1", {"drbdadm", "adjust", "r0"}).exit, 0);
+  cluster.Advance(Millis(2000));
+  cluster.SetTlshd("node1", true);
+  EXPECT_TRUE(cluster.WaitFor(
+      [&] {
+        const Resource* resource = cluster.kernel().Find("node1", "r0");
+        return resource->connections.at(1).state == ConnState::kConnected;
+      },
+      Millis(60000)));
+}
+
 TEST(F24Test, CrashLeavesOrphanedTlsSocketsThatAreNotEstablished) {
   // Whoever counts them takes a dead connection for an encrypted one.
   Cluster cluster;

@@ -232,6 +232,36 @@ TEST(DisklessPrimaryTest, AReplicaThatItLostIsNotOpenedWithOldData) {
   EXPECT_TRUE(cluster.DataIntact("r0"));
 }
 
+// The same when only a tiebreaker stands between them, and at the moment at which it is moved: what
+// had been written last was lost, and both had data of their own.
+TEST(PromoteTest, ATiebreakerTellsAReplicaThatItIsBehind) {
+  for (const bool cut_first : {false, true}) {
+    Cluster cluster;
+    BringUp(cluster, OpenOnDiskless());
+    if (!cut_first) {
+      ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+      cluster.Advance(Millis(500));
+    }
+    cluster.CutLink("node1", "node2", true);
+    while (cluster.kernel().Find("node1", "r0")->connections.at(1).state == ConnState::kConnected) {
+      cluster.Advance(Millis(1));
+    }
+    if (cut_first) {
+      EXPECT_EQ(cluster.kernel().Find("node2", "r0")->devices.at(0).disk, DiskState::kUpToDate);
+      ASSERT_FALSE(cluster.StartWriter("r0", "node1", Millis(20)));
+      cluster.Advance(Millis(500));
+    }
+    cluster.StopWriter("r0", "node1");
+    cluster.Advance(Millis(100));
+    EXPECT_EQ(cluster.kernel().Find("node2", "r0")->devices.at(0).disk, DiskState::kOutdated);
+    EXPECT_TRUE(cluster.StartWriter("r0", "node2", Millis(20))) << "it has old data";
+    cluster.CutLink("node1", "node2", false);
+    cluster.Advance(Millis(5000));
+    EXPECT_FALSE(cluster.StartWriter("r0", "node2", Millis(20)));
+    EXPECT_TRUE(cluster.DataIntact("r0"));
+  }
+}
+
 // The last write reached one replica only, and the Primary is gone.
 TEST(DisklessPrimaryTest, WhatOneReplicaGotLastIsPassedOn) {
   for (int offset = 0; offset < 100; offset += 10) {
@@ -244,6 +274,25 @@ TEST(DisklessPrimaryTest, WhatOneReplicaGotLastIsPassedOn) {
     cluster.CrashNode("node3");
     cluster.Advance(Millis(4000));
     EXPECT_EQ(cluster.Report("r0").diverged_blocks, 0U) << offset;
+  }
+}
+
+// The only replica that a write was sent to is lost, when the other one has just come back.
+TEST(DisklessPrimaryTest, AWriteThatNobodyHasIsNotDone) {
+  for (int offset = 0; offset < 1000; offset += 20) {
+    Cluster cluster;
+    BringUp(cluster, OpenOnDiskless());
+    ASSERT_FALSE(cluster.StartWriter("r0", "node3", Millis(20)));
+    cluster.CutLink("node2", "node3", true);
+    cluster.Advance(Millis(3000));
+    cluster.CutLink("node2", "node3", false);
+    cluster.Advance(Millis(offset));
+    cluster.CutLink("node1", "node3", true);
+    cluster.Advance(Millis(5000));
+    cluster.CutLink("node1", "node3", false);
+    cluster.Advance(Millis(5000));
+    EXPECT_EQ(cluster.Report("r0").lost_writes, 0U) << offset;
+    EXPECT_TRUE(cluster.DataIntact("r0")) << offset;
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -115,8 +116,9 @@ class Kernel {
 
   // What the others say about a change that needs all of them.
   struct Answer {
-    bool primary = false;  // one is Primary, and only one may be
-    bool silent = false;   // one does not answer
+    bool primary = false;             // one is Primary, and only one may be
+    bool silent = false;              // one does not answer
+    std::set<std::string> reached{};  // who does, and who asks
   };
 
   enum class Verdict { kOk, kRetry, kFatal };
@@ -171,10 +173,7 @@ class Kernel {
   [[nodiscard]] Answer AskEverybody(const Node& node, const Resource& resource);
   [[nodiscard]] static KernelError TimedOut(const std::string& resource);
   [[nodiscard]] std::uint64_t BestGeneration(Resource& resource, int volume);
-  void OutdateByHearsay(const std::string& node,
-                        const std::string& name,
-                        int volume,
-                        std::uint64_t uuid);
+  void OutdateFarAway(const Node& node, const Resource& resource, int volume);
   void PrimaryIsGone(const std::string& name);
   void ReconcileLate(Node& node, Resource& resource, int volume);
   void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);

@@ -258,10 +258,12 @@ void Kernel::AgreeOnOutdated(const End& end) {
   }
 }
 
+// Also when somebody ended it so lately that the one who cuts could not see that.
 bool Kernel::SuspendedSomewhere(const std::string& resource) const {
   return std::any_of(world_.nodes.begin(), world_.nodes.end(), [&](const auto& entry) {
     const auto it = entry.second.resources.find(resource);
-    return it != entry.second.resources.end() && it->second.suspended_user;
+    return it != entry.second.resources.end() &&
+           (it->second.suspended_user || world_.JustChanged(it->second.resumed));
   });
 }
 
@@ -408,8 +410,8 @@ void Kernel::LeaveOrphans(const End& end) {
       {endpoint(c.local, c.out_port), endpoint(c.remote, c.remote.port), c.encrypted, until});
 }
 
+// A handshake that runs goes on: it finds out itself whether the other one is there.
 void Kernel::LoseConnection(const End& end, std::string_view why) {
-  CancelAttempt(end);
   if (!CanCarryData(end.connection->state)) {
     return;
   }

@@ -48,7 +48,8 @@ bool Kernel::Frozen(const Resource& resource) const {
 // not given up yet, stops it.
 Kernel::Answer Kernel::AskEverybody(const Node& node, const Resource& resource) {
   Answer result;
-  std::set<std::string> reached = {node.name};
+  std::set<std::string>& reached = result.reached;
+  reached = {node.name};
   std::vector<std::pair<std::string, const Resource*>> left = {{node.name, &resource}};
   while (!left.empty()) {
     const auto [name, here] = left.back();
@@ -104,6 +105,7 @@ KernelResult Kernel::Promote(Node& node, Resource& resource, bool force) {
   for (auto& [volume, device] : resource.devices) {
     device.new_uuid_pending = true;  // spent at the first write that somebody misses
     device.exposed_uuid = BestGeneration(resource, volume);
+    OutdateFarAway(node, resource, volume);
   }
   for (auto& [id, connection] : resource.connections) {
     const End peer = Opposite({&node, &resource, &connection});
@@ -186,6 +188,7 @@ void Kernel::ResumeIo(Node& node, Resource& resource, bool watchdog) {
   }
   NoteFreeze(resource);
   resource.suspended_user = false;
+  resource.resumed = world_.events.now();
   world_.Touch(node.name, resource.name);
   const Time length = world_.events.now() - resource.suspended_since;
   if (length > world_.config.suspend_limit && resource.role == Role::kPrimary) {
@@ -301,32 +304,29 @@ void Kernel::NewGeneration(Node& node, Resource& resource, int volume) {
     }
   }
   device.exposed_uuid = uuid;
-  for (const int id : away) {
-    OutdateByHearsay(resource.connections.at(id).peer, resource.name, volume, uuid);
-  }
+  OutdateFarAway(node, resource, volume);
 }
 
-// A node that the Primary cannot reach hears of the new generation from one that the Primary
-// reaches (DRBD passes it on), and knows then that it is behind.
-void Kernel::OutdateByHearsay(const std::string& node,
-                              const std::string& name,
-                              int volume,
-                              std::uint64_t uuid) {
-  Resource* behind = Find(node, name);
-  if (behind == nullptr || !behind->devices.contains(volume)) {
-    return;
+// A node that the Primary reaches over others only, diskless ones too, will miss what is written:
+// it agrees to be behind, and cannot be opened next. DRBD's own tests demand it from 9.1 on, of a
+// Primary that loses a replica and of a node that is promoted when it has lost it.
+void Kernel::OutdateFarAway(const Node& node, const Resource& resource, int volume) {
+  std::set<std::string> far = AskEverybody(node, resource).reached;
+  far.erase(node.name);
+  for (const auto& [id, connection] : resource.connections) {
+    if (connection.state == ConnState::kConnected) {
+      far.erase(connection.peer);
+    }
   }
-  const DiskState disk = behind->devices.at(volume).disk;
-  const bool told =
-      std::any_of(behind->connections.begin(), behind->connections.end(), [&](const auto& entry) {
-        const Connection& connection = entry.second;
-        Node& peer = world_.nodes.at(connection.peer);
-        const Disk* theirs = world_.FindDisk(peer, name, volume);
-        return connection.state == ConnState::kConnected && peer.up && theirs != nullptr &&
-               theirs->current_uuid == uuid;
-      });
-  if (told && (disk == DiskState::kUpToDate || disk == DiskState::kConsistent)) {
-    SetDisk(world_.nodes.at(node), *behind, volume, DiskState::kOutdated, "peer-uuids");
+  for (const std::string& name : far) {
+    Resource* behind = Find(name, resource.name);
+    if (behind == nullptr || !behind->devices.contains(volume)) {
+      continue;
+    }
+    const DiskState disk = behind->devices.at(volume).disk;
+    if (disk == DiskState::kUpToDate || disk == DiskState::kConsistent) {
+      SetDisk(world_.nodes.at(name), *behind, volume, DiskState::kOutdated, "far-away");
+    }
   }
 }
 

@@ -212,12 +212,15 @@ void Kernel::CopyBlocks(const End& source, const End& target, int volume, std::u
   // A Secondary does not overwrite what the target got from the Primary meanwhile.
   const bool exact = source.connection->volumes.at(volume).resync.exact &&
                      (source.resource->role == Role::kPrimary || !HearsPrimary(target));
+  const auto& in_doubt = world_.GetVolume(source.resource->name, volume).in_doubt;
   std::uint64_t copied = 0;
   while (copied < count && !left.bits.empty()) {
     const std::uint64_t block = *left.bits.begin();
     left.bits.erase(left.bits.begin());
     const std::uint64_t number = from.blocks.Get(block);
-    if (exact || to.blocks.Get(block) < number) {
+    // A write that nobody was told the end of is undone like any other that the source has not.
+    const bool undone = !HearsPrimary(target) && in_doubt.contains(block);
+    if (exact || undone || to.blocks.Get(block) < number) {
       to.blocks.Put(block, number);
     }
     MarkCopied(target, volume, block);

@@ -127,6 +127,7 @@ struct Resource {
   bool no_data_resumed = false;  // F28: resume-io ended the kernel's own suspension, data or not
   bool suspend_pending = false;  // F2.7: sent while frozen by quorum, takes effect later
   Time suspended_since{0};
+  Time resumed{-1};  // when the last suspension ended, <0: never
   bool suspension_reported = false;
   Options options;
   std::map<int, Device> devices;

@@ -170,6 +170,23 @@ TEST(WalkTest, NobodyIsBlamedForWhatHeCouldNotSee) {
   }
 }
 
+// Nor when a suspension under which several are cut has just been ended by somebody else.
+TEST(WalkTest, NobodyIsBlamedForASuspensionThatEndedAMomentAgo) {
+  for (const int late : {100, 600}) {
+    Bed bed({.look_grace = Millis(500)});
+    EXPECT_EQ(bed.Setup("node1", {"suspend-io", "1000"}).exit, 0);
+    EXPECT_EQ(bed.Setup("node1", {"disconnect", "r0", "1"}).exit, 0);
+    bed.cluster.Advance(Millis(1000));
+    EXPECT_EQ(bed.Setup("node1", {"resume-io", "1000"}).exit, 0);
+    bed.cluster.Advance(Millis(late));
+    bed.cluster.Start("node1", kSatelliteContainer, {"drbdsetup", "disconnect", "r0", "2"},
+                      nullptr);
+    bed.cluster.Advance(Millis(100));
+    const bool blamed = !bed.Kinds().empty();
+    EXPECT_EQ(blamed, late > 500);
+  }
+}
+
 TEST(WalkTest, TheDigestsSeeEveryDifference) {
   Bed bed({.volume_kib = 1024});
   EXPECT_TRUE(bed.cluster.DataIntact("r0"));

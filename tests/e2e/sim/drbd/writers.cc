@@ -290,6 +290,13 @@ void Writers::Complete(const Key& key, std::uint64_t round) {
     pending.submitted = false;  // sent again when quorum is back
     pending.unprotected = !resource->suspended_user;
     pending.round = 0;
+  } else if (pending.holders.empty() &&
+             resource->devices.at(pending.volume).disk == DiskState::kDiskless) {
+    // The only peer that it was sent to is lost, and another one has the data by now. Nobody has
+    // it, so that it is no success; not measured, taken as if on-no-data held it back.
+    pending.submitted = false;
+    pending.round = 0;
+    Submit(key);
   } else {
     Device& device = resource->devices.at(pending.volume);
     if (pending.peer_lost && device.new_uuid_pending) {
