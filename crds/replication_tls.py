@@ -9,9 +9,29 @@ def _duration(description, **more):
 
 def _certificates():
     return obj("Whose certificate tlshd presents to the other nodes.", {
-        "mode": string("InternalTLS: the secret of the satellite's internalTLS. There is no other choice yet.",
-                       enum=["InternalTLS"], default="InternalTLS"),
-    })
+        "mode": string(
+            "InternalTLS: the Secret of the satellite's internalTLS; its key opens the satellites of LINSTOR too. "
+            "Managed: certificates of an authority that the operator keeps for replication only. CertManager: of an "
+            "issuer of cert-manager. Secret: of Secrets that somebody else keeps. In all but the first only tlshd gets "
+            "the key.", enum=["InternalTLS", "Managed", "CertManager", "Secret"], default="InternalTLS"),
+        "duration": _duration(
+            "Life of a node's certificate in the modes Managed and CertManager, renewed after two thirds of it; 1h to "
+            "8784h.", default="720h",
+            **rules(("duration(self) >= duration('1h')", "must be at least 1h"),
+                    ("duration(self) <= duration('8784h')", "must be at most 8784h"))),
+        "issuerRef": obj("Mode CertManager: who issues. Use it for nothing else.", {
+            "name": string("Name of the Issuer or ClusterIssuer.", minLength=1),
+            "kind": string("Issuer, ClusterIssuer, or a kind of the group."),
+            "group": string("API group of an external issuer."),
+        }, required=["name"]),
+        "secretName": string(
+            "Mode Secret: name of the Secret of a node with ca.crt, tls.crt and tls.key; {node} stands for the name of "
+            "the node. Without {node} all nodes share one.", maxLength=253),
+    }, **rules(
+        ("!has(self.mode) || self.mode != 'CertManager' || has(self.issuerRef)",
+         "mode CertManager needs issuerRef"),
+        ("!has(self.mode) || self.mode != 'Secret' || (has(self.secretName) && self.secretName != '')",
+         "mode Secret needs secretName")))
 
 
 def _migration():

@@ -29,6 +29,7 @@ inline constexpr std::string_view kConditionConfigured = "Configured";
 inline constexpr std::string_view kConditionSatelliteDeleted = "SatelliteDeleted";
 inline constexpr std::string_view kConditionSatelliteEvacuated = "SatelliteEvacuated";
 inline constexpr std::string_view kConditionReplicationEncrypted = "ReplicationEncrypted";
+inline constexpr std::string_view kConditionReplicationCertificates = "ReplicationCertificates";
 inline constexpr std::string_view kConditionReplicationTlsReady = "ReplicationTLSReady";
 /// The only one for which True is bad news.
 inline constexpr std::string_view kConditionApiUnprotected = "APIUnprotected";

@@ -47,6 +47,29 @@ TEST(DecodeLinstorCluster, ReadsReplicationTls) {
   EXPECT_TRUE(tls.enforce);
 }
 
+// REVIEW-2 S3: who says nothing keeps the certificates of the Piraeus Operator; a mode that lacks
+// what it needs must not silently become another one.
+TEST(DecodeLinstorCluster, ReadsWhoseCertificateReplicationUses) {
+  const auto read = [](const char* certificates) {
+    return DecodeLinstorCluster(
+        {{"spec", {{"replicationTLS", {{"certificates", Json::parse(certificates)}}}}}});
+  };
+  EXPECT_EQ(read("{}").value.replication_tls.certificates, CertificateSettings{});
+  const auto issued =
+      read(R"({"mode": "CertManager", "duration": "48h", "issuerRef": {"name": "r"}})");
+  EXPECT_THAT(issued.errors, IsEmpty());
+  EXPECT_EQ(issued.value.replication_tls.certificates.mode, CertificateMode::kCertManager);
+  EXPECT_EQ(issued.value.replication_tls.certificates.duration, std::chrono::hours{48});
+  EXPECT_EQ(issued.value.replication_tls.certificates.issuer->name, "r");
+  const auto named = read(R"({"mode": "Secret", "secretName": "{node}-r"})");
+  EXPECT_THAT(named.errors, IsEmpty());
+  EXPECT_EQ(named.value.replication_tls.certificates.secret_name, "{node}-r");
+  EXPECT_THAT(JoinErrors(read(R"({"mode": "CertManager"})").errors), HasSubstr("issuerRef"));
+  EXPECT_THAT(JoinErrors(read(R"({"mode": "Secret"})").errors), HasSubstr("secretName"));
+  EXPECT_THAT(JoinErrors(read(R"({"mode": "Own"})").errors), HasSubstr("mode"));
+  EXPECT_THAT(JoinErrors(read(R"({"duration": "30m"})").errors), HasSubstr("at least 1h"));
+}
+
 // What nobody asked for must not happen: a Primary alone with its copy, a resume that breaks the
 // snapshot which LINSTOR takes at that moment (REVIEW-1 H4).
 TEST(DecodeLinstorCluster, RisksOfAMigrationAreOffByDefault) {

@@ -12,6 +12,9 @@ namespace {
 constexpr std::chrono::seconds kMinSuspendTimeout{3};
 constexpr std::chrono::minutes kMaxSuspendTimeout{5};
 constexpr std::chrono::seconds kMinForeignSuspension{10};
+// A renewed certificate needs up to two minutes to reach a pod, and must do so in a third of this.
+constexpr std::chrono::hours kMinCertificateLife{1};
+constexpr std::chrono::hours kMaxCertificateLife{24 * 366};
 
 /// A duration within limits; nullopt, and an error unless the field is absent, otherwise.
 std::optional<std::chrono::nanoseconds> ReadDuration(const FieldReader& reader,
@@ -44,6 +47,28 @@ int ReadLimit(const FieldReader& reader, std::string_view key, int fallback) {
     return fallback;
   }
   return static_cast<int>(*value);
+}
+
+CertificateSettings ReadCertificates(const FieldReader& reader) {
+  CertificateSettings settings;
+  const std::string mode =
+      reader.OneOf("mode", {"InternalTLS", "Managed", "CertManager", "Secret"}, "InternalTLS");
+  settings.mode = mode == "Managed"       ? CertificateMode::kManaged
+                  : mode == "CertManager" ? CertificateMode::kCertManager
+                  : mode == "Secret"      ? CertificateMode::kGivenSecret
+                                          : CertificateMode::kInternalTls;
+  settings.duration = ReadDuration(reader, "duration", kMinCertificateLife, kMaxCertificateLife)
+                          .value_or(settings.duration);
+  settings.issuer = ReadIssuerReference(reader, "issuerRef");
+  settings.secret_name = reader.String("secretName");
+  if (settings.mode == CertificateMode::kCertManager && !settings.issuer &&
+      reader.Raw("issuerRef") == nullptr) {
+    reader.AddError("issuerRef", "is needed in mode CertManager");
+  }
+  if (settings.mode == CertificateMode::kGivenSecret && settings.secret_name.empty()) {
+    reader.AddError("secretName", "is needed in mode Secret");
+  }
+  return settings;
 }
 
 MigrationSettings ReadMigration(const FieldReader& reader) {
@@ -94,6 +119,20 @@ std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> p
 
 }  // namespace
 
+std::string_view ToString(CertificateMode mode) {
+  switch (mode) {
+    case CertificateMode::kManaged:
+      return "Managed";
+    case CertificateMode::kCertManager:
+      return "CertManager";
+    case CertificateMode::kGivenSecret:
+      return "Secret";
+    case CertificateMode::kInternalTls:
+      break;
+  }
+  return "InternalTLS";
+}
+
 std::string_view ToString(MigrationPolicy policy) {
   switch (policy) {
     case MigrationPolicy::kManual:
@@ -123,6 +162,9 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   const auto reader = parent.Child(key);
   if (!reader) {
     return spec;
+  }
+  if (const auto certificates = reader->Child("certificates")) {
+    spec.certificates = ReadCertificates(*certificates);
   }
   if (const auto migration = reader->Child("migration")) {
     spec.migration = ReadMigration(*migration);

@@ -11,8 +11,29 @@
 #include <vector>
 
 #include "operator/api/field_reader.h"
+#include "operator/api/tls_config.h"
 
 namespace breakwater::api {
+
+/// Whose certificate tlshd presents to the other nodes.
+enum class CertificateMode {
+  kInternalTls,  ///< that of the satellite's internalTLS, as the Piraeus Operator has it
+  kManaged,      ///< of a certificate authority of the operator, for replication only
+  kCertManager,  ///< of an issuer of cert-manager
+  kGivenSecret,  ///< of Secrets that somebody else keeps
+};
+
+/// spec.replicationTLS.certificates
+struct CertificateSettings {
+  CertificateMode mode = CertificateMode::kInternalTls;
+  /// Life of a certificate that is issued for a node (Managed, CertManager); 1 h to 1 year.
+  std::chrono::nanoseconds duration = std::chrono::hours{720};
+  std::optional<IssuerReference> issuer{};  ///< set in mode CertManager
+  /// In mode Secret: the Secret of a node, "{node}" stands for the node's name.
+  std::string secret_name{};
+
+  bool operator==(const CertificateSettings&) const = default;
+};
 
 enum class MigrationPolicy { kAutomatic, kManual, kPaused };
 enum class MigrationStrategy { kAuto, kPairByPair, kSuspendIo };
@@ -49,6 +70,7 @@ struct TlsExemption {
 };
 
 struct ReplicationTlsSpec {
+  CertificateSettings certificates{};
   MigrationSettings migration{};
   bool enforce = false;
   /// minimum: Cluster (true): what stands only in LINSTOR cannot lower encryption; None (false).
@@ -56,6 +78,7 @@ struct ReplicationTlsSpec {
   std::vector<TlsExemption> exemptions{};
 };
 
+std::string_view ToString(CertificateMode mode);
 std::string_view ToString(MigrationPolicy policy);
 std::string_view ToString(MigrationStrategy strategy);
 

@@ -101,7 +101,7 @@ void AddSatellite(OperatorControllers& into,
           stores.nodes, [](const ChangeEvent& change) { return std::vector{change.key}; },
           IgnoringHeartbeats)
       .WatchMapped(stores.config_maps, all, Named(images))
-      .Needs(stores.clusters)
+      .WatchMapped(stores.clusters, all, SpecOrMetadataChanged)
       .Needs(stores.services);
   for (runtime::Store* store : stores.others) {
     controller.WatchOwned(*store, stores.satellites, SpecOrMetadataChanged);

@@ -1,6 +1,6 @@
 #pragma once
 
-/// Issues certificates, for tests only. Pure but for the key and serial number, which come from
+/// Issues certificates: for replication, and for tests. Pure but for the key and serial number, which come from
 /// OpenSSL's generator: the dates are arguments.
 
 #include <string>

@@ -1,9 +1,11 @@
 #include "operator/controllers/replication/node_observer.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 #include <vector>
 
+#include "operator/controllers/certificates/pem_files.h"
 #include "operator/core/replication/node/node_scripts.h"
 #include "operator/core/replication/node/parse.h"
 #include "operator/core/replication/node/text.h"
@@ -61,6 +63,16 @@ NodeCertificate ParseCertificates(const std::string& node,
   const std::string chain = Section(text, "crt");
   const std::string roots = Section(text, "ca");
   facts.key_mode = std::string(replication::Trim(Section(text, "mode")));
+  const std::string clock(replication::Trim(Section(text, "clock")));
+  std::int64_t seconds = 0;
+  if (std::from_chars(clock.data(), clock.data() + clock.size(), seconds).ec == std::errc{}) {
+    const std::int64_t here =
+        std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    // Bounded: whatever the node says, it is a number of seconds that can be computed with.
+    constexpr std::int64_t kYear = 365 * 86400;
+    facts.clock_ahead =
+        std::chrono::seconds(std::clamp(seconds, here - kYear, here + kYear) - here);
+  }
   // A missing key shows as a missing mode: the key itself is never read.
   facts.present = !replication::Trim(chain).empty() && !replication::Trim(roots).empty() &&
                   !facts.key_mode.empty();
@@ -73,6 +85,7 @@ NodeCertificate ParseCertificates(const std::string& node,
   facts.parsed = true;
   result.chain = std::move(*leafs);
   result.roots = std::move(*anchors);
+  result.generation = GenerationOf(roots);
   const crypto::Certificate& leaf = result.chain.front();
   facts.name_matches = crypto::MatchesNameAsTlshd(leaf, node);
   facts.server_auth = leaf.allows_server_auth();

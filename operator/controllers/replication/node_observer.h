@@ -2,6 +2,7 @@
 
 /// NodeObserver: asks nodes what DRBD, the sockets and the certificate files look like. Reads only.
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ struct NodeCertificate {
   replication::CertificateFacts facts{};
   std::vector<crypto::Certificate> chain{};
   std::vector<crypto::Certificate> roots{};
+  std::int64_t generation = 0;  ///< of the replication Secret; 0: the files are of another one
 };
 
 /// Thread safety: may be called from any thread.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "operator/api/object.h"
+#include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/replication/tls_secret.h"
 #include "operator/core/render/render.h"
 #include "operator/core/replication/node/text.h"
@@ -39,8 +40,12 @@ std::string ContainerIdentity(const api::Object& pod, const std::string& contain
   return pod.uid() + "/" + restarts;
 }
 
-std::string SecretOf(const runtime::Store& satellites, const std::string& node) {
-  const api::ObjectPtr satellite = satellites.Get({.ns = "", .name = node});
+// The one that the container of tlshd mounts.
+std::string SecretOf(const SatelliteStores& stores, const std::string& node) {
+  if (MountsReplicationSecret(FindSatellitePod(stores, node).pod)) {
+    return core::ReplicationTlsSecretName(node);
+  }
+  const api::ObjectPtr satellite = stores.satellites.Get({.ns = "", .name = node});
   return satellite == nullptr ? ""
                               : core::SatelliteTlsSecretName(
                                     node, api::DecodeLinstorSatellite(satellite->raw()).value);
@@ -201,7 +206,7 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
   std::optional<NodeCertificate> certificate =
       observer_.ReadCertificate(ctx.WithTimeout(kExecTimeout), node);
   if (certificate) {
-    const std::string name = SecretOf(deps_.satellites.satellites, node);
+    const std::string name = SecretOf(deps_.satellites, node);
     const api::ObjectPtr secret =
         name.empty() ? nullptr : deps_.secrets.Get({deps_.satellites.ns, name});
     certificate->facts.key_fits = secret == nullptr ? std::nullopt : KeyFits(*secret);
@@ -267,7 +272,7 @@ void NodeReconciler::WantCertificates(const std::string& node) {
 std::set<std::string> NodeReconciler::NoteSecret(const std::string& secret) {
   std::set<std::string> nodes;
   for (const std::string& node : deps_.feed.nodes()) {
-    if (SecretOf(deps_.satellites.satellites, node) == secret) {
+    if (SecretOf(deps_.satellites, node) == secret) {
       nodes.insert(node);
       Forgive(node);
     }

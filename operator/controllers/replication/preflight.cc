@@ -5,6 +5,7 @@
 
 #include "operator/api/linstor_satellite.h"
 #include "operator/base/rfc3339.h"
+#include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/node_shell/node_shell.h"
 #include "operator/core/render/render.h"
 
@@ -68,6 +69,9 @@ NodeFacts FactsOf(const PreflightInput& input, const api::Object& satellite) {
       core::SatelliteTlsSecretName(fact.name, api::DecodeLinstorSatellite(satellite.raw()).value);
   if (const auto pod = input.pods.find(fact.name); pod != input.pods.end()) {
     AddPod(input, *pod->second, &fact);
+    if (MountsReplicationSecret(pod->second)) {
+      fact.secret = core::ReplicationTlsSecretName(fact.name);
+    }
   }
   if (const auto report = input.reports.find(fact.name); report != input.reports.end()) {
     AddReport(report->second, &fact);

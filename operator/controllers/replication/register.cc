@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "operator/api/resources.h"
+#include "operator/controllers/certificates/certificate_reconciler.h"
 #include "operator/controllers/replication/agent_link/agent_links.h"
 #include "operator/controllers/replication/replication_controllers.h"
 #include "operator/runtime/trigger.h"
@@ -20,8 +21,21 @@ struct Stores {
   const runtime::Store& clusters;
   SatelliteStores satellites;
   const runtime::Store& secrets;
+  const runtime::Store& config_maps;
   FloorSource floor;
 };
+
+std::map<std::string, PemFiles> FilesOf(const std::map<std::string, NodeCertificate>& read) {
+  std::map<std::string, PemFiles> files;
+  for (const auto& [node, certificate] : read) {
+    if (certificate.facts.present && certificate.facts.parsed) {
+      files[node] = {.chain = certificate.chain,
+                     .roots = certificate.roots,
+                     .generation = certificate.generation};
+    }
+  }
+  return files;
+}
 
 class Handle final : public ReplicationTlsHandle {
  public:
@@ -54,12 +68,23 @@ class Handle final : public ReplicationTlsHandle {
                       .secrets = stores.secrets,
                       .floor = stores.floor,
                       .events = std::move(events),
-                      .options = options}) {}
+                      .options = options}),
+        certificates_(
+            {.client = client,
+             .clusters = stores.clusters,
+             .satellites = stores.satellites,
+             .secrets = stores.secrets,
+             .config_maps = stores.config_maps,
+             .containers = [this] { return FilesOf(controllers_.Certificates()); },
+             .look = [this](const std::string& node) { controllers_.WantCertificates(node); },
+             .log = services.log}) {}
 
   // The links' threads call the controllers.
   ~Handle() override { links_.Stop(); }
 
   ReplicationControllers& controllers() { return controllers_; }
+
+  CertificateReconciler& certificates() { return certificates_; }
 
   AgentLinks& links() { return links_; }
 
@@ -67,6 +92,7 @@ class Handle final : public ReplicationTlsHandle {
   PodNodeShell shell_;
   AgentLinks links_;
   ReplicationControllers controllers_;
+  CertificateReconciler certificates_;
 };
 
 bool IsSatellitePod(const runtime::ChangeEvent& change) {
@@ -89,6 +115,7 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
   runtime::Store& satellites = manager.AddStore(api::kLinstorSatellite);
   runtime::Store& daemon_sets = manager.AddStore(api::kDaemonSet, here);
   runtime::Store& pods = manager.AddStore(api::kPod, here);
+  runtime::Store& config_maps = manager.AddStore(api::kConfigMap, here);
   runtime::Store& volumes = manager.AddStore(api::kPersistentVolume);
   runtime::Store& classes = manager.AddStore(api::kStorageClass);
   auto handle =
@@ -96,6 +123,7 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
                                Stores{clusters,
                                       {satellites, daemon_sets, pods, options.operator_namespace},
                                       secrets,
+                                      config_maps,
                                       {volumes, classes}},
                                std::move(events), options);
   ReplicationControllers& parts = handle->controllers();
@@ -117,6 +145,13 @@ std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& m
       .WatchMapped(volumes, one, runtime::SpecOrMetadataChanged)
       .Needs(daemon_sets)
       .Needs(secrets);
+  manager.AddController({.name = "replication-certificates", .workers = 1}, handle->certificates())
+      .WatchMapped(clusters, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(satellites, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(daemon_sets, one, runtime::SpecOrMetadataChanged)
+      .WatchMapped(secrets, one)
+      .Needs(pods)
+      .Needs(config_maps);
   // The cluster's pass and the links follow the pods; a look at the files follows the Secrets.
   cluster.WatchMapped(pods, [&parts](const runtime::ChangeEvent& change) {
     if (IsSatellitePod(change)) {

@@ -44,11 +44,12 @@ class ReplicationTlsHandle {
 };
 
 /// Adds the stores that the controllers read (LinstorCluster, LinstorSatellite, DaemonSet and Pod
-/// of the operator's namespace), the controllers "replication-cluster", "replication-volume" and
-/// "replication-node", and a leader-only runnable that keeps the streams to the agents. `secrets`
-/// holds the Secrets of that namespace. Call once, before Manager::Run. All references must outlive
-/// the handle. Owns the LINSTOR property DrbdOptions/Net/tls at controller level: the
-/// LinstorCluster controller must leave it (and Aux/breakwater.io/*) alone.
+/// of the operator's namespace), the controllers "replication-cluster", "replication-volume",
+/// "replication-node" and "replication-certificates", and a leader-only runnable that keeps the
+/// streams to the agents. `secrets` holds the Secrets of that namespace. Call once, before
+/// Manager::Run. All references must outlive the handle. Owns the LINSTOR property
+/// DrbdOptions/Net/tls at controller level: the LinstorCluster controller must leave it (and
+/// Aux/breakwater.io/*) alone.
 std::unique_ptr<ReplicationTlsHandle> RegisterReplicationTls(runtime::Manager& manager,
                                                              runtime::Services services,
                                                              kube::KubeClient& client,

@@ -50,13 +50,15 @@ void ReplicationControllers::SetQueues(const ReplicationQueues& queues) {
   queues_ = queues;
   const Wakers wakers{.volume = queues.volume,
                       .cluster = queues.cluster,
-                      .certificates = [this](const std::string& node) {
-                        node_.WantCertificates(node);
-                        queues_.node(node);
-                      }};
+                      .certificates = [this](const std::string& node) { WantCertificates(node); }};
   volume_.SetWakers(wakers);
   node_.SetWakers(wakers);
   cluster_.SetWakers(wakers, queues.node);
+}
+
+void ReplicationControllers::WantCertificates(const std::string& node) {
+  node_.WantCertificates(node);
+  queues_.node(node);
 }
 
 void ReplicationControllers::Lead(const std::stop_token& leading, std::int64_t epoch) {

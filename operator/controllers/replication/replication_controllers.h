@@ -52,6 +52,12 @@ class ReplicationControllers {
 
   runtime::Reconciler& node() { return node_; }
 
+  /// The certificate files of the nodes, as last read.
+  std::map<std::string, NodeCertificate> Certificates() const { return node_.Certificates(); }
+
+  /// The certificate files of a node are to be read again.
+  void WantCertificates(const std::string& node);
+
   /// An agent reported, came or went.
   void NoteResource(const std::string& resource);
   void NoteNode(const std::string& node);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "operator/api/duration.h"
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
 #include "operator/controllers/common/pass_end.h"
+#include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/satellite/satellite_reconciler.h"
 #include "operator/core/admission/validate.h"
@@ -85,6 +87,7 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   }
   gate_.Leave(pass.satellite.name());
   pass.external_version = ExternalVersion(LinstorContext(ctx), pass);
+  pass.replication = Replication(pass);
   const std::string fingerprint = Fingerprint(pass);
   {
     const std::lock_guard lock(applied_mutex_);
@@ -101,11 +104,32 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   Apply(ctx, pass, invalid.empty() ? fingerprint : "");
 }
 
+core::ReplicationCertificate SatelliteReconciler::Replication(const Pass& pass) const {
+  const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
+  const api::Decoded<api::LinstorClusterSpec> spec =
+      cluster == nullptr ? api::Decoded<api::LinstorClusterSpec>{}
+                         : api::DecodeLinstorCluster(cluster->raw());
+  const bool known =
+      cluster != nullptr && !api::AnyErrorAt(spec.errors, {"spec.replicationTLS.certificates"});
+  const std::string& ns = deps_.writers.operator_namespace;
+  const std::string& node = pass.satellite.name();
+  const runtime::Store* secrets = deps_.writers.stores.Find(api::kSecret.group, api::kSecret.kind);
+  return MountFor(
+      known ? &spec.value.replication_tls.certificates : nullptr,
+      secrets == nullptr ? nullptr : secrets->Get({ns, core::ReplicationTlsSecretName(node)}),
+      deps_.daemon_sets.Get({ns, core::SatelliteDaemonSetName(node, pass.spec)}));
+}
+
 std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
   const api::Json* system = api::FindPath(pass.node->raw(), {"status", "nodeInfo", "osImage"});
   std::string text = pass.satellite.uid() + "/" + std::to_string(pass.satellite.generation()) +
                      "|" + (system == nullptr ? "" : system->dump()) + "|" +
                      deps_.images.Version() + "|" + pass.external_version;
+  const core::ReplicationCertificate& replication = pass.replication;
+  text += std::string("|") + (replication.mounted ? "m" : "") + (replication.separate ? "s" : "");
+  if (replication.issuer) {
+    text += api::ToJson(*replication.issuer).dump() + api::FormatDuration(replication.duration);
+  }
   for (const runtime::Store* store : deps_.writers.stores.Select(PruneKinds())) {
     for (const api::ObjectPtr& object : store->ListByController(pass.satellite.uid())) {
       text +=
@@ -129,7 +153,8 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
                              .ns = deps_.writers.operator_namespace,
                              .images = **images,
                              .external_controller_version = pass.external_version,
-                             .node_names = NamesOf(deps_.nodes.List())});
+                             .node_names = NamesOf(deps_.nodes.List()),
+                             .replication = pass.replication});
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());

@@ -23,6 +23,7 @@
 #include "operator/controllers/satellite/node_registration.h"
 #include "operator/controllers/satellite/pool_backoff.h"
 #include "operator/controllers/satellite/rollout_gate.h"
+#include "operator/core/render/render.h"
 #include "operator/core/status/conditions.h"
 #include "operator/runtime/controller.h"
 
@@ -82,8 +83,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
     std::optional<Error> error{};
     std::shared_ptr<linstor::Client> client{};  ///< null when LINSTOR has no address
     std::string external_version{};             ///< of LINSTOR, when it is not ours
-    bool settled = false;                       ///< LINSTOR has what it should
-    bool waiting = false;                       ///< a change waits for its turn in the rollout
+    core::ReplicationCertificate replication{};
+    bool settled = false;  ///< LINSTOR has what it should
+    bool waiting = false;  ///< a change waits for its turn in the rollout
   };
 
   // satellite_reconciler.cc
@@ -104,6 +106,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
   std::optional<std::set<std::string>> OfflineNodes(const Context& ctx, Pass& pass) const;
   bool LinstorComesBack(const Context& ctx, const Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
+  core::ReplicationCertificate Replication(const Pass& pass) const;
   std::string Fingerprint(const Pass& pass) const;
 
   // satellite_linstor.cc

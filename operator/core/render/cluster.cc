@@ -99,6 +99,8 @@ std::set<std::string> KeysOf(const ClusterInputs& inputs) {
   }
   for (const api::ObjectPtr& node : inputs.nodes) {
     keys.insert(SatelliteTlsSecretName(node->name(), {}));
+    keys.insert(ReplicationTlsSecretName(node->name()));
+    keys.insert(IssuedReplicationSecretName(node->name()));
   }
   keys.erase("");
   return keys;

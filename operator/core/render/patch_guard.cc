@@ -178,7 +178,7 @@ std::set<std::string> KeySecrets() {
   return {
       "linstor-controller-internal-tls", "linstor-api-tls",      "linstor-client-tls",
       "linstor-csi-controller-tls",      "linstor-csi-node-tls", "linstor-affinity-controller-tls",
-      "linstor-csi-nfs-server-tls",      "webhook-server-cert"};
+      "linstor-csi-nfs-server-tls",      "webhook-server-cert",  "breakwater-replication-ca"};
 }
 
 Result<void, Error> CheckRights(const ResourceSet& before,

@@ -11,8 +11,10 @@
 /// other parts are rendered. The caller must not prune while there are problems: what is missing
 /// may be wanted.
 
+#include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "operator/api/linstor_cluster.h"
@@ -76,6 +78,17 @@ ClusterRendering RenderCluster(const ClusterInputs& inputs);
 /// before: deleting them would cut off every volume that is in use.
 bool MayPrune(const api::Object& object);
 
+/// Whose certificate tlshd presents, where it is not that of the satellite's internalTLS.
+struct ReplicationCertificate {
+  /// ktls-utils mounts ReplicationTlsSecretName() instead of the satellite's Secret.
+  bool mounted = false;
+  /// tlshd presents another certificate than the satellite: the satellite's may be a server's only.
+  bool separate = false;
+  /// A Certificate of cert-manager is wanted, of this issuer.
+  std::optional<api::IssuerReference> issuer{};
+  std::chrono::nanoseconds duration{};  ///< of that Certificate
+};
+
 struct SatelliteInputs {
   std::string name{};  ///< of the LinstorSatellite and its node
   std::string uid{};   ///< of the LinstorSatellite
@@ -88,6 +101,7 @@ struct SatelliteInputs {
   std::string external_controller_version{};
   /// Names of all nodes: a patch does not give this satellite the key of another.
   std::vector<std::string> node_names{};
+  ReplicationCertificate replication{};
 };
 
 struct SatelliteRendering {
@@ -104,5 +118,12 @@ std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSa
 /// Secret with key, certificate and authority of a satellite: internalTLS.secretName, by default
 /// "<node>-tls".
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec);
+/// Secret with what tlshd presents and trusts, in every mode but InternalTLS: the operator keeps
+/// it.
+std::string ReplicationTlsSecretName(const std::string& node);
+/// Secret that cert-manager fills for it in mode CertManager.
+std::string IssuedReplicationSecretName(const std::string& node);
+/// The volume of a satellite pod that shows ReplicationTlsSecretName().
+inline constexpr std::string_view kReplicationTlsVolume = "replication-tls";
 
 }  // namespace breakwater::core

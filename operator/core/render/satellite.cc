@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "operator/api/duration.h"
 #include "operator/api/resources.h"
 #include "operator/core/render/agent_container.h"
 #include "operator/core/render/component.h"
@@ -46,16 +47,36 @@ constexpr const char* kSslConfig = R"([netcom]
   ssl_protocol = "TLSv1.2"
 )";
 
-void AddHandshakeDaemon(Component* component) {
-  component->patches.push_back(
-      ContainerPatch("ktls-utils", {{"image", "ktls-utils"},
-                                    {"securityContext",
-                                     {{"capabilities", {{"add", {"NET_ADMIN"}}, {"drop", {"ALL"}}}},
-                                      {"privileged", true},
-                                      {"readOnlyRootFilesystem", true}}},
-                                    {"volumeMounts", Json::array({{{"name", "internal-tls"},
-                                                                   {"mountPath", "/etc/tlshd.d"},
-                                                                   {"readOnly", true}}})}}));
+void AddHandshakeDaemon(const SatelliteInputs& inputs, Component* component) {
+  const std::string volume(inputs.replication.mounted ? kReplicationTlsVolume : "internal-tls");
+  component->patches.push_back(ContainerPatch(
+      "ktls-utils",
+      {{"image", "ktls-utils"},
+       {"securityContext",
+        {{"capabilities", {{"add", {"NET_ADMIN"}}, {"drop", {"ALL"}}}},
+         {"privileged", true},
+         {"readOnlyRootFilesystem", true}}},
+       {"volumeMounts",
+        Json::array({{{"name", volume}, {"mountPath", "/etc/tlshd.d"}, {"readOnly", true}}})}}));
+}
+
+/// REVIEW-2 S3: a Secret that no other container mounts. A projected volume follows the Secret, and
+/// tlshd reads its files at each handshake (F6.2): a renewed certificate restarts nothing.
+void AddReplicationSecret(const SatelliteInputs& inputs, Component* component) {
+  Json volume = TlsVolume(std::string(kReplicationTlsVolume), ReplicationTlsSecretName(inputs.name),
+                          std::nullopt);
+  volume["projected"]["defaultMode"] = kPrivateMode;
+  component->patches.push_back(PodSpecPatch({{"volumes", Json::array({std::move(volume)})}}));
+}
+
+void AddReplicationCertificate(const SatelliteInputs& inputs, Component* component) {
+  component->AddManifest("replication-certificate");
+  ParsedPatch patch = CertificatePatch(
+      "linstor-replication", IssuedReplicationSecretName(inputs.name), *inputs.replication.issuer);
+  patch.content["spec"]["dnsNames"] = {inputs.name};
+  patch.content["spec"]["duration"] = api::FormatDuration(inputs.replication.duration);
+  patch.content["spec"]["renewBefore"] = api::FormatDuration(inputs.replication.duration / 3);
+  component->patches.push_back(std::move(patch));
 }
 
 void AddCertificate(const SatelliteInputs& inputs,
@@ -65,8 +86,9 @@ void AddCertificate(const SatelliteInputs& inputs,
   component->AddManifest("satellite-certificate");
   ParsedPatch patch = CertificatePatch(kName, secret, *tls.cert_manager);
   patch.content["spec"]["dnsNames"] = {inputs.name};
-  if (tls.tls_handshake_daemon) {
-    // DRBD connects in both directions, so each node is also a client.
+  if (tls.tls_handshake_daemon && !inputs.replication.separate) {
+    // DRBD connects in both directions, so each node is also a client. The price: with this key one
+    // can be the controller of every satellite (REVIEW-2 S3), hence the other modes.
     patch.content["spec"]["usages"] = {"server auth", "client auth"};
   }
   component->patches.push_back(std::move(patch));
@@ -97,7 +119,13 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
     AddCertificate(inputs, secret, component);
   }
   if (tls.tls_handshake_daemon) {
-    AddHandshakeDaemon(component);
+    AddHandshakeDaemon(inputs, component);
+    if (inputs.replication.mounted) {
+      AddReplicationSecret(inputs, component);
+    }
+    if (inputs.replication.issuer) {
+      AddReplicationCertificate(inputs, component);
+    }
   }
 }
 
@@ -195,6 +223,8 @@ Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
   settings.keys = KeySecrets();
   for (const std::string& node : inputs.node_names) {
     settings.keys.insert(SatelliteTlsSecretName(node, {}));
+    settings.keys.insert(ReplicationTlsSecretName(node));
+    settings.keys.insert(IssuedReplicationSecretName(node));
   }
   BREAKWATER_ASSIGN_OR_RETURN(ResourceSet resources,
                               Build(SatelliteComponent(inputs, images), settings, user_patches,
@@ -231,6 +261,14 @@ std::string SatelliteDaemonSetName(const std::string& node, const api::LinstorSa
 std::string SatelliteTlsSecretName(const std::string& node, const api::LinstorSatelliteSpec& spec) {
   const bool named = spec.internal_tls && !spec.internal_tls->secret_name.empty();
   return named ? spec.internal_tls->secret_name : node + "-tls";
+}
+
+std::string ReplicationTlsSecretName(const std::string& node) {
+  return node + "-replication-tls";
+}
+
+std::string IssuedReplicationSecretName(const std::string& node) {
+  return node + "-replication-issued";
 }
 
 }  // namespace breakwater::core

@@ -67,6 +67,74 @@ Json Named(const Json& list, std::string_view name) {
   return {};
 }
 
+std::vector<std::string> Mounters(const Json& pod, std::string_view volume) {
+  std::vector<std::string> names;
+  for (const char* list : {"initContainers", "containers"}) {
+    for (const Json& container : pod.value(list, Json::array())) {
+      if (!Named(container.value("volumeMounts", Json::array()), volume).is_null()) {
+        names.push_back(container.at("name").get<std::string>());
+      }
+    }
+  }
+  return names;
+}
+
+// REVIEW-2 S3, T4: the replication key is for tlshd, LINSTOR's is not.
+TEST(RenderSatellite, ReplicationSecretIsMountedByTheHandshakeDaemonOnly) {
+  SatelliteInputs inputs = Satellite(kWithDaemon);
+  EXPECT_THAT(Mounters(PodSpec(RenderSatellite(inputs)), "internal-tls"),
+              ::testing::ElementsAre("ktls-utils", "linstor-satellite"));
+  inputs.replication.mounted = true;
+  const Json pod = PodSpec(RenderSatellite(inputs));
+  EXPECT_THAT(Mounters(pod, "replication-tls"), ::testing::ElementsAre("ktls-utils"));
+  EXPECT_THAT(Mounters(pod, "internal-tls"), ::testing::ElementsAre("linstor-satellite"));
+  const Json volume = Named(pod.at("volumes"), "replication-tls");
+  EXPECT_EQ(volume.at("projected").at("sources").at(0).at("secret").at("name"),
+            "node1.example.com-replication-tls");
+  EXPECT_EQ(volume.at("projected").at("defaultMode"), 0600) << "tlshd complains about other modes";
+  for (const Json& mount : Named(pod.at("containers"), "ktls-utils").at("volumeMounts")) {
+    EXPECT_FALSE(mount.contains("subPath")) << "a renewed certificate would not reach the file";
+  }
+}
+
+// REVIEW-2 S3: the satellite's certificate stays as it is while tlshd presents it, or cert-manager
+// issues all of them again at a take-over from the Piraeus Operator; after that it is a server's.
+TEST(RenderSatellite, SatelliteCertificateIsAServersOnlyOnceTlshdHasItsOwn) {
+  SatelliteInputs inputs = Satellite(
+      "{clusterRef: {name: c}, internalTLS: {tlsHandshakeDaemon: true, certManager: {name: ca}}}");
+  const auto usages = [&] {
+    const SatelliteRendering rendering = RenderSatellite(inputs);
+    const Json* certificate =
+        Find(rendering.objects, "Certificate", "linstor-satellite.node1.example.com");
+    return certificate->at("spec").at("usages");
+  };
+  EXPECT_EQ(usages(), Json::array({"server auth", "client auth"}));
+  inputs.replication.mounted = true;
+  EXPECT_EQ(usages(), Json::array({"server auth", "client auth"}));
+  inputs.replication.separate = true;
+  EXPECT_EQ(usages(), Json::array({"server auth"}));
+}
+
+// Mode CertManager: a node is server and client, and its peers check its name (F7.1).
+TEST(RenderSatellite, AsksCertManagerForACertificateOfReplication) {
+  SatelliteInputs inputs = Satellite(kWithDaemon);
+  inputs.replication.issuer = api::IssuerReference{"replication", "Issuer", ""};
+  inputs.replication.duration = std::chrono::hours(720);
+  const SatelliteRendering rendering = RenderSatellite(inputs);
+  const Json* certificate =
+      Find(rendering.objects, "Certificate", "linstor-replication.node1.example.com");
+  ASSERT_NE(certificate, nullptr);
+  EXPECT_EQ(certificate->at("spec"), Yaml(R"(
+dnsNames: [node1.example.com]
+duration: 720h
+renewBefore: 240h
+issuerRef: {name: replication, kind: Issuer}
+privateKey: {algorithm: ECDSA, size: 256, rotationPolicy: Always}
+secretName: node1.example.com-replication-issued
+usages: [server auth, client auth]
+)"));
+}
+
 // Issue 9, G7: a label with the operator's version made an upgrade write the DaemonSet of every
 // node. This file is compiled twice, with two versions, and compared with the same golden files.
 TEST(RenderSatellite, OperatorVersionIsInNoObjectOfASatellite) {

@@ -125,9 +125,24 @@ void CheckDates(const CertificateFacts& certificate, SystemTime now, Failures* f
   }
   if (now >= certificate.not_after) {
     failures->push_back({"CertificateExpired", "the certificate has expired; renew it"});
-  } else if (certificate.not_after - now < std::chrono::hours(24 * 7)) {
+  } else if (certificate.not_after - now <
+             std::min<SystemTime::duration>(std::chrono::hours(24 * 7),
+                                            (certificate.not_after - certificate.not_before) / 4)) {
+    // One that is made for days is renewed with a third of its life left.
+    failures->push_back({"CertificateExpiresSoon",
+                         "the certificate expires in less than 7 days, or a quarter of its life",
+                         true});
+  }
+  constexpr std::chrono::minutes kTolerated{2};  // an exec may take a while
+  if (certificate.clock_ahead && std::chrono::abs(*certificate.clock_ahead) > kTolerated) {
+    const bool ahead = certificate.clock_ahead->count() > 0;
     failures->push_back(
-        {"CertificateExpiresSoon", "the certificate expires in less than 7 days", true});
+        {"ClockDiffers",
+         "the node's clock is " +
+             std::to_string(std::chrono::abs(*certificate.clock_ahead).count()) + " s " +
+             (ahead ? "ahead of" : "behind") +
+             " the operator's; with more than 30 minutes it refuses new certificates: check NTP",
+         true});
   }
 }
 
@@ -138,7 +153,7 @@ void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures
   if (!facts.certificate || !facts.certificate->present) {
     failures->push_back({"CertificateMissing",
                          "tls.crt, tls.key or ca.crt is missing in /etc/tlshd.d; "
-                         "check the secret of the satellite's internalTLS"});
+                         "check the Secret"});
     return;
   }
   const CertificateFacts& certificate = *facts.certificate;

@@ -3,6 +3,7 @@
 /// Preflight: what a node needs before a connection of it may become TLS, one reason per failure,
 /// each with the next step for a person. Pure functions. Sources: DESIGN 4.2, F6, F7, F10, L29.
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct CertificateFacts {
   std::string key_mode{};  ///< octal, e.g. "600"; "" when not known
   /// Whether the private key in the node's Secret belongs to its certificate; nothing = not known.
   std::optional<bool> key_fits{};
+  /// How much the node's clock is ahead of ours; nothing: not known.
+  std::optional<std::chrono::seconds> clock_ahead{};
 };
 
 /// The agent of a node, for preflight.

@@ -92,6 +92,31 @@ TEST(PreflightTest, WhatIsNotKnownIsNoFault) {
   EXPECT_TRUE(CheckNode(facts, kNow).empty()) << "nobody wants TLS";
 }
 
+// T3: a clock that is off is said before it makes a node refuse a new certificate; it stops
+// nothing.
+TEST(PreflightTest, AClockThatIsOffIsAWarning) {
+  NodeFacts facts = FitNode();
+  facts.certificate->clock_ahead = std::chrono::seconds(30);
+  EXPECT_TRUE(CheckNode(facts, kNow).empty());
+  facts.certificate->clock_ahead = -std::chrono::minutes(10);
+  const auto failures = CheckNode(facts, kNow);
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_EQ(failures.front().reason, "ClockDiffers");
+  EXPECT_THAT(failures.front().message, HasSubstr("600 s behind"));
+  EXPECT_TRUE(failures.front().warning);
+}
+
+// A certificate that is made for three days must not be called short-lived on its first one.
+TEST(PreflightTest, ShortLivedCertificatesExpireSoonInTheirLastQuarter) {
+  NodeFacts facts = FitNode();
+  facts.certificate->not_before = kNow - std::chrono::hours(24);
+  facts.certificate->not_after = kNow + std::chrono::hours(48);
+  EXPECT_TRUE(CheckNode(facts, kNow).empty());
+  const auto late = CheckNode(facts, kNow + std::chrono::hours(31));
+  ASSERT_EQ(late.size(), 1U);
+  EXPECT_EQ(late.front().reason, "CertificateExpiresSoon");
+}
+
 // F33: a reconnect that needs a resync is dropped while any .res file is broken.
 TEST(PreflightTest, TheUsermodeHelperIsAWarning) {
   NodeFacts facts = FitNode();
