@@ -1,7 +1,7 @@
 #pragma once
 
-/// Issues certificates: for replication, and for tests. Pure but for the key and serial number, which come from
-/// OpenSSL's generator: the dates are arguments.
+/// Issues certificates: for replication, and for tests. Pure but for the key and serial number,
+/// which come from OpenSSL's generator: the dates are arguments.
 
 #include <string>
 #include <vector>

@@ -80,7 +80,8 @@ if [ "$why" != heal ]; then echo "not healed: $why" >&2; exit 75; fi
 exec drbdsetup invalidate-remote "$resource" "$peer" "$volume" --reset-bitmap=no
 )sh";
 
-/// Reads the certificate files in the container of tlshd, and its clock (seconds since 1970): "@@ <name>", then the file.
+/// Reads the certificate files in the container of tlshd, and its clock (seconds since 1970): "@@
+/// <name>", then the file.
 inline constexpr std::string_view kCertificateScript = R"sh(
 echo '@@ crt'; cat /etc/tlshd.d/tls.crt 2>/dev/null
 echo; echo '@@ ca'; cat /etc/tlshd.d/ca.crt 2>/dev/null
