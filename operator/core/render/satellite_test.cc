@@ -92,7 +92,8 @@ TEST(RenderSatellite, ReplicationSecretIsMountedByTheHandshakeDaemonOnly) {
   EXPECT_EQ(volume.at("projected").at("sources").at(0).at("secret").at("name"),
             "node1.example.com-replication-tls");
   EXPECT_EQ(volume.at("projected").at("defaultMode"), 0600) << "tlshd complains about other modes";
-  for (const Json& mount : Named(pod.at("containers"), "ktls-utils").at("volumeMounts")) {
+  const Json tlshd = Named(pod.at("containers"), "ktls-utils");
+  for (const Json& mount : tlshd.at("volumeMounts")) {
     EXPECT_FALSE(mount.contains("subPath")) << "a renewed certificate would not reach the file";
   }
 }
