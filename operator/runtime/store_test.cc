@@ -216,7 +216,7 @@ TEST_F(StoreTest, TrimsPodsToWhatIsUsed) {
       {"metadata", {{"name", "p"}, {"namespace", "ns"}, {"ownerReferences", {{{"uid", "o"}}}}}},
       {"spec",
        {{"nodeName", "n"},
-        {"volumes", {1}},
+        {"volumes", {{{"name", "v"}, {"emptyDir", {1}}}}},
         {"containers", {{{"name", "c"}, {"image", "i"}, {"env", {1}}}}}}},
       {"status",
        {{"phase", "Running"},
@@ -228,7 +228,9 @@ TEST_F(StoreTest, TrimsPodsToWhatIsUsed) {
            {"imageID", "x"},
            {"state", {{"running", {{"startedAt", "now"}}}}}}}}}}};
   TrimFor("Pod")(pod);
-  EXPECT_EQ(pod["spec"].dump(), R"({"containers":[{"image":"i","name":"c"}],"nodeName":"n"})");
+  EXPECT_EQ(pod["spec"].dump(),
+            R"({"containers":[{"image":"i","name":"c"}],"nodeName":"n","volumes":[{"name":"v"}]})")
+      << "which of two Secrets a pod mounts is told by the name of the volume";
   EXPECT_EQ(pod["status"]["containerStatuses"].dump(),
             R"([{"name":"c","ready":true,"state":{"running":{"startedAt":"now"}}}])")
       << "when tlshd was started tells which connections it explains";

@@ -75,6 +75,7 @@ void TrimPod(Json& pod) {
   const Json spec = Member(pod, "spec");
   result["spec"] = Pick(spec, {"nodeName"});
   result["spec"]["containers"] = PickEach(Member(spec, "containers"), {"name", "image"});
+  result["spec"]["volumes"] = PickEach(Member(spec, "volumes"), {"name"});
   const Json status = Member(pod, "status");
   result["status"] = Pick(status, {"phase", "podIP", "podIPs", "hostIP", "startTime"});
   result["status"]["conditions"] = ReadyCondition(status);

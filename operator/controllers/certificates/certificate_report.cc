@@ -80,7 +80,10 @@ std::optional<CertificateReport> DescribeCertificates(const api::CertificateSett
                              "the satellites restart one after the other with their own Secrets"};
   }
   return CertificateReport{State::kGood, std::string(api::ToString(settings.mode)),
-                           "the nodes have certificates for replication only"};
+                           "the nodes have certificates for replication only" +
+                               (plan.waiting.empty() ? ""
+                                                     : "; not seen yet in the containers of " +
+                                                           JoinBounded(plan.waiting, kShownNodes))};
 }
 
 }  // namespace breakwater::controllers

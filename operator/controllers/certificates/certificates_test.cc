@@ -270,8 +270,9 @@ class Bed {
   const crypto::Identity own_ = MakeAuthority("own", clock.SystemNow());
   runtime::Store clusters_{api::kLinstorCluster};
   runtime::Store satellites_{api::kLinstorSatellite};
-  runtime::Store daemon_sets_{api::kDaemonSet};
-  runtime::Store pods_{api::kPod};
+  // Trimmed as the manager does it: what is not kept is not seen.
+  runtime::Store daemon_sets_{api::kDaemonSet, {.transform = runtime::TrimFor("DaemonSet")}};
+  runtime::Store pods_{api::kPod, {.transform = runtime::TrimFor("Pod")}};
   runtime::Store secrets_{api::kSecret};
   runtime::Store config_maps_{api::kConfigMap};
 };

@@ -16,7 +16,6 @@
 
 namespace breakwater::controllers {
 
-inline constexpr const char* kHandshakeContainer = "ktls-utils";
 /// On every replication Secret.
 inline constexpr const char* kReplicationSecretLabel = "breakwater.io/replication-tls";
 

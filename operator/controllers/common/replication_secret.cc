@@ -3,25 +3,24 @@
 #include <algorithm>
 #include <string>
 
+#include "operator/runtime/store.h"
+
 namespace breakwater::controllers {
 namespace {
 
 using api::CertificateMode;
 using api::Json;
 
-/// The list in the pod's spec, or in that of the template; an empty one when there is none.
-const Json& PodList(const api::ObjectPtr& object, const char* list) {
-  static const Json kNone = Json::array();
+/// Whether the list in the pod's spec, or in that of the template, has an item of this name.
+bool HasNamed(const api::ObjectPtr& object, const char* list, std::string_view name) {
   if (object == nullptr) {
-    return kNone;
+    return false;
   }
-  const Json* found = api::FindPath(object->raw(), {"spec", "template", "spec", list});
-  found = found == nullptr ? api::FindPath(object->raw(), {"spec", list}) : found;
-  return found != nullptr && found->is_array() ? *found : kNone;
-}
-
-bool HasNamed(const Json& list, std::string_view name) {
-  return std::any_of(list.begin(), list.end(),
+  const Json whole = runtime::UnpackSpec(object->raw());  // stores keep DaemonSets as text
+  const Json* found = api::FindPath(whole, {"spec", "template", "spec", list});
+  found = found == nullptr ? api::FindPath(whole, {"spec", list}) : found;
+  return found != nullptr && found->is_array() &&
+         std::any_of(found->begin(), found->end(),
                      [&](const Json& item) { return api::StringAt(item, "name") == name; });
 }
 
@@ -41,11 +40,11 @@ bool HoldsCertificate(const api::ObjectPtr& secret) {
 }
 
 bool MountsReplicationSecret(const api::ObjectPtr& object) {
-  return HasNamed(PodList(object, "volumes"), core::kReplicationTlsVolume);
+  return HasNamed(object, "volumes", core::kReplicationTlsVolume);
 }
 
 bool SpecHasContainer(const api::ObjectPtr& object, std::string_view container) {
-  return HasNamed(PodList(object, "containers"), container);
+  return HasNamed(object, "containers", container);
 }
 
 core::ReplicationCertificate MountFor(const api::CertificateSettings* settings,
@@ -75,6 +74,13 @@ core::ReplicationCertificate MountFor(const api::CertificateSettings* settings,
     result.duration = settings->duration;
   }
   return result;
+}
+
+bool AwaitsCertificate(const api::CertificateSettings* settings,
+                       const core::ReplicationCertificate& mount,
+                       const api::ObjectPtr& live) {
+  return settings != nullptr && settings->mode != CertificateMode::kInternalTls && !mount.mounted &&
+         !SpecHasContainer(live, kHandshakeContainer);
 }
 
 }  // namespace breakwater::controllers

@@ -16,6 +16,8 @@ inline constexpr std::string_view kCertificateSource = "breakwater.io/certificat
 /// On the Secret, "true": the satellite's own Secret says the same by now; it may be mounted again.
 inline constexpr std::string_view kReleased = "breakwater.io/released";
 
+inline constexpr std::string_view kHandshakeContainer = "ktls-utils";
+
 /// Whether the Secret holds certificate, key and bundle. Null: no.
 bool HoldsCertificate(const api::ObjectPtr& secret);
 
@@ -32,5 +34,11 @@ bool SpecHasContainer(const api::ObjectPtr& object, std::string_view container);
 core::ReplicationCertificate MountFor(const api::CertificateSettings* settings,
                                       const api::ObjectPtr& secret,
                                       const api::ObjectPtr& live);
+
+/// Whether a satellite that has no handshake daemon yet is to wait for its replication Secret:
+/// with the daemon first, it would restart once more when the Secret comes.
+bool AwaitsCertificate(const api::CertificateSettings* settings,
+                       const core::ReplicationCertificate& mount,
+                       const api::ObjectPtr& live);
 
 }  // namespace breakwater::controllers

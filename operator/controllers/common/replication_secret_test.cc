@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "operator/runtime/store.h"
+
 namespace breakwater::controllers {
 namespace {
 
@@ -23,8 +25,9 @@ api::ObjectPtr DaemonSet(bool mounts) {
   if (mounts) {
     volumes.push_back({{"name", "replication-tls"}});
   }
-  return std::make_shared<const api::Object>(
-      Json{{"spec", {{"template", {{"spec", {{"volumes", volumes}}}}}}}});
+  Json object{{"spec", {{"template", {{"spec", {{"volumes", volumes}}}}}}}};
+  runtime::TrimFor("DaemonSet")(object);  // as stores keep it
+  return std::make_shared<const api::Object>(object);
 }
 
 const CertificateSettings kShared;
@@ -45,6 +48,28 @@ TEST(MountFor, TheSecretComesBeforeTheMount) {
 TEST(MountFor, ADeletedSecretChangesNoPod) {
   EXPECT_TRUE(MountFor(&kManaged, nullptr, DaemonSet(true)).mounted);
   EXPECT_TRUE(MountFor(&kShared, nullptr, DaemonSet(true)).mounted);
+}
+
+// A pod in the store has no more than the manager keeps of it.
+TEST(MountFor, TellsWhatATrimmedPodMounts) {
+  Json pod{{"spec", {{"volumes", Json::array({{{"name", "replication-tls"}}})}}}};
+  runtime::TrimFor("Pod")(pod);
+  EXPECT_TRUE(MountsReplicationSecret(std::make_shared<const api::Object>(pod)));
+  EXPECT_FALSE(MountsReplicationSecret(nullptr));
+}
+
+// With the daemon before its Secret each satellite would restart twice; one that runs the daemon
+// already goes on with what it has.
+TEST(MountFor, ADaemonThatIsNewWaitsForItsSecret) {
+  const core::ReplicationCertificate none;
+  EXPECT_TRUE(AwaitsCertificate(&kManaged, none, DaemonSet(false)));
+  EXPECT_TRUE(AwaitsCertificate(&kManaged, none, nullptr));
+  EXPECT_FALSE(AwaitsCertificate(&kShared, none, nullptr));
+  EXPECT_FALSE(AwaitsCertificate(&kManaged, {.mounted = true}, nullptr));
+  const auto runs = std::make_shared<const api::Object>(Json{
+      {"spec",
+       {{"template", {{"spec", {{"containers", Json::array({{{"name", "ktls-utils"}}})}}}}}}}});
+  EXPECT_FALSE(AwaitsCertificate(&kManaged, none, runs));
 }
 
 // T5: back to the satellites' Secrets only when the peers trust those again.

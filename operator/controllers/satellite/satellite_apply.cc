@@ -87,7 +87,7 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   }
   gate_.Leave(pass.satellite.name());
   pass.external_version = ExternalVersion(LinstorContext(ctx), pass);
-  pass.replication = Replication(pass);
+  LookAtReplication(pass);
   const std::string fingerprint = Fingerprint(pass);
   {
     const std::lock_guard lock(applied_mutex_);
@@ -104,20 +104,48 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   Apply(ctx, pass, invalid.empty() ? fingerprint : "");
 }
 
-core::ReplicationCertificate SatelliteReconciler::Replication(const Pass& pass) const {
+void SatelliteReconciler::LookAtReplication(Pass& pass) const {
   const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
   const api::Decoded<api::LinstorClusterSpec> spec =
       cluster == nullptr ? api::Decoded<api::LinstorClusterSpec>{}
                          : api::DecodeLinstorCluster(cluster->raw());
   const bool known =
       cluster != nullptr && !api::AnyErrorAt(spec.errors, {"spec.replicationTLS.certificates"});
+  const api::CertificateSettings* settings =
+      known ? &spec.value.replication_tls.certificates : nullptr;
   const std::string& ns = deps_.writers.operator_namespace;
   const std::string& node = pass.satellite.name();
   const runtime::Store* secrets = deps_.writers.stores.Find(api::kSecret.group, api::kSecret.kind);
-  return MountFor(
-      known ? &spec.value.replication_tls.certificates : nullptr,
+  const api::ObjectPtr live =
+      deps_.daemon_sets.Get({ns, core::SatelliteDaemonSetName(node, pass.spec)});
+  pass.replication = MountFor(
+      settings,
       secrets == nullptr ? nullptr : secrets->Get({ns, core::ReplicationTlsSecretName(node)}),
-      deps_.daemon_sets.Get({ns, core::SatelliteDaemonSetName(node, pass.spec)}));
+      live);
+  pass.awaits_certificate = pass.spec.internal_tls &&
+                            pass.spec.internal_tls->tls_handshake_daemon &&
+                            AwaitsCertificate(settings, pass.replication, live);
+}
+
+// Of what was rendered only the request for the certificate: the rest comes with it.
+void SatelliteReconciler::AwaitCertificate(const Context& ctx,
+                                           Pass& pass,
+                                           std::vector<api::Json> objects) {
+  std::erase_if(objects, [](const api::Json& object) {
+    return api::StringAt(object, "kind") != api::kCertificate.kind;
+  });
+  const ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.satellite, std::move(objects));
+  LogNewFailure(deps_.log, pass.satellite, report);
+  pass.error = report.error;
+  pass.waiting = true;
+  if (!report.ok()) {
+    AddApplied(report, pass.conditions);
+    return;
+  }
+  pass.conditions.AddPending(api::kConditionApplied,
+                             "Change prepared, waiting for the certificate in the Secret " +
+                                 core::ReplicationTlsSecretName(pass.satellite.name()),
+                             "CertificateWaiting");
 }
 
 std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
@@ -126,7 +154,8 @@ std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
                      "|" + (system == nullptr ? "" : system->dump()) + "|" +
                      deps_.images.Version() + "|" + pass.external_version;
   const core::ReplicationCertificate& replication = pass.replication;
-  text += std::string("|") + (replication.mounted ? "m" : "") + (replication.separate ? "s" : "");
+  text += std::string("|") + (replication.mounted ? "m" : "") + (replication.separate ? "s" : "") +
+          (pass.awaits_certificate ? "w" : "");
   if (replication.issuer) {
     text += api::ToJson(*replication.issuer).dump() + api::FormatDuration(replication.duration);
   }
@@ -162,6 +191,10 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
   if (!problems.empty()) {
     // What runs stays as it is: half a satellite is worse than an old one.
     pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
+    return;
+  }
+  if (pass.awaits_certificate) {
+    AwaitCertificate(ctx, pass, std::move(rendering.objects));
     return;
   }
   const std::string wait = AwaitTurn(ctx, pass, MarkDaemonSet(rendering.objects));

@@ -84,8 +84,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
     std::shared_ptr<linstor::Client> client{};  ///< null when LINSTOR has no address
     std::string external_version{};             ///< of LINSTOR, when it is not ours
     core::ReplicationCertificate replication{};
-    bool settled = false;  ///< LINSTOR has what it should
-    bool waiting = false;  ///< a change waits for its turn in the rollout
+    bool awaits_certificate = false;  ///< for the handshake daemon that it is to get
+    bool settled = false;             ///< LINSTOR has what it should
+    bool waiting = false;             ///< a change waits for its turn in the rollout
   };
 
   // satellite_reconciler.cc
@@ -106,7 +107,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
   std::optional<std::set<std::string>> OfflineNodes(const Context& ctx, Pass& pass) const;
   bool LinstorComesBack(const Context& ctx, const Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
-  core::ReplicationCertificate Replication(const Pass& pass) const;
+  void LookAtReplication(Pass& pass) const;
+  void AwaitCertificate(const Context& ctx, Pass& pass, std::vector<api::Json> objects);
   std::string Fingerprint(const Pass& pass) const;
 
   // satellite_linstor.cc

@@ -54,6 +54,38 @@ TEST(RolloutTest, ChangesOneNodeAfterTheOther) {
   EXPECT_EQ(NodesWith(world, "2"), 3);
 }
 
+// The handshake daemon comes together with its certificate, or each satellite restarts twice.
+TEST(RolloutTest, TheDaemonWaitsForItsReplicationSecret) {
+  World world;
+  Start(world);
+  world.Put(api::kLinstorCluster, "cluster",
+            R"({"internalTLS": {}, "replicationTLS": {"certificates": {"mode": "Managed"}}})");
+  world.Put(api::kLinstorSatelliteConfiguration, "config",
+            R"({"internalTLS": {"tlsHandshakeDaemon": true}})");
+  const auto volumes = [&](const std::string& node) {
+    const auto set =
+        world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite." + node});
+    return set->at("spec").at("template").at("spec").at("volumes").dump();
+  };
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionApplied),
+              HasSubstr("CertificateWaiting: Change prepared, waiting for the certificate in the "
+                        "Secret node-a-replication-tls"));
+  EXPECT_THAT(volumes("node-a"), ::testing::Not(HasSubstr("internal-tls")));
+  const Json data{{"tls.crt", "eA=="}, {"tls.key", "eA=="}, {"ca.crt", "eA=="}};
+  for (const std::string& node : kNodes) {
+    world.kube.Put(
+        api::kSecret,
+        {{"metadata", {{"name", node + "-replication-tls"}, {"namespace", kWorldNamespace}}},
+         {"data", data}});
+  }
+  EXPECT_TRUE(world.Settle());
+  EXPECT_THAT(volumes("node-c"), HasSubstr("node-c-replication-tls"));
+}
+
 // A template that does not start must cost one satellite, not all; the repair must get through.
 TEST(RolloutTest, TroubleStopsTheRolloutAndTheRepairPasses) {
   World world;
