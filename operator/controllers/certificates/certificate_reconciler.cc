@@ -306,10 +306,17 @@ milliseconds CertificateReconciler::NextPass(const Context& ctx, const Pass& pas
   if (pass.nodes.empty()) {
     return kQuietPass;
   }
+  const bool returning = pass.settings.mode == CertificateMode::kInternalTls &&
+                         std::any_of(pass.nodes.begin(), pass.nodes.end(),
+                                     [](const NodeCertificates& node) { return node.mounted; });
   const bool settled = pass.plan.phase == replication::TrustPhase::kSettled &&
-                       pass.plan.steps.empty() && !(pass.authority && pass.authority->previous);
+                       pass.plan.steps.empty() && !returning &&
+                       !(pass.authority && pass.authority->previous);
   if (!settled) {
     return kBusyPass;
+  }
+  if (!pass.plan.waiting.empty()) {
+    return kBetweenLooks;  // a pod starts, or a node is down
   }
   milliseconds next = kQuietPass;
   for (const NodeCertificates& node : pass.nodes) {

@@ -416,6 +416,26 @@ TEST_F(Certificates, FinishesWhenKilledAtEachWrite) {
   }
 }
 
+// Pods wake nobody here: until the last one has restarted the next look must be soon, or a key that
+// nobody uses stays for minutes.
+TEST_F(Certificates, LooksOftenUntilTheLastSatelliteHasRestarted) {
+  bed_.Mode("Managed");
+  bed_.Settle();
+  EXPECT_GT(bed_.Reconcile()->after, 1min);
+  bed_.Mode("InternalTLS");
+  for (int round = 0; round < 20; ++round) {
+    const auto result = bed_.Reconcile();
+    ASSERT_TRUE(result);
+    if (bed_.Condition().starts_with("True/SharedWithLINSTOR")) {
+      return;
+    }
+    EXPECT_LE(result->after, 10s) << bed_.Condition();
+    bed_.SyncAll();
+    bed_.Roll();
+  }
+  FAIL() << bed_.Condition();
+}
+
 // T5: among the modes that are not InternalTLS nothing restarts.
 TEST_F(Certificates, OnlyTheWayToAndFromInternalTlsRestartsSatellites) {
   bed_.Mode("Managed");
