@@ -82,6 +82,10 @@ def replication_tls_spec():
                            "(PlaintextForbidden), and a volume whose connections were all encrypted is not brought back "
                            "to plaintext by a repair, as long as the Primary has quorum and another copy without the "
                            "broken connection.", default=False),
+        "allowHandshakeDaemonRemoval": boolean(
+            "The handshake daemon may go from satellites whose volumes are encrypted. Without it it stays there, whatever "
+            "the LinstorSatelliteConfigurations say, until nothing on the node is encrypted any more: a connection that "
+            "breaks without it does not come back. Take the field away again afterwards.", default=False),
     })
 
 

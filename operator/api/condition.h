@@ -33,6 +33,8 @@ inline constexpr std::string_view kConditionReplicationCertificates = "Replicati
 inline constexpr std::string_view kConditionReplicationTlsReady = "ReplicationTLSReady";
 /// The only one for which True is bad news.
 inline constexpr std::string_view kConditionApiUnprotected = "APIUnprotected";
+/// Of Applied: the handshake daemon stays where its configuration does not ask for it any more.
+inline constexpr std::string_view kReasonHandshakeDaemonKept = "HandshakeDaemonKept";
 
 /// status.conditions of a raw object; entries without a type are skipped.
 std::vector<Condition> ConditionsFromJson(const Json& object);

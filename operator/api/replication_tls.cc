@@ -171,6 +171,7 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   }
   spec.enforce = reader->Bool("enforce");
   spec.floor = reader->OneOf("minimum", {"Cluster", "None"}, "Cluster") == "Cluster";
+  spec.allow_handshake_daemon_removal = reader->Bool("allowHandshakeDaemonRemoval");
   for (const FieldReader& entry : reader->Children("exemptions")) {
     spec.exemptions.push_back(ReadExemption(entry));
   }

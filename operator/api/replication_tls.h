@@ -76,6 +76,8 @@ struct ReplicationTlsSpec {
   /// minimum: Cluster (true): what stands only in LINSTOR cannot lower encryption; None (false).
   bool floor = true;
   std::vector<TlsExemption> exemptions{};
+  /// The handshake daemon may go from satellites whose volumes are encrypted.
+  bool allow_handshake_daemon_removal = false;
 };
 
 std::string_view ToString(CertificateMode mode);

@@ -44,11 +44,13 @@ std::optional<TlsConfig> ReadTlsConfig(const FieldReader& parent, std::string_vi
   if (!reader) {
     return std::nullopt;
   }
+  const bool daemon = reader->Bool("tlsHandshakeDaemon");
   return TlsConfig{
       .secret_name = reader->String("secretName"),
       .cert_manager = ReadIssuerReference(*reader, "certManager"),
       .ca_reference = ReadCaReference(*reader, "caReference"),
-      .tls_handshake_daemon = reader->Bool("tlsHandshakeDaemon"),
+      .tls_handshake_daemon = daemon,
+      .refuses_handshake_daemon = !daemon && reader->Raw("tlsHandshakeDaemon") != nullptr,
   };
 }
 

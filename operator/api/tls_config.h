@@ -35,6 +35,9 @@ struct TlsConfig {
   std::optional<CaReference> ca_reference{};
   /// Run tlshd beside the satellite, for DRBD's own TLS. Only on satellites.
   bool tls_handshake_daemon = false;
+  /// `tlsHandshakeDaemon: false` stands there, which is more than not saying anything: several
+  /// blocks are merged. Not written back.
+  bool refuses_handshake_daemon = false;
 
   bool operator==(const TlsConfig&) const = default;
 };

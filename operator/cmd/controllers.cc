@@ -31,6 +31,19 @@ bool PodChanged(const ChangeEvent& change) {
   return change.before->deleting() != change.after->deleting();
 }
 
+/// As SpecOrMetadataChanged, and when the condition Applied says something else: others show it.
+bool SatelliteChanged(const ChangeEvent& change) {
+  if (SpecOrMetadataChanged(change)) {
+    return true;
+  }
+  const auto reason = [](const api::Object& satellite) {
+    const std::vector<api::Condition> conditions = api::ConditionsFromJson(satellite.raw());
+    const api::Condition* applied = api::FindCondition(conditions, api::kConditionApplied);
+    return applied == nullptr ? std::string() : applied->reason;
+  };
+  return reason(*change.before) != reason(*change.after);
+}
+
 /// The LinstorSatellite of a satellite pod.
 std::vector<api::ObjectKey> SatelliteOfPod(const ChangeEvent& change,
                                            const runtime::Store& satellites) {
@@ -56,7 +69,7 @@ void AddCluster(OperatorControllers& into,
       manager.AddController({.name = "cluster", .workers = 1, .queue = kQueue}, *into.cluster);
   const auto all = [&stores](const ChangeEvent&) { return AllKeys(stores.clusters); };
   controller.WatchSelf(stores.clusters, SpecOrMetadataChanged)
-      .WatchOwned(stores.satellites, stores.clusters, SpecOrMetadataChanged)
+      .WatchOwned(stores.satellites, stores.clusters, SatelliteChanged)
       .WatchOwned(stores.services, stores.clusters, SpecOrMetadataChanged)
       .WatchOwned(stores.daemon_sets, stores.clusters, SpecOrMetadataChanged)
       .WatchOwned(stores.secrets, stores.clusters)
@@ -116,7 +129,7 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
       .WatchMapped(
           stores.satellites,
           [&stores](const ChangeEvent&) { return AllKeys(stores.configurations); },
-          SpecOrMetadataChanged);
+          SatelliteChanged);
   const auto one = [](const ChangeEvent&) { return std::vector{controllers::kAllNodeConnections}; };
   manager
       .AddController({.name = "nodeconnection", .workers = 1, .queue = kQueue},
@@ -174,7 +187,9 @@ void AddControllers(OperatorControllers& into,
                                            .images = images,
                                            .linstor = linstor,
                                            .snapshots = *into.snapshots,
-                                           .log = into.log},
+                                           .log = into.log,
+                                           .use = into.use,
+                                           .events = events},
       controllers::SatelliteReconcilerOptions{.requeue_interval = options.requeue_interval,
                                               .linstor_max_age = max_age});
   into.configuration = std::make_unique<controllers::ConfigurationReconciler>(

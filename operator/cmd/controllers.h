@@ -18,6 +18,7 @@ namespace breakwater::cmd {
 /// Must outlive the manager's controllers, i.e. be made before the manager is destroyed and
 /// destroyed after it.
 struct OperatorControllers {
+  controllers::SatelliteUseBoard use{};
   std::unique_ptr<controllers::LinstorSnapshots> snapshots{};
   std::unique_ptr<controllers::ClusterReconciler> cluster{};
   std::unique_ptr<controllers::SatelliteReconciler> satellite{};

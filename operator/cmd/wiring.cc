@@ -204,7 +204,8 @@ Result<void, Error> RunOperator(const Options& options,
           {.operator_namespace = options.ns,
            .observe_interval = options.observe_interval,
            .version = BREAKWATER_VERSION,
-           .instance = std::to_string(static_cast<std::uint64_t>(RealRandom()() * 1e9))});
+           .instance = std::to_string(static_cast<std::uint64_t>(RealRandom()() * 1e9)),
+           .use = &reconcilers.use});
 
   health.RemoveReadyCheck(kStarting);
   log.Info("starting", {{"version", BREAKWATER_VERSION},

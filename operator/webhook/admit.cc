@@ -76,7 +76,66 @@ void WarnAboutDecryption(const AdmissionRequest& request, std::vector<std::strin
             "it to \"yes\" or \"no\"");
 }
 
+std::optional<api::TlsConfig> TlsOf(const Json& configuration) {
+  return api::DecodeLinstorSatelliteConfiguration(configuration).value.internal_tls;
+}
+
+bool HasDaemon(const Json& configuration) {
+  const auto tls = TlsOf(configuration);
+  return tls && tls->tls_handshake_daemon;
+}
+
+bool RefusesDaemon(const Json& configuration) {
+  const auto tls = TlsOf(configuration);
+  return tls && tls->refuses_handshake_daemon;
+}
+
+/// Patches with ktls-utils in them that take something away, as far as that can be seen.
+bool PatchesDaemonAway(const Json& configuration) {
+  const Json* spec = api::FindMember(configuration, "spec");
+  for (const char* field : {"patches", "podTemplate"}) {
+    const Json* patches = spec == nullptr ? nullptr : api::FindMember(*spec, field);
+    const std::string text =
+        patches == nullptr
+            ? std::string()
+            : patches->dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (text.find("ktls-utils") != std::string::npos &&
+        (text.find("$patch") != std::string::npos || text.find("remove") != std::string::npos)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool SameNodes(const Json& before, const Json& after) {
+  for (const char* field : {"nodeSelector", "nodeAffinity"}) {
+    const Json* was = api::FindPath(before, {"spec", field});
+    const Json* is = api::FindPath(after, {"spec", field});
+    if ((was == nullptr) != (is == nullptr) || (was != nullptr && *was != *is)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Another configuration may still ask for it, and nobody here knows what is encrypted. Not longer
+/// than 256 characters, or the way out is cut off.
+void WarnAboutDaemon(const AdmissionRequest& request, std::vector<std::string>* warnings) {
+  const Json& before = request.old_object;
+  const Json& after = request.object;
+  const bool had = HasDaemon(before);
+  if ((RefusesDaemon(after) && !RefusesDaemon(before)) || (had && !HasDaemon(after)) ||
+      (PatchesDaemonAway(after) && !PatchesDaemonAway(before)) ||
+      (had && !SameNodes(before, after))) {
+    warnings->push_back(
+        "tlsHandshakeDaemon: where volumes are replicated with TLS, the handshake daemon stays "
+        "until they are not; to take it away all the same set "
+        "spec.replicationTLS.allowHandshakeDaemonRemoval of the LinstorCluster");
+  }
+}
+
 void ConfigurationWarnings(const AdmissionRequest& request, std::vector<std::string>* warnings) {
+  WarnAboutDaemon(request, warnings);
   WarnAboutBarePods(api::DecodeLinstorSatelliteConfiguration(request.object).value.patches,
                     warnings);
 }
@@ -111,8 +170,13 @@ Verdict Admit(const AdmissionRequest& request) {
   const auto* rules = std::find_if(kRules.begin(), kRules.end(), [&](const Rules& candidate) {
     return candidate.kind == request.kind;
   });
-  if (request.group != "piraeus.io" || rules == kRules.end() || !request.object.is_object() ||
-      BeingDeleted(request.object)) {
+  if (request.group != "piraeus.io" || rules == kRules.end()) {
+    return verdict;
+  }
+  if (request.operation == "DELETE" && request.kind == "LinstorSatelliteConfiguration") {
+    WarnAboutDaemon(request, &verdict.warnings);
+  }
+  if (!request.object.is_object() || BeingDeleted(request.object)) {
     return verdict;
   }
   const api::FieldErrors before =

@@ -70,9 +70,14 @@ class Gatherer {
 
   std::vector<NodeCertificates> Run() {
     for (const api::ObjectPtr& satellite : inputs_.satellites.satellites.List()) {
-      const api::LinstorSatelliteSpec spec = api::DecodeLinstorSatellite(satellite->raw()).value;
-      if (!satellite->deleting() && spec.cluster_ref.name == inputs_.cluster && spec.internal_tls &&
-          spec.internal_tls->tls_handshake_daemon) {
+      api::LinstorSatelliteSpec spec = api::DecodeLinstorSatellite(satellite->raw()).value;
+      if (satellite->deleting() || spec.cluster_ref.name != inputs_.cluster) {
+        continue;
+      }
+      if (!spec.internal_tls || !spec.internal_tls->tls_handshake_daemon) {
+        KeepDaemon(*satellite, &spec);
+      }
+      if (spec.internal_tls && spec.internal_tls->tls_handshake_daemon) {
         Read(satellite, spec);
       }
     }
@@ -94,6 +99,20 @@ class Gatherer {
     Foreign internal{};
     std::optional<Foreign> foreign{};  // in the modes CertManager and Secret
   };
+
+  /// The daemon of a satellite may be kept against its spec, as long as volumes are encrypted there
+  /// (controllers/satellite): it is trusted, and trusts, as before.
+  void KeepDaemon(const api::Object& satellite, api::LinstorSatelliteSpec* spec) const {
+    const api::ObjectPtr live = inputs_.satellites.daemon_sets.Get(
+        {inputs_.satellites.ns, core::SatelliteDaemonSetName(satellite.name(), *spec)});
+    if (!SpecHasContainer(live, kHandshakeContainer)) {
+      return;
+    }
+    if (!spec->internal_tls) {
+      spec->internal_tls = MountedTls(live).value_or(api::TlsConfig());
+    }
+    spec->internal_tls->tls_handshake_daemon = true;
+  }
 
   bool Is(CertificateMode mode) const { return inputs_.settings.mode == mode; }
 

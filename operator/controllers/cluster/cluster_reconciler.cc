@@ -149,6 +149,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   }
   LinstorHalf(LinstorContext(ctx), pass);
   CountSatellites(pass);
+  CheckKeptDaemons(pass);
   CheckInternalTls(pass);
   CheckApiDoor(pass);
   const Result<void, Error> written = WriteStatus(ctx, pass);
@@ -234,6 +235,20 @@ void ClusterReconciler::CountSatellites(Pass& pass) const {
   }
   pass.status.scheduled_satellites = scheduled;
   pass.status.running_satellites = running;
+}
+
+void ClusterReconciler::CheckKeptDaemons(Pass& pass) const {
+  const std::vector<std::string> names =
+      WithReason(deps_.satellites.ListByController(pass.cluster.uid()), api::kConditionApplied,
+                 api::kReasonHandshakeDaemonKept);
+  if (!names.empty()) {
+    pass.conditions.AddPending(
+        api::kConditionApplied,
+        "The handshake daemon stays on " + JoinBounded(names) +
+            ", where the configuration does not have it any more, because volumes are replicated "
+            "with TLS: see the condition Applied of these LinstorSatellites",
+        api::kReasonHandshakeDaemonKept);
+  }
 }
 
 void ClusterReconciler::CheckInternalTls(Pass& pass) const {

@@ -74,6 +74,7 @@ class ClusterReconciler final : public runtime::Reconciler {
   /// Of everything that the Kubernetes half reads. The same text: nothing to render or to compare.
   std::string Fingerprint(const Pass& pass) const;
   void CountSatellites(Pass& pass) const;
+  void CheckKeptDaemons(Pass& pass) const;
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;

@@ -11,17 +11,48 @@ namespace {
 using api::CertificateMode;
 using api::Json;
 
-/// Whether the list in the pod's spec, or in that of the template, has an item of this name.
-bool HasNamed(const api::ObjectPtr& object, const char* list, std::string_view name) {
+/// The item of this name in a list in the pod's spec, or in that of the template.
+std::optional<Json> FindNamed(const api::ObjectPtr& object,
+                              const char* list,
+                              std::string_view name) {
   if (object == nullptr) {
-    return false;
+    return std::nullopt;
   }
   const Json whole = runtime::UnpackSpec(object->raw());  // stores keep DaemonSets as text
   const Json* found = api::FindPath(whole, {"spec", "template", "spec", list});
   found = found == nullptr ? api::FindPath(whole, {"spec", list}) : found;
-  return found != nullptr && found->is_array() &&
-         std::any_of(found->begin(), found->end(),
-                     [&](const Json& item) { return api::StringAt(item, "name") == name; });
+  if (found != nullptr && found->is_array()) {
+    for (const Json& item : *found) {
+      if (api::StringAt(item, "name") == name) {
+        return item;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+bool HasNamed(const api::ObjectPtr& object, const char* list, std::string_view name) {
+  return FindNamed(object, list, name).has_value();
+}
+
+/// One source of a projected volume that gives ca.crt only (core/render/tls_patches.h).
+std::optional<api::CaReference> AsCaReference(const Json& source) {
+  for (const char* kind : {"secret", "configMap"}) {
+    const Json* named = api::FindMember(source, kind);
+    const Json* items = named == nullptr ? nullptr : api::FindMember(*named, "items");
+    if (items == nullptr || !items->is_array() || items->empty()) {
+      continue;
+    }
+    api::CaReference reference{.kind = std::string_view(kind) == "secret" ? "Secret" : "ConfigMap",
+                               .name = api::StringAt(*named, "name"),
+                               .key = api::StringAt((*items)[0], "key")};
+    if (const Json* optional = api::FindMember(*named, "optional");
+        optional != nullptr && optional->is_boolean()) {
+      reference.optional = optional->get<bool>();
+    }
+    return reference;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -45,6 +76,30 @@ bool MountsReplicationSecret(const api::ObjectPtr& object) {
 
 bool SpecHasContainer(const api::ObjectPtr& object, std::string_view container) {
   return HasNamed(object, "containers", container);
+}
+
+std::optional<api::TlsConfig> MountedTls(const api::ObjectPtr& object) {
+  const std::optional<Json> volume = FindNamed(object, "volumes", "internal-tls");
+  if (!volume) {
+    return std::nullopt;
+  }
+  api::TlsConfig tls;
+  if (const Json* secret = api::FindMember(*volume, "secret")) {
+    tls.secret_name = api::StringAt(*secret, "secretName");  // before v2.4
+    return tls;
+  }
+  const Json* sources = api::FindPath(*volume, {"projected", "sources"});
+  if (sources == nullptr || !sources->is_array()) {
+    return tls;
+  }
+  for (const Json& source : *sources) {
+    if (auto ca = AsCaReference(source)) {
+      tls.ca_reference = std::move(ca);
+    } else if (const Json* secret = api::FindMember(source, "secret")) {
+      tls.secret_name = api::StringAt(*secret, "name");
+    }
+  }
+  return tls;
 }
 
 core::ReplicationCertificate MountFor(const api::CertificateSettings* settings,

@@ -3,6 +3,7 @@
 /// The Secret with what tlshd of a node presents and trusts, as two controllers see it: one keeps
 /// it (controllers/certificates), the other mounts it (controllers/satellite). Pure.
 
+#include <optional>
 #include <string_view>
 
 #include "operator/api/object.h"
@@ -26,6 +27,10 @@ bool MountsReplicationSecret(const api::ObjectPtr& object);
 
 /// Whether an object with a pod template, or a pod, has a container of this name. Null: no.
 bool SpecHasContainer(const api::ObjectPtr& object, std::string_view container);
+
+/// What of internalTLS a DaemonSet or pod mounts: secretName and caReference. Nothing when it has
+/// no volume of that name, and for null.
+std::optional<api::TlsConfig> MountedTls(const api::ObjectPtr& object);
 
 /// What the satellite of a node mounts, and asks cert-manager for.
 /// @param settings null: the LinstorCluster is gone or cannot be read; everything stays

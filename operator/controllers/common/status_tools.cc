@@ -19,6 +19,21 @@ const std::vector<std::string_view>& StandardConditions() {
   return kTypes;
 }
 
+std::vector<std::string> WithReason(const std::vector<api::ObjectPtr>& objects,
+                                    std::string_view type,
+                                    std::string_view reason) {
+  std::vector<std::string> names;
+  for (const api::ObjectPtr& object : objects) {
+    const std::vector<api::Condition> conditions = api::ConditionsFromJson(object->raw());
+    const api::Condition* condition = api::FindCondition(conditions, type);
+    if (condition != nullptr && condition->reason == reason) {
+      names.push_back(object->name());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 bool IsReady(const api::Object& object) {
   const std::vector<api::Condition> conditions = api::ConditionsFromJson(object.raw());
   const api::Condition* condition = api::FindCondition(conditions, "Ready");

@@ -20,6 +20,11 @@ std::vector<api::Condition> ConditionsOf(const api::Object& object,
 /// The conditions that the controllers of LinstorCluster and LinstorSatellite own.
 const std::vector<std::string_view>& StandardConditions();
 
+/// Names of those whose condition `type` has this reason, sorted.
+std::vector<std::string> WithReason(const std::vector<api::ObjectPtr>& objects,
+                                    std::string_view type,
+                                    std::string_view reason);
+
 /// Whether the condition Ready of a Pod or Node is True.
 bool IsReady(const api::Object& object);
 

@@ -7,6 +7,7 @@
 #include "operator/base/rfc3339.h"
 #include "operator/controllers/replication/cluster_reconciler.h"
 #include "operator/controllers/replication/report/picture.h"
+#include "operator/core/replication/plan/daemon_use.h"
 
 namespace breakwater::controllers {
 
@@ -127,6 +128,32 @@ void ReplicationClusterReconciler::Publish(const Pass& pass) {
   const std::shared_ptr<const PublishedPlan> before = deps_.board.Get();
   deps_.board.Set(plan);
   Wake(before.get(), *plan, pass);
+  PublishUse(pass);
+}
+
+void ReplicationClusterReconciler::PublishUse(const Pass& pass) const {
+  if (deps_.use == nullptr) {
+    return;
+  }
+  std::set<std::string> answering;
+  for (const auto& [node, report] : pass.reports) {
+    if (report.complete) {
+      answering.insert(node);
+    }
+  }
+  auto use = std::make_shared<SatelliteUse>();
+  use->cluster_uid = pass.object->uid();
+  use->daemon = replication::DaemonUse(pass.input, pass.plan, answering);
+  for (const std::string& resource : pass.busy) {
+    const auto linstor = pass.linstor.resources.find(resource);
+    if (linstor == pass.linstor.resources.end()) {
+      continue;
+    }
+    for (const std::string& node : linstor->second.nodes) {
+      use->transaction[node] = resource;
+    }
+  }
+  deps_.use->Set(std::move(use));
 }
 
 // Volumes look at themselves when a node shows a change; here they are woken for what only the plan

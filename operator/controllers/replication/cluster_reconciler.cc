@@ -95,6 +95,9 @@ Result<runtime::Requeue, Error> ReplicationClusterReconciler::Reconcile(const Co
   }
   if (pass.object == nullptr) {
     deps_.board.Set(nullptr);
+    if (deps_.use != nullptr) {
+      deps_.use->Set(nullptr);
+    }
     cluster_.reset();
     return runtime::Requeue{options_.observe_interval};
   }

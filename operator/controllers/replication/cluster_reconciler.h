@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/controllers/common/satellite_use.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/node_shell/satellite_pods.h"
 #include "operator/controllers/replication/agent_link/agent_hub.h"
@@ -57,6 +58,7 @@ struct ReplicationClusterDeps {
   NodeReconciler& nodes;
   Reporter& reporter;
   TlsMetrics& metrics;
+  SatelliteUseBoard* use = nullptr;  ///< may be null
 };
 
 class ReplicationClusterReconciler final : public runtime::Reconciler {
@@ -110,6 +112,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void Change(const Context& ctx, Pass* pass);
   void Push(const Context& ctx, const Pass& pass);
   void Publish(const Pass& pass);
+  void PublishUse(const Pass& pass) const;
   void Wake(const PublishedPlan* before, const PublishedPlan& now, const Pass& pass);
   static bool AllWell(const Pass& pass);
   void Report(const Context& ctx, const Pass& pass);

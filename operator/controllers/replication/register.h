@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "operator/controllers/common/satellite_use.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/replication/report/reporter.h"
 #include "operator/kube/client.h"
@@ -35,6 +36,8 @@ struct ReplicationTlsOptions {
   std::chrono::milliseconds exec_timeout{20000};
   std::string version{};   ///< of the operator, for the agents
   std::string instance{};  ///< of this process, part of the ids of its requests
+  /// Told what replication needs of the satellites; borrowed, may be null.
+  SatelliteUseBoard* use = nullptr;
 };
 
 /// Keeps the controllers alive. Destroy after the manager's Run() returned.

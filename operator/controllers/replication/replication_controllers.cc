@@ -41,7 +41,8 @@ ReplicationControllers::ReplicationControllers(ReplicationControllersDeps deps)
                 .agents = deps_.agents,
                 .nodes = node_,
                 .reporter = reporter_,
-                .metrics = metrics_},
+                .metrics = metrics_,
+                .use = deps_.options.use},
                {.satellite_container = deps_.options.satellite_container,
                 .tlshd_container = deps_.options.tlshd_container,
                 .observe_interval = deps_.options.observe_interval}) {}

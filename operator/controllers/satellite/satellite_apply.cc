@@ -31,6 +31,16 @@ const std::vector<api::ResourceInfo>& PruneKinds() {
   return kKinds;
 }
 
+/// A daemon that is kept may present a certificate that nothing asks for any more.
+std::vector<api::ResourceInfo> KindsToPrune(bool daemon_kept) {
+  std::vector<api::ResourceInfo> kinds = PruneKinds();
+  if (daemon_kept) {
+    std::erase_if(kinds,
+                  [](const api::ResourceInfo& kind) { return kind.kind == api::kCertificate.kind; });
+  }
+  return kinds;
+}
+
 /// The DaemonSet with the hash of its template on it; null when there is none.
 const api::Json* MarkDaemonSet(std::vector<api::Json>& objects) {
   for (api::Json& object : objects) {
@@ -88,6 +98,7 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   gate_.Leave(pass.satellite.name());
   pass.external_version = ExternalVersion(LinstorContext(ctx), pass);
   LookAtReplication(pass);
+  KeepDaemon(pass);
   const std::string fingerprint = Fingerprint(pass);
   {
     const std::lock_guard lock(applied_mutex_);
@@ -156,6 +167,9 @@ std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
   const core::ReplicationCertificate& replication = pass.replication;
   text += std::string("|") + (replication.mounted ? "m" : "") + (replication.separate ? "s" : "") +
           (pass.awaits_certificate ? "w" : "");
+  if (pass.kept_daemon) {
+    text += "k" + api::ToJson(*pass.kept_daemon).dump();
+  }
   if (replication.issuer) {
     text += api::ToJson(*replication.issuer).dump() + api::FormatDuration(replication.duration);
   }
@@ -183,7 +197,8 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
                              .images = **images,
                              .external_controller_version = pass.external_version,
                              .node_names = NamesOf(deps_.nodes.List()),
-                             .replication = pass.replication});
+                             .replication = pass.replication,
+                             .kept_daemon = pass.kept_daemon});
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
@@ -197,7 +212,11 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
     AwaitCertificate(ctx, pass, std::move(rendering.objects));
     return;
   }
-  const std::string wait = AwaitTurn(ctx, pass, MarkDaemonSet(rendering.objects));
+  const api::Json* desired = MarkDaemonSet(rendering.objects);
+  if (PatchTakesDaemon(pass, desired)) {
+    return;  // what runs stays as it is
+  }
+  const std::string wait = AwaitTurn(ctx, pass, desired);
   if (!wait.empty()) {
     pass.conditions.AddPending(api::kConditionApplied, "Change prepared, " + wait,
                                "RolloutWaiting");
@@ -206,7 +225,8 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
   }
   ApplyReport report =
       ApplyObjects(ctx, deps_.writers, pass.satellite, std::move(rendering.objects));
-  PruneObjects(ctx, deps_.writers, pass.satellite, PruneKinds(), report);
+  PruneObjects(ctx, deps_.writers, pass.satellite, KindsToPrune(pass.kept_daemon.has_value()),
+               report);
   const runtime::ObjectId id{"apps",
                              "DaemonSet",
                              {deps_.writers.operator_namespace,

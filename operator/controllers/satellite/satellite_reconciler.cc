@@ -51,7 +51,7 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
   const Result<void, Error> written = WriteStatus(ctx, pass);
   return EndPass({.apply_error = pass.error,
                   .status_written = written,
-                  .settled = pass.settled && !pass.waiting,
+                  .settled = pass.settled && !pass.waiting && pass.kept_why.empty(),
                   .requeue_interval = options_.requeue_interval,
                   .retry_interval = pass.waiting && gate_.Next() == key.name
                                         ? options_.next_in_line_interval
@@ -86,6 +86,7 @@ void SatelliteReconciler::Keep(const Context& ctx, Pass& pass) {
     pass.client = std::move(*client);
   }
   ApplyHalf(ctx, pass);
+  ReportKeptDaemon(pass);
   LinstorHalf(LinstorContext(ctx), pass);
 }
 
@@ -94,6 +95,7 @@ void SatelliteReconciler::Forget(const std::string& name) {
   backoff_.ForgetNode(name);
   const std::lock_guard lock(applied_mutex_);
   applied_.erase(name);
+  kept_.erase(name);
 }
 
 Result<void, Error> SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {

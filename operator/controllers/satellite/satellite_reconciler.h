@@ -18,6 +18,8 @@
 #include "operator/api/linstor_satellite.h"
 #include "operator/controllers/common/apply_objects.h"
 #include "operator/controllers/common/image_source.h"
+#include "operator/controllers/common/patch_alarm.h"
+#include "operator/controllers/common/satellite_use.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/linstor_connection/linstor_snapshot.h"
 #include "operator/controllers/satellite/node_registration.h"
@@ -55,6 +57,8 @@ struct SatelliteReconcilerDeps {
   LinstorProvider& linstor;
   LinstorSnapshots& snapshots;
   const Logger& log;
+  const SatelliteUseBoard& use;
+  EventSink events{};
 };
 
 /// Thread safety: see runtime::Reconciler.
@@ -85,6 +89,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
     std::string external_version{};             ///< of LINSTOR, when it is not ours
     core::ReplicationCertificate replication{};
     bool awaits_certificate = false;  ///< for the handshake daemon that it is to get
+    /// What the handshake daemon mounts that stays against the spec.
+    std::optional<api::TlsConfig> kept_daemon{};
+    std::string kept_why{};           ///< why it stays, "" when nothing is kept
     bool settled = false;             ///< LINSTOR has what it should
     bool waiting = false;             ///< a change waits for its turn in the rollout
   };
@@ -108,6 +115,17 @@ class SatelliteReconciler final : public runtime::Reconciler {
   bool LinstorComesBack(const Context& ctx, const Pass& pass) const;
   std::string ExternalVersion(const Context& ctx, const Pass& pass) const;
   void LookAtReplication(Pass& pass) const;
+
+  // satellite_daemon.cc
+  /// Why the handshake daemon of the node must not go; "" when it may.
+  std::string DaemonNeeded(const Pass& pass) const;
+  /// Sets kept_daemon and kept_why when the spec does not ask for a daemon that is needed.
+  void KeepDaemon(Pass& pass) const;
+  /// Whether what was rendered lacks a daemon that is needed: a patch may take it away. Sets
+  /// kept_why.
+  bool PatchTakesDaemon(Pass& pass, const api::Json* desired) const;
+  /// Says it in the condition, and in an event when it is new.
+  void ReportKeptDaemon(Pass& pass);
   void AwaitCertificate(const Context& ctx, Pass& pass, std::vector<api::Json> objects);
   std::string Fingerprint(const Pass& pass) const;
 
@@ -142,6 +160,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
   /// By satellite: what its objects were made from and which versions they have, when the last pass
   /// found nothing to write. Equal: rendering again would find the same.
   std::map<std::string, std::string> applied_;  // guarded by applied_mutex_
+  std::set<std::string> kept_;                  // by satellite; guarded by applied_mutex_
 };
 
 }  // namespace breakwater::controllers

@@ -1,6 +1,7 @@
 #include "operator/controllers/satellite_configuration/configuration_reconciler.h"
 
 #include <algorithm>
+#include <set>
 
 #include "operator/api/linstor_satellite_configuration.h"
 #include "operator/api/resources.h"
@@ -13,6 +14,55 @@
 #include "operator/core/status/conditions.h"
 
 namespace breakwater::controllers {
+namespace {
+
+/// The blocks of internalTLS that are merged for a satellite.
+core::TlsMerge MergeFor(const api::Object& satellite, const runtime::Store& configurations) {
+  core::TlsMerge merge;
+  for (const std::string& name : core::AppliedConfigurations(satellite)) {
+    const api::ObjectPtr object = configurations.Get({"", name});
+    const auto tls =
+        object ? api::DecodeLinstorSatelliteConfiguration(object->raw()).value.internal_tls
+               : std::nullopt;
+    if (tls) {
+      merge.Add(name, *tls);
+    }
+  }
+  return merge;
+}
+
+/// A configuration that has the block of the daemon and not the daemon, and is on such satellites,
+/// may be the one that took it away.
+void ReportKeptDaemons(const api::LinstorSatelliteConfigurationSpec& spec,
+                       const std::vector<api::ObjectPtr>& satellites,
+                       core::ConditionSet& conditions) {
+  const std::vector<std::string> kept =
+      WithReason(satellites, api::kConditionApplied, api::kReasonHandshakeDaemonKept);
+  if (kept.empty() || (spec.internal_tls && spec.internal_tls->tls_handshake_daemon)) {
+    return;
+  }
+  conditions.AddPending(
+      api::kConditionApplied,
+      "The handshake daemon stays on " + JoinBounded(kept) +
+          ", because volumes are replicated with TLS: see the condition Applied of these "
+          "LinstorSatellites",
+      api::kReasonHandshakeDaemonKept);
+}
+
+}  // namespace
+
+std::vector<std::string> ConfigurationReconciler::OverriddenHere(
+    const std::string& name, const std::vector<api::ObjectPtr>& satellites) const {
+  std::set<std::string> lines;
+  for (const api::ObjectPtr& satellite : satellites) {
+    for (const auto& overridden : MergeFor(*satellite, deps_.configurations).overridden()) {
+      if (overridden.loser == name) {
+        lines.insert(overridden.ToString());
+      }
+    }
+  }
+  return {lines.begin(), lines.end()};
+}
 
 Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context& ctx,
                                                                    const api::ObjectKey& key) {
@@ -29,16 +79,22 @@ Result<runtime::Requeue, Error> ConfigurationReconciler::Reconcile(const Context
                                                   "spec.podTemplate"));
 
   api::LinstorSatelliteConfigurationStatus status;
+  std::vector<api::ObjectPtr> satellites;
   for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
     const std::vector<std::string> applied = core::AppliedConfigurations(*satellite);
     if (std::find(applied.begin(), applied.end(), key.name) != applied.end()) {
       status.applied_to.push_back(satellite->name());
+      satellites.push_back(satellite);
     }
   }
   const std::vector<std::string_view> types{api::kConditionApplied};
   core::ConditionSet conditions(types);
   if (errors.empty()) {
     conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+    for (const std::string& line : OverriddenHere(key.name, satellites)) {
+      conditions.AddSuccess(api::kConditionApplied, "Warning: " + line);
+    }
+    ReportKeptDaemons(decoded.value, satellites, conditions);
   } else {
     conditions.AddError(api::kConditionApplied, api::JoinErrors(errors));
   }

@@ -27,6 +27,10 @@ class ConfigurationReconciler final : public runtime::Reconciler {
   Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
  private:
+  /// What another configuration takes from this one on its satellites, a line each.
+  std::vector<std::string> OverriddenHere(const std::string& name,
+                                          const std::vector<api::ObjectPtr>& satellites) const;
+
   const ConfigurationReconcilerDeps deps_;
   PatchAlarm alarm_;
 };

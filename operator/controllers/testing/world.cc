@@ -91,16 +91,18 @@ World::World(const std::vector<std::string>& nodes) {
   images_ = std::make_unique<controllers::ImageSource>(store(api::kConfigMap),
                                                        ObjectKey{kWorldNamespace, "images"},
                                                        std::map<std::string, std::string>());
+  const auto record = [this](kube::Event event) { events.push_back(std::move(event)); };
   cluster_ = std::make_unique<controllers::ClusterReconciler>(
       controllers::ClusterReconcilerDeps{
           store(api::kLinstorCluster), store(api::kLinstorSatelliteConfiguration),
           store(api::kLinstorSatellite), store(api::kNode), store(api::kPod), *writers_, *images_,
-          provider, snapshots, log_},
+          provider, snapshots, log_, record},
       controllers::ClusterReconcilerOptions{});
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{
           store(api::kLinstorCluster), store(api::kLinstorSatellite), store(api::kNode),
-          store(api::kPod), store(api::kDaemonSet), *writers_, *images_, provider, snapshots, log_},
+          store(api::kPod), store(api::kDaemonSet), *writers_, *images_, provider, snapshots, log_,
+          use, record},
       controllers::SatelliteReconcilerOptions{});
   configuration_ = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{store(api::kLinstorSatelliteConfiguration),

@@ -46,6 +46,8 @@ class World {
   FakeLinstorProvider provider{linstor};
   FakeClock clock;
   controllers::LinstorSnapshots snapshots{provider};
+  controllers::SatelliteUseBoard use;
+  std::vector<kube::Event> events{};
 
   /// Creates or replaces a custom resource from JSON text.
   void Put(const api::ResourceInfo& kind, const std::string& name, const std::string& spec);

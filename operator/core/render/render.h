@@ -102,6 +102,9 @@ struct SatelliteInputs {
   /// Names of all nodes: a patch does not give this satellite the key of another.
   std::vector<std::string> node_names{};
   ReplicationCertificate replication{};
+  /// The handshake daemon stays although the spec does not ask for it (any more). It mounts this
+  /// where the spec has no internalTLS.
+  std::optional<api::TlsConfig> kept_daemon{};
 };
 
 struct SatelliteRendering {

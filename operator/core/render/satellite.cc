@@ -79,6 +79,11 @@ void AddReplicationCertificate(const SatelliteInputs& inputs, Component* compone
   component->patches.push_back(std::move(patch));
 }
 
+bool RunsDaemon(const SatelliteInputs& inputs) {
+  return inputs.kept_daemon ||
+         (inputs.spec.internal_tls && inputs.spec.internal_tls->tls_handshake_daemon);
+}
+
 void AddCertificate(const SatelliteInputs& inputs,
                     const std::string& secret,
                     Component* component) {
@@ -86,7 +91,7 @@ void AddCertificate(const SatelliteInputs& inputs,
   component->AddManifest("satellite-certificate");
   ParsedPatch patch = CertificatePatch(kName, secret, *tls.cert_manager);
   patch.content["spec"]["dnsNames"] = {inputs.name};
-  if (tls.tls_handshake_daemon && !inputs.replication.separate) {
+  if (RunsDaemon(inputs) && !inputs.replication.separate) {
     // DRBD connects in both directions, so each node is also a client. The price: with this key one
     // can be the controller of every satellite (REVIEW-2 S3), hence the other modes.
     patch.content["spec"]["usages"] = {"server auth", "client auth"};
@@ -94,15 +99,20 @@ void AddCertificate(const SatelliteInputs& inputs,
   component->patches.push_back(std::move(patch));
 }
 
-void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
-  const api::TlsConfig& tls = *inputs.spec.internal_tls;
-  const std::string secret = SatelliteTlsSecretName(inputs.name, inputs.spec);
+Json InternalTlsVolume(const std::string& secret, const api::TlsConfig& tls, bool daemon) {
   Json volume = TlsVolume("internal-tls", secret, tls.ca_reference);
-  if (tls.tls_handshake_daemon) {
+  if (daemon) {
     // tlshd complains about a private key that others may read. Left alone without tlshd, so that
     // the pods of a running cluster keep their template.
     volume["projected"]["defaultMode"] = kPrivateMode;
   }
+  return volume;
+}
+
+void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
+  const api::TlsConfig& tls = *inputs.spec.internal_tls;
+  const std::string secret = SatelliteTlsSecretName(inputs.name, inputs.spec);
+  Json volume = InternalTlsVolume(secret, tls, RunsDaemon(inputs));
   component->patches.push_back(PodSpecPatch(
       {{"volumes", Json::array({std::move(volume),
                                 {{"name", "java-internal-tls"}, {"emptyDir", Json::object()}}})},
@@ -118,15 +128,25 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
   if (tls.cert_manager) {
     AddCertificate(inputs, secret, component);
   }
-  if (tls.tls_handshake_daemon) {
-    AddHandshakeDaemon(inputs, component);
-    if (inputs.replication.mounted) {
-      AddReplicationSecret(inputs, component);
-    }
-    if (inputs.replication.issuer) {
-      AddReplicationCertificate(inputs, component);
-    }
+}
+
+void AddDaemon(const SatelliteInputs& inputs, const ResolvedImages& images, Component* component) {
+  if (!inputs.spec.internal_tls && !inputs.replication.mounted) {
+    // LINSTOR has gone back to plaintext; what the daemon presents stays mounted for it alone.
+    const std::string& named = inputs.kept_daemon->secret_name;
+    component->patches.push_back(PodSpecPatch(
+        {{"volumes", Json::array({InternalTlsVolume(
+                         named.empty() ? SatelliteTlsSecretName(inputs.name, inputs.spec) : named,
+                         *inputs.kept_daemon, true)})}}));
   }
+  AddHandshakeDaemon(inputs, component);
+  if (inputs.replication.mounted) {
+    AddReplicationSecret(inputs, component);
+  }
+  if (inputs.replication.issuer) {
+    AddReplicationCertificate(inputs, component);
+  }
+  AddAgent(kName, images.references, component);
 }
 
 /// File pools live on the host; LINSTOR's losetup must know that their paths are the same inside
@@ -172,9 +192,9 @@ Component SatelliteComponent(const SatelliteInputs& inputs, const ResolvedImages
   component.patches.push_back(NodePatch(inputs.name));
   if (inputs.spec.internal_tls) {
     AddInternalTls(inputs, &component);
-    if (inputs.spec.internal_tls->tls_handshake_daemon) {
-      AddAgent(kName, images.references, &component);
-    }
+  }
+  if (RunsDaemon(inputs)) {
+    AddDaemon(inputs, images, &component);
   }
   AddFilePools(inputs.spec.storage_pools, &component);
   if (images.precompiled) {

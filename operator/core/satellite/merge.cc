@@ -45,6 +45,43 @@ std::vector<std::string> AppliedConfigurations(const api::Object& satellite) {
   return names;
 }
 
+void TlsMerge::Note(const std::string& loser, const std::string& winner, const char* field) {
+  if (!loser.empty()) {
+    overridden_.push_back({loser, winner, std::string("internalTLS.") + field});
+  }
+}
+
+void TlsMerge::Add(const std::string& configuration, const api::TlsConfig& tls) {
+  if (!merged_) {
+    merged_.emplace();
+  }
+  if (!tls.secret_name.empty() || tls.cert_manager) {
+    if (merged_->cert_manager && merged_->cert_manager != tls.cert_manager) {
+      Note(source_, configuration, "certManager");
+    }
+    if (!merged_->secret_name.empty() && merged_->secret_name != tls.secret_name) {
+      Note(source_, configuration, "secretName");
+    }
+    merged_->secret_name = tls.secret_name;
+    merged_->cert_manager = tls.cert_manager;
+    source_ = configuration;
+  }
+  if (tls.ca_reference) {
+    if (merged_->ca_reference && merged_->ca_reference != tls.ca_reference) {
+      Note(ca_, configuration, "caReference");
+    }
+    merged_->ca_reference = tls.ca_reference;
+    ca_ = configuration;
+  }
+  if (tls.tls_handshake_daemon || tls.refuses_handshake_daemon) {
+    if (!daemon_.empty() && merged_->tls_handshake_daemon != tls.tls_handshake_daemon) {
+      Note(daemon_, configuration, "tlsHandshakeDaemon");
+    }
+    merged_->tls_handshake_daemon = tls.tls_handshake_daemon;
+    daemon_ = configuration;
+  }
+}
+
 MergedConfiguration MergeConfigurations(const api::Object& node,
                                         std::vector<NamedConfiguration> configurations) {
   std::sort(
@@ -53,6 +90,7 @@ MergedConfiguration MergeConfigurations(const api::Object& node,
   MergedConfiguration result;
   std::map<std::string, api::LinstorNodeProperty> properties;
   std::map<std::string, api::StoragePool> pools;
+  TlsMerge tls;
   std::optional<std::vector<std::string>> ip_families;
   std::optional<api::DeletionPolicy> deletion_policy;
   std::optional<std::string> separator;
@@ -62,17 +100,21 @@ MergedConfiguration MergeConfigurations(const api::Object& node,
       continue;
     }
     result.applied.push_back(configuration.name);
+    const std::size_t before = result.spec.patches.size();
     if (spec.pod_template.is_object()) {
       result.spec.patches.push_back(AsPatch(spec.pod_template));
     }
     result.spec.patches.insert(result.spec.patches.end(), spec.patches.begin(), spec.patches.end());
+    result.patches.push_back(result.spec.patches.size() - before);
     for (const api::LinstorNodeProperty& property : spec.properties) {
       properties[property.name] = property;
     }
     for (const api::StoragePool& pool : spec.storage_pools) {
       pools[pool.name] = pool;
     }
-    Replace(spec.internal_tls, &result.spec.internal_tls);
+    if (spec.internal_tls) {
+      tls.Add(configuration.name, *spec.internal_tls);
+    }
     Replace(spec.ip_families, &ip_families);
     Replace(spec.deletion_policy, &deletion_policy);
     Replace(spec.evacuation_strategy, &result.spec.evacuation_strategy);
@@ -90,6 +132,8 @@ MergedConfiguration MergeConfigurations(const api::Object& node,
   for (auto& [name, pool] : pools) {
     result.spec.storage_pools.push_back(std::move(pool));
   }
+  result.spec.internal_tls = tls.merged();
+  result.overridden = tls.overridden();
   result.spec.ip_families = ip_families.value_or(std::vector<std::string>());
   result.spec.deletion_policy = deletion_policy.value_or(api::DeletionPolicy::kRetain);
   result.spec.resource_name_suffix_separator = separator.value_or(".");

@@ -37,6 +37,13 @@ void Count(const replication::ConnectionView& connection, api::ConnectionCounts*
   }
 }
 
+/// A connection that is there and not up, by the word of one of its ends, or that nobody speaks of.
+bool IsDown(const replication::ConnectionView& connection) {
+  const replication::EndView& a = connection.a;
+  const replication::EndView& b = connection.b;
+  return (a.known && !a.connected()) || (b.known && !b.connected()) || (!a.known && !b.known);
+}
+
 /// All connections, told apart by whose word they follow. Every one is in `all`, and one that
 /// nobody asked to be in plaintext can hide behind no other.
 struct Counts {
@@ -46,6 +53,8 @@ struct Counts {
   api::ConnectionCounts nobody{};  ///< neither
   std::string first_exempt{};      ///< volume and by whose word, of one in plaintext
   std::string first_nobody{};      ///< volume, of one in plaintext
+  int down = 0;
+  std::string first_down{};  ///< volume and pair
 };
 
 Counts CountConnections(const Picture& picture) {
@@ -56,6 +65,12 @@ Counts CountConnections(const Picture& picture) {
     for (const auto& [pair, connection] : seen.connections) {
       const bool plaintext = EvidenceOf(connection) == Evidence::kPlaintext;
       Count(connection, &counts.all);
+      if (IsDown(connection)) {
+        ++counts.down;
+        if (counts.first_down.empty()) {
+          counts.first_down = "volume " + seen.resource + " between " + pair.a + " and " + pair.b;
+        }
+      }
       if (Wants(picture, seen.resource, pair)) {
         Count(connection, &counts.wanted);
       } else if (!exempt.empty()) {
@@ -114,7 +129,8 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
   }
   // Nothing is left to do, but not everything is encrypted.
   const std::int64_t allowed = picture.settings.enforce ? 0 : counts.exempt.plaintext;
-  return counts.all.plaintext > allowed ? "Partial" : "Complete";
+  // Nothing proves of a connection that is down that it will be encrypted, or come back at all.
+  return counts.all.plaintext > allowed || counts.down > 0 ? "Partial" : "Complete";
 }
 
 int Rank(const api::MigrationFailure& failure) {
@@ -220,6 +236,11 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   if (wanted && parts.nobody.plaintext > 0) {
     condition.message += "; for " + std::to_string(parts.nobody.plaintext) +
                          " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
+  }
+  if (wanted && parts.down > 0) {
+    condition.message += "; " + std::to_string(parts.down) +
+                         (parts.down == 1 ? " connection is" : " connections are") + " down (" +
+                         parts.first_down + ")";
   }
   if (!picture.plan.problem.reason.empty()) {
     condition.message += "; " + picture.plan.problem.message;
