@@ -1,5 +1,7 @@
 #include "operator/linstor/props.h"
 
+#include <utility>
+
 #include <nlohmann/json.hpp>
 
 namespace breakwater::linstor {
@@ -55,6 +57,42 @@ PropsChange DiffProps(const Props& current, Props wanted, const std::set<std::st
     }
   }
   return change;
+}
+
+PropsSent SendProps(const PropsChange& change,
+                    const std::string& object,
+                    const std::function<LinstorResult<Reply>(const PropsChange&)>& send) {
+  PropsSent sent;
+  const auto name = [&](const std::string& key) { return "property " + key + " of " + object; };
+  std::vector<std::pair<std::string, PropsChange>> parts;
+  for (const auto& [key, value] : change.override_props) {
+    parts.emplace_back(key, PropsChange{.override_props = {{key, value}}});
+  }
+  for (const std::string& key : change.delete_props) {
+    parts.emplace_back(key, PropsChange{.delete_props = {key}});
+  }
+  const LinstorResult<Reply> whole = send(change);
+  if (whole) {
+    sent.changed = true;
+    return sent;
+  }
+  if (whole.error().api() == nullptr || parts.size() == 1) {
+    sent.errors.push_back((parts.size() == 1 ? name(parts[0].first) : "properties of " + object) +
+                          ": " + whole.error().message());
+    return sent;
+  }
+  for (const auto& [key, part] : parts) {
+    const LinstorResult<Reply> done = send(part);
+    if (done) {
+      sent.changed = true;
+      continue;
+    }
+    sent.errors.push_back(name(key) + ": " + done.error().message());
+    if (done.error().api() == nullptr) {
+      break;
+    }
+  }
+  return sent;
 }
 
 }  // namespace breakwater::linstor

@@ -3,9 +3,12 @@
 /// Bookkeeping of properties: which ones the operator set, so that those it no longer wants go away
 /// while those that a user set in LINSTOR stay.
 
+#include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "operator/linstor/error.h"
 #include "operator/linstor/types.h"
 
 namespace breakwater::linstor {
@@ -26,5 +29,20 @@ std::set<std::string> LastApplied(const Props& current);
 PropsChange DiffProps(const Props& current,
                       Props wanted,
                       const std::set<std::string>& foreign = {});
+
+/// What became of a change.
+struct PropsSent {
+  bool changed = false;  ///< LINSTOR took something of it
+  std::vector<std::string>
+      errors{};  ///< "property X of <object>: why", a line for each refused one
+};
+
+/// Sends a change with `send`. LINSTOR takes all of a change or nothing: when it refuses, each
+/// property is sent alone, so that a wrong one does not keep the others from being set. Without an
+/// answer nothing more is tried.
+/// @param object for the messages, e.g. "node n1"
+PropsSent SendProps(const PropsChange& change,
+                    const std::string& object,
+                    const std::function<LinstorResult<Reply>(const PropsChange&)>& send);
 
 }  // namespace breakwater::linstor

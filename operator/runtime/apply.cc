@@ -102,6 +102,37 @@ Json NormalizeDesired(Json desired) {
 Applier::Applier(kube::KubeWriter& client, ApplierOptions options)
     : client_(client), options_(std::move(options)) {}
 
+// The hash is that of the object without what the API server does not have: the next pass leaves
+// the same out and finds nothing to do.
+kube::KubeResult<Json> Applier::Send(const Context& ctx,
+                                     const api::ResourceInfo& resource,
+                                     const api::ObjectKey& key,
+                                     Json wanted,
+                                     const std::string& subresource) const {
+  const kube::ApplyOptions options{.field_manager = options_.field_manager,
+                                   .force = options_.force || !subresource.empty(),
+                                   .subresource = subresource};
+  constexpr int kTries = 5;  // a server may name one field at a time
+  kube::KubeResult<Json> applied = client_.Apply(ctx, resource, key, wanted, options);
+  for (int i = 0; i < kTries && !applied; ++i) {
+    if (!gaps_.Learn(resource, applied.error().message(), ctx.clock().SteadyNow())) {
+      break;
+    }
+    wanted = Known(ctx, resource, std::move(wanted));
+    if (subresource.empty()) {
+      Json& annotations = wanted["metadata"]["annotations"];
+      annotations.erase(std::string(kAppliedHash));
+      if (annotations.empty()) {
+        wanted["metadata"].erase("annotations");
+      }
+      const std::string hash = DesiredHash(wanted);
+      wanted["metadata"]["annotations"][std::string(kAppliedHash)] = hash;
+    }
+    applied = client_.Apply(ctx, resource, key, wanted, options);
+  }
+  return applied;
+}
+
 Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
                                            const Store& live,
                                            const Json& desired) const {
@@ -113,7 +144,7 @@ Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
                                            const api::ResourceInfo& resource,
                                            const api::ObjectPtr& live,
                                            const Json& desired) const {
-  Json wanted = NormalizeDesired(desired);
+  Json wanted = Known(ctx, resource, NormalizeDesired(desired));
   const api::ObjectKey key = api::Object(wanted).key();
   if (key.name.empty()) {
     return Unexpected{Error{.error_class = ErrorClass::kInvalid,
@@ -135,9 +166,7 @@ Result<ApplyOutcome, Error> Applier::Apply(const Context& ctx,
     outcome.action = ApplyOutcome::Action::kUnchanged;
     return outcome;
   }
-  kube::KubeResult<Json> applied =
-      client_.Apply(ctx, resource, key, wanted,
-                    {.field_manager = options_.field_manager, .force = options_.force});
+  kube::KubeResult<Json> applied = Send(ctx, resource, key, std::move(wanted), "");
   if (!applied) {
     return Unexpected{ToApplyError(applied.error(), options_.force, Describe(resource, key))};
   }
@@ -149,7 +178,7 @@ Result<ApplyOutcome, Error> Applier::ApplyStatus(const Context& ctx,
                                                  const api::ResourceInfo& resource,
                                                  const api::ObjectPtr& live,
                                                  const Json& status) const {
-  Json wanted_status = status;
+  Json wanted_status = Known(ctx, resource, {{"status", status}})["status"];
   DropNulls(wanted_status);
   if (!live) {
     return Unexpected{Error{.error_class = ErrorClass::kNotFound,
@@ -169,9 +198,7 @@ Result<ApplyOutcome, Error> Applier::ApplyStatus(const Context& ctx,
     wanted["metadata"]["namespace"] = key.ns;
   }
   // The uid makes the API server refuse when the object was deleted and made again meanwhile.
-  kube::KubeResult<Json> applied = client_.Apply(
-      ctx, resource, key, wanted,
-      {.field_manager = options_.field_manager, .force = true, .subresource = "status"});
+  kube::KubeResult<Json> applied = Send(ctx, resource, key, std::move(wanted), "status");
   if (!applied) {
     return Unexpected{ToApplyError(applied.error(), true, "status of " + Describe(resource, key))};
   }

@@ -13,6 +13,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "operator/api/object.h"
 #include "operator/api/resource_info.h"
@@ -20,6 +22,7 @@
 #include "operator/base/error.h"
 #include "operator/base/result.h"
 #include "operator/kube/client.h"
+#include "operator/runtime/schema_gaps.h"
 #include "operator/runtime/store.h"
 
 namespace breakwater::runtime {
@@ -69,9 +72,25 @@ class Applier {
                                           const api::ObjectPtr& live,
                                           const api::Json& status) const;
 
+  /// `object` as it can be applied: without fields that the cluster's definition of its kind does
+  /// not have.
+  api::Json Known(const Context& ctx, const api::ResourceInfo& resource, api::Json object) const {
+    return gaps_.Without(resource, std::move(object), ctx.clock().SteadyNow());
+  }
+
+  /// What is left out because of that, a line for each kind.
+  std::vector<std::string> Gaps() const { return gaps_.Describe(); }
+
  private:
+  kube::KubeResult<api::Json> Send(const Context& ctx,
+                                   const api::ResourceInfo& resource,
+                                   const api::ObjectKey& key,
+                                   api::Json wanted,
+                                   const std::string& subresource) const;
+
   kube::KubeWriter& client_;
   const ApplierOptions options_;
+  mutable SchemaGaps gaps_;  // own locking
 };
 
 /// Hash of a desired object: equal for equal content whatever the order of members.

@@ -477,6 +477,35 @@ KubeResult<void> FakeKube::DeleteLocked(const ResourceInfo& resource,
   return {};
 }
 
+namespace {
+
+/// As the API server words it, which puts "errors:" and one line for each when there are several.
+std::string UndeclaredIn(const std::vector<std::string>& pointers, const Json& object) {
+  std::vector<std::string> found;
+  for (const std::string& pointer : pointers) {
+    if (object.contains(Json::json_pointer(pointer))) {
+      std::string path = pointer;
+      std::replace(path.begin(), path.end(), '/', '.');
+      found.push_back(path + ": field not declared in schema");
+    }
+  }
+  if (found.size() < 2) {
+    return found.empty() ? "" : found[0];
+  }
+  std::string text = "errors:";
+  for (const std::string& line : found) {
+    text += "\n  " + line;
+  }
+  return text;
+}
+
+}  // namespace
+
+void FakeKube::Undeclare(const ResourceInfo& resource, std::vector<std::string> pointers) {
+  const std::lock_guard lock(mutex_);
+  undeclared_[resource.kind] = std::move(pointers);
+}
+
 KubeResult<Json> FakeKube::Apply(const Context& ctx,
                                  const ResourceInfo& resource,
                                  const ObjectKey& key,
@@ -486,6 +515,13 @@ KubeResult<Json> FakeKube::Apply(const Context& ctx,
       ctx, {"apply", resource, key, options.subresource}, [&]() -> KubeResult<Json> {
         if (const std::string problem = kube::KeyProblem(resource, key); !problem.empty()) {
           return Unexpected{MakeError(400, "BadRequest", problem)};
+        }
+        if (const std::string gaps = UndeclaredIn(undeclared_[resource.kind], object);
+            !gaps.empty()) {
+          return Unexpected{MakeError(500, "InternalError",
+                                      "failed to create typed patch object (/" + key.name + "; " +
+                                          resource.ApiVersion() + ", Kind=" + resource.kind +
+                                          "): " + gaps)};
         }
         return ApplyLocked(resource, NormalKey(resource, key), object, options);
       });

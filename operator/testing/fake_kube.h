@@ -71,6 +71,10 @@ class FakeKube final : public kube::KubeClient {
   int write_count() const;
   void ClearCalls();
 
+  /// Fields that the definition of a kind does not have ("/spec/deletionPolicy"): apply refuses an
+  /// object with one of them as the API server does. Empty: all are there.
+  void Undeclare(const ResourceInfo& resource, std::vector<std::string> pointers);
+
   /// Puts an object as it is, with its status; uid, resourceVersion and the like are filled in.
   Json Put(const ResourceInfo& resource, Json object);
   /// Changes an object as somebody else would; false when it does not exist.
@@ -195,6 +199,7 @@ class FakeKube final : public kube::KubeClient {
   int open_watches_ = 0;
   Hook hook_;
   std::map<int, Fault> planned_faults_;
+  std::map<std::string, std::vector<std::string>> undeclared_;  // by kind
   std::vector<Call> calls_;
   int call_count_ = 0;
 };

@@ -42,6 +42,16 @@ void Change(linstor::Props& props, const PropsChange& change) {
   }
 }
 
+/// The first property that LINSTOR would not take; "" when it takes all.
+std::string Bad(const std::set<std::string>& bad, const linstor::Props& props) {
+  for (const auto& [key, value] : props) {
+    if (bad.contains(key)) {
+      return "The key '" + key + "' is not whitelisted.";
+    }
+  }
+  return "";
+}
+
 void ChangeConnection(std::vector<Connection>& connections,
                       const std::string& a,
                       const std::string& b,
@@ -140,7 +150,10 @@ LinstorResult<linstor::Props> FakeLinstor::GetControllerProps(const Context& ctx
 
 LinstorResult<Reply> FakeLinstor::ModifyControllerProps(const Context& ctx,
                                                         const PropsChange& change) {
-  return Call<Reply>(ctx, "modify-controller", [&](State& s) {
+  return Call<Reply>(ctx, "modify-controller", [&](State& s) -> LinstorResult<Reply> {
+    if (const std::string why = Bad(s.bad_properties, change.override_props); !why.empty()) {
+      return Refuse(400, why);
+    }
     Change(s.controller_props, change);
     return Done();
   });
@@ -165,6 +178,9 @@ LinstorResult<Reply> FakeLinstor::CreateNode(const Context& ctx, const Node& nod
     if (s.nodes.contains(node.name)) {
       return Refuse(500, "A node with the specified name already exists.");
     }
+    if (const std::string why = Bad(s.bad_properties, node.props); !why.empty()) {
+      return Refuse(400, why);
+    }
     Node& created = s.nodes[node.name] = node;
     created.type = "SATELLITE";
     created.storage_providers = {"DISKLESS", "LVM", "LVM_THIN", "FILE", "FILE_THIN"};
@@ -181,6 +197,9 @@ LinstorResult<Reply> FakeLinstor::ModifyNode(const Context& ctx,
   return Call<Reply>(ctx, "modify-node " + name, [&](State& s) -> LinstorResult<Reply> {
     if (!s.nodes.contains(name)) {
       return Refuse(404, "Node not found.");
+    }
+    if (const std::string why = Bad(s.bad_properties, change.override_props); !why.empty()) {
+      return Refuse(400, why);
     }
     Change(s.nodes[name].props, change);
     return Done();
@@ -427,6 +446,10 @@ LinstorResult<Reply> FakeLinstor::ModifyNodeConnection(const Context& ctx,
                      [&](State& s) -> LinstorResult<Reply> {
                        if (!s.nodes.contains(node_a) || !s.nodes.contains(node_b)) {
                          return Refuse(404, "Node not found.");
+                       }
+                       if (const std::string why = Bad(s.bad_properties, change.override_props);
+                           !why.empty()) {
+                         return Refuse(400, why);
                        }
                        ChangeConnection(s.node_connections, node_a, node_b, change);
                        return Done();

@@ -42,6 +42,8 @@ class FakeLinstor final : public linstor::Client {
     std::set<std::pair<std::string, std::string>> backing{};
     /// A pool that is refused for that reason is there nevertheless, with an error (L8).
     bool keeps_refused_pools = false;
+    /// Properties that are refused wherever they are set.
+    std::set<std::string> bad_properties{};
     /// Devices of which no physical storage can be made.
     std::set<std::string> bad_devices{};
     /// The physical storage that was asked for, also what was refused.

@@ -95,10 +95,9 @@ bool PatchesDaemonAway(const Json& configuration) {
   const Json* spec = api::FindMember(configuration, "spec");
   for (const char* field : {"patches", "podTemplate"}) {
     const Json* patches = spec == nullptr ? nullptr : api::FindMember(*spec, field);
-    const std::string text =
-        patches == nullptr
-            ? std::string()
-            : patches->dump(-1, ' ', false, Json::error_handler_t::replace);
+    const std::string text = patches == nullptr
+                                 ? std::string()
+                                 : patches->dump(-1, ' ', false, Json::error_handler_t::replace);
     if (text.find("ktls-utils") != std::string::npos &&
         (text.find("$patch") != std::string::npos || text.find("remove") != std::string::npos)) {
       return true;

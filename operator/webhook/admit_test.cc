@@ -168,5 +168,42 @@ TEST(AdmitTest, WarnsAboutPatchesOfBarePods) {
   }
 }
 
+// Whoever takes the handshake daemon away should know what happens, and how to have it his way.
+TEST(AdmitTest, WarnsWhenTheHandshakeDaemonGoes) {
+  const char* const kind = "LinstorSatelliteConfiguration";
+  const auto config = [](Json spec) { return Json{{"spec", std::move(spec)}}; };
+  const Json with = config({{"internalTLS", {{"tlsHandshakeDaemon", true}}}});
+  const auto warnings = [](const AdmissionRequest& request) {
+    const Verdict verdict = Admit(request);
+    EXPECT_THAT(verdict.errors, IsEmpty()) << api::JoinErrors(verdict.errors);
+    for (const std::string& warning : verdict.warnings) {
+      EXPECT_LE(warning.size(), 256U) << "what is longer is cut, and the way out stands at the end";
+    }
+    return verdict.warnings;
+  };
+  const auto the_one = ElementsAre(HasSubstr("allowHandshakeDaemonRemoval"));
+  EXPECT_THAT(warnings(Update(kind, with, config({{"internalTLS", Json::object()}}))), the_one);
+  EXPECT_THAT(warnings(Update(kind, with, config(Json::object()))), the_one);
+  EXPECT_THAT(warnings(Create(kind, config({{"internalTLS", {{"tlsHandshakeDaemon", false}}}}))),
+              the_one);
+  Json elsewhere = with;
+  elsewhere["spec"]["nodeSelector"] = {{"a", "b"}};
+  EXPECT_THAT(warnings(Update(kind, with, elsewhere)), the_one);
+  const Json patch =
+      config({{"podTemplate",
+               {{"spec", {{"containers", {{{"name", "ktls-utils"}, {"$patch", "delete"}}}}}}}}});
+  EXPECT_THAT(warnings(Create(kind, patch)), the_one);
+  AdmissionRequest deleted = Update(kind, with, nullptr);
+  deleted.operation = "DELETE";
+  EXPECT_THAT(warnings(deleted), the_one);
+
+  EXPECT_THAT(warnings(Update(kind, with, with)), IsEmpty());
+  EXPECT_THAT(warnings(Create(kind, config({{"internalTLS", Json::object()}}))), IsEmpty());
+  const Json resources = config(
+      {{"podTemplate",
+        {{"spec", {{"containers", {{{"name", "ktls-utils"}, {"resources", Json::object()}}}}}}}}});
+  EXPECT_THAT(warnings(Create(kind, resources)), IsEmpty());
+}
+
 }  // namespace
 }  // namespace breakwater::webhook

@@ -64,18 +64,22 @@ void ClusterReconciler::SyncProperties(const Context& ctx,
     return;
   }
   if (!change.empty()) {
-    const linstor::LinstorResult<linstor::Reply> changed =
-        client.ModifyControllerProps(ctx, change);
-    if (!changed) {
+    const linstor::PropsSent sent = linstor::SendProps(
+        change, "the LINSTOR controller",
+        [&](const linstor::PropsChange& part) { return client.ModifyControllerProps(ctx, part); });
+    if (sent.changed) {
+      deps_.log.Info("LINSTOR controller properties changed",
+                     {{"name", pass.cluster.name()},
+                      {"set", change.override_props.size()},
+                      {"deleted", change.delete_props.size()},
+                      {"refused", sent.errors.size()}});
+    }
+    if (!sent.errors.empty()) {
       pass.conditions.AddError(api::kConditionConfigured,
-                               "Failed to set properties: " + changed.error().message());
+                               "Failed to set " + JoinBounded(sent.errors));
       pass.linstor_settled = false;
       return;
     }
-    deps_.log.Info("LINSTOR controller properties changed",
-                   {{"name", pass.cluster.name()},
-                    {"set", change.override_props.size()},
-                    {"deleted", change.delete_props.size()}});
   }
   pass.conditions.AddSuccess(api::kConditionConfigured, "Properties applied");
 }

@@ -5,6 +5,7 @@
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
+#include "operator/controllers/common/missing_mounts.h"
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/status_tools.h"
@@ -150,6 +151,7 @@ Result<runtime::Requeue, Error> ClusterReconciler::Reconcile(const Context& ctx,
   LinstorHalf(LinstorContext(ctx), pass);
   CountSatellites(pass);
   CheckKeptDaemons(pass);
+  CheckDefinitions(pass);
   CheckInternalTls(pass);
   CheckApiDoor(pass);
   const Result<void, Error> written = WriteStatus(ctx, pass);
@@ -179,8 +181,9 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   {
     const std::lock_guard lock(applied_mutex_);
     const auto last = applied_.find(pass.cluster.name());
-    if (last != applied_.end() && last->second == fingerprint) {
+    if (last != applied_.end() && last->second.fingerprint == fingerprint) {
       AddApplied({}, pass.conditions);
+      AddWarnings(last->second.warnings, pass.conditions);
       return;
     }
   }
@@ -198,6 +201,7 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
   }
+  const std::vector<std::string> missing = MissingMounts(deps_.writers, rendering.objects);
   ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
   if (problems.empty()) {
     KeepForeignComponents(deps_.writers.stores.Select(ClusterPruneKinds()), pass.cluster.uid(),
@@ -208,16 +212,22 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
     deps_.log.Info(
         "applied",
         {{"name", pass.cluster.name()}, {"changes", report.written}, {"why", report.why}});
-  } else if (report.ok() && report.pending.empty() && problems.empty()) {
+  } else if (report.ok() && report.pending.empty() && problems.empty() &&
+             rendering.held_back.empty() && missing.empty()) {
     const std::lock_guard lock(applied_mutex_);
-    applied_[pass.cluster.name()] = fingerprint;
+    applied_[pass.cluster.name()] = {fingerprint, rendering.warnings};
   }
   LogNewFailure(deps_.log, pass.cluster, report);
   pass.error = report.error;
+  problems.insert(problems.end(), rendering.held_back.begin(), rendering.held_back.end());
   if (!problems.empty()) {
     pass.conditions.AddError(api::kConditionApplied, JoinBounded(problems));
   }
   AddApplied(report, pass.conditions, problems.empty());
+  AddWarnings(rendering.warnings, pass.conditions);
+  if (!missing.empty()) {
+    ReportMissingMounts(missing, pass.conditions);
+  }
 }
 
 void ClusterReconciler::CountSatellites(Pass& pass) const {
@@ -248,6 +258,20 @@ void ClusterReconciler::CheckKeptDaemons(Pass& pass) const {
             ", where the configuration does not have it any more, because volumes are replicated "
             "with TLS: see the condition Applied of these LinstorSatellites",
         api::kReasonHandshakeDaemonKept);
+  }
+}
+
+void ClusterReconciler::CheckDefinitions(Pass& pass) const {
+  const std::vector<std::string> gaps = deps_.writers.applier.Gaps();
+  if (!gaps.empty()) {
+    pass.conditions.AddPending(
+        api::kConditionApplied,
+        "The CustomResourceDefinitions of this cluster are of another version; everything else "
+        "works, but what they do not have is left out (" +
+            JoinBounded(gaps, 1000) +
+            "): apply those of this version (kubectl apply --server-side --force-conflicts -k "
+            "crds)",
+        "DefinitionsDiffer");
   }
 }
 

@@ -75,6 +75,7 @@ class ClusterReconciler final : public runtime::Reconciler {
   std::string Fingerprint(const Pass& pass) const;
   void CountSatellites(Pass& pass) const;
   void CheckKeptDaemons(Pass& pass) const;
+  void CheckDefinitions(Pass& pass) const;
   /// A satellite with internalTLS listens for TLS only, and a controller without it has nothing to
   /// connect there with: LINSTOR then fails with a message about a "default TCP connector".
   void CheckInternalTls(Pass& pass) const;
@@ -91,8 +92,14 @@ class ClusterReconciler final : public runtime::Reconciler {
   PatchAlarm alarm_;
 
   std::mutex applied_mutex_;
-  /// Fingerprint of a pass that found everything in place, by name of the cluster.
-  std::map<std::string, std::string> applied_;  // guarded by applied_mutex_
+
+  struct Applied {
+    std::string fingerprint{};
+    std::vector<std::string> warnings{};
+  };
+
+  /// Of a pass that found everything in place, by name of the cluster.
+  std::map<std::string, Applied> applied_;  // guarded by applied_mutex_
 };
 
 /// Kinds that are deleted when a LinstorCluster no longer asks for an object of them.

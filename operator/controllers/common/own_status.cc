@@ -38,7 +38,8 @@ Result<void, Error> ApplyOwnStatus(const Context& ctx,
     return {};
   }
   const api::Json* shown = api::FindMember(live->raw(), "status");
-  const api::Json wanted = OwnPart(status, ownership);
+  const api::Json wanted =
+      OwnPart(applier.Known(ctx, store.resource(), {{"status", status}})["status"], ownership);
   if (shown != nullptr && OwnPart(*shown, ownership) == wanted) {
     return {};
   }

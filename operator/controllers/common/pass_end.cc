@@ -51,6 +51,18 @@ void AddApplied(const ApplyReport& report, core::ConditionSet& conditions, bool 
   }
 }
 
+void AddWarnings(const std::vector<std::string>& warnings, core::ConditionSet& conditions) {
+  if (!warnings.empty()) {
+    conditions.AddSuccess(api::kConditionApplied, "Warning: " + JoinBounded(warnings));
+  }
+}
+
+void ReportMissingMounts(const std::vector<std::string>& missing, core::ConditionSet& conditions) {
+  conditions.AddPending(api::kConditionApplied,
+                        "Pods do not start without what is missing: " + JoinBounded(missing),
+                        "MissingSecret");
+}
+
 void LogNewFailure(const Logger& log, const api::Object& owner, const ApplyReport& report) {
   if (report.errors.empty()) {
     return;

@@ -9,6 +9,8 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "operator/base/context.h"
 #include "operator/base/error.h"
@@ -39,6 +41,12 @@ Result<runtime::Requeue, Error> EndPass(const PassResult& result);
 
 /// The condition Applied from what became of the objects. `complete`: nothing was left out before.
 void AddApplied(const ApplyReport& report, core::ConditionSet& conditions, bool complete = true);
+
+/// Notes in the condition Applied what is no error: patches that match nothing, and the like.
+void AddWarnings(const std::vector<std::string>& warnings, core::ConditionSet& conditions);
+
+/// The condition Applied of an owner whose pods wait for MissingMounts().
+void ReportMissingMounts(const std::vector<std::string>& missing, core::ConditionSet& conditions);
 
 /// Logs the error of an apply unless the status of `owner` shows it already: a failure that lasts
 /// is one line, not one per pass.

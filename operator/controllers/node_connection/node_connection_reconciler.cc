@@ -174,10 +174,12 @@ std::vector<std::string> NodeConnectionReconciler::SyncPairs(
       return {"Waiting for volume " + frozen.front() + ", whose I/O is suspended for a moment"};
     }
     const std::string name = pair.first + " - " + pair.second;
-    const auto changed = client.ModifyNodeConnection(ctx, pair.first, pair.second, change);
-    if (!changed) {
-      errors.push_back(name + ": " + changed.error().message());
-    } else {
+    const linstor::PropsSent sent =
+        linstor::SendProps(change, "the connection " + name, [&](const linstor::PropsChange& part) {
+          return client.ModifyNodeConnection(ctx, pair.first, pair.second, part);
+        });
+    errors.insert(errors.end(), sent.errors.begin(), sent.errors.end());
+    if (sent.changed) {
       deps_.log.Info("node connection changed", {{"pair", name}});
     }
   }

@@ -45,8 +45,13 @@ Result<linstor::Node, Error> FindOrCreate(const Context& ctx,
                                           const WantedNode& wanted) {
   linstor::LinstorResult<linstor::Node> found = client.GetNode(ctx, wanted.name);
   if (!found && found.error().IsNotFound() && !wanted.leaving) {
-    BREAKWATER_RETURN_IF_ERROR(
-        Checked(client.CreateNode(ctx, AsNode(wanted)), "create node " + wanted.name));
+    linstor::Node node = AsNode(wanted);
+    auto created = client.CreateNode(ctx, node);
+    if (!created && created.error().api() != nullptr) {
+      node.props.clear();  // one of them may be the reason: they come one by one
+      created = client.CreateNode(ctx, node);
+    }
+    BREAKWATER_RETURN_IF_ERROR(Checked(created, "create node " + wanted.name));
     found = client.GetNode(ctx, wanted.name);
   }
   BREAKWATER_RETURN_IF_ERROR(Checked(found, "read node " + wanted.name));
@@ -117,7 +122,8 @@ NodePlan PlanNode(const linstor::Node& node, const WantedNode& wanted) {
 
 Result<linstor::Node, Error> SyncNode(const Context& ctx,
                                       linstor::Client& client,
-                                      const WantedNode& wanted) {
+                                      const WantedNode& wanted,
+                                      std::vector<std::string>* refused) {
   BREAKWATER_ASSIGN_OR_RETURN(linstor::Node node, FindOrCreate(ctx, client, wanted));
   const NodePlan plan = PlanNode(node, wanted);
   if (plan.empty()) {
@@ -130,8 +136,11 @@ Result<linstor::Node, Error> SyncNode(const Context& ctx,
   // Interfaces before properties: the property that lists them must not promise what is not there.
   BREAKWATER_RETURN_IF_ERROR(SyncInterfaces(ctx, client, wanted.name, plan));
   if (!plan.props.empty()) {
-    BREAKWATER_RETURN_IF_ERROR(Checked(client.ModifyNode(ctx, wanted.name, plan.props),
-                                       "set properties of node " + wanted.name));
+    *refused = linstor::SendProps(plan.props, "node " + wanted.name,
+                                  [&](const linstor::PropsChange& part) {
+                                    return client.ModifyNode(ctx, wanted.name, part);
+                                  })
+                   .errors;
   }
   linstor::LinstorResult<linstor::Node> again = client.GetNode(ctx, wanted.name);
   BREAKWATER_RETURN_IF_ERROR(Checked(again, "read node " + wanted.name));

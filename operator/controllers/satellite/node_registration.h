@@ -45,10 +45,12 @@ struct NodePlan {
 NodePlan PlanNode(const linstor::Node& node, const WantedNode& wanted);
 
 /// Reads LINSTOR's node, makes it equal to `wanted` and returns it as it was read last. Writes only
-/// what differs. kNotFound for a leaving node that LINSTOR no longer has.
+/// what differs. kNotFound for a leaving node that LINSTOR no longer has. Properties that LINSTOR
+/// does not take stop nothing: a line for each in `refused`.
 Result<linstor::Node, Error> SyncNode(const Context& ctx,
                                       linstor::Client& client,
-                                      const WantedNode& wanted);
+                                      const WantedNode& wanted,
+                                      std::vector<std::string>* refused);
 
 /// One thing to do about a storage pool.
 struct PoolStep {

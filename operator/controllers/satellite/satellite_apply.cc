@@ -6,6 +6,7 @@
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
+#include "operator/controllers/common/missing_mounts.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/common/status_tools.h"
@@ -35,8 +36,8 @@ const std::vector<api::ResourceInfo>& PruneKinds() {
 std::vector<api::ResourceInfo> KindsToPrune(bool daemon_kept) {
   std::vector<api::ResourceInfo> kinds = PruneKinds();
   if (daemon_kept) {
-    std::erase_if(kinds,
-                  [](const api::ResourceInfo& kind) { return kind.kind == api::kCertificate.kind; });
+    std::erase_if(
+        kinds, [](const api::ResourceInfo& kind) { return kind.kind == api::kCertificate.kind; });
   }
   return kinds;
 }
@@ -103,8 +104,9 @@ void SatelliteReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   {
     const std::lock_guard lock(applied_mutex_);
     const auto last = applied_.find(pass.satellite.name());
-    if (last != applied_.end() && last->second == fingerprint) {
+    if (last != applied_.end() && last->second.fingerprint == fingerprint) {
       pass.conditions.AddSuccess(api::kConditionApplied, "Resources applied");
+      AddWarnings(last->second.warnings, pass.conditions);
       return;
     }
   }
@@ -141,7 +143,8 @@ void SatelliteReconciler::LookAtReplication(Pass& pass) const {
 // Of what was rendered only the request for the certificate: the rest comes with it.
 void SatelliteReconciler::AwaitCertificate(const Context& ctx,
                                            Pass& pass,
-                                           std::vector<api::Json> objects) {
+                                           std::vector<api::Json> objects,
+                                           const std::string& awaited) {
   std::erase_if(objects, [](const api::Json& object) {
     return api::StringAt(object, "kind") != api::kCertificate.kind;
   });
@@ -153,10 +156,25 @@ void SatelliteReconciler::AwaitCertificate(const Context& ctx,
     AddApplied(report, pass.conditions);
     return;
   }
-  pass.conditions.AddPending(api::kConditionApplied,
-                             "Change prepared, waiting for the certificate in the Secret " +
-                                 core::ReplicationTlsSecretName(pass.satellite.name()),
+  pass.conditions.AddPending(api::kConditionApplied, "Change prepared, waiting for " + awaited,
                              "CertificateWaiting");
+}
+
+std::string SatelliteReconciler::AwaitedMounts(const Pass& pass,
+                                               const std::vector<api::Json>& objects) const {
+  const api::ObjectPtr live = DaemonSetOf(pass.satellite.uid());
+  const std::vector<std::string> missing = MissingMounts(deps_.writers, objects);
+  if (!live || missing.empty()) {
+    return "";  // nothing runs that could be lost
+  }
+  const std::set<std::string> had = NeededByPods(runtime::UnpackSpec(live->raw()));
+  std::vector<std::string> news;
+  for (const std::string& item : missing) {
+    if (!had.contains(item.substr(0, item.find(" (")))) {
+      news.push_back(item);
+    }
+  }
+  return JoinBounded(news);
 }
 
 std::string SatelliteReconciler::Fingerprint(const Pass& pass) const {
@@ -209,13 +227,20 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
     return;
   }
   if (pass.awaits_certificate) {
-    AwaitCertificate(ctx, pass, std::move(rendering.objects));
+    AwaitCertificate(
+        ctx, pass, std::move(rendering.objects),
+        "the certificate in the Secret " + core::ReplicationTlsSecretName(pass.satellite.name()));
     return;
   }
   const api::Json* desired = MarkDaemonSet(rendering.objects);
   if (PatchTakesDaemon(pass, desired)) {
     return;  // what runs stays as it is
   }
+  if (const std::string awaited = AwaitedMounts(pass, rendering.objects); !awaited.empty()) {
+    AwaitCertificate(ctx, pass, std::move(rendering.objects), awaited);
+    return;
+  }
+  const std::vector<std::string> missing = MissingMounts(deps_.writers, rendering.objects);
   const std::string wait = AwaitTurn(ctx, pass, desired);
   if (!wait.empty()) {
     pass.conditions.AddPending(api::kConditionApplied, "Change prepared, " + wait,
@@ -237,13 +262,18 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
     deps_.log.Info(
         "applied",
         {{"name", pass.satellite.name()}, {"changes", report.written}, {"why", report.why}});
-  } else if (report.ok() && !fingerprint.empty()) {
+  } else if (report.ok() && !fingerprint.empty() && missing.empty()) {
     const std::lock_guard lock(applied_mutex_);
-    applied_[pass.satellite.name()] = fingerprint;
+    applied_[pass.satellite.name()] = {fingerprint, rendering.warnings};
   }
   LogNewFailure(deps_.log, pass.satellite, report);
   pass.error = report.error;
   AddApplied(report, pass.conditions);
+  AddWarnings(rendering.warnings, pass.conditions);
+  if (!missing.empty()) {
+    ReportMissingMounts(missing, pass.conditions);
+    pass.waiting = true;
+  }
 }
 
 std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
@@ -272,6 +302,11 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
     return "waiting for LINSTOR, which does not answer: it alone knows whether the satellites that "
            "changed before are back";
   }
+  if (offline && !offline->contains(pass.satellite.name())) {
+    if (const std::string volume = DegradedVolume(ctx, pass, *offline); !volume.empty()) {
+      return "waiting for " + volume;
+    }
+  }
   // One that LINSTOR cannot use cannot get worse. After an upgrade of LINSTOR none of the old
   // satellites is online until it has changed, and they must not wait for each other.
   if (offline && !offline->contains(pass.satellite.name())) {
@@ -291,6 +326,12 @@ api::ObjectPtr SatelliteReconciler::DaemonSetOf(const std::string& satellite_uid
 
 // The agent that brings a volume back lives in the satellite's pod: it must not go meanwhile.
 std::string SatelliteReconciler::SwitchingVolume(const Context& ctx, const Pass& pass) const {
+  if (const auto use = deps_.use.Get()) {
+    const auto busy = use->transaction.find(pass.satellite.name());
+    if (busy != use->transaction.end()) {
+      return busy->second;
+    }
+  }
   const api::ObjectPtr cluster = deps_.clusters.Get({"", pass.spec.cluster_ref.name});
   if (cluster == nullptr) {
     return "";
@@ -304,6 +345,38 @@ std::string SatelliteReconciler::SwitchingVolume(const Context& ctx, const Pass&
           return replica.node == pass.satellite.name();
         })) {
       return resource;
+    }
+  }
+  return "";
+}
+
+// The tools of this satellite are what brings a copy up to date, and its node may have the only
+// good one (PO#953). Copies on nodes that are down are not known; those of a dead node hold up
+// nobody.
+std::string SatelliteReconciler::DegradedVolume(const Context& ctx,
+                                                const Pass& pass,
+                                                const std::set<std::string>& offline) {
+  const auto replicas = pass.client->ListResources(LinstorContext(ctx), "", "");
+  if (!replicas) {
+    return "LINSTOR, which does not say which volumes are up to date";
+  }
+  std::set<std::string> here;
+  for (const linstor::Resource& replica : *replicas) {
+    if (replica.node == pass.satellite.name()) {
+      here.insert(replica.name);
+    }
+  }
+  for (const linstor::Resource& replica : *replicas) {
+    if (replica.node == pass.satellite.name() || !here.contains(replica.name) ||
+        !replica.has_drbd || replica.diskless() || replica.HasFlag("DELETE") ||
+        replica.HasFlag("INACTIVE") || offline.contains(replica.node)) {
+      continue;
+    }
+    for (const linstor::Volume& volume : replica.volumes) {
+      if (!volume.disk_state.empty() && volume.disk_state != "UpToDate") {
+        return "volume " + replica.name + ", whose copy on " + replica.node + " is " +
+               volume.disk_state;
+      }
     }
   }
   return "";

@@ -73,9 +73,10 @@ bool SatelliteReconciler::PatchTakesDaemon(Pass& pass, const api::Json* desired)
   if (why.empty()) {
     return false;
   }
-  pass.kept_why = "a patch, or an image configuration without ktls-utils, takes it away (all "
-                  "changes of the pod template wait): " +
-                  why;
+  pass.kept_why =
+      "a patch, or an image configuration without ktls-utils, takes it away (all "
+      "changes of the pod template wait): " +
+      why;
   return true;
 }
 

@@ -86,6 +86,7 @@ void SatelliteReconciler::Register(const Context& ctx,
   const auto known = snapshot.Find(wanted.name);
   LinstorNodeFacts facts = known ? *known : LinstorNodeFacts();
   bool changed = false;
+  std::vector<std::string> refused;
   if (!known || !PlanNode(known->node, wanted).empty()) {
     // LINSTOR adjusts all volumes of a node that changes, and resumes their I/O by that (L24).
     const std::string volume = known ? SwitchingVolume(ctx, pass) : "";
@@ -94,7 +95,7 @@ void SatelliteReconciler::Register(const Context& ctx,
                                  "Waiting for volume " + volume + ", which is being switched");
       return;
     }
-    Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, wanted);
+    Result<linstor::Node, Error> node = SyncNode(ctx, *pass.client, wanted, &refused);
     if (!node) {
       deps_.snapshots.Invalidate(pass.spec.cluster_ref.name);
       pass.conditions.AddError(api::kConditionConfigured, node.error().message);
@@ -102,6 +103,9 @@ void SatelliteReconciler::Register(const Context& ctx,
     }
     facts.node = std::move(*node);
     changed = true;
+  }
+  if (!refused.empty()) {
+    pass.conditions.AddError(api::kConditionConfigured, "Failed to set " + JoinBounded(refused));
   }
   pass.status.storage_providers = Sorted(facts.node.storage_providers);
   pass.status.device_layers = Sorted(facts.node.resource_layers);
@@ -115,6 +119,7 @@ void SatelliteReconciler::Register(const Context& ctx,
                              "satellite is " + facts.node.connection_status + ", not ONLINE");
     pass.conditions.AddUnknown(api::kConditionConfigured, "Satellite not online");
   }
+  pass.settled = pass.settled && refused.empty();
   if (changed) {
     deps_.snapshots.Update(pass.spec.cluster_ref.name, facts);
   }

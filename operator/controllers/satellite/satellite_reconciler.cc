@@ -27,6 +27,7 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
       return runtime::Requeue{};  // somebody else's finalizer holds it
     }
     if (Remove(LinstorContext(ctx), pass)) {
+      BREAKWATER_RETURN_IF_ERROR(ReportRemoved(ctx, pass));
       BREAKWATER_RETURN_IF_ERROR(runtime::RemoveFinalizer(ctx, deps_.writers.client,
                                                           api::kLinstorSatellite, *satellite,
                                                           std::string(api::kSatelliteFinalizer)));
@@ -61,6 +62,24 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
 std::vector<api::ObjectKey> SatelliteReconciler::NextInLine() const {
   const std::string next = gate_.Next();
   return next.empty() ? std::vector<api::ObjectKey>() : std::vector<api::ObjectKey>{{"", next}};
+}
+
+// Who has a finalizer of his own waits for this: after ours is gone nobody writes it any more.
+Result<void, Error> SatelliteReconciler::ReportRemoved(const Context& ctx, Pass& pass) const {
+  const api::Json* finalizers = api::FindPath(pass.satellite.raw(), {"metadata", "finalizers"});
+  if (finalizers == nullptr || finalizers->size() < 2) {
+    return {};
+  }
+  if (pass.spec.deletion_policy == api::DeletionPolicy::kEvacuate) {
+    pass.conditions.AddSuccess(api::kConditionSatelliteEvacuated, "The node holds no volume",
+                               "Completed");
+  }
+  pass.conditions.AddSuccess(api::kConditionSatelliteDeleted,
+                             pass.spec.deletion_policy == api::DeletionPolicy::kRetain
+                                 ? "Nothing is left to do, LINSTOR keeps the node"
+                                 : "Nothing is left to do, LINSTOR has forgotten the node",
+                             "Completed");
+  return WriteStatus(ctx, pass);
 }
 
 bool SatelliteReconciler::Guard(const Context& ctx, Pass& pass) const {

@@ -91,9 +91,10 @@ class SatelliteReconciler final : public runtime::Reconciler {
     bool awaits_certificate = false;  ///< for the handshake daemon that it is to get
     /// What the handshake daemon mounts that stays against the spec.
     std::optional<api::TlsConfig> kept_daemon{};
-    std::string kept_why{};           ///< why it stays, "" when nothing is kept
-    bool settled = false;             ///< LINSTOR has what it should
-    bool waiting = false;             ///< a change waits for its turn in the rollout
+    std::string kept_why{};               ///< why it stays, "" when nothing is kept
+    std::vector<std::string> warnings{};  ///< of the rendering
+    bool settled = false;                 ///< LINSTOR has what it should
+    bool waiting = false;                 ///< a change waits for its turn in the rollout
   };
 
   // satellite_reconciler.cc
@@ -101,6 +102,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
   void Keep(const Context& ctx, Pass& pass);
   void Forget(const std::string& name);
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
+  Result<void, Error> ReportRemoved(const Context& ctx, Pass& pass) const;
 
   // satellite_apply.cc
   void ApplyHalf(const Context& ctx, Pass& pass);
@@ -126,7 +128,17 @@ class SatelliteReconciler final : public runtime::Reconciler {
   bool PatchTakesDaemon(Pass& pass, const api::Json* desired) const;
   /// Says it in the condition, and in an event when it is new.
   void ReportKeptDaemon(Pass& pass);
-  void AwaitCertificate(const Context& ctx, Pass& pass, std::vector<api::Json> objects);
+  void AwaitCertificate(const Context& ctx,
+                        Pass& pass,
+                        std::vector<api::Json> objects,
+                        const std::string& awaited);
+  /// What pods with the new template would wait for, while those with the old one run; "" when
+  /// nothing.
+  std::string AwaitedMounts(const Pass& pass, const std::vector<api::Json>& objects) const;
+  /// A volume of this node whose copy on another one is not UpToDate; "" when none.
+  static std::string DegradedVolume(const Context& ctx,
+                                    const Pass& pass,
+                                    const std::set<std::string>& offline);
   std::string Fingerprint(const Pass& pass) const;
 
   // satellite_linstor.cc
@@ -157,10 +169,16 @@ class SatelliteReconciler final : public runtime::Reconciler {
   PoolBackoff backoff_;          // own locking
   std::mutex evacuation_mutex_;  // held from counting the running evacuations to starting one
   std::mutex applied_mutex_;
+
+  struct Applied {
+    std::string fingerprint{};
+    std::vector<std::string> warnings{};
+  };
+
   /// By satellite: what its objects were made from and which versions they have, when the last pass
   /// found nothing to write. Equal: rendering again would find the same.
-  std::map<std::string, std::string> applied_;  // guarded by applied_mutex_
-  std::set<std::string> kept_;                  // by satellite; guarded by applied_mutex_
+  std::map<std::string, Applied> applied_;  // guarded by applied_mutex_
+  std::set<std::string> kept_;              // by satellite; guarded by applied_mutex_
 };
 
 }  // namespace breakwater::controllers

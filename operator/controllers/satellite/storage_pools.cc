@@ -137,11 +137,19 @@ Result<void, std::string> Run(const Context& ctx,
   switch (step.kind) {
     case PoolStep::Kind::kCreate:
       return Create(ctx, client, node, *step.wanted, step.props);
-    case PoolStep::Kind::kModify:
-      if (const auto done = client.ModifyStoragePool(ctx, node, step.name, step.change); !done) {
-        return Unexpected{done.error().message()};
+    case PoolStep::Kind::kModify: {
+      std::string errors;
+      for (const std::string& error :
+           linstor::SendProps(step.change, "the pool", [&](const linstor::PropsChange& part) {
+             return client.ModifyStoragePool(ctx, node, step.name, part);
+           }).errors) {
+        errors += (errors.empty() ? "" : "; ") + error;
+      }
+      if (!errors.empty()) {
+        return Unexpected{std::move(errors)};
       }
       return {};
+    }
     case PoolStep::Kind::kDelete:
       if (const auto done = client.DeleteStoragePool(ctx, node, step.name); !done) {
         return Unexpected{"delete: " + done.error().message()};

@@ -1,7 +1,12 @@
 #include <algorithm>
+#include <cstddef>
 #include <map>
+#include <optional>
+#include <set>
+#include <sstream>
 #include <utility>
 
+#include "operator/api/error_limit.h"
 #include "operator/api/resources.h"
 #include "operator/core/cluster/node_matching.h"
 #include "operator/core/render/component.h"
@@ -17,9 +22,49 @@ using api::Json;
 
 constexpr const char* kSatellite = "linstor-satellite";
 
+/// On a LinstorSatellite: how many of its patches are of each of its configurations, in their order
+/// ("0,2"). The first patch, the tolerations, is nobody's.
+constexpr std::string_view kPatchOrigins = "breakwater.io/patch-origins";
+
+/// What a LinstorSatellite has from each configuration; nothing when that cannot be told, because
+/// it was made by another operator or patched.
+std::optional<std::map<std::string, std::vector<api::Patch>>> PatchesByConfiguration(
+    const api::Object& satellite) {
+  const std::vector<std::string> names = AppliedConfigurations(satellite);
+  const std::vector<api::Patch> patches =
+      api::DecodeLinstorSatellite(satellite.raw()).value.patches;
+  std::map<std::string, std::vector<api::Patch>> result;
+  std::size_t next = 1;
+  std::istringstream counts(satellite.annotation(kPatchOrigins));
+  const bool none = counts.str().empty();
+  for (const std::string& name : names) {
+    std::size_t count = 0;
+    char comma = ',';
+    if (!none && (!(counts >> count) || next + count > patches.size())) {
+      return std::nullopt;
+    }
+    counts >> comma;
+    const auto begin = patches.begin() + static_cast<std::ptrdiff_t>(next);
+    result[name] = {begin, begin + static_cast<std::ptrdiff_t>(count)};
+    next += count;
+  }
+  return next == patches.size() ? std::optional(std::move(result)) : std::nullopt;
+}
+
+/// Whether nothing but patches and podTemplate of a configuration is wrong.
+bool OnlyPatchesBroken(const NamedConfiguration& configuration) {
+  return !api::IsCut(configuration.errors) &&
+         std::all_of(configuration.errors.begin(), configuration.errors.end(),
+                     [](const api::FieldError& error) {
+                       return error.path != "spec" &&
+                              api::AnyErrorAt({error}, {"spec.patches", "spec.podTemplate"});
+                     });
+}
+
 /// The user's patches of a LinstorCluster, read once for all components.
 struct UserPatches {
   std::vector<ParsedPatch> parsed{};
+  std::vector<std::size_t> indices{};  ///< where they stand in the spec
   std::vector<int> matches{};
 
   /// Patches that cannot be read: which component they were for is only known by their target, if
@@ -39,6 +84,7 @@ UserPatches ReadPatches(const std::vector<api::Patch>& patches) {
     auto parsed = ParsePatch(patches[i]);
     if (parsed) {
       result.parsed.push_back(std::move(*parsed));
+      result.indices.push_back(i);
       continue;
     }
     UserPatches::Broken broken{.message = parsed.error().WithContext(path).message};
@@ -122,7 +168,9 @@ class ClusterRenderer {
     Component common{.name = "satellite-common"};
     common.AddManifest("satellite-common");
     Add(std::move(common));
-    if (!inputs_.spec.external_controller_url && inputs_.spec.controller.enabled) {
+    if (inputs_.spec.external_controller_url) {
+      Add(ApiClientComponent(inputs_));
+    } else if (inputs_.spec.controller.enabled) {
       Add(ControllerComponent(inputs_));
     }
     AddSatellites();
@@ -134,7 +182,8 @@ class ClusterRenderer {
   void Add(Component component) {
     const std::string name = component.name;
     const std::string node = component.node;
-    std::string problem = BrokenPatchFor(patches_, component.resources);
+    const ResourceSet pristine = component.resources;
+    std::string problem = BrokenPatchFor(patches_, pristine);
     if (problem.empty()) {
       std::vector<int> matches = patches_.matches;
       auto built =
@@ -149,6 +198,9 @@ class ClusterRenderer {
       problem = built.error().message;
     }
     result_.problems.push_back({name, node, std::move(problem)});
+    for (std::size_t i = 0; i < patches_.parsed.size(); ++i) {
+      patches_.matches[i] += static_cast<int>(CountMatches(patches_.parsed[i], pristine));
+    }
   }
 
   void AddSatellites() {
@@ -163,8 +215,13 @@ class ClusterRenderer {
     std::vector<NamedConfiguration> usable;
     std::vector<const NamedConfiguration*> broken;
     for (const NamedConfiguration& configuration : inputs_.configurations) {
-      if (configuration.errors.empty()) {
+      if (configuration.errors.empty() || OnlyPatchesBroken(configuration)) {
         usable.push_back(configuration);
+        if (!configuration.errors.empty()) {
+          result_.held_back.push_back("the patches of LinstorSatelliteConfiguration " +
+                                      configuration.name + " are held back, what it had before " +
+                                      "stays: " + api::JoinErrors(configuration.errors));
+        }
         continue;
       }
       broken.push_back(&configuration);
@@ -188,7 +245,14 @@ class ClusterRenderer {
           })) {
         continue;
       }
-      MergedConfiguration merged = MergeConfigurations(*node, usable);
+      std::vector<NamedConfiguration> held = usable;
+      if (!HoldPatches(*node, own, &held)) {
+        continue;
+      }
+      MergedConfiguration merged = MergeConfigurations(*node, std::move(held));
+      for (const TlsMerge::Overridden& overridden : merged.overridden) {
+        overridden_.insert(overridden.ToString());
+      }
       Component component{.name = kSatellite, .node = node->name()};
       component.resources.push_back(SatelliteResource(*node, std::move(merged)));
       Add(std::move(component));
@@ -208,8 +272,10 @@ class ClusterRenderer {
     }
     spec.patches.insert(spec.patches.begin(), TolerationsPatch());
     std::string applied;
-    for (const std::string& name : merged.applied) {
-      applied += (applied.empty() ? "" : ",") + name;
+    std::string origins;
+    for (std::size_t i = 0; i < merged.applied.size(); ++i) {
+      applied += (applied.empty() ? "" : ",") + merged.applied[i];
+      origins += (origins.empty() ? "" : ",") + std::to_string(merged.patches[i]);
     }
     RenderedResource resource(
         Json{{"apiVersion", "piraeus.io/v1"},
@@ -220,6 +286,9 @@ class ClusterRenderer {
                {"finalizers", Json::array({std::string(api::kSatelliteFinalizer)})},
                {"annotations", {{std::string(api::kAnnotationAppliedConfigurations), applied}}}}},
              {"spec", api::ToJson(spec)}});
+    if (origins.find_first_not_of("0,") != std::string::npos) {
+      resource.object["metadata"]["annotations"][std::string(kPatchOrigins)] = origins;
+    }
     resource.object["metadata"]["name"] = node.name();
     return resource;
   }
@@ -239,27 +308,58 @@ class ClusterRenderer {
             .group = "apps", .version = "v1", .kind = "DaemonSet", .name = "linstor-satellite"}};
   }
 
-  /// A patch without a target is for one object; when no component has it, somebody misspelt a
-  /// name.
+  /// Somebody misspelt a name, or the component is not there (yet).
   void ReportUnusedPatches() {
-    if (!result_.problems.empty()) {
-      return;  // the component that is missing may be the one
-    }
     for (std::size_t i = 0; i < patches_.parsed.size(); ++i) {
-      if (patches_.matches[i] == 0 && !patches_.parsed[i].target) {
-        const ResourceIdentity wanted = IdentityOf(patches_.parsed[i].content);
-        result_.problems.push_back({"patches", "",
-                                    "spec.patches[" + std::to_string(i) + "]: there is no " +
-                                        wanted.kind + " \"" + wanted.name +
-                                        "\" in the cluster's objects"});
+      if (patches_.matches[i] == 0) {
+        result_.warnings.push_back("spec.patches[" + std::to_string(patches_.indices[i]) + "], a " +
+                                   Describe(patches_.parsed[i]) +
+                                   ", matches no object of the cluster");
       }
     }
+    result_.warnings.insert(result_.warnings.end(), overridden_.begin(), overridden_.end());
+    const std::vector<std::string>& images = inputs_.images.warnings();
+    result_.warnings.insert(result_.warnings.end(), images.begin(), images.end());
+  }
+
+  /// Puts the patches that a satellite has by now in the place of those that cannot be read:
+  /// without them it would change back. A satellite that is not there yet gets none. False when
+  /// nobody knows which ones those are: then the satellite stays as it is.
+  bool HoldPatches(const api::Object& node,
+                   const api::Object* own,
+                   std::vector<NamedConfiguration>* configurations) {
+    const bool any = std::any_of(
+        configurations->begin(), configurations->end(), [&](const NamedConfiguration& candidate) {
+          return !candidate.errors.empty() && MatchesNode(candidate.spec, node);
+        });
+    if (!any) {
+      return true;
+    }
+    std::map<std::string, std::vector<api::Patch>> had;
+    if (own != nullptr) {
+      auto known = PatchesByConfiguration(*own);
+      if (!known) {
+        result_.problems.push_back({kSatellite, node.name(),
+                                    "the LinstorSatellite stays as it is until all patches of its "
+                                    "configurations can be read"});
+        return false;
+      }
+      had = std::move(*known);
+    }
+    for (NamedConfiguration& configuration : *configurations) {
+      if (!configuration.errors.empty()) {
+        configuration.spec.pod_template = nullptr;
+        configuration.spec.patches = had[configuration.name];
+      }
+    }
+    return true;
   }
 
   const ClusterInputs& inputs_;
   UserPatches patches_;
   BuildSettings settings_;
   ClusterRendering result_;
+  std::set<std::string> overridden_;
 };
 
 }  // namespace

@@ -116,13 +116,14 @@ patches:
   EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
 }
 
-TEST(RenderCluster, PatchForNothingIsReported) {
+TEST(RenderCluster, PatchForNothingIsAWarning) {
   const ClusterRendering rendering = RenderCluster(Cluster(R"(
 patches:
   - patch: "{apiVersion: apps/v1, kind: Deployment, metadata: {name: linstor-controler}, spec: {replicas: 0}}"
 )"));
-  ASSERT_EQ(rendering.problems.size(), 1U);
-  EXPECT_THAT(rendering.problems[0].message, HasSubstr("linstor-controler"));
+  EXPECT_THAT(rendering.problems, IsEmpty());
+  ASSERT_EQ(rendering.warnings.size(), 1U);
+  EXPECT_THAT(rendering.warnings[0], HasSubstr("linstor-controler"));
   EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr);
 }
 

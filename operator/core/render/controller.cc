@@ -36,9 +36,15 @@ Json Mount(const char* volume, const char* path, bool read_only) {
   return mount;
 }
 
-/// Volumes, and the same mounts in the migration and in the main container.
-ParsedPatch VolumePatch(const Json& volumes, const Json& mounts, const Json& ports) {
+/// Volumes, and the same mounts in the migration and in the main container, and more in that one.
+ParsedPatch VolumePatch(const Json& volumes,
+                        const Json& mounts,
+                        const Json& ports,
+                        const Json& main_mounts = Json::array()) {
   Json main{{"name", kName}, {"volumeMounts", mounts}};
+  for (const Json& mount : main_mounts) {
+    main["volumeMounts"].push_back(mount);
+  }
   if (!ports.empty()) {
     main["ports"] = ports;
   }
@@ -105,6 +111,7 @@ keyfile     = /etc/linstor/client/tls.key
 
 void AddApiCertificates(const api::ApiTls& tls, const std::string& ns, Component* component) {
   component->AddManifest("controller-api-certificates");
+  component->AddManifest("api-client-certificate");
   ParsedPatch server = CertificatePatch("linstor-api-tls", tls.api_secret_name, *tls.cert_manager);
   server.content["spec"]["dnsNames"] = {std::string(kName) + "." + ns + ".svc",
                                         std::string(kName) + "." + ns, kName};
@@ -115,13 +122,13 @@ void AddApiCertificates(const api::ApiTls& tls, const std::string& ns, Component
 
 void AddApiTls(const api::ApiTls& tls, const std::string& ns, Component* component) {
   component->patches.push_back(VolumePatch(
-      Json::array({TlsVolume("api-tls", tls.api_secret_name, tls.ca_reference),
-                   {{"name", "java-api-tls"}, {"emptyDir", Json::object()}},
+      Json::array({{{"name", "java-api-tls"}, {"emptyDir", Json::object()}},
+                   TlsVolume("api-tls", tls.api_secret_name, tls.ca_reference),
                    TlsVolume("client-tls", tls.client_secret_name, tls.ca_reference)}),
       Json::array({Mount("api-tls", "/etc/linstor/https-pem", true),
-                   Mount("java-api-tls", "/etc/linstor/https", false),
-                   Mount("client-tls", "/etc/linstor/client", true)}),
-      Json::array({{{"name", "secure-api"}, {"containerPort", 3371}, {"protocol", "TCP"}}})));
+                   Mount("java-api-tls", "/etc/linstor/https", false)}),
+      Json::array({{{"name", "secure-api"}, {"containerPort", 3371}, {"protocol", "TCP"}}}),
+      Json::array({Mount("client-tls", "/etc/linstor/client", true)})));
   component->patches.push_back(MergePatchFor(
       "v1", "ConfigMap", "linstor-controller-config",
       {{"data", {{"linstor-client.conf", kClientConfig}, {"linstor.toml", kTlsConfig}}}}));
@@ -172,6 +179,17 @@ void AddBackupRights(const std::vector<std::string>& hosts, Component* component
 }
 
 }  // namespace
+
+Component ApiClientComponent(const ClusterInputs& inputs) {
+  const api::LinstorClusterSpec& spec = inputs.spec;
+  Component component{.name = kName};
+  if (spec.api_tls && spec.api_tls->cert_manager) {
+    component.AddManifest("api-client-certificate");
+    component.patches.push_back(CertificatePatch(
+        "linstor-client-tls", spec.api_tls->client_secret_name, *spec.api_tls->cert_manager));
+  }
+  return component;
+}
 
 Component ControllerComponent(const ClusterInputs& inputs) {
   const api::LinstorClusterSpec& spec = inputs.spec;

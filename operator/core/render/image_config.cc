@@ -1,5 +1,6 @@
 #include "operator/core/render/image_config.h"
 
+#include <algorithm>
 #include <cctype>
 #include <utility>
 
@@ -14,8 +15,18 @@ namespace {
 using api::FieldReader;
 using api::Json;
 
-Result<void, Error> ReadDocument(const Json& json,
-                                 std::map<std::string, ComponentImage>* components) {
+/// A tag without an image would make a reference that no registry has, and with it new pods of what
+/// runs. An empty component is a way to say that there is none.
+bool LacksImage(const Json& value, const ComponentImage& component) {
+  return value.is_object() && !value.empty() && component.image.empty() &&
+         std::all_of(component.match.begin(), component.match.end(),
+                     [](const ImageMatch& match) { return match.image.empty(); });
+}
+
+Result<void, Error> ReadDocument(const std::string& key,
+                                 const Json& json,
+                                 std::map<std::string, ComponentImage>* components,
+                                 std::vector<std::string>* warnings) {
   api::FieldErrors errors;
   const FieldReader document(json, "", &errors);
   const std::string base = document.String("base");
@@ -35,6 +46,11 @@ Result<void, Error> ReadDocument(const Json& json,
         if (!expression.ok()) {
           match.AddError("osImage", "is not a regular expression: " + expression.error());
         }
+      }
+      if (LacksImage(value, component)) {
+        warnings->push_back("image configuration " + key + ": component " + name +
+                            " has no image, it does not count");
+        continue;
       }
       (*components)[name] = std::move(component);  // the last document wins as a whole
     }
@@ -66,12 +82,12 @@ Result<ImageConfig, Error> ImageConfig::FromConfigMap(const Json& config_map) {
     if (!text.is_string()) {
       continue;
     }
-    auto documents = ParseYaml(text.get<std::string>());
+    auto documents = ParseYaml(text.get<std::string>(), YamlBooleans::kOld);
     if (!documents) {
       return Unexpected{documents.error().WithContext("image configuration " + key)};
     }
     for (const Json& document : *documents) {
-      if (auto read = ReadDocument(document, &config.components_); !read) {
+      if (auto read = ReadDocument(key, document, &config.components_, &config.warnings_); !read) {
         return Unexpected{read.error().WithContext("image configuration " + key)};
       }
     }

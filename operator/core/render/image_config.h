@@ -67,9 +67,13 @@ class ImageConfig {
 
   bool empty() const { return components_.empty(); }
 
+  /// What was left out: components without an image.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
  private:
   std::map<std::string, ComponentImage> components_;
   std::map<std::string, std::string> overrides_;  ///< by normalised variable name
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace breakwater::core

@@ -16,7 +16,7 @@ std::string Print(const Json& operation) {
 }  // namespace
 
 bool IsJsonPatch(const Json& value) {
-  if (!value.is_array() || value.empty()) {
+  if (!value.is_array()) {
     return false;
   }
   for (const Json& operation : value) {

@@ -131,7 +131,8 @@ std::vector<std::string> Dangers(const std::string& patch) {
 
 // REVIEW-2 S4: what takes over a node is allowed, and never silent.
 TEST(PatchGuard, NamesWhatIsDangerous) {
-  EXPECT_THAT(Dangers(R"({spec: {template: {spec: {hostNetwork: true, volumes: [{name: x, hostPath:
+  EXPECT_THAT(Dangers(R"({kind: DaemonSet, metadata: {name: x},
+    spec: {template: {spec: {hostNetwork: true, volumes: [{name: x, hostPath:
     {path: /}}], containers: [{name: c, image: evil, securityContext: {privileged: true}}]}}}})"),
               ElementsAre("spec.patches[0]: hostNetwork, hostPath, image, privileged"));
   EXPECT_THAT(Dangers("[{op: add, path: /spec/template/spec/hostPID, value: true}]"),

@@ -16,14 +16,33 @@ Error Invalid(std::string message) {
   return {ErrorClass::kInvalid, std::move(message)};
 }
 
-/// Names the patch in messages: its target, or the object that it describes.
-std::string Describe(const ParsedPatch& patch) {
-  if (patch.target) {
-    return "patch for " + (patch.target->kind.empty() ? "any kind" : patch.target->kind) + " " +
-           (patch.target->name.empty() ? "with any name" : "\"" + patch.target->name + "\"");
+/// As kustomize: a strategic merge patch is a resource, also where `target` says which ones it is
+/// for. An empty one, and an empty list of operations, change nothing.
+Result<void, Error> CheckContent(const ParsedPatch& patch) {
+  const Json& content = patch.content;
+  if (patch.is_json_patch) {
+    return {};
   }
-  const ResourceIdentity identity = IdentityOf(patch.content);
-  return "patch for " + identity.kind + " \"" + identity.name + "\"";
+  if (!content.is_object()) {
+    return Unexpected{Invalid("a patch must be an object or a list of JSON6902 operations")};
+  }
+  if (content.empty()) {
+    return {};
+  }
+  const ResourceIdentity own = IdentityOf(content);
+  if (own.kind.empty() || own.name.empty()) {
+    std::string members;
+    for (const auto& [key, value] : content.items()) {
+      if (members.size() < 60) {
+        members += (members.empty() ? "" : ", ") + key.substr(0, 60);
+      }
+    }
+    return Unexpected{
+        Invalid("a patch that is no list of operations must be a resource: kind and "
+                "metadata.name are missing, there is: " +
+                members)};
+  }
+  return {};
 }
 
 bool SameIdentity(const ResourceIdentity& a, const ResourceIdentity& b) {
@@ -94,8 +113,22 @@ Result<std::vector<std::size_t>, Error> Select(const ParsedPatch& patch,
 
 }  // namespace
 
+std::string Describe(const ParsedPatch& patch) {
+  if (patch.target) {
+    return "patch for " + (patch.target->kind.empty() ? "any kind" : patch.target->kind) + " " +
+           (patch.target->name.empty() ? "with any name" : "\"" + patch.target->name + "\"");
+  }
+  const ResourceIdentity identity = IdentityOf(patch.content);
+  return "patch for " + identity.kind + " \"" + identity.name + "\"";
+}
+
+std::size_t CountMatches(const ParsedPatch& patch, const ResourceSet& resources) {
+  const auto selected = Select(patch, resources);
+  return selected ? selected->size() : 0;
+}
+
 Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
-  auto documents = ParseYaml(patch.patch);
+  auto documents = ParseYaml(patch.patch, YamlBooleans::kOldInLists);
   if (!documents) {
     return Unexpected{documents.error().WithContext("patch is not YAML")};
   }
@@ -109,9 +142,7 @@ Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
                      .allow_name_change = patch.allow_name_change,
                      .allow_kind_change = patch.allow_kind_change};
   result.is_json_patch = IsJsonPatch(result.content);
-  if (!result.is_json_patch && !result.content.is_object()) {
-    return Unexpected{Invalid("a patch must be an object or a list of JSON6902 operations")};
-  }
+  BREAKWATER_RETURN_IF_ERROR(CheckContent(result));
   if (!result.target) {
     const ResourceIdentity own = IdentityOf(result.content);
     if (result.is_json_patch || own.kind.empty() || own.name.empty() || own.version.empty()) {

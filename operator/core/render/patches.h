@@ -26,6 +26,12 @@ struct ParsedPatch {
 /// list, or when a patch without a target does not say which object it means.
 Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch);
 
+/// Names the patch in messages: its target, or the object that it describes.
+std::string Describe(const ParsedPatch& patch);
+
+/// How many of the objects the patch addresses.
+std::size_t CountMatches(const ParsedPatch& patch, const ResourceSet& resources);
+
 /// What to do with a patch without a target that finds no object.
 enum class MissingObject { kError, kIgnore };
 

@@ -42,6 +42,7 @@ struct NamedConfiguration {
   api::LinstorSatelliteConfigurationSpec spec{};
   /// What cannot be read or is invalid. A configuration with errors is not used, and the
   /// LinstorSatellites that it concerns are not rendered: without it they would lose its pools.
+  /// With errors in its patches and podTemplate only, those are held back, and the rest is used.
   api::FieldErrors errors{};
 };
 
@@ -66,6 +67,11 @@ struct ClusterRendering {
   /// In the order of application: accounts and rights first, LinstorSatellites last.
   std::vector<api::Json> objects{};
   std::vector<RenderProblem> problems{};
+  /// Errors although nothing is missing in `objects`: patches that are held back.
+  std::vector<std::string> held_back{};
+  /// What changes nothing and may be a mistake: patches that match nothing, image overrides without
+  /// an image, settings that another configuration overrides.
+  std::vector<std::string> warnings{};
 };
 
 /// The objects of a LinstorCluster, without owner references (core/status/ownership.h).
@@ -111,6 +117,7 @@ struct SatelliteRendering {
   std::vector<api::Json>
       objects{};  ///< ConfigMaps, Certificate, DaemonSet; empty when there is a problem
   std::vector<RenderProblem> problems{};
+  std::vector<std::string> warnings{};  ///< patches that match nothing
 };
 
 /// The objects of one LinstorSatellite, without owner references.

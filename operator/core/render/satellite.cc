@@ -15,6 +15,7 @@ using api::Json;
 
 constexpr const char* kName = "linstor-satellite";
 constexpr int kPrivateMode = 0600;  // of key files
+constexpr int kSslPort = 3367;
 
 ParsedPatch PodSpecPatch(Json pod_spec) {
   return PodTemplatePatch("DaemonSet", kName, {{"spec", std::move(pod_spec)}});
@@ -118,6 +119,11 @@ void AddInternalTls(const SatelliteInputs& inputs, Component* component) {
                                 {{"name", "java-internal-tls"}, {"emptyDir", Json::object()}}})},
        {"containers",
         Json::array({{{"name", kName},
+                      // The only port of this name: users' probes say "linstor".
+                      {"ports", Json::array({{{"$patch", "replace"}},
+                                             {{"name", "linstor"},
+                                              {"containerPort", kSslPort},
+                                              {"protocol", "TCP"}}})},
                       {"volumeMounts", Json::array({{{"name", "internal-tls"},
                                                      {"mountPath", "/etc/linstor/ssl-pem"},
                                                      {"readOnly", true}},
@@ -223,7 +229,20 @@ Result<std::vector<ParsedPatch>, Error> ReadPatches(const std::vector<api::Patch
   return result;
 }
 
-Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
+std::vector<std::string> PatchesForNothing(const std::vector<ParsedPatch>& patches,
+                                           const std::vector<int>& matches) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < patches.size(); ++i) {
+    if (matches[i] == 0) {
+      lines.push_back("spec.patches[" + std::to_string(i) + "], a " + Describe(patches[i]) +
+                      ", matches no object of the satellite");
+    }
+  }
+  return lines;
+}
+
+Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs,
+                                          std::vector<std::string>* warnings) {
   BREAKWATER_ASSIGN_OR_RETURN(const std::vector<ParsedPatch> user_patches,
                               ReadPatches(inputs.spec.patches));
   std::map<std::string, std::string> tags;
@@ -246,9 +265,11 @@ Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
     settings.keys.insert(ReplicationTlsSecretName(node));
     settings.keys.insert(IssuedReplicationSecretName(node));
   }
+  std::vector<int> matches(user_patches.size(), 0);
   BREAKWATER_ASSIGN_OR_RETURN(ResourceSet resources,
                               Build(SatelliteComponent(inputs, images), settings, user_patches,
-                                    MissingObject::kError, nullptr));
+                                    MissingObject::kIgnore, &matches));
+  *warnings = PatchesForNothing(user_patches, matches);
   const auto own = images.references.find(kName);
   FollowSatelliteImage(kName, own == images.references.end() ? kName : own->second, &resources);
   return resources;
@@ -258,7 +279,7 @@ Result<ResourceSet, Error> BuildSatellite(const SatelliteInputs& inputs) {
 
 SatelliteRendering RenderSatellite(const SatelliteInputs& inputs) {
   SatelliteRendering result;
-  auto built = BuildSatellite(inputs);
+  auto built = BuildSatellite(inputs, &result.warnings);
   if (!built) {
     result.problems.push_back({kName, inputs.name, built.error().message});
     return result;

@@ -31,8 +31,8 @@ class TlsMerge {
     std::string field{};  ///< "internalTLS.caReference"
 
     std::string ToString() const {
-      return field + " of LinstorSatelliteConfiguration " + loser +
-             " does not count: " + winner + " says something else, and its name comes later";
+      return field + " of LinstorSatelliteConfiguration " + loser + " does not count: " + winner +
+             " says something else, and its name comes later";
     }
   };
 

@@ -88,7 +88,7 @@ NamedConfiguration Configuration(const char* name, const char* spec) {
 }
 
 // The order of names decides, not that of creation: else the same objects give different clusters.
-TEST(MergeConfigurations, LaterNamesWinAsAWhole) {
+TEST(MergeConfigurations, LaterNamesWin) {
   const MergedConfiguration merged = MergeConfigurations(
       Node(),
       {Configuration(
@@ -105,7 +105,7 @@ TEST(MergeConfigurations, LaterNamesWinAsAWhole) {
   EXPECT_THAT(merged.applied, ElementsAre("a", "b", "d"));
   ASSERT_TRUE(merged.spec.internal_tls.has_value());
   EXPECT_EQ(merged.spec.internal_tls->secret_name, "s");
-  EXPECT_FALSE(merged.spec.internal_tls->tls_handshake_daemon);
+  EXPECT_TRUE(merged.spec.internal_tls->tls_handshake_daemon) << "nobody says anything else";
   EXPECT_THAT(merged.spec.ip_families, ElementsAre("IPv4"));
   EXPECT_EQ(merged.spec.deletion_policy, api::DeletionPolicy::kEvacuate);
   ASSERT_EQ(merged.spec.storage_pools.size(), 1U);

@@ -126,5 +126,32 @@ TEST(PictureTest, NamesWhatNobodyAsksFor) {
             "1 of 3 connections are encrypted; for 2 in plaintext nobody asks for TLS (volume r0)");
 }
 
+// The phase stayed Complete while a connection could not come back, until quorum was gone.
+TEST(PictureTest, IsNeverCompleteWhileAConnectionIsDown) {
+  Mix mix(1);
+  mix.resources.resize(1);
+  mix.floors.clear();
+  mix.settings = {};
+  mix.settings.tls = true;
+  mix.plan = {};
+  for (auto& [pair, connection] : mix.resources[0].connections) {
+    connection.a.sockets = connection.b.sockets = replication::SocketProof::kEncrypted;
+    mix.plan.wanted["r0"][pair] = true;
+  }
+  EXPECT_EQ(BuildStatus(mix.Look()).phase, "Complete");
+  replication::ConnectionView& down = mix.resources[0].connections.begin()->second;
+  for (const char* state : {"Connecting", "StandAlone", "NetworkFailure"}) {
+    down.a.state = state;
+    down.a.sockets = replication::SocketProof::kUnknown;
+    const api::ReplicationTlsStatus status = BuildStatus(mix.Look());
+    EXPECT_EQ(status.phase, "Partial") << state;
+    const api::Condition condition = BuildCondition(mix.Look(), status);
+    EXPECT_NE(condition.status, "True") << state;
+    EXPECT_THAT(condition.message, HasSubstr("1 connection is down (volume r0 between n1 and n2)"));
+  }
+  down.a = down.b = {};
+  EXPECT_EQ(BuildStatus(mix.Look()).phase, "Partial") << "nobody speaks of it any more";
+}
+
 }  // namespace
 }  // namespace breakwater::controllers

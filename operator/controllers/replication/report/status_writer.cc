@@ -5,6 +5,7 @@
 
 #include "operator/api/object.h"
 #include "operator/api/resources.h"
+#include "operator/runtime/schema_gaps.h"
 
 namespace breakwater::controllers {
 namespace {
@@ -149,10 +150,21 @@ Result<void, Error> StatusWriter::Apply(const Context& ctx, const State& state) 
   options.subresource = "status";
   const kube::KubeResult<api::Json> reply =
       client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_}, object, options);
-  if (!reply) {
-    return Unexpected{reply.error().ToError().WithContext("write status.replicationTLS")};
+  if (reply) {
+    return {};
   }
-  return {};
+  if (!runtime::UndeclaredFields(reply.error().message()).empty() &&
+      object["status"].erase("replicationTLS") > 0 && object["status"].contains("conditions")) {
+    // Without a place for the journal nothing is switched, which somebody must be told.
+    api::Condition condition = state.condition;
+    condition.message +=
+        "; status.replicationTLS cannot be written, and nothing is switched, because the "
+        "CustomResourceDefinitions of this cluster are of another version: apply those of this "
+        "one";
+    object["status"]["conditions"] = api::Json::array({api::ToJson(condition)});
+    (void)client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_}, object, options);
+  }
+  return Unexpected{reply.error().ToError().WithContext("write status.replicationTLS")};
 }
 
 std::vector<api::InFlightMigration> StatusWriter::in_flight() const {
