@@ -55,7 +55,8 @@ std::vector<std::string> ConfigurationReconciler::OverriddenHere(
     const std::string& name, const std::vector<api::ObjectPtr>& satellites) const {
   std::set<std::string> lines;
   for (const api::ObjectPtr& satellite : satellites) {
-    for (const auto& overridden : MergeFor(*satellite, deps_.configurations).overridden()) {
+    const core::TlsMerge merge = MergeFor(*satellite, deps_.configurations);
+    for (const auto& overridden : merge.overridden()) {
       if (overridden.loser == name) {
         lines.insert(overridden.ToString());
       }

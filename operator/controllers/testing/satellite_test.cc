@@ -77,6 +77,8 @@ TEST(RolloutTest, TheDaemonWaitsForItsReplicationSecret) {
   EXPECT_THAT(volumes("node-a"), ::testing::Not(HasSubstr("internal-tls")));
   const Json data{{"tls.crt", "eA=="}, {"tls.key", "eA=="}, {"ca.crt", "eA=="}};
   for (const std::string& node : kNodes) {
+    world.kube.Put(api::kSecret,
+                   {{"metadata", {{"name", node + "-tls"}, {"namespace", kWorldNamespace}}}});
     world.kube.Put(
         api::kSecret,
         {{"metadata", {{"name", node + "-replication-tls"}, {"namespace", kWorldNamespace}}},
@@ -234,7 +236,7 @@ TEST(RolloutTest, OnlyTheTemplateNeedsATurn) {
   world.RunNodes({"node-b", "node-c"});  // node-a is in trouble
   world.Put(
       api::kLinstorSatelliteConfiguration, "label",
-      R"({"patches":[{"target":{"kind":"DaemonSet"},"patch":"metadata: {labels: {new: label}}"}]})");
+      R"({"patches":[{"target":{"kind":"DaemonSet"},"patch":"{kind: DaemonSet, metadata: {name: any, labels: {new: label}}}"}]})");
   world.ReconcileAll();
   for (const Json& set : world.kube.All(api::kDaemonSet)) {
     EXPECT_EQ(set["metadata"]["labels"]["new"], "label");

@@ -27,7 +27,7 @@ std::vector<NamedConfiguration> Configurations(const std::vector<Json>& document
   std::vector<NamedConfiguration> result;
   for (const Json& document : documents) {
     auto decoded = api::DecodeLinstorSatelliteConfiguration(document);
-    result.push_back({document.at("metadata").at("name"), decoded.value,
+    result.push_back({document.at("metadata").at("name").get<std::string>(), decoded.value,
                       AllErrors(decoded.errors, ValidateSatelliteConfiguration(decoded.value))});
   }
   return result;
@@ -222,7 +222,7 @@ TEST(CasesTest, ScalarsAreThoseOfKustomize) {
                     "o: oN, yes: 1, p: !!str yes, q: 1_0.5, r: a_b}}]")[0]["value"],
             Json::parse(R"({"a": false, "b": true, "c": false, "d": 15, "e": 15, "f": 1000,
                             "g": 3, "h": "12:30:45", "i": 1000, "j": "on", "k": true, "l": 8,
-                            "m": 31, "n": true, "o": "oN", "true": 1, "p": "yes", "q": 10.5,
+                            "m": 31, "false": true, "o": "oN", "true": 1, "p": "yes", "q": 10.5,
                             "r": "a_b"})"));
   EXPECT_EQ(Patched("{kind: K, metadata: {name: n}, spec: {a: yes, b: on, c: y, d: 1_000, yes: 1, "
                     "e: 08, f: 1e3}}")["spec"],
