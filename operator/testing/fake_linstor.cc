@@ -316,6 +316,9 @@ LinstorResult<Reply> FakeLinstor::CreateStoragePool(const Context& ctx, const St
           }
           return Refuse(500, "Volume group not found.");
         }
+        if (const std::string why = Bad(s.bad_properties, pool.props); !why.empty()) {
+          return Refuse(400, why);
+        }
         StoragePool& created = s.pools[{pool.node, pool.name}] = pool;
         created.free_kib = s.pool_kib;
         created.total_kib = s.pool_kib;
@@ -327,15 +330,18 @@ LinstorResult<Reply> FakeLinstor::ModifyStoragePool(const Context& ctx,
                                                     const std::string& node,
                                                     const std::string& pool,
                                                     const PropsChange& change) {
-  return Call<Reply>(ctx, "modify-pool " + node + "/" + pool,
-                     [&](State& s) -> LinstorResult<Reply> {
-                       const auto found = s.pools.find({node, pool});
-                       if (found == s.pools.end()) {
-                         return Refuse(404, "Storage pool not found.");
-                       }
-                       Change(found->second.props, change);
-                       return Done();
-                     });
+  return Call<Reply>(
+      ctx, "modify-pool " + node + "/" + pool, [&](State& s) -> LinstorResult<Reply> {
+        const auto found = s.pools.find({node, pool});
+        if (found == s.pools.end()) {
+          return Refuse(404, "Storage pool not found.");
+        }
+        if (const std::string why = Bad(s.bad_properties, change.override_props); !why.empty()) {
+          return Refuse(400, why);
+        }
+        Change(found->second.props, change);
+        return Done();
+      });
 }
 
 LinstorResult<Reply> FakeLinstor::DeleteStoragePool(const Context& ctx,

@@ -62,13 +62,23 @@ Result<void, std::string> Create(const Context& ctx,
     first_error = made.error().message();
   }
   // Also after a refusal: the volume group or zpool may be there from an earlier life of the node.
-  const auto registered =
-      client.CreateStoragePool(ctx, {.name = pool.name,
-                                     .node = node,
-                                     .provider_kind = std::string(pool.ProviderKind()),
-                                     .props = std::move(props)});
+  linstor::StoragePool wanted{.name = pool.name,
+                              .node = node,
+                              .provider_kind = std::string(pool.ProviderKind()),
+                              .props = std::move(props)};
+  const auto registered = client.CreateStoragePool(ctx, wanted);
   if (registered) {
     return {};
+  }
+  // One of the properties may be the reason: without them, they come one by one.
+  if (registered.error().api() != nullptr && !pool.properties.empty()) {
+    std::erase_if(wanted.props, [](const auto& property) {
+      return property.first != kStorPoolName && property.first != api::kPropertyManagedBy;
+    });
+    wanted.props = linstor::WithBookkeeping(std::move(wanted.props));
+    if (client.CreateStoragePool(ctx, wanted)) {
+      return Unexpected{registered.error().message()};
+    }
   }
   if (!first_error.empty() && !registered.error().IsTransport()) {
     // LINSTOR may keep a pool that it refused (L8); it would hide that its devices are not prepared

@@ -312,6 +312,29 @@ TEST(PropertyTest, ARefusedPropertyKeepsNothingElse) {
               AllOf(StartsWith("False"), HasSubstr("property Bad/one of node node-a")));
 }
 
+TEST(PropertyTest, ARefusedPropertyKeepsNoPoolAway) {
+  World world({"node-a"});
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.bad_properties = {"Bad/one"};
+    return 0;
+  });
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "config",
+            R"({"storagePools": [{"name": "pool1", "lvmPool": {"volumeGroup": "vg"},
+                "properties": [{"name": "Bad/one", "value": "1"}, {"name": "Aux/z", "value": "3"}]}]})");
+  for (int i = 0; i < 5; ++i) {
+    world.clock.Advance(std::chrono::minutes(1));
+    world.RunNodes();
+    EXPECT_THAT(world.ReconcileAll(), IsEmpty());
+  }
+  world.linstor->With([](FakeLinstor::State& state) {
+    ASSERT_EQ(state.pools.size(), 1U);
+    EXPECT_EQ(state.pools.begin()->second.props["Aux/z"], "3");
+  });
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+              AllOf(StartsWith("False"), HasSubstr("storage pool pool1: property Bad/one")));
+}
+
 // Whoever waits with a finalizer of his own waits for this condition.
 TEST(FinalizerTest, AForeignOneSeesTheEnd) {
   for (const char* policy : {"Retain", "Delete", "Evacuate"}) {
