@@ -69,6 +69,14 @@ def replication_tls_spec():
             "Cluster: what stands only in LINSTOR can raise encryption, never lower it; such a value is pinned back and "
             "reported. None: LINSTOR's own order of values decides, and whoever reaches its REST API can decrypt.",
             enum=["Cluster", "None"], default="Cluster"),
+        "minimumVersion": string(
+            "The oldest version of TLS that counts as encryption: both sockets of both ends of a connection must show it. "
+            "A connection below it keeps the condition ReplicationEncrypted at False (BelowMinimum).",
+            enum=["TLS1.2", "TLS1.3"], default="TLS1.3"),
+        "ciphers": array(
+            "Ciphers that count as encryption, as the kernel's sockets name them. Empty: any that the kernel has.",
+            string("Such as aes-gcm-256, aes-gcm-128, chacha20-poly1305.", pattern="^[a-z0-9-]+$", maxLength=32),
+            maxItems=16),
         "exemptions": array(
             "Volumes that may be in plaintext although the cluster asks for TLS. They are wanted in plaintext, unless "
             "LINSTOR asks for TLS there.", obj(
@@ -100,7 +108,7 @@ def replication_tls_status():
         "exempt": array("Volumes that may be in plaintext by somebody's word in Kubernetes.", _texts(
             "A volume.", ["resource", "reason", "since"])),
         "connections": _counts("Connections between nodes, by what their sockets show.",
-                               ["total", "encrypted", "plaintext", "unknown"]),
+                               ["total", "encrypted", "plaintext", "belowMinimum", "unknown"]),
         "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),
         "inFlight": array("Journal: written before a step is done.", _texts(
             "A volume that is being migrated; `transaction` is what the agents of the nodes were asked for, `node` is "

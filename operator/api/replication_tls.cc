@@ -112,6 +112,20 @@ TlsExemption ReadExemption(const FieldReader& reader) {
   return exemption;
 }
 
+/// A name that does not look like one of the kernel's would make every connection count as weak.
+std::set<std::string> ReadCiphers(const FieldReader& reader) {
+  std::set<std::string> ciphers;
+  for (const std::string& name : reader.Strings("ciphers")) {
+    if (name.empty() ||
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) {
+      reader.AddError("ciphers", "'" + name + "' is no cipher name of the kernel, as aes-gcm-256");
+    } else {
+      ciphers.insert(name);
+    }
+  }
+  return ciphers;
+}
+
 std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> path) {
   const Json* value = FindPath(json, path);
   return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
@@ -171,6 +185,10 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   }
   spec.enforce = reader->Bool("enforce");
   spec.floor = reader->OneOf("minimum", {"Cluster", "None"}, "Cluster") == "Cluster";
+  spec.minimum_version = reader->OneOf("minimumVersion", {"TLS1.2", "TLS1.3"}, "TLS1.3") == "TLS1.2"
+                             ? TlsVersion::k12
+                             : TlsVersion::k13;
+  spec.ciphers = ReadCiphers(*reader);
   for (const FieldReader& entry : reader->Children("exemptions")) {
     spec.exemptions.push_back(ReadExemption(entry));
   }
@@ -184,6 +202,7 @@ Json ToJson(const ReplicationTlsStatus& status) {
        {{"total", status.connections.total},
         {"encrypted", status.connections.encrypted},
         {"plaintext", status.connections.plaintext},
+        {"belowMinimum", status.connections.below_minimum},
         {"unknown", status.connections.unknown}}},
       {"resources",
        {{"total", status.resources.total},
@@ -239,7 +258,8 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
   }
   status.connections = {
       CountAt(json, {"connections", "total"}), CountAt(json, {"connections", "encrypted"}),
-      CountAt(json, {"connections", "plaintext"}), CountAt(json, {"connections", "unknown"})};
+      CountAt(json, {"connections", "plaintext"}), CountAt(json, {"connections", "belowMinimum"}),
+      CountAt(json, {"connections", "unknown"})};
   status.resources = {
       CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
       CountAt(json, {"resources", "migrating"}), CountAt(json, {"resources", "pending"}),

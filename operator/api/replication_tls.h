@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,12 +70,17 @@ struct TlsExemption {
   bool operator==(const TlsExemption&) const = default;
 };
 
+enum class TlsVersion { k12, k13 };
+
 struct ReplicationTlsSpec {
   CertificateSettings certificates{};
   MigrationSettings migration{};
   bool enforce = false;
   /// minimum: Cluster (true): what stands only in LINSTOR cannot lower encryption; None (false).
   bool floor = true;
+  /// minimumVersion and ciphers: TLS below them does not count as encryption.
+  TlsVersion minimum_version = TlsVersion::k13;
+  std::set<std::string> ciphers{};  ///< names of the kernel ("aes-gcm-256"); empty: any
   std::vector<TlsExemption> exemptions{};
 };
 
@@ -98,6 +104,7 @@ struct ConnectionCounts {
   std::int64_t total = 0;
   std::int64_t encrypted = 0;
   std::int64_t plaintext = 0;
+  std::int64_t below_minimum = 0;  ///< TLS, but not as good as the minimum
   std::int64_t unknown = 0;
 
   bool operator==(const ConnectionCounts&) const = default;

@@ -254,7 +254,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
     resource.levels.floor = FindFloor(rules, name, pass).tls;
     AddAnswering(pass->reports, resource.nodes, &seen);
     auto observation = std::make_shared<const ResourceObservation>(
-        BuildObservation(name, resource.nodes, seen, resource.levels));
+        BuildObservation(name, resource.nodes, seen, resource.levels, pass->settings.minimum));
     pass->resources.push_back(*observation);
     // Others are watched, never changed; while LINSTOR is silent nobody knows which those are.
     if (linstor != pass->linstor.resources.end() || !pass->linstor.known) {

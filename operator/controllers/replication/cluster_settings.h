@@ -32,6 +32,8 @@ struct ClusterSettings {
   api::MigrationSettings migration{};
   bool enforce = false;
   bool floor = true;  ///< spec.replicationTLS.minimum is Cluster
+  /// spec.replicationTLS.minimumVersion and ciphers.
+  replication::TlsMinimum minimum{};
   std::vector<replication::Exemption> exemptions{};
   std::set<std::string> released{};
   bool release_all = false;

@@ -15,7 +15,9 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr const char* kTls = "DrbdOptions/Net/tls";
@@ -50,6 +52,46 @@ TEST(ReplicationFloorTest, AValueOnTheDefinitionDecryptsNothing) {
   });
   EXPECT_THAT(Condition(bed), HasSubstr("True/Encrypted"));
   EXPECT_EQ(bed.hub().asks.size(), 12U) << "no more than the first way to TLS";
+}
+
+// REVIEW-2 S1: with our own marker beside it, and a connection that goes down before we have
+// looked.
+TEST(ReplicationFloorTest, AForgedMarkerDecryptsNothing) {
+  VolumeBed bed;
+  Encrypt(bed);
+  std::vector<bool> asked;
+  bed.hub().on_ask = [&](const replication::TransactionRequest& request) {
+    if (request.kind == replication::TransactionKind::kLead) {
+      asked.push_back(request.tls);
+    }
+  };
+  bed.linstor().With([](auto& state) {
+    state.definitions["r0"].props[kTls] = "no";
+    state.definitions["r0"].props["Aux/breakwater.io/tls-pin"] = "no no";
+    return 0;
+  });
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "disconnect", "r0", "0"}), 0);
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "net-options", "r0", "0", "--tls=no"}), 0);
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "connect", "r0", "0"}), 0);
+  bed.RunFor(minutes(5));
+  EXPECT_EQ(bed.Report("r0").encrypted, 3) << bed.Dump();
+  EXPECT_THAT(asked, AllOf(Not(IsEmpty()), Each(true)));
+}
+
+// spec.replicationTLS.ciphers: the simulated kernels have another one (REVIEW-2 M3).
+TEST(ReplicationFloorTest, TlsBelowTheMinimumIsNotEncryption) {
+  VolumeBed bed;
+  Encrypt(bed);
+  bed.SetClusterTls("yes", {{"ciphers", Json::array({"chacha20-poly1305"})}});
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(Condition(bed),
+              AllOf(HasSubstr("False/BelowMinimum"), HasSubstr("0 of 3 connections are encrypted"),
+                    HasSubstr("node node1 has a socket to node2 below the minimum: TLS 1.3 with "
+                              "aes-gcm-256, wanted is TLS 1.3 with chacha20-poly1305")));
+  EXPECT_EQ(bed.Status()["connections"].value("belowMinimum", 0), 3);
+  bed.SetClusterTls("yes", {{"ciphers", Json::array({"chacha20-poly1305", "aes-gcm-256"})}});
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(Condition(bed), HasSubstr("True/Encrypted"));
 }
 
 TEST(ReplicationFloorTest, AValueOnTheGroupOrTheControllerDecryptsNothing) {

@@ -121,7 +121,7 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
   const std::optional<LinstorResource> linstor = plan.cluster->linstor.Resource(resource);
   LinstorResource known = linstor.value_or(LinstorResource{});
   known.levels.floor = plan.floored.contains(resource);
-  look.seen = deps_.feed.Observe(resource, known.nodes, known.levels);
+  look.seen = deps_.feed.Observe(resource, known.nodes, known.levels, plan.settings.minimum);
   look.there = linstor.has_value() || !look.seen.nodes.empty();
   look.agents = deps_.agents.Agents();
   look.running = deps_.agents.Running(resource);

@@ -31,6 +31,9 @@ void Count(const replication::ConnectionView& connection, api::ConnectionCounts*
     case Evidence::kPlaintext:
       ++counts->plaintext;
       break;
+    case Evidence::kWeak:
+      ++counts->below_minimum;
+      break;
     case Evidence::kUnknown:
       ++counts->unknown;
       break;
@@ -46,6 +49,7 @@ struct Counts {
   api::ConnectionCounts nobody{};  ///< neither
   std::string first_exempt{};      ///< volume and by whose word, of one in plaintext
   std::string first_nobody{};      ///< volume, of one in plaintext
+  std::string first_weak{};        ///< volume, node, peer, and what was found
 };
 
 Counts CountConnections(const Picture& picture) {
@@ -54,7 +58,11 @@ Counts CountConnections(const Picture& picture) {
     const auto floor = picture.floors.find(seen.resource);
     const std::string exempt = floor == picture.floors.end() ? "" : floor->second.exempt;
     for (const auto& [pair, connection] : seen.connections) {
-      const bool plaintext = EvidenceOf(connection) == Evidence::kPlaintext;
+      const Evidence evidence = EvidenceOf(connection);
+      const bool plaintext = evidence == Evidence::kPlaintext;
+      if (evidence == Evidence::kWeak && counts.first_weak.empty()) {
+        counts.first_weak = "volume " + seen.resource + ": " + WhyNotEncrypted(connection);
+      }
       Count(connection, &counts.all);
       if (Wants(picture, seen.resource, pair)) {
         Count(connection, &counts.wanted);
@@ -114,7 +122,7 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
   }
   // Nothing is left to do, but not everything is encrypted.
   const std::int64_t allowed = picture.settings.enforce ? 0 : counts.exempt.plaintext;
-  return counts.all.plaintext > allowed ? "Partial" : "Complete";
+  return counts.all.plaintext > allowed || counts.all.below_minimum > 0 ? "Partial" : "Complete";
 }
 
 int Rank(const api::MigrationFailure& failure) {
@@ -198,6 +206,11 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.status = "False";
     condition.reason = picture.settings.enforce ? "PlaintextForbidden" : status.phase;
     condition.message = share();
+  } else if (counts.below_minimum > 0) {
+    condition.status = "False";
+    condition.reason = "BelowMinimum";
+    condition.message = share() + "; " + std::to_string(counts.below_minimum) +
+                        " have TLS that does not count (" + parts.first_weak + ")";
   } else if (counts.unknown > 0) {
     condition.status = "Unknown";
     condition.reason = "NotObserved";

@@ -32,6 +32,7 @@ void TlsMetrics::SetStatus(const api::ReplicationTlsStatus& status, const Danger
   };
   connections("encrypted", status.connections.encrypted);
   connections("plaintext", status.connections.plaintext);
+  connections("below_minimum", status.connections.below_minimum);
   connections("unknown", status.connections.unknown);
   const auto resources = [&](const char* state, std::int64_t value) {
     metrics_

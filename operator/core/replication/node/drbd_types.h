@@ -115,6 +115,10 @@ struct Socket {
   /// The upper layer protocol without a key for one direction: what goes that way is not encrypted,
   /// or not yet.
   bool half_tls = false;
+  // Of a socket with the upper layer protocol, as `ss` names them ("1.3", "aes-gcm-256"); "" = not
+  // said.
+  std::string tls_version{};
+  std::string tls_cipher{};
 
   bool operator==(const Socket&) const = default;
 };

@@ -44,8 +44,10 @@ VolumePlanner::Maybe VolumePlanner::PlanFollowUp() const {
       continue;
     }
     const bool runs = *connection.a.tls;
-    if (runs && EvidenceOf(connection) != Evidence::kEncrypted) {
-      unproven = "the sockets of connection " + key + " do not prove that it is encrypted";
+    // Weak TLS is what it runs, all the same: LINSTOR must not take it away.
+    const Evidence evidence = EvidenceOf(connection);
+    if (runs && evidence != Evidence::kEncrypted && evidence != Evidence::kWeak) {
+      unproven = WhyNotEncrypted(connection);
       continue;
     }
     ops.emplace_back(SetPair{key, runs, own.previous.value_or(Effective(seen_.levels, key))});

@@ -622,6 +622,53 @@ TEST(RepairTest, TheValueIsLinstorsOrWhatIsWantedWithAPlace) {
       << "a guess never decrypts";
 }
 
+// REVIEW-2 S1: whoever writes a "no" into LINSTOR can write our marker beside it, and need only
+// wait until a connection goes down.
+TEST(RepairTest, AForgedMarkerDoesNotDecrypt) {
+  const auto forged = [](const std::vector<std::string>& names) {
+    Volume volume = ToSwitch(names, true);
+    for (const auto& [pair, wanted] : volume.goal.wanted) {
+      volume.Switch(pair, true);
+    }
+    volume.goal.may_switch = volume.goal.in_flight = false;
+    for (EndView* end : {&End(volume.seen, "n1", "n2"), &End(volume.seen, "n2", "n1")}) {
+      end->state = "Connecting";
+      end->devices[0].replication = "Off";
+      end->devices[0].peer_disk = "DUnknown";
+    }
+    End(volume.seen, "n2", "n1").tls = false;
+    volume.seen.levels.controller = true;
+    volume.seen.levels.definition = {};
+    volume.seen.levels.pairs["n1/n2"] = {.value = false, .ours = true, .previous = false};
+    volume.seen.levels.floor = true;
+    return volume;
+  };
+  Volume volume = forged({"n1", "n2", "n3"});
+  VolumeDecision decision = volume.DecideAfter(seconds(4));
+  ASSERT_THAT(AskedNodes(decision), ElementsAre("n2", "n1")) << decision.why;
+  EXPECT_TRUE(decision.asks[0].request.tls && decision.asks[1].request.tls);
+
+  volume.goal.unfit["n2"] = "CertificateExpired";
+  decision = volume.Decide();
+  EXPECT_EQ(decision.kind, Kind::kBlocked) << "two copies are left: it waits for its encryption";
+  EXPECT_THAT(decision.why, HasSubstr("node n2 is not ready: CertificateExpired"));
+  volume.agents.erase("n2");
+  EXPECT_EQ(volume.Decide().kind, Kind::kBlocked) << "the other end does not go down to it";
+
+  Volume alone = forged({"n1", "n2"});
+  alone.goal.unfit["n2"] = "CertificateExpired";
+  decision = alone.DecideAfter(seconds(4));
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  EXPECT_FALSE(decision.asks[0].request.tls) << "data first: the Primary has the only copy";
+
+  Volume begun = forged({"n1", "n2", "n3"});  // on its first way to TLS
+  begun.goal.unfit["n2"] = "CertificateExpired";
+  begun.Switch(Pair::Of("n1", "n3"), false);
+  decision = begun.DecideAfter(seconds(4));
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  EXPECT_FALSE(decision.asks[0].request.tls) << "it has never been encrypted";
+}
+
 // A Follow that takes back waits for its connection for good: found by a walk in which both ends
 // waited for each other.
 TEST(RepairTest, AFollowThatGoesBackDoesNotKeepItsConnectionDown) {

@@ -56,8 +56,8 @@ class VolumePlanner {
   /// does not try, and is told to.
   Maybe HelpUndo(const RunningTransaction& running,
                  const std::vector<RunningTransaction>& busy) const;
-  /// The value that ends which differ shall get; nothing: nobody can say.
-  std::optional<bool> RepairTarget(const ConnectionView& connection) const;
+  /// The value that ends which differ shall get.
+  bool RepairTarget(const ConnectionView& connection) const;
   std::vector<Pair> DownPairs() const;
 
   // switch.cc: what is wanted

@@ -95,6 +95,8 @@ void Fields(A& a, T& v) {
   a("hasInfo", v.has_info);
   a("tls", v.tls);
   a("halfTLS", v.half_tls);
+  a("tlsVersion", v.tls_version);
+  a("tlsCipher", v.tls_cipher);
 }
 
 template <typename A, Is<SocketTable> T>
