@@ -36,6 +36,7 @@ type handler struct {
 	agents    *agents
 	latency   *latency
 	streams   *streams
+	execs     *execLog
 }
 
 func (h *handler) routes() http.Handler {
@@ -94,16 +95,18 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) {
 		container: container,
 		markers:   []string{h.processes.marker(string(pod.UID))},
 		latency:   h.latency,
+		execs:     h.execs,
 	}
-	argv := r.URL.Query()["command"]
+	argv, connects := r.URL.Query()["command"], false
 	if agent := h.agents.find(pod.UID); agent != nil && container == agentContainer {
 		// It ends with the container, as everything does that shares the processes of a container.
 		command.markers = append(command.markers, agent.containerMarker())
 		if len(argv) > 0 && argv[0] == agentProgram {
-			argv = h.agents.commandLine(agent, argv)
+			connects = isConnect(argv)
+			argv = h.agents.connectLine(agent, argv)
 		}
 	}
-	h.streams.began(pod.Spec.NodeName, isConnect(argv))
+	h.streams.began(pod.Spec.NodeName, connects)
 	watched := &watchedResponse{ResponseWriter: w, streams: h.streams, node: pod.Spec.NodeName}
 	defer watched.end()
 	// Only v4 and older: with v5 offered here every exec ends in "Timeout occurred" after 30 s.
@@ -146,6 +149,7 @@ type command struct {
 	container        string
 	markers          []string
 	latency          *latency
+	execs            *execLog
 }
 
 func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []string, in io.Reader,
@@ -165,6 +169,8 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 	if err != nil {
 		return fmt.Errorf("OCI runtime exec failed: exec failed: unable to start container process: exec: %q: %w", argv[0], err)
 	}
+	log, ended := c.execs.begin(c.pod.Spec.NodeName, c.container)
+	defer ended()
 	process := exec.Command(program, argv[1:]...)
 	process.Args[0] = argv[0]
 	process.Dir = "/"
@@ -178,7 +184,7 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 		if stream.to != nil {
 			delayed := newDelayedWriter(stream.to, c.latency)
 			defer delayed.Close()
-			*stream.from = delayed
+			*stream.from = io.MultiWriter(log, delayed)
 		}
 	}
 	var stdin io.WriteCloser
@@ -194,7 +200,7 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 	if stdin != nil {
 		go func() {
 			delayed := newDelayedWriter(stdin, c.latency)
-			_, _ = io.Copy(delayed, in)
+			_, _ = io.Copy(io.MultiWriter(log, delayed), in)
 			delayed.Close()
 			stdin.Close()
 		}()
