@@ -61,6 +61,16 @@ def _migration():
     })
 
 
+def _rekey():
+    return obj("When a connection gets new session keys by a planned reconnect, one connection at a time, when nothing "
+               "else moves. Without it keys last as long as the connection.", {
+        "maxAge": _duration("A session that is older, at least 1h; 168h is a good value.",
+                            **rules(("duration(self) >= duration('1h')", "must be at least 1h"))),
+        "maxBytes": string("A session one direction of which has carried more; 64Gi is a good value.",
+                           pattern="^[1-9][0-9]{0,5}[GT]i$", maxLength=8),
+    })
+
+
 def replication_tls_spec():
     return obj("Encryption of DRBD's replication.", {
         "certificates": _certificates(),
@@ -86,6 +96,7 @@ def replication_tls_spec():
                     "storageClass": string("All volumes of a StorageClass.", maxLength=253),
                     "reason": string("Why, for those who read the status.", maxLength=256),
                 }), maxItems=256),
+        "rekey": _rekey(),
         "enforce": boolean("No plaintext: exempt volumes keep the condition ReplicationEncrypted at False "
                            "(PlaintextForbidden), and a volume whose connections were all encrypted is not brought back "
                            "to plaintext by a repair, as long as the Primary has quorum and another copy without the "

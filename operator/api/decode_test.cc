@@ -63,6 +63,25 @@ TEST(DecodeLinstorCluster, ReadsTheMinimumOfTls) {
   EXPECT_THAT(read(R"({"ciphers": ["TLS_AES_256_GCM_SHA384"]})").errors, testing::SizeIs(1));
 }
 
+// REVIEW-2 M8: without the field no connection is cut for new keys.
+TEST(DecodeLinstorCluster, ReadsWhenSessionKeysAreRenewed) {
+  const auto read = [](const char* rekey) {
+    return DecodeLinstorCluster({{"spec", {{"replicationTLS", {{"rekey", Json::parse(rekey)}}}}}});
+  };
+  EXPECT_EQ(read("{}").value.replication_tls.rekey, RekeySettings{});
+  const auto both = read(R"({"maxAge": "168h", "maxBytes": "2Ti"})");
+  EXPECT_THAT(both.errors, IsEmpty());
+  EXPECT_EQ(both.value.replication_tls.rekey,
+            (RekeySettings{.max_age = std::chrono::hours{168}, .max_gib = 2048}));
+  EXPECT_EQ(read(R"({"maxBytes": "64Gi"})").value.replication_tls.rekey.max_gib, 64);
+  for (const char* bad :
+       {R"({"maxAge": "59m"})", R"({"maxBytes": "64"})", R"({"maxBytes": "0Gi"})",
+        R"({"maxBytes": "-1Gi"})", R"({"maxBytes": "1.5Ti"})", R"({"maxBytes": "Gi"})"}) {
+    EXPECT_THAT(read(bad).errors, testing::SizeIs(1)) << bad;
+    EXPECT_EQ(read(bad).value.replication_tls.rekey, RekeySettings{}) << bad;
+  }
+}
+
 // REVIEW-2 S3: who says nothing keeps the certificates of the Piraeus Operator; a mode that lacks
 // what it needs must not silently become another one.
 TEST(DecodeLinstorCluster, ReadsWhoseCertificateReplicationUses) {

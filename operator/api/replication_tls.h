@@ -72,6 +72,15 @@ struct TlsExemption {
 
 enum class TlsVersion { k12, k13 };
 
+/// spec.replicationTLS.rekey: when a connection gets new session keys by a planned reconnect; never
+/// without either.
+struct RekeySettings {
+  std::optional<std::chrono::nanoseconds> max_age{};  ///< at least 1 h
+  std::optional<std::int64_t> max_gib{};              ///< that one direction has carried
+
+  bool operator==(const RekeySettings&) const = default;
+};
+
 struct ReplicationTlsSpec {
   CertificateSettings certificates{};
   MigrationSettings migration{};
@@ -82,6 +91,7 @@ struct ReplicationTlsSpec {
   TlsVersion minimum_version = TlsVersion::k13;
   std::set<std::string> ciphers{};  ///< names of the kernel ("aes-gcm-256"); empty: any
   std::vector<TlsExemption> exemptions{};
+  RekeySettings rekey{};
 };
 
 std::string_view ToString(CertificateMode mode);

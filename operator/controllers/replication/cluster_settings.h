@@ -34,6 +34,7 @@ struct ClusterSettings {
   bool floor = true;  ///< spec.replicationTLS.minimum is Cluster
   /// spec.replicationTLS.minimumVersion and ciphers.
   replication::TlsMinimum minimum{};
+  api::RekeySettings rekey{};
   std::vector<replication::Exemption> exemptions{};
   std::set<std::string> released{};
   bool release_all = false;

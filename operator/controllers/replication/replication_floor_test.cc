@@ -1,6 +1,8 @@
 // Nobody decrypts by a request to LINSTOR alone (REVIEW-2 S1, M8): the whole stack, with the real
 // agents' Runner on simulated DRBD.
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -141,6 +143,20 @@ TEST(ReplicationFloorTest, TheAdminsOwnNoWorks) {
   bed.SetClusterTls("no");
   ASSERT_TRUE(bed.RunUntilPhase("Idle")) << bed.Dump();
   EXPECT_EQ(bed.Report("r0").encrypted, 0);
+}
+
+// REVIEW-2, Low: one node that is not fit for TLS keeps all new volumes in plaintext.
+TEST(ReplicationFloorTest, AnUnfitNodeThatHoldsBackNewVolumesIsNamed) {
+  VolumeBed bed;
+  bed.RemoveCertificates("node3");
+  bed.SetClusterTls("yes");
+  bed.RunFor(minutes(3));
+  EXPECT_THAT(bed.events(), Contains("NewVolumesPlaintext")) << bed.Dump();
+  EXPECT_THAT(Condition(bed), AllOf(HasSubstr("False/"),
+                                    HasSubstr("new volumes are not encrypted yet: node node3")));
+  bed.GiveCertificates("node3");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << bed.Dump();
+  EXPECT_EQ(std::count(bed.events().begin(), bed.events().end(), "NewVolumesPlaintext"), 1);
 }
 
 // For those who want LINSTOR's own order back.

@@ -13,6 +13,8 @@ using replication::ResourceObservation;
 
 namespace {
 
+constexpr std::size_t kShownName = 48;  // LINSTOR's longest
+
 bool Wants(const Picture& picture, const std::string& resource, const replication::Pair& pair) {
   const auto wanted = picture.plan.wanted.find(resource);
   if (wanted == picture.plan.wanted.end()) {
@@ -219,6 +221,10 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.status = "False";
     condition.reason = status.phase;
     condition.message = share();
+  } else if (!picture.ignored.empty()) {
+    condition.status = "Unknown";
+    condition.reason = "NotObserved";
+    condition.message = share();
   } else {
     condition.status = "True";
     condition.reason = allowed > 0 ? "EncryptedExceptExempt" : "Encrypted";
@@ -233,6 +239,15 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   if (wanted && parts.nobody.plaintext > 0) {
     condition.message += "; for " + std::to_string(parts.nobody.plaintext) +
                          " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
+  }
+  if (!picture.ignored.empty()) {
+    condition.message += "; volume '" + picture.ignored.front().substr(0, kShownName) +
+                         "' is not looked at, because DRBD's tools do not take it for a name";
+  }
+  if (!picture.plan.rekey_held.empty()) {
+    const auto& [resource, why] = *picture.plan.rekey_held.begin();
+    condition.message +=
+        "; session keys of volume " + resource + " are older than asked for (" + why + ")";
   }
   if (!picture.plan.problem.reason.empty()) {
     condition.message += "; " + picture.plan.problem.message;

@@ -66,7 +66,7 @@ struct Mix {
   }
 
   Picture Look() {
-    return {resources, plan, settings, floors, nodes, migrating, false, {}, true, ""};
+    return {resources, plan, settings, floors, nodes, migrating, false, {}, ignored, true, ""};
   }
 
   std::mt19937 random;
@@ -76,6 +76,7 @@ struct Mix {
   std::map<std::string, replication::VolumeFloor> floors;
   std::map<std::string, std::vector<replication::PreflightFailure>> nodes;
   std::set<std::string> migrating;
+  std::vector<std::string> ignored;
 };
 
 // REVIEW-2 S2, T2: any mix of connections.
@@ -114,6 +115,33 @@ TEST(PictureTest, NeverSaysEncryptedOverPlaintext) {
   EXPECT_GT(encrypted, 20);
   EXPECT_GT(partial, 100);
   EXPECT_GT(weak, 20);
+}
+
+// REVIEW-2: drbdadm takes "all" for every resource. A volume of that name is left alone, and nobody
+// may be told that everything is encrypted.
+TEST(PictureTest, AVolumeThatIsNotLookedAtIsNotEncrypted) {
+  Mix mix(1);
+  mix.resources = {replication::testing_seen::Healthy({"n1", "n2", "n3"}, true)};
+  mix.floors.clear();
+  mix.settings = {};
+  mix.plan = {};
+  for (auto& [pair, connection] : mix.resources[0].connections) {
+    mix.plan.wanted["r0"][pair] = true;
+  }
+  EXPECT_EQ(BuildCondition(mix.Look(), BuildStatus(mix.Look())).status, "True");
+  mix.ignored = {"all"};
+  const api::Condition condition = BuildCondition(mix.Look(), BuildStatus(mix.Look()));
+  EXPECT_EQ(condition.status, "Unknown");
+  EXPECT_EQ(condition.reason, "NotObserved");
+  EXPECT_THAT(condition.message, HasSubstr("volume 'all' is not looked at"));
+}
+
+// Whoever asked for new session keys must see why a volume keeps its old ones.
+TEST(PictureTest, SaysWhySessionKeysAreOld) {
+  Mix mix(1);
+  mix.plan.rekey_held["r0"] = "node n1 is not ready";
+  EXPECT_THAT(BuildCondition(mix.Look(), BuildStatus(mix.Look())).message,
+              HasSubstr("session keys of volume r0 are older than asked for (node n1 is not"));
 }
 
 // REVIEW-2 M3: TLS that is too weak is not encryption, and people are told where it is.

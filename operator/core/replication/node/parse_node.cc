@@ -57,9 +57,20 @@ void ReadTls(const std::vector<std::string_view>& words, Socket* socket) {
   socket->tls_cipher = named("cipher:");
 }
 
+void ReadTraffic(std::string_view word, Socket* socket) {
+  static constexpr std::array<std::string_view, 2> kKeys = {"bytes_sent:", "bytes_received:"};
+  for (const std::string_view key : kKeys) {
+    if (word.starts_with(key)) {
+      const std::int64_t bytes = ToInteger(word.substr(key.size())).value_or(0);
+      socket->gib = std::max(socket->gib, bytes >> 30);
+    }
+  }
+}
+
 void ReadInfo(std::string_view line, Socket* socket, SocketTable* table) {
   const std::vector<std::string_view> words = Words(line);
   for (const std::string_view word : words) {
+    ReadTraffic(word, socket);
     if (word == "tcp-ulp-tls") {
       ReadTls(words, socket);
     }

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "operator/core/replication/node/node_scripts.h"
+#include "operator/core/replication/node/text.h"
 #include "operator/core/replication/volume/evidence.h"
 #include "operator/core/replication/volume/gate.h"
 #include "operator/testing/source_dir.h"
@@ -205,6 +206,29 @@ TEST(ParseTest, WeakTlsIsNamed) {
   EXPECT_EQ(weakness("version: unknown(0x3)", {}),
             "TLS unknown(0x3) with an unknown cipher, wanted is TLS 1.3");
   EXPECT_EQ(weakness("", {.minor = 0}), "");
+}
+
+// REVIEW-2 M8: what a session has carried, in steps, so that a report does not change with each
+// block.
+TEST(ParseTest, ReadsTheTrafficOfASocket) {
+  const auto gib = [](const std::string& info) {
+    return ParseSockets("ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n\t cubic " + info + "\n")
+        .sockets.at(0)
+        .gib;
+  };
+  EXPECT_EQ(gib("bytes_sent:2845 bytes_acked:2203 bytes_received:2172"), 0);
+  EXPECT_EQ(gib("bytes_sent:2845 bytes_received:5368709120"), 5);
+  EXPECT_EQ(gib("bytes_sent:5368709119 bytes_received:1"), 4);
+  EXPECT_EQ(gib("bytes_sent:-1 bytes_received:99999999999999999999"), 0);
+}
+
+// REVIEW-2: "all" is everything to drbdadm and drbdsetup.
+TEST(ParseTest, AllIsNoName) {
+  EXPECT_FALSE(IsSafeName("all"));
+  EXPECT_TRUE(IsSafeName("all-of-it"));
+  const auto status = ParseStatus(R"([{"name":"all"},{"name":"r0"}])");
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->size(), 1U);
 }
 
 TEST(ParseTest, ReadsVersions) {

@@ -727,6 +727,65 @@ TEST(RepairTest, AnEndWithoutAgentCannotBeChanged) {
   EXPECT_THAT(decision.why, HasSubstr("n2 has no agent"));
 }
 
+// ---- new session keys (REVIEW-2 M8)
+
+Volume Encrypted(const std::vector<std::string>& names) {
+  Volume volume = ToSwitch(names, true);
+  volume.seen.levels = {};
+  volume.seen.levels.known = true;
+  volume.seen.levels.controller = true;
+  for (auto& [pair, connection] : volume.seen.connections) {
+    volume.Switch(pair, true);
+    connection.a.session = "1-2,3-4";
+    volume.goal.rekey[pair] = connection.a.session;
+  }
+  for (auto& [name, agent] : volume.agents) {
+    agent.protocol = kProtocolVersion;
+  }
+  return volume;
+}
+
+TEST(RekeyTest, OneConnectionAfterTheOtherFromTheEndThatKnows) {
+  Volume volume = Encrypted({"n1", "n2", "n3"});
+  VolumeDecision decision = volume.Decide();
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  ASSERT_THAT(AskedNodes(decision), ElementsAre("n1")) << "the Primary's end cuts";
+  const TransactionRequest& request = decision.asks[0].request;
+  EXPECT_EQ(request.kind, TransactionKind::kLead);
+  EXPECT_TRUE(request.rekey && request.tls && request.floor_tls);
+  volume.StartAll(decision, false);
+  EXPECT_EQ(volume.Decide().kind, Kind::kWait) << "one at a time";
+  volume.running.clear();
+  for (auto& [pair, connection] : volume.seen.connections) {
+    connection.a.session = "5-2,3-6";  // reconnected: the plan that says otherwise is old
+  }
+  decision = volume.Decide();
+  EXPECT_EQ(decision.kind, Kind::kNothing) << decision.why;
+  EXPECT_TRUE(decision.done);
+}
+
+TEST(RekeyTest, IsACutLikeAnyOther) {
+  const Pair pair = Pair::Of("n1", "n2");
+  const auto why = [&](const std::function<void(Volume&)>& change) {
+    Volume volume = Encrypted({"n1", "n2", "n3"});
+    volume.goal.rekey = {{pair, "1-2,3-4"}};
+    change(volume);
+    EXPECT_THAT(volume.Decide().asks, IsEmpty());
+    const auto obstacle = FindRekeyObstacle(volume.seen, volume.goal, volume.agents, pair);
+    return obstacle ? obstacle->reason : "";
+  };
+  EXPECT_THAT(why([](Volume& v) { v.agents["n2"].protocol = 2; }),
+              HasSubstr("cannot renew session keys yet"))
+      << "an older agent would do nothing and call it done";
+  EXPECT_THAT(why([](Volume& v) { v.goal.unfit["n2"] = "CertificateExpired"; }),
+              HasSubstr("CertificateExpired"))
+      << "the connection would not come back";
+  EXPECT_THAT(why([](Volume& v) { End(v.seen, "n1", "n3").devices[0].replication = "SyncSource"; }),
+              HasSubstr("SyncSource"));
+  EXPECT_THAT(why([](Volume& v) { MakeDiskless(v.seen, "n3"); }), HasSubstr("allowSingleCopy"));
+  EXPECT_EQ(why([](Volume& v) { v.goal.may_switch = false; }), "") << "it only waits for its turn";
+}
+
 // ---- strategies
 
 StrategyPlan Plan(const ResourceObservation& seen,

@@ -66,6 +66,9 @@ class VolumePlanner {
   VolumeDecision BeginPair(const Pair& pair, Strategy strategy);
   VolumeDecision BeginSuspended(const std::string& primary, const std::vector<Pair>& pairs);
   Maybe PlanCleanup() const;
+  Maybe PlanRekey() const;
+  /// Which end cuts.
+  const std::string& NearEnd(const Pair& pair) const;
   /// Why nothing in LINSTOR may be changed now: its nodes would adjust (L17), connect what is
   /// StandAlone and resume what is suspended (L24).
   std::optional<std::string> LinstorObstacle() const;

@@ -97,6 +97,8 @@ void Fields(A& a, T& v) {
   a("halfTLS", v.half_tls);
   a("tlsVersion", v.tls_version);
   a("tlsCipher", v.tls_cipher);
+  a("gib", v.gib);
+  a("since", v.since);
 }
 
 template <typename A, Is<SocketTable> T>
@@ -214,6 +216,7 @@ void Fields(A& a, T& v) {
   a("allowSingleCopy", v.allow_single_copy);
   a("volume", v.volume);
   a("ofOthers", v.of_others);
+  a("rekey", v.rekey);
 }
 
 template <typename A, Is<TransactionState::Peer> T>

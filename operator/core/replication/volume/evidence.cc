@@ -28,6 +28,13 @@ bool Belongs(const Socket& socket, const DrbdPath& path) {
          (socket.local_port == path.local_port || socket.remote_port == path.remote_port);
 }
 
+// An established socket of the connection; orphans of a crash do not count (F24.1).
+bool IsOf(const DrbdConnection& connection, const Socket& socket) {
+  return socket.state == "ESTAB" &&
+         std::any_of(connection.paths.begin(), connection.paths.end(),
+                     [&](const DrbdPath& path) { return Belongs(socket, path); });
+}
+
 // "1.3" -> 3; 0 for what is no version that we know how to compare.
 int MinorOf(std::string_view version) {
   return version == "1.3" ? 3 : version == "1.2" ? 2 : 0;
@@ -58,9 +65,7 @@ std::string WeaknessOf(const DrbdConnection& connection,
                        const SocketTable& table,
                        const TlsMinimum& minimum) {
   for (const Socket& socket : table.sockets) {
-    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
-                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
-    if (ours && socket.state == "ESTAB" && !IsStrong(socket, minimum)) {
+    if (IsOf(connection, socket) && !IsStrong(socket, minimum)) {
       return Found(socket) + ", wanted is " + Wanted(minimum);
     }
   }
@@ -74,9 +79,7 @@ SocketProof ProofOf(const DrbdConnection& connection,
   int encrypted = 0;
   int visible = 0;
   for (const Socket& socket : table.sockets) {
-    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
-                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
-    if (!ours || socket.state != "ESTAB") {
+    if (!IsOf(connection, socket)) {
       continue;
     }
     ++established;
@@ -98,9 +101,7 @@ SocketProof ProofOf(const DrbdConnection& connection,
 std::string SessionOf(const DrbdConnection& connection, const SocketTable& table) {
   std::set<std::string> names;
   for (const Socket& socket : table.sockets) {
-    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
-                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
-    if (ours && socket.state == "ESTAB") {
+    if (IsOf(connection, socket)) {
       names.insert(std::to_string(socket.local_port) + "-" + std::to_string(socket.remote_port));
     }
   }
@@ -108,6 +109,18 @@ std::string SessionOf(const DrbdConnection& connection, const SocketTable& table
     return {};
   }
   return *names.begin() + "," + *names.rbegin();
+}
+
+void ReadSession(const DrbdConnection& connection, const SocketTable& table, EndView* end) {
+  bool all_dated = true;
+  for (const Socket& socket : table.sockets) {
+    if (IsOf(connection, socket)) {
+      end->session_gib = std::max(end->session_gib, socket.gib);
+      end->session_since = std::max(end->session_since, socket.since);
+      all_dated = all_dated && socket.since > 0;
+    }
+  }
+  end->session_since = all_dated ? end->session_since : 0;
 }
 
 Evidence EvidenceOf(const ConnectionView& connection) {

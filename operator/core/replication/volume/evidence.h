@@ -27,6 +27,9 @@ std::string WeaknessOf(const DrbdConnection& connection,
 /// between. "" when its sockets are not visible or may change while it is up.
 std::string SessionOf(const DrbdConnection& connection, const SocketTable& table);
 
+/// Fills in age and traffic of the session.
+void ReadSession(const DrbdConnection& connection, const SocketTable& table, EndView* end);
+
 /// Encrypted: proof on both ends. Plaintext: proof on one end and none of encryption on the other.
 /// Weak: TLS below the minimum on one end, and no plaintext on the other.
 Evidence EvidenceOf(const ConnectionView& connection);

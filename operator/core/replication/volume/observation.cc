@@ -135,6 +135,7 @@ EndView ReadEnd(const NodeSlice& slice,
     end.sockets = end.weakness.empty() ? end.sockets : SocketProof::kWeak;
   }
   end.session = end.bad_transport.empty() ? SessionOf(with_paths, report.sockets) : "";
+  ReadSession(with_paths, report.sockets, &end);
   return end;
 }
 

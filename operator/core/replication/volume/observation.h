@@ -71,7 +71,9 @@ struct EndView {
   SocketProof sockets = SocketProof::kUnknown;
   /// With SocketProof::kWeak: what a socket has, "TLS 1.2 with aes-gcm-128, wanted is TLS 1.3".
   std::string weakness{};
-  std::string session{};  ///< see SessionOf
+  std::string session{};           ///< see SessionOf
+  std::int64_t session_gib = 0;    ///< that went one way over one of its sockets, see Socket::gib
+  std::int64_t session_since = 0;  ///< see Socket::since; of the younger socket, 0 = not known
   /// What LINSTOR's .res file on this node sets for this connection; nothing: not known.
   std::optional<bool> res_tls{};
 
