@@ -8,7 +8,7 @@ namespace {
 bool UsesTls(const ClusterPlan& plan, const std::string& resource, const ConnectionView& seen) {
   for (const EndView* end : {&seen.a, &seen.b}) {
     if (end->tls.value_or(false) || end->res_tls.value_or(false) ||
-        end->sockets == SocketProof::kEncrypted) {
+        end->sockets == SocketProof::kEncrypted || end->sockets == SocketProof::kWeak) {
       return true;
     }
   }
