@@ -246,7 +246,8 @@ TEST(MayPrune, EverythingThatIsRendered) {
        RenderCluster(
            Cluster("{apiTLS: {certManager: {name: a}}, internalTLS: {certManager: {name: a}}}"))
            .objects) {
-    EXPECT_TRUE(MayPrune(object.at("kind").get<std::string>(), api::Object(object), none.spec, {})) << object.dump();
+    EXPECT_TRUE(MayPrune(object.at("kind").get<std::string>(), api::Object(object), none.spec, {}))
+        << object.dump();
   }
 }
 
