@@ -90,8 +90,8 @@ TEST(Components, EachCanBeSwitchedOff) {
     EXPECT_THAT(some.problems, IsEmpty()) << field;
     std::size_t missing = 0;
     for (const Json& object : all.objects) {
-      const std::string kind = object.at("kind");
-      const std::string name = object.at("metadata").at("name");
+      const std::string kind = api::StringAt(object, "kind");
+      const std::string name = api::Object(object).name();
       const bool there = Find(some.objects, kind, name) != nullptr;
       EXPECT_EQ(there, !names.contains(name)) << field << ": " << kind << " " << name;
       missing += there ? 0 : 1;
@@ -314,7 +314,7 @@ TEST(Components, TheDriverOffersWhatTheClusterHas) {
   const auto order = [](const ClusterRendering& rendering) {
     std::vector<std::string> names;
     for (const Json& container : PodSpec(rendering, "linstor-csi-controller").at("containers")) {
-      names.push_back(container.at("name"));
+      names.push_back(api::StringAt(container, "name"));
     }
     return names;
   };
@@ -339,7 +339,7 @@ TEST(Components, ImagesCanBeOverridden) {
 // Least privilege: reading Secrets, and "*", are for nobody here.
 TEST(Components, RolesReadNoSecrets) {
   for (const Json& object : RenderCluster(Cluster("{}")).objects) {
-    const std::string name = object.at("metadata").at("name");
+    const std::string name = api::Object(object).name();
     const bool role = object.at("kind") == "Role" || object.at("kind") == "ClusterRole";
     if (!role || name == "linstor-controller") {
       continue;
