@@ -16,6 +16,7 @@ namespace {
 
 using api::Json;
 
+constexpr const char* kController = "linstor-controller";
 constexpr const char* kSatellite = "linstor-satellite";
 
 /// The user's patches of a LinstorCluster, read once for all components.
@@ -130,7 +131,7 @@ std::string ComponentOf(const api::Object& object, const std::string& kind) {
   const std::string name = object.name();
   if (name == "linstor-controller-internal-tls" || name == "linstor-api-tls" ||
       name == "linstor-client-tls") {
-    return "linstor-controller";
+    return kController;
   }
   if (kind == api::kCertificate.kind && name.ends_with("-tls")) {
     const std::string owner = name.substr(0, name.size() - 4);
@@ -156,11 +157,21 @@ class ClusterRenderer {
     Component common{.name = "satellite-common"};
     common.AddManifest("satellite-common");
     Add(std::move(common));
-    if (!inputs_.spec.external_controller_url && inputs_.spec.controller.enabled) {
+    // Without it nobody knows where LINSTOR is, and whether one is to be deployed.
+    const bool address = api::AnyErrorAt(inputs_.errors, {"spec.externalController"});
+    if (address) {
+      HoldBack(kController);
+    } else if (!inputs_.spec.external_controller_url && inputs_.spec.controller.enabled) {
       Add(ControllerComponent(inputs_));
     }
+    const bool placement =
+        api::AnyErrorAt(inputs_.errors, {"spec.nodeSelector", "spec.nodeAffinity"});
     for (Component& component : WorkloadComponents(inputs_)) {
-      Add(std::move(component));
+      if (address || placement) {
+        HoldBack(component.name);
+      } else {
+        Add(std::move(component));
+      }
     }
     AddSatellites();
     ReportUnusedPatches();
@@ -186,6 +197,14 @@ class ClusterRenderer {
       problem = built.error().message;
     }
     result_.problems.push_back({name, node, std::move(problem)});
+  }
+
+  /// The objects of the component stay as they are.
+  void HoldBack(const std::string& component) {
+    result_.problems.push_back(
+        {component, "",
+         "stays as it is until spec.nodeSelector, spec.nodeAffinity and spec.externalController "
+         "are valid"});
   }
 
   void AddSatellites() {
