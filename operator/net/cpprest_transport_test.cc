@@ -133,7 +133,12 @@ TEST(CpprestTransportTest, ATimeoutAbandonsTheKeptConnections) {
     EXPECT_TRUE(transport->Send(Within(5s), {}));
   }
   dead = true;
-  EXPECT_FALSE(transport->Send(Within(200ms), {}));
+  // The library puts a connection back a moment after it has delivered the body: until then a call opens a new one.
+  int answered = 0;
+  while (answered < 20 && transport->Send(Within(200ms), {})) {
+    ++answered;
+  }
+  ASSERT_LT(answered, 20) << "no call met a dead connection";
   EXPECT_TRUE(transport->Send(Within(5s), {}));
 }
 

@@ -291,7 +291,8 @@ Result<void, Error> CertificateReconciler::Report(const Context& ctx, const Pass
   }
   const Json status{{"conditions", api::ToJson(conditions.Build(before, pass.cluster.generation(),
                                                                 FormatRfc3339(pass.now)))}};
-  return ApplyOwnStatus(ctx, status_, deps_.clusters, pass.cluster, status, {.conditions = types});
+  return ApplyOwnStatus(ctx, status_, deps_.clusters, pass.cluster, status,
+                        {.conditions = types, .conditions_only = true});
 }
 
 milliseconds CertificateReconciler::NextPass(const Context& ctx, const Pass& pass) {

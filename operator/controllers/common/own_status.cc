@@ -5,7 +5,14 @@
 namespace breakwater::controllers {
 
 api::Json OwnPart(const api::Json& status, const StatusOwnership& ownership) {
-  api::Json part = status.is_object() ? status : api::Json::object();
+  api::Json part = api::Json::object();
+  if (ownership.conditions_only) {
+    if (const api::Json* conditions = api::FindMember(status, "conditions")) {
+      part["conditions"] = *conditions;
+    }
+  } else if (status.is_object()) {
+    part = status;
+  }
   for (const std::string_view field : ownership.foreign_fields) {
     part.erase(std::string(field));
   }

@@ -69,7 +69,7 @@ NodeCertificate ParseCertificates(const std::string& node,
     const std::int64_t here =
         std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
     // Bounded: whatever the node says, it is a number of seconds that can be computed with.
-    constexpr std::int64_t kYear = 365 * 86400;
+    constexpr std::int64_t kYear = 365LL * 86400;
     facts.clock_ahead =
         std::chrono::seconds(std::clamp(seconds, here - kYear, here + kYear) - here);
   }

@@ -33,9 +33,10 @@ struct NodeReconcilerOptions {
   /// After a look that failed, or that found a bad certificate; doubles up to the last one.
   std::chrono::milliseconds first_retry{60000};
   std::chrono::milliseconds max_retry{std::chrono::minutes{15}};
-  /// Execs at once, and how many more a minute.
+  /// Execs at once, and how many more a minute: with the retries of the agents' links
+  /// (AgentLinksOptions) fewer than 60, whatever fails.
   double burst = 60;
-  double per_minute = 30;
+  double per_minute = 20;
 };
 
 /// References must outlive the reconciler.

@@ -37,8 +37,10 @@ TEST(ReplicationSafetyTest, RepairsWithoutLinstorOnlyByConnecting) {
   ASSERT_EQ(bed.StateOf("node1", "node2"), "StandAlone");
   bed.RunFor(seconds(90));
   bed.GiveCertificates("node1");
-  bed.RunFor(minutes(20));
-  EXPECT_EQ(bed.StateOf("node1", "node2"), "Connected") << bed.Dump();
+  EXPECT_TRUE(
+      bed.RunUntil([&] { return bed.StateOf("node1", "node2") == "Connected"; }, minutes(20)))
+      << bed.Dump();
+  bed.RunFor(minutes(1));
   EXPECT_THAT(bed.hub().asks, ::testing::Each(StartsWith("Reconnect"))) << bed.Dump();
   EXPECT_EQ(bed.Report().encrypted, 3) << bed.Dump();
 }

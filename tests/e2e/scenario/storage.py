@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import pathlib
+import sys
 import urllib.error
 import urllib.request
 
@@ -149,8 +150,7 @@ class Storage:
     def create_volume(self, name, group, replicas, primary=None, writer=True, nodes=None):
         """A volume of `group`; a writer opens it on `primary` (default: one node after the other)."""
         if nodes is None:
-            self.linstor("POST", f"/v1/resource-groups/{group}/spawn", {
-                "resource_definition_name": name, "volume_sizes": [64 * 1024]})
+            self.bed.wait_for(lambda: self._spawn(name, group), 30, f"LINSTOR to place {name}", interval=1)
         else:
             self.linstor("POST", "/v1/resource-definitions", {
                 "resource_definition": {"name": name, "resource_group_name": group}})
@@ -165,6 +165,20 @@ class Storage:
         self.volumes.append(Volume(name, primary, replicas, writer))
         if writer:
             self.start_writer(name, primary)
+
+    def _spawn(self, name, group):
+        """As a provisioner does it, who tries again; why LINSTOR refused is not lost."""
+        try:
+            self.linstor("POST", f"/v1/resource-groups/{group}/spawn", {
+                "resource_definition_name": name, "volume_sizes": [64 * 1024]})
+        except LinstorError:
+            states = {n["name"]: n.get("connection_status") for n in self.linstor("GET", "/v1/nodes")}
+            print(f"{name} was not placed; nodes: {states}; pools: {self.linstor('GET', '/v1/view/storage-pools')}; "
+                  f"LINSTOR: {self.bed.log('linstor-sim')[-3000:]}", file=sys.stderr)
+            if name in {d["name"] for d in self.linstor("GET", "/v1/resource-definitions")}:
+                self.linstor("DELETE", f"/v1/resource-definitions/{name}")  # else it "already exists"
+            raise
+        return True
 
     def start_writer(self, name, node):
         """Opens the volume and writes every 20 ms. A new volume has no quorum before its first handshake."""

@@ -1,7 +1,6 @@
 """The demo is the first thing that a stranger runs: it must work, and its report must be true."""
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 
@@ -47,9 +46,9 @@ def test_demo_encrypts_every_volume(tmp_path, strategy):
 
 def test_the_freeze_does_not_depend_on_the_way_to_the_node(tmp_path):
     # REVIEW-1 R4: the frozen time was made of execs and looks. Half a second more for each of them must not be felt.
-    # The median: one volume in ten is healed inside its freeze, which takes 0.3 to 0.6 s more (F27).
-    near, far = (statistics.median(row["longestStallMs"]
-                                   for row in run_demo(tmp_path, "SuspendIO", latency)[0]["volumes"])
+    # The shortest of six freezes: what comes on top is a heal inside the freeze, in one of ten volumes 0.3 to 0.6 s
+    # (F27), and other tests on the same machine. A way that counted would lengthen them all.
+    near, far = (min(row["longestStallMs"] for row in run_demo(tmp_path, "SuspendIO", latency)[0]["volumes"])
                  for latency in (0, 500))
     print(f"freeze: {near} ms, with 500 ms added to every exec and message {far} ms")
     assert far - near < 100

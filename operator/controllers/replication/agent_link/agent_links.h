@@ -43,7 +43,7 @@ struct AgentLinksOptions {
   std::chrono::milliseconds max_retry{
       60000};  ///< G5: 100 nodes that always fail: < 60 a minute together
   /// All nodes together start at most so many execs per minute after the first try of each.
-  int retries_per_minute = 50;
+  int retries_per_minute = 30;
   std::chrono::milliseconds ping_interval{20000};
   std::chrono::milliseconds silence_limit{60000};  ///< without a line: the stream is dead
   std::size_t max_node_bytes = 32U << 20U;         ///< kept per node; beyond it the node is unknown

@@ -19,7 +19,8 @@ using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): 
 
 constexpr SteadyTime kStart{std::chrono::hours(1)};
 
-// G5: nodes whose exec always fails cost fewer than 60 requests in any minute, and each is tried.
+// G5: nodes whose exec always fails cost fewer than 60 requests in any minute together with the 20
+// looks of NodeReconciler, and each is tried.
 TEST(ExecPacerTest, AHundredFailingNodesStayBelowSixtyAMinute) {
   ExecPacer pacer({});
   std::deque<SteadyTime> last_minute;
@@ -41,7 +42,7 @@ TEST(ExecPacerTest, AHundredFailingNodesStayBelowSixtyAMinute) {
       while (last_minute.front() <= now - 60s) {
         last_minute.pop_front();
       }
-      ASSERT_LT(last_minute.size(), 60U);
+      ASSERT_LT(last_minute.size(), 60U - 20U);
     }
   }
   EXPECT_GT(*std::min_element(tries.begin(), tries.end()), 5);
