@@ -40,6 +40,7 @@ UserPatches ReadPatches(const std::vector<api::Patch>& patches) {
     const std::string path = "spec.patches[" + std::to_string(i) + "]";
     auto parsed = ParsePatch(patches[i]);
     if (parsed) {
+      parsed->path = path;  // those before it may not be in this list
       result.parsed.push_back(std::move(*parsed));
       continue;
     }

@@ -34,7 +34,8 @@ Result<int, Error> ApplyUserPatch(const ParsedPatch& patch,
 
 /// "spec.patches[2] for DaemonSet linstor-csi-node": which patch, and what it was meant for.
 std::string NameOf(std::size_t index, const ParsedPatch& patch) {
-  std::string text = "spec.patches[" + std::to_string(index) + "]";
+  std::string text =
+      patch.path.empty() ? "spec.patches[" + std::to_string(index) + "]" : patch.path;
   const ResourceIdentity own = patch.is_json_patch ? ResourceIdentity{} : IdentityOf(patch.content);
   const std::string kind = patch.target ? patch.target->kind : own.kind;
   const std::string name = patch.target ? patch.target->name : own.name;

@@ -248,6 +248,18 @@ TEST(Components, ABrokenPatchStopsItsOwnOnly) {
   }
 }
 
+// The number must be that of the user's list, also when an earlier patch cannot be read.
+TEST(Components, ABrokenPatchIsNamedByItsPlace) {
+  const ClusterRendering rendering = RenderCluster(Cluster(R"(
+patches:
+  - {target: {kind: Nothing}, patch: "{ not: yaml"}
+  - target: {kind: DaemonSet, name: ha-controller}
+    patch: "[{op: remove, path: /spec/nothing}]"
+)"));
+  ASSERT_EQ(rendering.problems.size(), 1U);
+  EXPECT_THAT(rendering.problems[0].ToString(), HasSubstr("ha-controller: spec.patches[1] for"));
+}
+
 // Users' documents patch these by name, with and without a target.
 TEST(Components, ArePatchedByName) {
   const ClusterRendering rendering = RenderCluster(Cluster(R"(
