@@ -2,8 +2,10 @@
 // files of cluster_test.cc.
 
 #include <array>
+#include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "operator/core/render/components.h"
 #include "operator/core/render/render_test_support.h"
@@ -346,6 +348,34 @@ TEST(Components, ImagesCanBeOverridden) {
                       "csi-attacher")
                 .at("image"),
             "registry.example.com/x/a@sha256:1");
+}
+
+std::string ReadSource(const std::string& path) {
+  std::ifstream file(testing::SourceDir() + "/" + path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A container whose image nobody names is pulled from wherever the node looks first.
+TEST(Components, EveryImageHasADefault) {
+  ClusterInputs inputs = Cluster("{}");
+  inputs.images =
+      ImageConfig::FromConfigMap(
+          {{"data",
+            {{"0_default_csi_images.yaml", ReadSource("deploy/default/csi-images.yaml")},
+             {"0_default_images.yaml", ReadSource("deploy/default/images.yaml")}}}})
+          .value();
+  const ClusterRendering rendering = RenderCluster(inputs);
+  for (const std::string& name : kWorkloads) {
+    for (const char* list : {"initContainers", "containers"}) {
+      for (const Json& container : PodSpec(rendering, name).value(list, Json::array())) {
+        EXPECT_THAT(container.at("image").get<std::string>(),
+                    AllOf(HasSubstr("/"), HasSubstr(":v")))
+            << name;
+      }
+    }
+  }
 }
 
 // Least privilege: reading Secrets, and "*", are for nobody here.
