@@ -23,8 +23,8 @@ void Install(World& world) {
   world.Put(api::kLinstorSatelliteConfiguration, "pools", kPools);
 }
 
-/// The same with the CSI driver on the nodes as its only component: what is tried for each call of a
-/// pass takes minutes with all of them, and they differ in nothing that matters then.
+/// The same with the CSI driver on the nodes as its only component: what is tried for each call of
+/// a pass takes minutes with all of them, and they differ in nothing that matters then.
 void InstallSmall(World& world) {
   Install(world);
   world.Put(api::kLinstorCluster, "cluster", R"({

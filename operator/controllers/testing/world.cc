@@ -177,6 +177,14 @@ void World::RunNodes(const std::vector<std::string>& ready) {
   }
 }
 
+std::vector<Json> World::SatelliteSets() const {
+  std::vector<Json> sets = kube.All(api::kDaemonSet);
+  std::erase_if(sets, [](const Json& set) {
+    return api::Object(set).label(api::kLabelComponent) != "linstor-satellite";
+  });
+  return sets;
+}
+
 void World::RunCsiNodes(const api::Object& daemon_set,
                         const std::vector<std::string>& ready,
                         std::set<std::string>* alive) {

@@ -54,6 +54,8 @@ class World {
   /// gets a pod, "csi-<node>", on every node that LINSTOR knows, and registers when that is made.
   /// Pods whose DaemonSet is gone end. `ready`: nodes whose pods become ready; empty = all.
   void RunNodes(const std::vector<std::string>& ready = {});
+  /// The DaemonSets of satellites.
+  std::vector<Json> SatelliteSets() const;
   /// Reconciles every object once; returns the errors.
   std::vector<std::string> ReconcileAll();
   /// RunNodes and ReconcileAll until a round writes nothing (neither to Kubernetes nor to LINSTOR)
