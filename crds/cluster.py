@@ -19,40 +19,27 @@ COLUMNS = [
 ]
 
 
-def _controller():
-    return obj("Deployment of the LINSTOR controller.", {
-        "enabled": boolean("Whether to deploy it.", default=True),
-        "podTemplate": pod_template("the LINSTOR controller"),
-    })
-
-
-def _not_deployed(what, replicas=False):
-    """A component of the Piraeus Operator: its fields are accepted, so that documents written for it apply."""
+def _component(what, workload, replicas=False):
     properties = {
-        "enabled": boolean("Accepted, without effect.", default=True),
-        "podTemplate": {**pod_template(what), "description": "Accepted, without effect."},
+        "enabled": boolean("Whether to deploy it. With false its objects are removed.", default=True),
+        "podTemplate": pod_template(f"the {what}"),
     }
     if replicas:
-        properties["replicas"] = integer("Accepted, without effect.", minimum=0)
-    return obj(f"{what}: NOT DEPLOYED by this operator. What a Piraeus Operator deployed stays as it is, and is "
-               "neither changed nor removed.", properties)
+        properties["replicas"] = integer("Number of pods, by default 1.", minimum=0)
+    return obj(f"{workload} of the {what}.", properties)
 
 
 def _api_tls():
     def secret(default):
         return string(f"Secret, by default {default}.")
-
-    def unused(default):
-        return string(f"Accepted, without effect, by default {default}.")
     return obj("HTTPS for LINSTOR's REST API.", {
         "apiSecretName": secret("linstor-api-tls"),
         "clientSecretName": secret("linstor-client-tls"),
-        "csiControllerSecretName": unused("linstor-csi-controller-tls"),
-        "csiNodeSecretName": unused("linstor-csi-node-tls"),
-        "affinityControllerSecretName": unused("linstor-affinity-controller-tls"),
-        "nfsServerSecretName": unused("linstor-csi-nfs-server-tls"),
-        "certManager": issuer("Issuer of cert-manager: Certificates are created for apiSecretName and "
-                              "clientSecretName."),
+        "csiControllerSecretName": secret("linstor-csi-controller-tls"),
+        "csiNodeSecretName": secret("linstor-csi-node-tls"),
+        "affinityControllerSecretName": secret("linstor-affinity-controller-tls"),
+        "nfsServerSecretName": secret("linstor-csi-nfs-server-tls"),
+        "certManager": issuer("Issuer of cert-manager: Certificates are created for these secrets."),
         "caReference": ca_reference(),
     }, nullable=True)
 
@@ -90,12 +77,12 @@ def spec():
             "internalTLS: without it LINSTOR cannot connect to these satellites. {} is enough; the secret is then "
             "linstor-controller-internal-tls.", False),
         "apiTLS": _api_tls(),
-        "controller": _controller(),
-        "csiController": _not_deployed("CSI controller", replicas=True),
-        "csiNode": _not_deployed("CSI node driver"),
-        "highAvailabilityController": _not_deployed("High-availability controller"),
-        "affinityController": _not_deployed("Affinity controller", replicas=True),
-        "nfsServer": _not_deployed("NFS server"),
+        "controller": _component("LINSTOR controller", "Deployment"),
+        "csiController": _component("CSI controller", "Deployment", replicas=True),
+        "csiNode": _component("CSI driver on the nodes", "DaemonSet"),
+        "highAvailabilityController": _component("high-availability controller", "DaemonSet"),
+        "affinityController": _component("affinity controller", "Deployment", replicas=True),
+        "nfsServer": _component("NFS server for ReadWriteMany volumes", "DaemonSet"),
         "maxConcurrentEvacuations": integer("How many satellites may be evacuated at a time; 0: no limit.",
                                             minimum=0),
         "replicationTLS": replication_tls_spec(),

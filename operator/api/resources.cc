@@ -5,7 +5,7 @@
 namespace breakwater::api {
 
 const ResourceInfo* FindResource(std::string_view group, std::string_view kind) {
-  static const std::array<const ResourceInfo*, 17> kAll{&kLinstorCluster,
+  static const std::array<const ResourceInfo*, 19> kAll{&kLinstorCluster,
                                                         &kLinstorSatelliteConfiguration,
                                                         &kLinstorSatellite,
                                                         &kLinstorNodeConnection,
@@ -21,7 +21,9 @@ const ResourceInfo* FindResource(std::string_view group, std::string_view kind) 
                                                         &kRoleBinding,
                                                         &kClusterRole,
                                                         &kClusterRoleBinding,
-                                                        &kCertificate};
+                                                        &kCertificate,
+                                                        &kCsiDriver,
+                                                        &kCsiNode};
   for (const ResourceInfo* info : kAll) {
     if (info->group == group && info->kind == kind) {
       return info;

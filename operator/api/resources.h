@@ -25,6 +25,12 @@ inline const ResourceInfo kPersistentVolume{"", "v1", "PersistentVolume", "persi
                                             false};
 inline const ResourceInfo kStorageClass{"storage.k8s.io", "v1", "StorageClass", "storageclasses",
                                         false};
+inline const ResourceInfo kCsiDriver{"storage.k8s.io", "v1", "CSIDriver", "csidrivers", false};
+inline const ResourceInfo kCsiNode{"storage.k8s.io", "v1", "CSINode", "csinodes", false};
+/// Served where snapshots of groups of volumes can be taken.
+inline const ResourceInfo kVolumeGroupSnapshotClass{"groupsnapshot.storage.k8s.io", "v1beta2",
+                                                    "VolumeGroupSnapshotClass",
+                                                    "volumegroupsnapshotclasses", false};
 inline const ResourceInfo kConfigMap{"", "v1", "ConfigMap", "configmaps", true};
 inline const ResourceInfo kService{"", "v1", "Service", "services", true};
 inline const ResourceInfo kServiceAccount{"", "v1", "ServiceAccount", "serviceaccounts", true};
@@ -49,6 +55,8 @@ inline constexpr std::string_view kLabelName = "app.kubernetes.io/name";
 inline constexpr std::string_view kLabelInstance = "app.kubernetes.io/instance";
 inline constexpr std::string_view kLabelComponent = "app.kubernetes.io/component";
 inline constexpr std::string_view kLabelManagedBy = "app.kubernetes.io/managed-by";
+/// The CSI driver of LINSTOR.
+inline constexpr std::string_view kCsiDriverName = "linstor.csi.linbit.com";
 /// On satellite pods: the uid of the LinstorSatellite.
 inline constexpr std::string_view kLabelSatellite = "piraeus.io/linstor-satellite";
 /// On LinstorSatellites: the names of the merged configurations.

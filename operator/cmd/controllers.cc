@@ -57,6 +57,21 @@ bool IsController(const ChangeEvent& change) {
   return change.object().label(api::kLabelComponent) == "linstor-controller";
 }
 
+/// A pod of the CSI driver on a node: whether volumes can be mounted there.
+bool IsCsiNode(const ChangeEvent& change) {
+  return change.object().label(api::kLabelComponent) == "linstor-csi-node";
+}
+
+/// CSINodes change with every driver of a node; only their spec says who is registered.
+bool RegistrationChanged(const ChangeEvent& change) {
+  if (!change.before || !change.after) {
+    return true;
+  }
+  const api::Json* before = api::FindMember(change.before->raw(), "spec");
+  const api::Json* after = api::FindMember(change.after->raw(), "spec");
+  return before == nullptr || after == nullptr || *before != *after;
+}
+
 runtime::Predicate Named(const api::ObjectKey& key) {
   return [key](const ChangeEvent& change) { return change.key == key; };
 }
@@ -77,11 +92,12 @@ void AddCluster(OperatorControllers& into,
       .WatchMapped(stores.configurations, all, SpecOrMetadataChanged)
       .WatchMapped(stores.nodes, all, IgnoringHeartbeats)
       .WatchMapped(stores.config_maps, all, Named(images))
+      .WatchMapped(stores.csi_nodes, all, RegistrationChanged)
       .WatchMapped(
           stores.pods,
           [&stores](const ChangeEvent& change) {
-            const bool ours =
-                IsController(change) || !SatelliteOfPod(change, stores.satellites).empty();
+            const bool ours = IsController(change) || IsCsiNode(change) ||
+                              !SatelliteOfPod(change, stores.satellites).empty();
             return ours ? AllKeys(stores.clusters) : std::vector<api::ObjectKey>();
           },
           PodChanged);
@@ -168,6 +184,7 @@ void AddControllers(OperatorControllers& into,
                                          .satellites = stores.satellites,
                                          .nodes = stores.nodes,
                                          .pods = stores.pods,
+                                         .csi_nodes = stores.csi_nodes,
                                          .writers = writers,
                                          .images = images,
                                          .linstor = linstor,
@@ -176,7 +193,8 @@ void AddControllers(OperatorControllers& into,
                                          .events = events},
       controllers::ClusterReconcilerOptions{.pull_secret = options.pull_secret,
                                             .requeue_interval = options.requeue_interval,
-                                            .linstor_max_age = young});
+                                            .linstor_max_age = young,
+                                            .volume_group_snapshots = into.volume_group_snapshots});
   into.satellite = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{.clusters = stores.clusters,
                                            .satellites = stores.satellites,

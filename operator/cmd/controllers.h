@@ -25,6 +25,8 @@ struct OperatorControllers {
   std::unique_ptr<controllers::ConfigurationReconciler> configuration{};
   std::unique_ptr<controllers::NodeConnectionReconciler> node_connection{};
   Logger log{};
+  /// Set before AddControllers: the cluster has snapshots of groups of volumes.
+  bool volume_group_snapshots = false;
 };
 
 /// Fills `into` and adds the controllers to the manager. Everything is borrowed.

@@ -25,7 +25,8 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
                         .config_maps = manager.AddStore(api::kConfigMap, here),
                         .secrets = manager.AddStore(api::kSecret, for_tls),
                         .services = manager.AddStore(api::kService, here),
-                        .daemon_sets = manager.AddStore(api::kDaemonSet, here)};
+                        .daemon_sets = manager.AddStore(api::kDaemonSet, here),
+                        .csi_nodes = manager.AddStore(api::kCsiNode)};
   for (const api::ResourceInfo* kind :
        {&api::kServiceAccount, &api::kDeployment, &api::kRole, &api::kRoleBinding}) {
     stores.others.push_back(&manager.AddStore(*kind, here));
@@ -33,6 +34,8 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
   for (const api::ResourceInfo* kind : {&api::kClusterRole, &api::kClusterRoleBinding}) {
     stores.others.push_back(&manager.AddStore(*kind, ours));
   }
+  stores.others.push_back(&manager.AddStore(
+      api::kCsiDriver, {.field_selector = "metadata.name=" + std::string(api::kCsiDriverName)}));
   if (certificates) {
     stores.others.push_back(&manager.AddStore(api::kCertificate, here));
   }

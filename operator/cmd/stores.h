@@ -21,6 +21,7 @@ struct OperatorStores {
   runtime::Store& secrets;
   runtime::Store& services;
   runtime::Store& daemon_sets;
+  runtime::Store& csi_nodes;
   /// Kinds that are only written and pruned: accounts, rights, Deployments, Certificates.
   std::vector<runtime::Store*> others{};
   /// Everything that may be applied.

@@ -57,22 +57,23 @@ runtime::ManagerOptions ManagerOptionsFor(const Options& options,
   return manager;
 }
 
-/// Whether cert-manager's kinds exist. Waits for the API server, because an operator that starts
-/// before it must not stay without them.
-Result<bool, Error> HasCertManager(const Context& ctx,
-                                   kube::KubeReader& client,
-                                   const std::string& ns,
-                                   const Logger& log) {
+/// Whether the API server knows a kind. Waits for the API server, because an operator that starts
+/// before it must not stay without the kind.
+Result<bool, Error> HasKind(const Context& ctx,
+                            kube::KubeReader& client,
+                            const api::ResourceInfo& kind,
+                            const std::string& ns,
+                            const Logger& log) {
   Backoff backoff(ctx.clock(), RealRandom());
   while (true) {
-    const auto page = client.List(ctx.WithTimeout(std::chrono::seconds(10)), api::kCertificate,
-                                  {.ns = ns, .limit = 1});
+    const auto page = client.List(ctx.WithTimeout(std::chrono::seconds(10)), kind,
+                                  {.ns = kind.namespaced ? ns : "", .limit = 1});
     if (page || page.error().IsNotFound()) {
       return page.has_value();
     }
     if (page.error().IsForbidden()) {
-      log.Warn("the operator may not list Certificates: cert-manager is not used",
-               {{"error", page.error().message()}});
+      log.Warn("the operator may not list a kind, which is therefore not used",
+               {{"kind", kind.kind}, {"error", page.error().message()}});
       return false;
     }
     log.Warn("API server does not answer, will retry", {{"error", page.error().message()}});
@@ -160,8 +161,11 @@ Result<void, Error> RunOperator(const Options& options,
   health.AddReadyCheck(kStarting, [] { return std::optional<std::string>("not complete"); });
   Endpoints endpoints;
   BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, clock, health, metrics, log.Named("http")));
-  BREAKWATER_ASSIGN_OR_RETURN(const bool certificates,
-                              HasCertManager(Context(stop, clock), client, options.ns, log));
+  BREAKWATER_ASSIGN_OR_RETURN(const bool certificates, HasKind(Context(stop, clock), client,
+                                                               api::kCertificate, options.ns, log));
+  BREAKWATER_ASSIGN_OR_RETURN(
+      const bool group_snapshots,
+      HasKind(Context(stop, clock), client, api::kVolumeGroupSnapshotClass, options.ns, log));
 
   // Destroyed after the manager, whose threads use them.
   OperatorControllers reconcilers;
@@ -178,6 +182,7 @@ Result<void, Error> RunOperator(const Options& options,
       {.instance = options.pod_name.empty() ? HostName() : options.pod_name,
        .on_dropped = [&metrics] { runtime::CountDroppedEvent(metrics); }});
   const auto record = [&events](kube::Event event) { events.Record(std::move(event)); };
+  reconcilers.volume_group_snapshots = group_snapshots;
   AddControllers(reconcilers, manager, stores, writers, images, linstor, record, options, log);
 
   BREAKWATER_ASSIGN_OR_RETURN(std::unique_ptr<net::WebSocketConnector> connector,
@@ -211,7 +216,8 @@ Result<void, Error> RunOperator(const Options& options,
   log.Info("starting", {{"version", BREAKWATER_VERSION},
                         {"server", config.server},
                         {"namespace", options.ns},
-                        {"cert_manager", certificates}});
+                        {"cert_manager", certificates},
+                        {"volume_group_snapshots", group_snapshots}});
   Result<void, Error> ended = manager.Run(stop);
   log.Info("stopped");
   return ended;

@@ -9,7 +9,7 @@
 
 namespace breakwater::controllers {
 
-void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
+void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) {
   const std::string name = pass.cluster.name();
   const Result<LinstorSnapshotPtr, Error> snapshot =
       deps_.snapshots.Get(ctx, name, options_.linstor_max_age);
@@ -41,6 +41,10 @@ void ClusterReconciler::LinstorHalf(const Context& ctx, Pass& pass) const {
   }
   if (const auto client = deps_.linstor.ClientFor(name)) {
     SyncProperties(ctx, **client, pass);
+    if (pass.spec.csi_node.enabled &&
+        !csi_nodes_.Run(ctx, name, linstor, **client, pass.conditions)) {
+      pass.linstor_settled = false;
+    }
   }
 }
 

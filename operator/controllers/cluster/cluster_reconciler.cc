@@ -11,6 +11,7 @@
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/linstor_connection/api_door.h"
 #include "operator/core/admission/validate.h"
+#include "operator/core/render/components.h"
 #include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
 
@@ -44,7 +45,7 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                               const api::LinstorClusterSpec& spec,
                               const api::FieldErrors& errors,
                               core::ImageConfig images,
-                              const std::string& pull_secret) {
+                              const ClusterReconcilerOptions& options) {
   core::ClusterInputs inputs{.name = cluster.name(),
                              .spec = spec,
                              .ns = deps.writers.operator_namespace,
@@ -52,8 +53,9 @@ core::ClusterInputs InputsFor(const ClusterReconcilerDeps& deps,
                              .errors = errors,
                              .satellites = deps.satellites.List(),
                              .images = std::move(images),
-                             .pull_secret = pull_secret,
-                             .controller_hosts = ControllerHosts(deps)};
+                             .pull_secret = options.pull_secret,
+                             .controller_hosts = ControllerHosts(deps),
+                             .volume_group_snapshots = options.volume_group_snapshots};
   for (const api::ObjectPtr& object : deps.configurations.List()) {
     if (object->deleting()) {
       continue;
@@ -92,18 +94,19 @@ void KeepLastNumbers(const api::Object& cluster, api::LinstorClusterStatus& stat
   status.free_capacity_bytes = number("freeCapacityBytes");
 }
 
-/// After a take-over from the Piraeus Operator the cluster also owns components that are not
-/// rendered here (CSI driver, high-availability controller …): pruning them would cut pods from
-/// their volumes.
-void KeepForeignComponents(const std::vector<const runtime::Store*>& stores,
-                           const std::string& owner_uid,
-                           std::set<runtime::ObjectId>& keep) {
+/// What must stay although it was not rendered: objects of a component that could not be, and of
+/// none that is known here (from another version of the operator, perhaps).
+void KeepTheOthers(const std::vector<const runtime::Store*>& stores,
+                   const api::Object& cluster,
+                   const api::LinstorClusterSpec& spec,
+                   const std::vector<core::RenderProblem>& problems,
+                   std::set<runtime::ObjectId>& keep) {
   for (const runtime::Store* store : stores) {
-    if (store->resource() == api::kLinstorSatellite) {
-      continue;
-    }
-    for (const api::ObjectPtr& object : store->ListByController(owner_uid)) {
-      if (!core::MayPrune(*object)) {
+    for (const api::ObjectPtr& object : store->ListByController(cluster.uid())) {
+      // The Piraeus Operator leaves its CSIDriver behind, and another driver may need it.
+      const bool left_behind =
+          store->resource() == api::kCsiDriver && object->annotation(runtime::kAppliedHash).empty();
+      if (left_behind || !core::MayPrune(store->resource().kind, *object, spec, problems)) {
         keep.insert({store->resource().group, store->resource().kind, object->key()});
       }
     }
@@ -123,7 +126,8 @@ const std::vector<api::ResourceInfo>& ClusterPruneKinds() {
                                                      api::kClusterRole,
                                                      api::kRoleBinding,
                                                      api::kClusterRoleBinding,
-                                                     api::kCertificate};
+                                                     api::kCertificate,
+                                                     api::kCsiDriver};
   return kKinds;
 }
 
@@ -187,27 +191,23 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
       return;
     }
   }
-  alarm_.Announce(pass.cluster,
-                  core::DangerousPatches(pass.spec.patches, pass.spec.controller.pod_template,
-                                         "spec.controller.podTemplate"));
+  AnnounceDangers(pass);
   const auto images = deps_.images.Get();
   if (!images) {
     pass.conditions.AddError(api::kConditionApplied, images.error().message);
     return;  // the ConfigMap's arrival triggers the next pass
   }
   core::ClusterRendering rendering = core::RenderCluster(
-      InputsFor(deps_, pass.cluster, pass.spec, pass.errors, **images, options_.pull_secret));
+      InputsFor(deps_, pass.cluster, pass.spec, pass.errors, **images, options_));
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
   }
   const std::vector<std::string> missing = MissingMounts(deps_.writers, rendering.objects);
   ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
-  if (problems.empty()) {
-    KeepForeignComponents(deps_.writers.stores.Select(ClusterPruneKinds()), pass.cluster.uid(),
-                          report.wanted);
-    PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
-  }
+  KeepTheOthers(deps_.writers.stores.Select(ClusterPruneKinds()), pass.cluster, pass.spec,
+                rendering.problems, report.wanted);
+  PruneObjects(ctx, deps_.writers, pass.cluster, ClusterPruneKinds(), report);
   if (report.written > 0) {
     deps_.log.Info(
         "applied",
@@ -228,6 +228,16 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   if (!missing.empty()) {
     ReportMissingMounts(missing, pass.conditions);
   }
+}
+
+void ClusterReconciler::AnnounceDangers(const Pass& pass) {
+  std::vector<std::string> lines = core::DangerousPatches(pass.spec.patches, nullptr, "");
+  for (const auto& [path, pod_template] : core::PodTemplates(pass.spec)) {
+    for (std::string& line : core::DangerousPatches({}, *pod_template, path)) {
+      lines.push_back(std::move(line));
+    }
+  }
+  alarm_.Announce(pass.cluster, lines);
 }
 
 void ClusterReconciler::CountSatellites(Pass& pass) const {

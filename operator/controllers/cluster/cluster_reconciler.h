@@ -12,6 +12,7 @@
 #include <string>
 
 #include "operator/api/linstor_cluster.h"
+#include "operator/controllers/cluster/csi_node_sync.h"
 #include "operator/controllers/common/apply_objects.h"
 #include "operator/controllers/common/image_source.h"
 #include "operator/controllers/common/patch_alarm.h"
@@ -32,6 +33,8 @@ struct ClusterReconcilerOptions {
   /// How old what is shown of LINSTOR may be. Short: this pass is the one that keeps the shared
   /// snapshot young for the satellites, and notices first that LINSTOR is gone.
   std::chrono::milliseconds linstor_max_age{std::chrono::seconds{5}};
+  /// Whether the cluster has snapshots of groups of volumes.
+  bool volume_group_snapshots = false;
 };
 
 /// Everything is borrowed and outlives the reconciler.
@@ -41,6 +44,7 @@ struct ClusterReconcilerDeps {
   const runtime::Store& satellites;
   const runtime::Store& nodes;
   const runtime::Store& pods;
+  const runtime::Store& csi_nodes;
   const Writers& writers;
   const ImageSource& images;
   LinstorProvider& linstor;
@@ -53,7 +57,10 @@ struct ClusterReconcilerDeps {
 class ClusterReconciler final : public runtime::Reconciler {
  public:
   ClusterReconciler(ClusterReconcilerDeps deps, ClusterReconcilerOptions options)
-      : deps_(std::move(deps)), options_(std::move(options)), alarm_(deps_.events) {}
+      : deps_(std::move(deps)),
+        options_(std::move(options)),
+        alarm_(deps_.events),
+        csi_nodes_(deps_.pods, deps_.csi_nodes, deps_.writers.client, deps_.log) {}
 
   Result<runtime::Requeue, Error> Reconcile(const Context& ctx, const api::ObjectKey& key) override;
 
@@ -73,6 +80,8 @@ class ClusterReconciler final : public runtime::Reconciler {
   void ApplyHalf(const Context& ctx, Pass& pass);
   /// Of everything that the Kubernetes half reads. The same text: nothing to render or to compare.
   std::string Fingerprint(const Pass& pass) const;
+  /// Patches and podTemplates that can take over a node, as an event.
+  void AnnounceDangers(const Pass& pass);
   void CountSatellites(Pass& pass) const;
   void CheckKeptDaemons(Pass& pass) const;
   void CheckDefinitions(Pass& pass) const;
@@ -84,12 +93,13 @@ class ClusterReconciler final : public runtime::Reconciler {
   Result<void, Error> WriteStatus(const Context& ctx, Pass& pass) const;
 
   // cluster_linstor.cc
-  void LinstorHalf(const Context& ctx, Pass& pass) const;
+  void LinstorHalf(const Context& ctx, Pass& pass);
   void SyncProperties(const Context& ctx, linstor::Client& client, Pass& pass) const;
 
   const ClusterReconcilerDeps deps_;
   const ClusterReconcilerOptions options_;
   PatchAlarm alarm_;
+  CsiNodeSync csi_nodes_;
 
   std::mutex applied_mutex_;
 

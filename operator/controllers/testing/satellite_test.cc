@@ -19,7 +19,7 @@ std::string Template(const std::string& value) {
 
 int NodesWith(World& world, const std::string& value) {
   int count = 0;
-  for (const Json& set : world.kube.All(api::kDaemonSet)) {
+  for (const Json& set : world.SatelliteSets()) {
     const Json* annotation =
         api::FindPath(set, {"spec", "template", "metadata", "annotations", "v"});
     count += annotation != nullptr && *annotation == value ? 1 : 0;
@@ -238,7 +238,7 @@ TEST(RolloutTest, OnlyTheTemplateNeedsATurn) {
       api::kLinstorSatelliteConfiguration, "label",
       R"({"patches":[{"target":{"kind":"DaemonSet"},"patch":"{kind: DaemonSet, metadata: {name: any, labels: {new: label}}}"}]})");
   world.ReconcileAll();
-  for (const Json& set : world.kube.All(api::kDaemonSet)) {
+  for (const Json& set : world.SatelliteSets()) {
     EXPECT_EQ(set["metadata"]["labels"]["new"], "label");
   }
   // A field that goes away again does restart the pod.
@@ -259,7 +259,7 @@ TEST(RolloutTest, AnUpgradeOfLinstorReachesAllNodes) {
   }
   const auto connect = [&] {
     world.linstor->With([&](FakeLinstor::State& state) {
-      for (const Json& set : world.kube.All(api::kDaemonSet)) {
+      for (const Json& set : world.SatelliteSets()) {
         const std::string name = api::Object(set).name();
         const bool changed =
             *api::FindPath(set, {"spec", "template", "metadata", "annotations", "v"}) == "4";
@@ -286,7 +286,7 @@ TEST(RolloutTest, ARenamedDaemonSetNeedsATurn) {
   Start(world);
   const auto renamed = [&] {
     int count = 0;
-    for (const Json& set : world.kube.All(api::kDaemonSet)) {
+    for (const Json& set : world.SatelliteSets()) {
       count += api::Object(set).name().find('_') == std::string::npos &&
                        api::Object(set).name().find('.') == std::string::npos
                    ? 1
@@ -300,7 +300,7 @@ TEST(RolloutTest, ARenamedDaemonSetNeedsATurn) {
   world.ReconcileAll();
   world.ReconcileAll();
   EXPECT_EQ(renamed(), 1);
-  EXPECT_EQ(world.kube.All(api::kDaemonSet).size(), 3U);
+  EXPECT_EQ(world.SatelliteSets().size(), 3U);
 }
 
 void Freeze(World& world, const char* step) {
@@ -348,7 +348,7 @@ TEST(DeletionTest, WaitsWhileAVolumeOfTheNodeIsSuspended) {
     Delete(world, "node-a");
     EXPECT_TRUE(world.ReconcileSatellite("node-a"));
     EXPECT_TRUE(world.kube.Find(api::kLinstorSatellite, {"", "node-a"})) << policy;
-    EXPECT_EQ(world.kube.All(api::kDaemonSet).size(), 3U) << policy;
+    EXPECT_EQ(world.SatelliteSets().size(), 3U) << policy;
     world.linstor->With([&](FakeLinstor::State& state) {
       EXPECT_FALSE(state.nodes["node-a"].HasFlag("EVACUATE")) << policy;
       return 0;

@@ -39,7 +39,9 @@ const std::vector<const api::ResourceInfo*>& Kinds() {
                                                             &api::kRole,
                                                             &api::kRoleBinding,
                                                             &api::kClusterRole,
-                                                            &api::kClusterRoleBinding};
+                                                            &api::kClusterRoleBinding,
+                                                            &api::kCsiDriver,
+                                                            &api::kCsiNode};
   return kKinds;
 }
 
@@ -52,6 +54,15 @@ Json MakePod(const api::Object& daemon_set, const std::string& node, int address
   pod["spec"] = {{"nodeName", node}};
   pod["status"] = {{"podIP", ip}, {"podIPs", Json::array({{{"ip", ip}}})}};
   return pod;
+}
+
+/// `names` empty = all.
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Json ReadyConditions(bool ready) {
+  return Json::array({{{"type", "Ready"}, {"status", ready ? "True" : "False"}}});
 }
 
 }  // namespace
@@ -95,8 +106,8 @@ World::World(const std::vector<std::string>& nodes) {
   cluster_ = std::make_unique<controllers::ClusterReconciler>(
       controllers::ClusterReconcilerDeps{
           store(api::kLinstorCluster), store(api::kLinstorSatelliteConfiguration),
-          store(api::kLinstorSatellite), store(api::kNode), store(api::kPod), *writers_, *images_,
-          provider, snapshots, log_, record},
+          store(api::kLinstorSatellite), store(api::kNode), store(api::kPod), store(api::kCsiNode),
+          *writers_, *images_, provider, snapshots, log_, record},
       controllers::ClusterReconcilerOptions{});
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{store(api::kLinstorCluster),
@@ -136,12 +147,16 @@ void World::RunNodes(const std::vector<std::string>& ready) {
   int address = 1;
   for (const Json& raw : kube.All(api::kDaemonSet)) {
     const api::Object daemon_set(raw);
+    if (daemon_set.label(api::kLabelComponent) == "linstor-csi-node") {
+      RunCsiNodes(daemon_set, ready, &alive);
+    }
+    if (daemon_set.label(api::kLabelComponent) != "linstor-satellite") {
+      continue;
+    }
     const std::string node = daemon_set.name().substr(daemon_set.name().find('.') + 1);
-    const bool is_ready =
-        ready.empty() || std::find(ready.begin(), ready.end(), node) != ready.end();
+    const bool is_ready = Contains(ready, node);
     Json pod = MakePod(daemon_set, node, address++);
-    pod["status"]["conditions"] =
-        Json::array({{{"type", "Ready"}, {"status", is_ready ? "True" : "False"}}});
+    pod["status"]["conditions"] = ReadyConditions(is_ready);
     alive.insert("pod-" + node);
     if (!kube.Mutate(api::kPod, {kWorldNamespace, "pod-" + node}, [&](Json& live) {
           live["status"] = pod["status"];
@@ -161,6 +176,66 @@ void World::RunNodes(const std::vector<std::string>& ready) {
     if (!alive.contains(pod.name())) {
       kube.Remove(api::kPod, pod.key());
     }
+  }
+}
+
+std::vector<Json> World::SatelliteSets() const {
+  std::vector<Json> sets = kube.All(api::kDaemonSet);
+  std::erase_if(sets, [](const Json& set) {
+    return api::Object(set).label(api::kLabelComponent) != "linstor-satellite";
+  });
+  return sets;
+}
+
+void World::RunCsiNodes(const api::Object& daemon_set,
+                        const std::vector<std::string>& ready,
+                        std::set<std::string>* alive) {
+  const auto properties = linstor->With([](FakeLinstor::State& state) {
+    std::map<std::string, linstor::Props> of_nodes;
+    for (const auto& [name, node] : state.nodes) {
+      of_nodes[name] = node.props;
+    }
+    return of_nodes;
+  });
+  for (const auto& [node, props] : properties) {  // its init container waits for LINSTOR's node
+    const std::string name = "csi-" + node;
+    alive->insert(name);
+    Json pod = MakePod(daemon_set, node, 0);
+    pod["metadata"]["name"] = name;
+    pod["status"]["conditions"] = ReadyConditions(Contains(ready, node));
+    if (kube.Mutate(api::kPod, {kWorldNamespace, name}, [&](Json& live) {
+          live["status"] = pod["status"];
+          live["metadata"]["labels"] = pod["metadata"]["labels"];
+        })) {
+      continue;
+    }
+    kube.Put(api::kPod, pod);
+    RegisterCsiDriver(node, props);
+  }
+}
+
+void World::RegisterCsiDriver(const std::string& node, const linstor::Props& props) {
+  Json keys = Json::array();
+  for (const auto& [name, value] : props) {
+    constexpr std::string_view kTopology = "Aux/topology/";
+    if (name.starts_with(kTopology)) {
+      keys.push_back(name.substr(kTopology.size()));
+    }
+  }
+  const Json driver{
+      {"name", std::string(api::kCsiDriverName)}, {"nodeID", node}, {"topologyKeys", keys}};
+  bool registered = false;
+  const bool there = kube.Mutate(api::kCsiNode, {"", node}, [&](Json& live) {
+    for (const Json& known : live["spec"]["drivers"]) {
+      registered = registered || known["name"] == driver["name"];
+    }
+    if (!registered) {  // the keys of a registered driver cannot be changed
+      live["spec"]["drivers"].push_back(driver);
+    }
+  });
+  if (!there) {
+    kube.Put(api::kCsiNode,
+             {{"metadata", {{"name", node}}}, {"spec", {{"drivers", Json::array({driver})}}}});
   }
 }
 

@@ -7,6 +7,7 @@
 /// says exactly what was seen when. Nodes run their pods when RunNodes() is called.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,9 +52,12 @@ class World {
 
   /// Creates or replaces a custom resource from JSON text.
   void Put(const api::ResourceInfo& kind, const std::string& name, const std::string& spec);
-  /// Every DaemonSet gets a ready pod with an address and reports it; pods whose DaemonSet is gone
-  /// end. `ready`: nodes whose pods become ready; empty = all.
+  /// Every satellite's DaemonSet gets a ready pod with an address and reports it. The CSI driver
+  /// gets a pod, "csi-<node>", on every node that LINSTOR knows, and registers when that is made.
+  /// Pods whose DaemonSet is gone end. `ready`: nodes whose pods become ready; empty = all.
   void RunNodes(const std::vector<std::string>& ready = {});
+  /// The DaemonSets of satellites.
+  std::vector<Json> SatelliteSets() const;
   /// Reconciles every object once; returns the errors.
   std::vector<std::string> ReconcileAll();
   /// RunNodes and ReconcileAll until a round writes nothing (neither to Kubernetes nor to LINSTOR)
@@ -79,6 +83,11 @@ class World {
  private:
   static const api::ResourceInfo& api_cluster();
   void Refresh();
+  void RunCsiNodes(const api::Object& daemon_set,
+                   const std::vector<std::string>& ready,
+                   std::set<std::string>* alive);
+  /// What driver and kubelet do: the keys are kept as they are when the driver is registered.
+  void RegisterCsiDriver(const std::string& node, const linstor::Props& props);
 
   Context ctx() const { return Context(stop_.get_token(), clock); }
 

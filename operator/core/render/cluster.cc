@@ -10,6 +10,7 @@
 #include "operator/api/resources.h"
 #include "operator/core/cluster/node_matching.h"
 #include "operator/core/render/component.h"
+#include "operator/core/render/components.h"
 #include "operator/core/render/controller.h"
 #include "operator/core/render/patch_guard.h"
 #include "operator/core/render/render.h"
@@ -20,6 +21,7 @@ namespace {
 
 using api::Json;
 
+constexpr const char* kController = "linstor-controller";
 constexpr const char* kSatellite = "linstor-satellite";
 
 /// On a LinstorSatellite: how many of its patches are of each of its configurations, in their order
@@ -83,6 +85,7 @@ UserPatches ReadPatches(const std::vector<api::Patch>& patches) {
     const std::string path = "spec.patches[" + std::to_string(i) + "]";
     auto parsed = ParsePatch(patches[i]);
     if (parsed) {
+      parsed->path = path;  // those before it may not be in this list
       result.parsed.push_back(std::move(*parsed));
       result.indices.push_back(i);
       continue;
@@ -141,7 +144,10 @@ std::set<std::string> KeysOf(const ClusterInputs& inputs) {
     keys.insert(inputs.spec.internal_tls->secret_name);
   }
   if (inputs.spec.api_tls) {
-    keys.insert({inputs.spec.api_tls->api_secret_name, inputs.spec.api_tls->client_secret_name});
+    const api::ApiTls& tls = *inputs.spec.api_tls;
+    keys.insert({tls.api_secret_name, tls.client_secret_name, tls.csi_controller_secret_name,
+                 tls.csi_node_secret_name, tls.affinity_controller_secret_name,
+                 tls.nfs_server_secret_name});
   }
   for (const api::ObjectPtr& node : inputs.nodes) {
     keys.insert(SatelliteTlsSecretName(node->name(), {}));
@@ -150,6 +156,36 @@ std::set<std::string> KeysOf(const ClusterInputs& inputs) {
   }
   keys.erase("");
   return keys;
+}
+
+/// The component that an object was rendered for, "" when it is none of ours.
+std::string ComponentOf(const api::Object& object, const std::string& kind) {
+  static const std::set<std::string> kComponents{"linstor-controller",
+                                                 kSatellite,
+                                                 "linstor-csi-controller",
+                                                 "linstor-csi-node",
+                                                 "ha-controller",
+                                                 "linstor-csi-nfs-server",
+                                                 "linstor-affinity-controller",
+                                                 "linstor-csi-nfs"};
+  if (kind == api::kLinstorSatellite.kind) {
+    return kSatellite;
+  }
+  if (const std::string label = object.label(api::kLabelComponent); !label.empty()) {
+    return kComponents.contains(label) ? label : "";
+  }
+  // The Piraeus Operator labels neither its Certificates nor all of its roles.
+  const std::string name = object.name();
+  if (name == "linstor-controller-internal-tls" || name == "linstor-api-tls" ||
+      name == "linstor-client-tls") {
+    return kController;
+  }
+  if (kind == api::kCertificate.kind && name.ends_with("-tls")) {
+    const std::string owner = name.substr(0, name.size() - 4);
+    return kComponents.contains(owner) ? owner : "";
+  }
+  const bool role = kind == api::kClusterRole.kind || kind == api::kRole.kind;
+  return role && kComponents.contains(name) ? name : "";
 }
 
 class ClusterRenderer {
@@ -168,10 +204,23 @@ class ClusterRenderer {
     Component common{.name = "satellite-common"};
     common.AddManifest("satellite-common");
     Add(std::move(common));
-    if (inputs_.spec.external_controller_url) {
+    // Without it nobody knows where LINSTOR is, and whether one is to be deployed.
+    const bool address = api::AnyErrorAt(inputs_.errors, {"spec.externalController"});
+    if (address) {
+      HoldBack(kController);
+    } else if (inputs_.spec.external_controller_url) {
       Add(ApiClientComponent(inputs_));
     } else if (inputs_.spec.controller.enabled) {
       Add(ControllerComponent(inputs_));
+    }
+    const bool placement =
+        api::AnyErrorAt(inputs_.errors, {"spec.nodeSelector", "spec.nodeAffinity"});
+    for (Component& component : WorkloadComponents(inputs_)) {
+      if (address || placement) {
+        HoldBack(component.name);
+      } else {
+        Add(std::move(component));
+      }
     }
     AddSatellites();
     ReportUnusedPatches();
@@ -201,6 +250,14 @@ class ClusterRenderer {
     for (std::size_t i = 0; i < patches_.parsed.size(); ++i) {
       patches_.matches[i] += static_cast<int>(CountMatches(patches_.parsed[i], pristine));
     }
+  }
+
+  /// The objects of the component stay as they are.
+  void HoldBack(const std::string& component) {
+    result_.problems.push_back(
+        {component, "",
+         "stays as it is until spec.nodeSelector, spec.nodeAffinity and spec.externalController "
+         "are valid"});
   }
 
   void AddSatellites() {
@@ -368,18 +425,19 @@ ClusterRendering RenderCluster(const ClusterInputs& inputs) {
   return ClusterRenderer(inputs).Run();
 }
 
-bool MayPrune(const api::Object& object) {
-  if (api::StringAt(object.raw(), "kind") == api::kLinstorSatellite.kind) {
-    return true;
+bool MayPrune(const std::string& kind,
+              const api::Object& object,
+              const api::LinstorClusterSpec& spec,
+              const std::vector<RenderProblem>& problems) {
+  if (kind == api::kCsiDriver.kind && (spec.csi_node.enabled || spec.csi_controller.enabled)) {
+    return false;
   }
-  const std::string component = object.label(api::kLabelComponent);
-  if (component == "linstor-controller" || component == "linstor-satellite") {
-    return true;
-  }
-  // The Piraeus Operator's Certificates have no component.
-  const std::string name = object.name();
-  return name == "linstor-controller-internal-tls" || name == "linstor-api-tls" ||
-         name == "linstor-client-tls";
+  const std::string component = ComponentOf(object, kind);
+  return !component.empty() &&
+         std::none_of(problems.begin(), problems.end(), [&](const RenderProblem& problem) {
+           return problem.component == component ||
+                  (problem.component == "satellite-common" && component == kSatellite);
+         });
 }
 
 }  // namespace breakwater::core

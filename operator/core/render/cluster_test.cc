@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "operator/core/render/render_test_support.h"
 
 namespace breakwater::core {
@@ -144,8 +146,14 @@ TEST(RenderCluster, InvalidChoiceOfNodesLeavesTheSatellitesAlone) {
     inputs.errors = {{path, "wrong"}};
     const ClusterRendering rendering = RenderCluster(inputs);
     EXPECT_EQ(Find(rendering.objects, "LinstorSatellite", "node1"), nullptr) << path;
-    ASSERT_EQ(rendering.problems.size(), 1U) << path;
-    EXPECT_NE(Find(rendering.objects, "Deployment", "linstor-controller"), nullptr) << path;
+    // The others would go to the wrong nodes, or ask a LINSTOR that is not there.
+    EXPECT_EQ(Find(rendering.objects, "DaemonSet", "linstor-csi-node"), nullptr) << path;
+    for (const char* held : {"linstor-satellite", "linstor-csi-node", "ha-controller"}) {
+      EXPECT_TRUE(
+          std::any_of(rendering.problems.begin(), rendering.problems.end(),
+                      [&](const RenderProblem& problem) { return problem.component == held; }))
+          << path << " " << held;
+    }
   }
   ClusterInputs inputs = Cluster("{}");
   inputs.errors = {{"spec.nodeSelectorOfAnotherKind", "wrong"}, {"spec.patches[0]", "wrong"}};
@@ -195,30 +203,60 @@ TEST(RenderCluster, SatellitesAreProtectedFromTheirFirstMomentOn) {
   EXPECT_EQ(metadata.at("finalizers"), Json::array({"piraeus.io/satellite-protection"}));
 }
 
-// Taking over from a Piraeus Operator must not delete the CSI driver: every volume in use depends
-// on it.
-TEST(MayPrune, OnlyWhatIsRenderedHere) {
-  const auto may_prune = [](const char* kind, const char* name, const char* component) {
-    return MayPrune(api::Object(Json{
-        {"kind", kind},
-        {"metadata", {{"name", name}, {"labels", {{"app.kubernetes.io/component", component}}}}}}));
-  };
-  EXPECT_TRUE(may_prune("LinstorSatellite", "node1", ""));
-  EXPECT_TRUE(may_prune("Deployment", "linstor-controller", "linstor-controller"));
-  EXPECT_TRUE(may_prune("Certificate", "linstor-api-tls", ""));
-  EXPECT_FALSE(may_prune("DaemonSet", "linstor-csi-node", "linstor-csi-node"));
-  EXPECT_FALSE(may_prune("DaemonSet", "ha-controller", "ha-controller"));
-  EXPECT_FALSE(may_prune("Certificate", "linstor-csi-node-tls", ""));
-  EXPECT_FALSE(may_prune("Service", "nfs", ""));
+bool MayPruneNamed(const char* kind,
+                   const char* name,
+                   const char* component,
+                   std::string_view spec = "{}",
+                   const std::vector<RenderProblem>& problems = {}) {
+  Json object{{"metadata", {{"name", name}}}};
+  if (*component != '\0') {
+    object["metadata"]["labels"] = {{"app.kubernetes.io/component", component}};
+  }
+  return MayPrune(kind, api::Object(object), Cluster(spec).spec, problems);
+}
+
+// What another version of the operator deployed may be in use.
+TEST(MayPrune, OnlyWhatIsKnown) {
+  EXPECT_TRUE(MayPruneNamed("LinstorSatellite", "node1", ""));
+  EXPECT_TRUE(MayPruneNamed("Deployment", "linstor-controller", "linstor-controller"));
+  EXPECT_TRUE(MayPruneNamed("DaemonSet", "ha-controller", "ha-controller"));
+  EXPECT_TRUE(MayPruneNamed("Certificate", "linstor-api-tls", ""));
+  EXPECT_TRUE(MayPruneNamed("Certificate", "linstor-csi-node-tls", ""));
+  EXPECT_TRUE(MayPruneNamed("ClusterRole", "linstor-csi-controller", ""));
+  EXPECT_FALSE(MayPruneNamed("Deployment", "new", "linstor-new-component"));
+  EXPECT_FALSE(MayPruneNamed("Certificate", "somebody-elses-tls", ""));
+  EXPECT_FALSE(MayPruneNamed("Service", "nfs", ""));
+}
+
+// A component that cannot be rendered keeps its objects; the others go on.
+TEST(MayPrune, NothingOfAComponentWithAProblem) {
+  const std::vector<RenderProblem> csi{{.component = "linstor-csi-node"}};
+  EXPECT_FALSE(MayPruneNamed("DaemonSet", "linstor-csi-node", "linstor-csi-node", "{}", csi));
+  EXPECT_FALSE(MayPruneNamed("Certificate", "linstor-csi-node-tls", "", "{}", csi));
+  EXPECT_TRUE(MayPruneNamed("DaemonSet", "ha-controller", "ha-controller", "{}", csi));
+  EXPECT_TRUE(MayPruneNamed("LinstorSatellite", "node1", "", "{}", csi));
+  EXPECT_FALSE(MayPruneNamed("LinstorSatellite", "node1", "", "{}",
+                             {{.component = "linstor-satellite", .node = "node2"}}));
+}
+
+// Kubelets that do not know the driver any more unmount nothing.
+TEST(MayPrune, TheDriverStaysWhileANodeUsesIt) {
+  const char* const name = "linstor.csi.linbit.com";
+  const char* const component = "linstor-csi-controller";
+  EXPECT_FALSE(MayPruneNamed("CSIDriver", name, component, "{csiController: {enabled: false}}"));
+  EXPECT_TRUE(MayPruneNamed("CSIDriver", name, component,
+                            "{csiController: {enabled: false}, csiNode: {enabled: false}}"));
 }
 
 // Whatever is rendered must also go away again.
 TEST(MayPrune, EverythingThatIsRendered) {
+  ClusterInputs none = Cluster("{csiController: {enabled: false}, csiNode: {enabled: false}}");
   for (const Json& object :
        RenderCluster(
            Cluster("{apiTLS: {certManager: {name: a}}, internalTLS: {certManager: {name: a}}}"))
            .objects) {
-    EXPECT_TRUE(MayPrune(api::Object(object))) << object.dump();
+    EXPECT_TRUE(MayPrune(object.at("kind").get<std::string>(), api::Object(object), none.spec, {}))
+        << object.dump();
   }
 }
 

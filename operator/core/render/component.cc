@@ -32,6 +32,19 @@ Result<int, Error> ApplyUserPatch(const ParsedPatch& patch,
   return count;
 }
 
+/// "spec.patches[2] for DaemonSet linstor-csi-node": which patch, and what it was meant for.
+std::string NameOf(std::size_t index, const ParsedPatch& patch) {
+  std::string text =
+      patch.path.empty() ? "spec.patches[" + std::to_string(index) + "]" : patch.path;
+  const ResourceIdentity own = patch.is_json_patch ? ResourceIdentity{} : IdentityOf(patch.content);
+  const std::string kind = patch.target ? patch.target->kind : own.kind;
+  const std::string name = patch.target ? patch.target->name : own.name;
+  if (!kind.empty() || !name.empty()) {
+    text += " for " + kind + (kind.empty() || name.empty() ? "" : " ") + name;
+  }
+  return text;
+}
+
 }  // namespace
 
 void Component::AddManifest(std::string_view manifest) {
@@ -63,7 +76,7 @@ Result<ResourceSet, Error> Build(Component component,
   for (std::size_t i = 0; i < user_patches.size(); ++i) {
     auto count = ApplyUserPatch(user_patches[i], missing, settings.keys, &resources);
     if (!count) {
-      return Unexpected{count.error().WithContext("spec.patches[" + std::to_string(i) + "]")};
+      return Unexpected{count.error().WithContext(NameOf(i, user_patches[i]))};
     }
     if (matches != nullptr) {
       (*matches)[i] += *count;
@@ -73,7 +86,11 @@ Result<ResourceSet, Error> Build(Component component,
   if (!settings.name_suffix.empty()) {
     AddNameSuffix(settings.name_suffix, &resources);
   }
-  AddSelectorLabels(settings.selector_labels, &resources);
+  if (component.label_selectors) {
+    AddSelectorLabels(settings.selector_labels, &resources);
+  } else {
+    AddMetadataLabels(settings.selector_labels, &resources);
+  }
   AddMetadataLabels(settings.metadata_labels, &resources);
   SetImages(settings.images, &resources);
   return std::move(resources);

@@ -25,6 +25,8 @@ struct Component {
   /// The user's podTemplate, after the built-in patches and before the user's own.
   std::optional<ParsedPatch> pod_template{};
   std::string pod_template_path{};  ///< in problems: where it is in the spec
+  /// False: Services keep the selector that they have, or have none.
+  bool label_selectors = true;
 
   /// Adds the objects of an embedded manifest.
   void AddManifest(std::string_view name);

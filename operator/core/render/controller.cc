@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "operator/core/cluster/node_matching.h"
+#include "operator/core/render/placement.h"
 #include "operator/core/render/tls_patches.h"
 
 namespace breakwater::core {
@@ -52,20 +52,6 @@ ParsedPatch VolumePatch(const Json& volumes,
       {{"volumes", volumes},
        {"initContainers", Json::array({{{"name", "run-migration"}, {"volumeMounts", mounts}}})},
        {"containers", Json::array({main})}});
-}
-
-void AddPlacement(const api::LinstorClusterSpec& spec, Component* component) {
-  Json pod_spec{
-      {"tolerations", MergeTolerations({ControllerTolerations(), HighAvailabilityTolerations(),
-                                        spec.raw_tolerations})}};
-  if (!spec.node_selector.empty()) {
-    pod_spec["nodeSelector"] = spec.node_selector;
-  }
-  if (spec.node_affinity) {
-    pod_spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
-        spec.node_affinity->raw;
-  }
-  component->patches.push_back(PodSpecPatch(std::move(pod_spec)));
 }
 
 void AddPassphrase(const std::string& secret, Component* component) {
@@ -196,7 +182,7 @@ Component ControllerComponent(const ClusterInputs& inputs) {
   Component component{.name = kName};
   component.AddManifest("controller");
   AddBackupRights(inputs.controller_hosts, &component);
-  AddPlacement(spec, &component);
+  component.patches.push_back(PlacementPatch("Deployment", kName, spec, ControllerTolerations()));
   if (!spec.linstor_passphrase_secret.empty()) {
     AddPassphrase(spec.linstor_passphrase_secret, &component);
   }

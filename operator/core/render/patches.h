@@ -20,6 +20,7 @@ struct ParsedPatch {
   bool is_json_patch = false;
   bool allow_name_change = false;
   bool allow_kind_change = false;
+  std::string path{};  ///< where it stands in its spec, for problems; may be empty
 };
 
 /// kInvalid when the text is neither a strategic merge patch of exactly one object nor a JSON6902

@@ -27,9 +27,10 @@ namespace breakwater::core {
 
 /// Why a part is missing from the result.
 struct RenderProblem {
-  std::string component{};  ///< "linstor-controller", "satellite-common", "linstor-satellite"
-  std::string node{};       ///< for parts of one node
-  std::string message{};    ///< for a person: what is wrong, and where
+  /// "linstor-controller", "linstor-csi-node" …; "patches" for one that is of no component.
+  std::string component{};
+  std::string node{};     ///< for parts of one node
+  std::string message{};  ///< for a person: what is wrong, and where
 
   std::string ToString() const {
     return component + (node.empty() ? "" : " on node " + node) + ": " + message;
@@ -61,6 +62,8 @@ struct ClusterInputs {
   /// Host names of the LINSTOR controller's pods, in any order: each may use its own backup
   /// Secrets.
   std::vector<std::string> controller_hosts{};
+  /// Whether the cluster has snapshots of groups of volumes.
+  bool volume_group_snapshots = false;
 };
 
 struct ClusterRendering {
@@ -75,14 +78,15 @@ struct ClusterRendering {
 };
 
 /// The objects of a LinstorCluster, without owner references (core/status/ownership.h).
-/// Not rendered here: CSI, high-availability, affinity and NFS components.
 ClusterRendering RenderCluster(const ClusterInputs& inputs);
 
-/// Whether an object owned by a LinstorCluster is of a component that RenderCluster knows, and may
-/// therefore be deleted when it is not rendered any more. The others (CSI driver, high-availability
-/// and affinity controllers, NFS server) were made by a Piraeus Operator that worked on the cluster
-/// before: deleting them would cut off every volume that is in use.
-bool MayPrune(const api::Object& object);
+/// Whether an object of `kind` that a LinstorCluster owns, and that was not rendered, is to be
+/// deleted. Kept are those of components with a problem, which may be wanted, those of no component
+/// of ours, and the CSIDriver while a part of the CSI driver is wanted.
+bool MayPrune(const std::string& kind,
+              const api::Object& object,
+              const api::LinstorClusterSpec& spec,
+              const std::vector<RenderProblem>& problems);
 
 /// Whose certificate tlshd presents, where it is not that of the satellite's internalTLS.
 struct ReplicationCertificate {

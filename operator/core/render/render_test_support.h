@@ -62,6 +62,17 @@ components:
   drbd-shutdown-guard: {image: drbd-shutdown-guard, tag: v1.1.2}
   ktls-utils: {image: ktls-utils, digest: "sha256:0123"}
   breakwater-agent: {image: breakwater-agent, tag: 0.7.0}
+  linstor-csi: {image: csi, tag: v1.12.0}
+  nfs-server: {image: nfs, tag: v1.12.0}
+  ha-controller: {image: ha, tag: v1.3.3}
+  linstor-affinity-controller: {image: affinity, tag: v1.5.0}
+  csi-attacher: {image: csi-attacher, tag: v4}
+  csi-livenessprobe: {image: livenessprobe, tag: v2}
+  csi-provisioner: {image: csi-provisioner, tag: v6}
+  csi-snapshotter: {image: csi-snapshotter, tag: v8}
+  csi-resizer: {image: csi-resizer, tag: v2}
+  csi-external-health-monitor-controller: {image: csi-health-monitor, tag: v0}
+  csi-node-driver-registrar: {image: csi-node-driver-registrar, tag: v2}
   drbd-module-loader:
     image: drbd9-noble
     tag: v9.2.16

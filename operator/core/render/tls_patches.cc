@@ -20,6 +20,16 @@ Json TlsVolume(const std::string& name,
   return {{"name", name}, {"projected", {{"sources", sources}}}};
 }
 
+Json ClientCertificate(const std::string& name, const std::string& common_name) {
+  return {{"apiVersion", "cert-manager.io/v1"},
+          {"kind", "Certificate"},
+          {"metadata", {{"name", name}}},
+          {"spec",
+           {{"commonName", common_name},
+            {"dnsNames", Json::array({common_name})},
+            {"usages", Json::array({"client auth"})}}}};
+}
+
 ParsedPatch CertificatePatch(const std::string& certificate,
                              const std::string& secret,
                              const api::IssuerReference& issuer) {

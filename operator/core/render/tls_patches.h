@@ -1,6 +1,6 @@
 #pragma once
 
-/// Built-in patches for TLS volumes and certificates, shared by controller and satellites.
+/// Built-in patches for TLS volumes and certificates, shared by the components.
 
 #include <optional>
 #include <string>
@@ -14,6 +14,10 @@ namespace breakwater::core {
 api::Json TlsVolume(const std::string& name,
                     const std::string& secret,
                     const std::optional<api::CaReference>& ca);
+
+/// A cert-manager Certificate of a client of LINSTOR's REST API; secret and issuer are set by
+/// CertificatePatch().
+api::Json ClientCertificate(const std::string& name, const std::string& common_name);
 
 /// Sets secret and issuer of a cert-manager Certificate.
 ParsedPatch CertificatePatch(const std::string& certificate,
