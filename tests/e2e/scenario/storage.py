@@ -104,7 +104,8 @@ class Storage:
             self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
 
     def create(self, document):
-        if "internalTLS" in document.get("spec", {}) and document["kind"] == "LinstorCluster":
+        tls = document.get("spec", {}).get("internalTLS")
+        if tls is not None and "certManager" not in tls and document["kind"] == "LinstorCluster":
             # Its controller does not start without the Secret linstor-controller-internal-tls.
             self.issue_certificates(["linstor-controller-internal"])
         self.kubectl("create", "-f", "-", input=json.dumps(document))
