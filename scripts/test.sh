@@ -50,7 +50,7 @@ sanitized() {  # sanitized PRESET [LIBRARY...]: builds and runs the tests of a p
 }
 
 end_to_end() {
-  PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --durations=15 \
+  BREAKWATER_RIGHTS="$results/rights" PYTHONPATH=tests/e2e /usr/bin/python3 -u -m pytest -q -p no:cacheprovider -n 4 --dist loadfile --durations=15 \
     --junitxml="$results/e2e.xml" tests/e2e/testbed/selftest.py tests/e2e/faultproxy/selftest.py \
     tests/e2e/suite
 }
@@ -64,6 +64,7 @@ step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
   step "walks" scripts/walks.py --walks 600 --junit "$results/walks.xml"
   step "end-to-end tests" end_to_end
+  step "rights" env PYTHONPATH=tests/e2e /usr/bin/python3 -m rights "$results/rights"
 fi
 step "clang-tidy" scripts/tidy.sh
 /usr/bin/python3 scripts/summary.py "$results" "${failed_steps[@]+"${failed_steps[@]}"}"

@@ -164,7 +164,7 @@ func (a *podAgent) runOnce() {
 	process.Dir = "/"
 	process.Env = append([]string{a.containerMarker()}, a.env...)
 	process.Stdout, process.Stderr = output, output
-	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	process.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if err := a.run(process); err != nil {
 		a.note(nil, err.Error(), 128)
 		return

@@ -36,6 +36,7 @@ type handler struct {
 	agents    *agents
 	latency   *latency
 	streams   *streams
+	execs     *execLog
 }
 
 func (h *handler) routes() http.Handler {
@@ -94,6 +95,7 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) {
 		container: container,
 		markers:   []string{h.processes.marker(string(pod.UID))},
 		latency:   h.latency,
+		execs:     h.execs,
 	}
 	argv := r.URL.Query()["command"]
 	if agent := h.agents.find(pod.UID); agent != nil && container == agentContainer {
@@ -146,6 +148,7 @@ type command struct {
 	container        string
 	markers          []string
 	latency          *latency
+	execs            *execLog
 }
 
 func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []string, in io.Reader,
@@ -165,6 +168,8 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 	if err != nil {
 		return fmt.Errorf("OCI runtime exec failed: exec failed: unable to start container process: exec: %q: %w", argv[0], err)
 	}
+	log, ended := c.execs.begin(c.pod.Spec.NodeName, c.container)
+	defer ended()
 	process := exec.Command(program, argv[1:]...)
 	process.Args[0] = argv[0]
 	process.Dir = "/"
@@ -178,7 +183,7 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 		if stream.to != nil {
 			delayed := newDelayedWriter(stream.to, c.latency)
 			defer delayed.Close()
-			*stream.from = delayed
+			*stream.from = io.MultiWriter(log, delayed)
 		}
 	}
 	var stdin io.WriteCloser
@@ -194,7 +199,7 @@ func (c *command) ExecInContainer(_ context.Context, _, _, _ string, argv []stri
 	if stdin != nil {
 		go func() {
 			delayed := newDelayedWriter(stdin, c.latency)
-			_, _ = io.Copy(delayed, in)
+			_, _ = io.Copy(io.MultiWriter(log, delayed), in)
 			delayed.Close()
 			stdin.Close()
 		}()

@@ -18,7 +18,7 @@ type nopCloser struct{ io.Writer }
 func (nopCloser) Close() error { return nil }
 
 func runCommand(delay *latency, in io.Reader, out io.Writer, argv ...string) error {
-	c := &command{pod: &corev1.Pod{}, latency: delay}
+	c := &command{pod: &corev1.Pod{}, latency: delay, execs: &execLog{}}
 	return c.ExecInContainer(nil, "", "", "", argv, in, nopCloser{out}, nil, false, nil, 0)
 }
 

@@ -28,6 +28,7 @@ type config struct {
 	drbdSimSocket, shimDir, linstorBackend  string
 	agentBinary, agentDir, controlSocket    string
 	agentArguments                          []string
+	execLog                                 string
 }
 
 func main() {
@@ -47,6 +48,7 @@ func main() {
 		c.agentArguments = append(c.agentArguments, value)
 		return nil
 	})
+	flag.StringVar(&c.execLog, "exec-log", "", "folder for what every exec was told and said; empty: none")
 	flag.StringVar(&c.controlSocket, "control", "", "UNIX socket on which tests ask for faults; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -105,7 +107,7 @@ func run(ctx context.Context, c config) error {
 
 	server := &http.Server{
 		Handler: (&handler{config: c, cluster: cluster, sim: sim, processes: processes, agents: agents, latency: delay,
-			streams: streams}).routes(),
+			streams: streams, execs: &execLog{folder: c.execLog}}).routes(),
 		TLSConfig: tlsConfig,
 		// Hijacking, which exec needs, exists in HTTP/1.1 only.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},

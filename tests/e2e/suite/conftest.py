@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import testbed  # noqa: E402  (needs the path above)
-from scenario import Storage  # noqa: E402
+from scenario import Storage, leaks  # noqa: E402
 
 NODES = ["node1.example.com", "node2.example.com", "node3.example.com"]
 # Longest first, so that none of them is alone at the end. What is not here comes after them.
@@ -36,6 +36,8 @@ def storage(request, node_names):
         storage = Storage(bed, getattr(request.module, "OPERATOR_FLAGS", ()))
         storage.install()
         yield storage
+        found = leaks.leaks(storage)
+        assert not found, found
 
 
 @pytest.fixture(scope="module")

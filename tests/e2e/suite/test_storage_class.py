@@ -2,7 +2,7 @@
 import pytest
 
 from conftest import assert_unharmed
-from scenario import HANDSHAKE_DAEMON_YAML, STORAGE_CLASS_YAML
+from scenario import HANDSHAKE_DAEMON_YAML, STORAGE_CLASS_YAML, leaks
 from scenario.storage import LinstorError
 
 
@@ -34,6 +34,17 @@ def test_storage_class_changed_later_migrates_its_volumes(volumes):
     volumes.bed.wait_for(volumes.all_connected, 60, "all volumes connected")
     assert volumes.plaintext(["pvc-a"])
     assert_unharmed(volumes)
+
+
+def test_a_secret_in_the_open_is_found(volumes):
+    # Every module ends with this search (conftest.py): one that finds nothing would promise something.
+    shared = next(text for text, what in leaks.secrets_of(volumes).items() if what.startswith("DRBD's shared secret"))
+    key = next(text for text, what in leaks.secrets_of(volumes).items() if what.startswith("tls.key"))
+    volumes.kubectl("create", "configmap", "careless", f"--from-literal=a={shared}", f"--from-literal=b={key}")
+    try:
+        assert len([line for line in leaks.leaks(volumes) if "careless" in line]) == 2
+    finally:
+        volumes.kubectl("delete", "configmap", "careless")
 
 
 def ready_for_tls(storage):

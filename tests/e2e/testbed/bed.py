@@ -117,6 +117,7 @@ class TestBed:
                 print(error, file=sys.stderr)
         if hasattr(self, "work"):
             self._save_logs()
+            self._save_rights()
             if self.keep:
                 (self.work / "keep").touch()
                 self._say(f"kept {self.work}")
@@ -131,6 +132,14 @@ class TestBed:
             shutil.copy(agent, self.work / "logs" / f"agent-{agent.parent.name}.log")
         if target and (self.work / "logs").exists():
             shutil.copytree(self.work / "logs", Path(target) / self.work.name, dirs_exist_ok=True)
+
+    def _save_rights(self) -> None:
+        """What the operator asked the API server for, for `python3 -m rights`."""
+        folder = os.environ.get("BREAKWATER_RIGHTS")
+        if folder and hasattr(self, "audit_log"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"{self.work.name}.json").write_text(
+                json.dumps(sorted(kube.used_rights(kube.audit_entries(self.audit_log)))))
 
     def _say(self, text: str) -> None:
         if not self.quiet:

@@ -70,6 +70,7 @@ class ControlPlane:
         self.pod_network, self.simulators = territory.network, simulators
         self.pki_dir = work / "pki"
         self.audit_log = work / "audit.log"
+        self.exec_log = work / "execs"
         (self.etcd_port, self.etcd_peer_port, self.api_port, self.kcm_port, self.scheduler_port, self.kwok_port,
          self.node_port) = territory.reserve_ports(7)
         self.server = f"https://127.0.0.1:{self.api_port}"
@@ -191,7 +192,8 @@ class ControlPlane:
             f"--tls-cert-file={p / 'nodes.crt'}", f"--tls-private-key-file={p / 'nodes.key'}",
             f"--client-ca-file={p / 'ca.crt'}",
             f"--kubeconfig={self._kubeconfig('nodeserver', 'nodeserver', 'system:masters')}",
-            f"--control={self.control_socket}"]
+            f"--control={self.control_socket}", f"--exec-log={self.exec_log}"]
+        self.exec_log.mkdir()
         if self.simulators:
             s = self.simulators
             argv += [f"--drbd-sim={s.socket}", f"--shim-dir={s.shim_dir}",

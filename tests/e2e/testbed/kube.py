@@ -100,6 +100,20 @@ def audit_entries(log: Path) -> list[dict[str, Any]]:
     return list(seen.values())
 
 
+def used_rights(entries: list[dict[str, Any]]) -> set[tuple[str, str, str, str, str, bool]]:
+    """(verb, API group, resource or resource/subresource, namespace, name, whether it was allowed) of each request."""
+    used = set()
+    for event in entries:
+        reference = event.get("objectRef")
+        if reference is None or "resource" not in reference:
+            continue  # a path without a resource, /version for instance: every account may read these
+        resource = "/".join(filter(None, (reference["resource"], reference.get("subresource"))))
+        allowed = event.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid"
+        used.add((event["verb"], reference.get("apiGroup", ""), resource, reference.get("namespace", ""),
+                  reference.get("name", ""), allowed))
+    return used
+
+
 def audit_counts(entries: list[dict[str, Any]], since: float, until: float, leases: bool) -> Counter:
     result: Counter = Counter()
     for event in entries:

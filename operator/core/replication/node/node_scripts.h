@@ -12,7 +12,7 @@ namespace breakwater::replication {
 /// end.
 inline constexpr std::string_view kObserveScript = R"sh(
 echo '@@ status'; drbdsetup status --json 2>/dev/null
-echo; echo '@@ show'; drbdsetup show --json --show-defaults 2>/dev/null
+echo; echo '@@ show'; drbdsetup show --json --show-defaults 2>/dev/null | sed 's/\("shared-secret": *"\)\([^"\\]\|\\.\)*"/\1"/'
 echo; echo '@@ ss'; ss -tni 2>/dev/null
 echo; echo '@@ tls_stat'; cat /proc/net/tls_stat 2>/dev/null
 echo; echo '@@ proc_drbd'; head -n 8 /proc/drbd 2>/dev/null

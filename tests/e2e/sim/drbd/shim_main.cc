@@ -230,12 +230,13 @@ int GrepOwnProcesses(int argc, char** argv) {
   return RunReal("grep", argv);
 }
 
-// A watchdog, not a command of somebody who looks on: setsid has put it into a session that is led
-// by a process of its own pod. What the node server starts is in the node server's session.
+// A watchdog, not a command of somebody who looks on: its parent leads the session, and is of its own
+// pod. So does the first process of a container, the agent's guardian; its worker does not.
 bool Detached() {
   const pid_t leader = getsid(0);
   const std::string own = EntryOf("self", kPod);
-  return leader == getpid() || (!own.empty() && EntryOf(std::to_string(leader), kPod) == own);
+  return leader == getpid() ||
+         (leader == getppid() && !own.empty() && EntryOf(std::to_string(leader), kPod) == own);
 }
 
 }  // namespace

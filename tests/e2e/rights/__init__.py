@@ -1,0 +1,1 @@
+"""Rights granted to the operator against rights that it used."""
