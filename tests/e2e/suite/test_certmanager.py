@@ -96,6 +96,10 @@ def renew(volumes, name, secret, namespace=NAMESPACE):
     assert data(volumes, secret, "tls.key", namespace) != before[1]
 
 
+def readiness(volumes, node):
+    return volumes.condition(volumes.get("linstorsatellite", node), "ReplicationTLSReady")
+
+
 def presents(volumes, node, secret):
     return serial(files(volumes, node, "tls.crt")) == serial(data(volumes, secret))
 
@@ -143,6 +147,25 @@ def test_internal_tls(volumes):
     assert_unharmed(volumes)
 
 
+def test_new_authority_without_overlap(volumes):
+    # In this mode cert-manager's Secrets are mounted as they are, so no handshake succeeds between a node that has renewed
+    # and one that has not. It is said, nothing is cut for it, and it is over when the last one has renewed.
+    pods = begin(volumes)
+    renew(volumes, INTERNAL["name"], INTERNAL["name"])
+    first, *others = NODES
+    renew(volumes, f"linstor-satellite.{first}", f"{first}-tls")
+    volumes.bed.wait_for(lambda: "Untrusted" in readiness(volumes, first)["reason"], 90, "the lack of trust to be said")
+    assert_untouched(volumes, pods)
+    for node in others:
+        renew(volumes, f"linstor-satellite.{node}", f"{node}-tls")
+    for node in NODES:
+        volumes.bed.wait_for(lambda: readiness(volumes, node)["status"] == "True", 150, f"{node} to be ready again")
+    volumes.bed.wait_for(volumes.migration_complete, 60, "the migration to be complete again")
+    assert_untouched(volumes, pods)
+    reconnect(volumes, "pvc-a")
+    assert_unharmed(volumes)
+
+
 def test_take_over(volumes):
     # T5: to an issuer for replication alone. Satellites restart once for the mount; nothing is cut for it.
     begin(volumes)
@@ -168,6 +191,9 @@ def test_renewal(volumes):
         volumes.bed.wait_for(lambda: presents(volumes, node, f"{node}-replication-issued"), 60,
                              f"{node} to present its new certificate")
         assert authorities(volumes, node) == 1
+        # What the operator wrote into cert-manager's Secret is still there: the key goes with the node.
+        owner, = volumes.get("-n", NAMESPACE, "secret", f"{node}-replication-issued")["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("LinstorSatellite", node)
     wait_for_condition(volumes, "CertManager")
     assert_untouched(volumes, pods)
     reconnect(volumes, "pvc-b")
@@ -184,6 +210,8 @@ def test_new_authority(volumes):
     assert replication_ca(volumes) != old
     first, *others = NODES
     renew(volumes, f"linstor-replication.{first}", f"{first}-replication-issued")
+    volumes.bed.kill_operator()
+    volumes.start_operator()
     volumes.bed.wait_for(lambda: presents(volumes, first, f"{first}-replication-issued"), 90,
                          "the first node to present a certificate of the new authority")
     assert [authorities(volumes, node) for node in NODES] == [2, 2, 2]
