@@ -40,6 +40,8 @@ type agents struct {
 	byUID    map[types.UID]*podAgent
 	policies map[string]restartPolicy // by node; "" is for all others
 	holds    map[string]chan struct{} // by node: workers are killed as soon as they appear
+
+	impostors map[string][]string // by node: what talks to the operator in the agent's place
 }
 
 func newAgents(c config, cluster *cluster, p *processes) *agents {
@@ -49,7 +51,7 @@ func newAgents(c config, cluster *cluster, p *processes) *agents {
 			return environmentOf(pod, container, c.shimDir, c.drbdSimSocket)
 		},
 		spawner: newSpawner(), byUID: map[types.UID]*podAgent{},
-		policies: map[string]restartPolicy{}, holds: map[string]chan struct{}{},
+		policies: map[string]restartPolicy{}, holds: map[string]chan struct{}{}, impostors: map[string][]string{},
 	}
 }
 
@@ -149,6 +151,24 @@ func (s *agents) start(ctx context.Context, pod *corev1.Pod) {
 	s.mutex.Unlock()
 	go s.report(ctx, agent, statuses)
 	go agent.loop()
+}
+
+// setImpostor lets a program answer the operator's streams to a node, instead of its agent: a node that is not to be trusted.
+func (s *agents) setImpostor(node string, program []string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.impostors[node] = program
+}
+
+// connectLine is what answers a stream to the agent.
+func (s *agents) connectLine(agent *podAgent, argv []string) []string {
+	s.mutex.Lock()
+	impostor := s.impostors[agent.pod.Spec.NodeName]
+	s.mutex.Unlock()
+	if len(impostor) > 0 {
+		return impostor
+	}
+	return s.commandLine(agent, argv)
 }
 
 // commandLine maps the path in the container to the program that stands in for it, working in the pod's own folder.

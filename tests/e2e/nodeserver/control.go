@@ -28,6 +28,7 @@ type controlRequest struct {
 	Seconds *float64 `json:"seconds"` // of restart: null is as a kubelet does, below 0 is never
 	Ms      int64    `json:"ms"`
 	Reset   bool     `json:"reset"`
+	Program []string `json:"program"` // of impostor: a command line of this machine, empty is the agent itself again
 }
 
 var signals = map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM, "STOP": syscall.SIGSTOP,
@@ -94,6 +95,10 @@ func (c *control) handler() http.Handler {
 		}
 		c.agents.setPolicy(r.Node, policy)
 		return fine, nil
+	})
+	handle("impostor", func(r controlRequest) (any, error) {
+		c.agents.setImpostor(r.Node, r.Program)
+		return map[string]int{"cut": c.streams.cut(r.Node)}, nil
 	})
 	handle("cut-streams", func(r controlRequest) (any, error) {
 		return map[string]int{"cut": c.streams.cut(r.Node)}, nil

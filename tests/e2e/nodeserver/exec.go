@@ -97,15 +97,16 @@ func (h *handler) exec(w http.ResponseWriter, r *http.Request) {
 		latency:   h.latency,
 		execs:     h.execs,
 	}
-	argv := r.URL.Query()["command"]
+	argv, connects := r.URL.Query()["command"], false
 	if agent := h.agents.find(pod.UID); agent != nil && container == agentContainer {
 		// It ends with the container, as everything does that shares the processes of a container.
 		command.markers = append(command.markers, agent.containerMarker())
 		if len(argv) > 0 && argv[0] == agentProgram {
-			argv = h.agents.commandLine(agent, argv)
+			connects = isConnect(argv)
+			argv = h.agents.connectLine(agent, argv)
 		}
 	}
-	h.streams.began(pod.Spec.NodeName, isConnect(argv))
+	h.streams.began(pod.Spec.NodeName, connects)
 	watched := &watchedResponse{ResponseWriter: w, streams: h.streams, node: pod.Spec.NodeName}
 	defer watched.end()
 	// Only v4 and older: with v5 offered here every exec ends in "Timeout occurred" after 30 s.

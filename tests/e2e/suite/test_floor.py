@@ -37,7 +37,7 @@ def says_no(storage, path):
     if "definitions/pvc-a/" in path:
         found = [c for c in storage.linstor("GET", "/v1/resource-definitions/pvc-a/resource-connections")
                  if {c["node_a"], c["node_b"]} == {"node1.example.com", "node2.example.com"}]
-        return any(c.get("properties", {}).get(TLS) == "no" for c in found)
+        return any(c.get("props", {}).get(TLS) == "no" for c in found)
     if "connections" in path:
         found = storage.linstor("GET", "/v1/node-connections")
         return any(c.get("props", {}).get(TLS) == "no" for c in found)
@@ -65,15 +65,18 @@ def test_an_anonymous_no_decrypts_nothing(encrypted, path):
         storage.bed.wait_for(lambda: not says_no(storage, path) or pinned(storage), 60, "the value to be pinned back")
     assert storage.encrypted()
     assert [act for act in storage.acts()[acts:] if "disconnect" in act[1]["argv"]] == []
-    assert storage.condition(storage.cluster(), "ReplicationEncrypted").get("status") == "True"
+    condition = storage.condition(storage.cluster(), "ReplicationEncrypted")
+    assert condition.get("status") == "True", condition
     take_back(storage, path)
     assert_unharmed(storage)
 
 
 def pinned(storage):
-    """Every connection of the volume has our own value, nearer than the one that was lowered."""
-    found = storage.linstor("GET", "/v1/resource-definitions/pvc-a/resource-connections")
-    return bool(found) and all(c.get("properties", {}).get(TLS) == "yes" for c in found)
+    """The volume, or each of its connections, has our own value, nearer than the one that was lowered."""
+    (volume,) = [d for d in storage.linstor("GET", "/v1/resource-definitions") if d["name"] == "pvc-a"]
+    connections = storage.linstor("GET", "/v1/resource-definitions/pvc-a/resource-connections")
+    return volume.get("props", {}).get(TLS) == "yes" or (
+        bool(connections) and all(c.get("props", {}).get(TLS) == "yes" for c in connections))
 
 
 def take_back(storage, path):
