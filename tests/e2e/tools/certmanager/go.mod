@@ -2,7 +2,10 @@ module breakwater/tests/e2e/tools/certmanager
 
 go 1.26.0
 
-require github.com/cert-manager/cert-manager v1.21.2
+require (
+	github.com/cert-manager/cert-manager v1.21.2
+	golang.org/x/sync v0.22.0
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect

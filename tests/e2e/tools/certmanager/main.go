@@ -9,7 +9,6 @@ import (
 	"log"
 	"os/signal"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,6 +24,8 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"
 	"github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	"github.com/cert-manager/cert-manager/pkg/controller/issuers"
+
+	"golang.org/x/sync/errgroup"
 
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca" // the issuer kinds register themselves
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
@@ -102,17 +103,9 @@ func run(ctx context.Context, kubeconfig, namespace string) error {
 	shared.KubeSharedInformerFactory.WaitForCacheSync(ctx.Done())
 	fmt.Println("ready")
 
-	failed := make(chan error, len(loops))
-	var running sync.WaitGroup
+	running, ctx := errgroup.WithContext(ctx)
 	for _, loop := range loops {
-		running.Go(func() { failed <- loop.Run(workers, ctx) })
+		running.Go(func() error { return loop.Run(workers, ctx) })
 	}
-	running.Wait()
-	close(failed)
-	for err := range failed {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return running.Wait()
 }
