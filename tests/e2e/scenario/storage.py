@@ -99,7 +99,7 @@ class Storage:
         if pools:
             self.create(POOL_CONFIGURATION)
         self.create(cluster or CLUSTER)
-        self.bed.wait_for(self.all_online, 60, "all satellites ONLINE in LINSTOR")
+        self.bed.wait_for(self.all_online, 60 + 2 * len(self.bed.nodes), "all satellites ONLINE in LINSTOR")
         if pools:
             self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
 

@@ -10,7 +10,7 @@ from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML
 
 HOSTILE = "node3.example.com"
 REPORT_BYTES = 31 << 20  # of the 32 MiB that are kept for a node
-PROPERTIES, PROPERTY_BYTES = 450, 100_000  # 45 MB
+REQUESTS, PROPERTIES, PROPERTY_BYTES = 9, 50, 100_000  # 45 MB
 LIMIT_MIB = 128
 
 # Says what a real agent said, about many more resources, and answers pings.
@@ -67,9 +67,9 @@ def memory_mib(storage, field):
 
 def test_a_flood_of_reports_and_properties_is_bounded(with_agents, tmp_path):
     storage, bed = with_agents, with_agents.bed
-    for i in range(PROPERTIES):
-        storage.linstor("PUT", "/v1/resource-definitions/pvc-a",
-                        {"override_props": {f"Aux/somebody-{i:04}": "x" * PROPERTY_BYTES}})
+    for i in range(REQUESTS):
+        storage.linstor("PUT", "/v1/resource-definitions/pvc-a", {"override_props": {
+            f"Aux/somebody-{i}-{k}": "x" * PROPERTY_BYTES for k in range(PROPERTIES)}})
     sample = tmp_path / "said"
     sample.write_text("\n".join(said_by(storage, HOSTILE)))
     (tmp_path / "flood.py").write_text(FLOOD)
