@@ -61,6 +61,16 @@ def _migration():
     })
 
 
+def _rekey():
+    return obj("When a connection gets new session keys by a planned reconnect, one connection at a time, when nothing "
+               "else moves. Without it keys last as long as the connection.", {
+        "maxAge": _duration("A session that is older, at least 1h; 168h is a good value.",
+                            **rules(("duration(self) >= duration('1h')", "must be at least 1h"))),
+        "maxBytes": string("A session one direction of which has carried more; 64Gi is a good value.",
+                           pattern="^[1-9][0-9]{0,5}[GT]i$", maxLength=8),
+    })
+
+
 def replication_tls_spec():
     return obj("Encryption of DRBD's replication.", {
         "certificates": _certificates(),
@@ -69,6 +79,14 @@ def replication_tls_spec():
             "Cluster: what stands only in LINSTOR can raise encryption, never lower it; such a value is pinned back and "
             "reported. None: LINSTOR's own order of values decides, and whoever reaches its REST API can decrypt.",
             enum=["Cluster", "None"], default="Cluster"),
+        "minimumVersion": string(
+            "The oldest version of TLS that counts as encryption: both sockets of both ends of a connection must show it. "
+            "A connection below it keeps the condition ReplicationEncrypted at False (BelowMinimum).",
+            enum=["TLS1.2", "TLS1.3"], default="TLS1.3"),
+        "ciphers": array(
+            "Ciphers that count as encryption, as the kernel's sockets name them. Empty: any that the kernel has.",
+            string("Such as aes-gcm-256, aes-gcm-128, chacha20-poly1305.", pattern="^[a-z0-9-]+$", maxLength=32),
+            maxItems=16),
         "exemptions": array(
             "Volumes that may be in plaintext although the cluster asks for TLS. They are wanted in plaintext, unless "
             "LINSTOR asks for TLS there.", obj(
@@ -78,6 +96,7 @@ def replication_tls_spec():
                     "storageClass": string("All volumes of a StorageClass.", maxLength=253),
                     "reason": string("Why, for those who read the status.", maxLength=256),
                 }), maxItems=256),
+        "rekey": _rekey(),
         "enforce": boolean("No plaintext: exempt volumes keep the condition ReplicationEncrypted at False "
                            "(PlaintextForbidden), and a volume whose connections were all encrypted is not brought back "
                            "to plaintext by a repair, as long as the Primary has quorum and another copy without the "
@@ -100,7 +119,7 @@ def replication_tls_status():
         "exempt": array("Volumes that may be in plaintext by somebody's word in Kubernetes.", _texts(
             "A volume.", ["resource", "reason", "since"])),
         "connections": _counts("Connections between nodes, by what their sockets show.",
-                               ["total", "encrypted", "plaintext", "unknown"]),
+                               ["total", "encrypted", "plaintext", "belowMinimum", "unknown"]),
         "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),
         "inFlight": array("Journal: written before a step is done.", _texts(
             "A volume that is being migrated; `transaction` is what the agents of the nodes were asked for, `node` is "

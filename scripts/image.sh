@@ -37,10 +37,14 @@ if LC_ALL=C ldd build/release/bin/breakwater-agent 2>/dev/null | grep -q '=>'; t
   ldd build/release/bin/breakwater-agent >&2
   exit 1
 fi
+for program in breakwater-operator breakwater-agent; do
+  scripts/sbom.py "build/release/bin/$program" >"build/release/$program.cdx.json"
+done
 echo "image: building $image with $tool"
 "$tool" build -f images/operator/Dockerfile -t "$image" build/release/bin
 echo "image: building $agent_image with $tool"
 "$tool" build -f images/breakwater-agent/Dockerfile -t "$agent_image" build/release/bin
 echo "image: now: $tool push $image && $tool push $agent_image"
+echo "image: what the programs are made of (CycloneDX): build/release/*.cdx.json; publish it beside the images"
 echo "image: and before you apply: the operator's image is named in deploy/default/kustomization.yaml (images:),"
 echo "image: the agent's in deploy/default/agent-image.yaml (base:, image, tag). A satellite does not start without it."

@@ -27,6 +27,8 @@ TEST(DecodeLinstorCluster, DefaultsOfAnEmptyObject) {
   EXPECT_EQ(tls.migration.suspend_timeout, std::chrono::seconds{10});
   EXPECT_TRUE(tls.migration.heal_stale);
   EXPECT_FALSE(tls.enforce);
+  EXPECT_EQ(tls.minimum_version, TlsVersion::k13);
+  EXPECT_THAT(tls.ciphers, IsEmpty());
   EXPECT_THAT(DecodeLinstorCluster(Json::object()).errors, IsEmpty());
 }
 
@@ -45,6 +47,39 @@ TEST(DecodeLinstorCluster, ReadsReplicationTls) {
   EXPECT_TRUE(tls.migration.allow_single_copy);
   EXPECT_EQ(tls.migration.resume_foreign_suspensions_after, std::chrono::minutes{2});
   EXPECT_TRUE(tls.enforce);
+}
+
+// REVIEW-2 M3: a minimum that is mistyped must not silently become another one.
+TEST(DecodeLinstorCluster, ReadsTheMinimumOfTls) {
+  const auto read = [](const char* tls) {
+    return DecodeLinstorCluster({{"spec", {{"replicationTLS", Json::parse(tls)}}}});
+  };
+  const auto decoded =
+      read(R"({"minimumVersion": "TLS1.2", "ciphers": ["aes-gcm-256", "aes-gcm-128"]})");
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  EXPECT_EQ(decoded.value.replication_tls.minimum_version, TlsVersion::k12);
+  EXPECT_THAT(decoded.value.replication_tls.ciphers, testing::SizeIs(2));
+  EXPECT_THAT(read(R"({"minimumVersion": "1.3"})").errors, testing::SizeIs(1));
+  EXPECT_THAT(read(R"({"ciphers": ["TLS_AES_256_GCM_SHA384"]})").errors, testing::SizeIs(1));
+}
+
+// REVIEW-2 M8: without the field no connection is cut for new keys.
+TEST(DecodeLinstorCluster, ReadsWhenSessionKeysAreRenewed) {
+  const auto read = [](const char* rekey) {
+    return DecodeLinstorCluster({{"spec", {{"replicationTLS", {{"rekey", Json::parse(rekey)}}}}}});
+  };
+  EXPECT_EQ(read("{}").value.replication_tls.rekey, RekeySettings{});
+  const auto both = read(R"({"maxAge": "168h", "maxBytes": "2Ti"})");
+  EXPECT_THAT(both.errors, IsEmpty());
+  EXPECT_EQ(both.value.replication_tls.rekey,
+            (RekeySettings{.max_age = std::chrono::hours{168}, .max_gib = 2048}));
+  EXPECT_EQ(read(R"({"maxBytes": "64Gi"})").value.replication_tls.rekey.max_gib, 64);
+  for (const char* bad :
+       {R"({"maxAge": "59m"})", R"({"maxBytes": "64"})", R"({"maxBytes": "0Gi"})",
+        R"({"maxBytes": "-1Gi"})", R"({"maxBytes": "1.5Ti"})", R"({"maxBytes": "Gi"})"}) {
+    EXPECT_THAT(read(bad).errors, testing::SizeIs(1)) << bad;
+    EXPECT_EQ(read(bad).value.replication_tls.rekey, RekeySettings{}) << bad;
+  }
 }
 
 // REVIEW-2 S3: who says nothing keeps the certificates of the Piraeus Operator; a mode that lacks
@@ -192,7 +227,7 @@ TEST(LinstorClusterStatus, DerivedTexts) {
 TEST(ReplicationTlsStatus, RoundTrip) {
   const ReplicationTlsStatus status{
       .phase = "Migrating",
-      .connections = {3, 1, 1, 1},
+      .connections = {6, 1, 2, 1, 2},
       .resources = {5, 1, 1, 2, 1},
       .in_flight = {{"res", "PairByPair", "Cut", "a/b", "2026-01-02T03:04:05Z"},
                     {"moving", "SuspendIO", "Switch", "", "2026-01-02T03:04:05Z", "t-17", "a"}},

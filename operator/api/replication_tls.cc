@@ -1,5 +1,6 @@
 #include "operator/api/replication_tls.h"
 
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -15,6 +16,8 @@ constexpr std::chrono::seconds kMinForeignSuspension{10};
 // A renewed certificate needs up to two minutes to reach a pod, and must do so in a third of this.
 constexpr std::chrono::hours kMinCertificateLife{1};
 constexpr std::chrono::hours kMaxCertificateLife{24 * 366};
+
+constexpr std::chrono::hours kMinSessionAge{1};
 
 /// A duration within limits; nullopt, and an error unless the field is absent, otherwise.
 std::optional<std::chrono::nanoseconds> ReadDuration(const FieldReader& reader,
@@ -112,6 +115,46 @@ TlsExemption ReadExemption(const FieldReader& reader) {
   return exemption;
 }
 
+/// A name that does not look like one of the kernel's would make every connection count as weak.
+std::set<std::string> ReadCiphers(const FieldReader& reader) {
+  std::set<std::string> ciphers;
+  for (const std::string& name : reader.Strings("ciphers")) {
+    if (name.empty() ||
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") != std::string::npos) {
+      reader.AddError("ciphers", "'" + name + "' is no cipher name of the kernel, as aes-gcm-256");
+    } else {
+      ciphers.insert(name);
+    }
+  }
+  return ciphers;
+}
+
+/// "64Gi" or "1Ti": what is counted on the nodes are whole GiB.
+std::optional<std::int64_t> ParseGib(std::string_view text) {
+  const std::int64_t unit = text.ends_with("Gi") ? 1 : text.ends_with("Ti") ? 1024 : 0;
+  std::int64_t number = 0;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size() - (unit == 0 ? 0 : 2);
+  const auto [read_to, error] = std::from_chars(begin, end, number);
+  if (unit == 0 || error != std::errc{} || read_to != end || number < 1 || number > 1'000'000) {
+    return std::nullopt;
+  }
+  return number * unit;
+}
+
+RekeySettings ReadRekey(const FieldReader& reader) {
+  RekeySettings settings;
+  settings.max_age =
+      ReadDuration(reader, "maxAge", kMinSessionAge, std::chrono::nanoseconds::max());
+  if (const std::optional<std::string> bytes = reader.OptionalString("maxBytes")) {
+    settings.max_gib = ParseGib(*bytes);
+    if (!settings.max_gib) {
+      reader.AddError("maxBytes", "must be a number of Gi or Ti, as 64Gi");
+    }
+  }
+  return settings;
+}
+
 std::int64_t CountAt(const Json& json, std::initializer_list<std::string_view> path) {
   const Json* value = FindPath(json, path);
   return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
@@ -171,6 +214,13 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   }
   spec.enforce = reader->Bool("enforce");
   spec.floor = reader->OneOf("minimum", {"Cluster", "None"}, "Cluster") == "Cluster";
+  spec.minimum_version = reader->OneOf("minimumVersion", {"TLS1.2", "TLS1.3"}, "TLS1.3") == "TLS1.2"
+                             ? TlsVersion::k12
+                             : TlsVersion::k13;
+  spec.ciphers = ReadCiphers(*reader);
+  if (const auto rekey = reader->Child("rekey")) {
+    spec.rekey = ReadRekey(*rekey);
+  }
   for (const FieldReader& entry : reader->Children("exemptions")) {
     spec.exemptions.push_back(ReadExemption(entry));
   }
@@ -184,6 +234,7 @@ Json ToJson(const ReplicationTlsStatus& status) {
        {{"total", status.connections.total},
         {"encrypted", status.connections.encrypted},
         {"plaintext", status.connections.plaintext},
+        {"belowMinimum", status.connections.below_minimum},
         {"unknown", status.connections.unknown}}},
       {"resources",
        {{"total", status.resources.total},
@@ -239,7 +290,8 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
   }
   status.connections = {
       CountAt(json, {"connections", "total"}), CountAt(json, {"connections", "encrypted"}),
-      CountAt(json, {"connections", "plaintext"}), CountAt(json, {"connections", "unknown"})};
+      CountAt(json, {"connections", "plaintext"}), CountAt(json, {"connections", "belowMinimum"}),
+      CountAt(json, {"connections", "unknown"})};
   status.resources = {
       CountAt(json, {"resources", "total"}), CountAt(json, {"resources", "migrated"}),
       CountAt(json, {"resources", "migrating"}), CountAt(json, {"resources", "pending"}),

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,13 +70,28 @@ struct TlsExemption {
   bool operator==(const TlsExemption&) const = default;
 };
 
+enum class TlsVersion { k12, k13 };
+
+/// spec.replicationTLS.rekey: when a connection gets new session keys by a planned reconnect; never
+/// without either.
+struct RekeySettings {
+  std::optional<std::chrono::nanoseconds> max_age{};  ///< at least 1 h
+  std::optional<std::int64_t> max_gib{};              ///< that one direction has carried
+
+  bool operator==(const RekeySettings&) const = default;
+};
+
 struct ReplicationTlsSpec {
   CertificateSettings certificates{};
   MigrationSettings migration{};
   bool enforce = false;
   /// minimum: Cluster (true): what stands only in LINSTOR cannot lower encryption; None (false).
   bool floor = true;
+  /// minimumVersion and ciphers: TLS below them does not count as encryption.
+  TlsVersion minimum_version = TlsVersion::k13;
+  std::set<std::string> ciphers{};  ///< names of the kernel ("aes-gcm-256"); empty: any
   std::vector<TlsExemption> exemptions{};
+  RekeySettings rekey{};
 };
 
 std::string_view ToString(CertificateMode mode);
@@ -98,6 +114,7 @@ struct ConnectionCounts {
   std::int64_t total = 0;
   std::int64_t encrypted = 0;
   std::int64_t plaintext = 0;
+  std::int64_t below_minimum = 0;  ///< TLS, but not as good as the minimum
   std::int64_t unknown = 0;
 
   bool operator==(const ConnectionCounts&) const = default;

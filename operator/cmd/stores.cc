@@ -6,8 +6,14 @@ namespace breakwater::cmd {
 
 OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates) {
   const runtime::StoreFilter here{.ns = ns};
-  // Helm keeps whole releases in Secrets, up to 1 MB each.
-  const runtime::StoreFilter no_releases{.ns = ns, .field_selector = "type!=helm.sh/release.v1"};
+  // Helm keeps whole releases in Secrets, up to 1 MB each. The others hold keys of somebody else,
+  // and none of them is ever needed here (REVIEW-2).
+  const runtime::StoreFilter for_tls{
+      .ns = ns,
+      .field_selector =
+          "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,"
+          "type!=kubernetes.io/dockerconfigjson,type!=kubernetes.io/dockercfg,"
+          "type!=kubernetes.io/ssh-auth,type!=bootstrap.kubernetes.io/token"};
   const runtime::StoreFilter ours{.label_selector =
                                       std::string(api::kLabelName) + "=piraeus-datastore"};
   OperatorStores stores{.clusters = manager.AddStore(api::kLinstorCluster),
@@ -17,7 +23,7 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
                         .nodes = manager.AddStore(api::kNode),
                         .pods = manager.AddStore(api::kPod, here),
                         .config_maps = manager.AddStore(api::kConfigMap, here),
-                        .secrets = manager.AddStore(api::kSecret, no_releases),
+                        .secrets = manager.AddStore(api::kSecret, for_tls),
                         .services = manager.AddStore(api::kService, here),
                         .daemon_sets = manager.AddStore(api::kDaemonSet, here)};
   for (const api::ResourceInfo* kind :

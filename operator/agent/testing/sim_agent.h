@@ -293,7 +293,7 @@ class SimAgent final : public Guardian, public RunnerEvents {
         process_->dead = true;
         return;
       }
-      sim::Launch launch;  // not the guardian: this one has looked
+      sim::Launch launch;                 // not the guardian: this one has looked
       if (when != When::kDuringRunsOn) {  // ends with its parent
         launch.abandoned = [process = process_] { return process->dead; };
       }

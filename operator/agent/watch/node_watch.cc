@@ -1,6 +1,9 @@
 #include "operator/agent/watch/node_watch.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <tuple>
 #include <utility>
 
 #include <malloc.h>
@@ -40,6 +43,37 @@ bool ParseEach(const std::string& text, Parse parse, std::map<std::string, T>* i
     into->merge(*parsed);
   }
   return true;
+}
+
+using SocketKey = std::tuple<std::string, int, std::string, int>;
+
+SocketKey KeyOf(const replication::Socket& socket) {
+  return {socket.local_address, socket.local_port, socket.remote_address, socket.remote_port};
+}
+
+bool AnyTls(const replication::SocketTable& table) {
+  return std::any_of(table.sockets.begin(), table.sockets.end(),
+                     [](const replication::Socket& socket) { return socket.tls; });
+}
+
+// A socket with TLS has the age that it had, or begins now.
+void DateSockets(const replication::ResourceReport* before, replication::ResourceReport* report) {
+  for (replication::Socket& socket : report->sockets.sockets) {
+    if (!socket.tls || socket.state != "ESTAB") {
+      continue;
+    }
+    socket.since =
+        std::chrono::duration_cast<std::chrono::seconds>(RealClock().SystemNow().time_since_epoch())
+            .count();
+    if (before == nullptr) {
+      continue;
+    }
+    for (const replication::Socket& old : before->sockets.sockets) {
+      if (old.since > 0 && KeyOf(old) == KeyOf(socket)) {
+        socket.since = old.since;
+      }
+    }
+  }
 }
 
 std::string ProblemOf(std::string_view program, const ChildResult& result) {
@@ -235,9 +269,37 @@ void NodeWatch::SlowPace() {
   }
   due_all_ = true;
   Schedule();
+  ReadTraffic();
 }
 
 // ---- reading ----
+
+// What a session has carried changes without any event.
+void NodeWatch::ReadTraffic() {
+  const bool any = std::any_of(resources_.begin(), resources_.end(),
+                               [](const auto& entry) { return AnyTls(entry.second->sockets); });
+  if (!any) {
+    return;
+  }
+  children_->Run({"ss", "-tni"}, kReadLimits, [this](const ChildResult& result) {
+    if (result.exit_code != 0 || result.truncated) {
+      return;
+    }
+    std::map<SocketKey, std::int64_t> traffic;
+    for (const replication::Socket& socket : replication::ParseSockets(result.output).sockets) {
+      traffic[KeyOf(socket)] = socket.gib;
+    }
+    for (const auto& [name, report] : resources_) {
+      const auto& sockets = report->sockets.sockets;
+      if (std::any_of(sockets.begin(), sockets.end(), [&](const replication::Socket& socket) {
+            const auto now = traffic.find(KeyOf(socket));
+            return now != traffic.end() && now->second != socket.gib;
+          })) {
+        Due(name);
+      }
+    }
+  });
+}
 
 void NodeWatch::BeginRound() {
   if (round_) {
@@ -386,6 +448,7 @@ void NodeWatch::Publish(const RoundPtr& round) {
       DueSlowly(name);  // gone meanwhile, or the tools are in trouble
     }
     const auto known = resources_.find(name);
+    DateSockets(known == resources_.end() ? nullptr : known->second.get(), &report);
     if (known == resources_.end() || !(*known->second == report)) {
       resources_.insert_or_assign(
           name, std::make_shared<const replication::ResourceReport>(std::move(report)));

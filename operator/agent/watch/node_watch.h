@@ -6,6 +6,7 @@
 ///
 ///   events2 line -> resource is due -> (a moment) -> status -> changed? -> show, ss -> report
 ///
+/// At the slow pace `ss` is read as well, where there is TLS: how much went over its sockets.
 /// Thread safety: none, runs in the loop's thread.
 
 #include <chrono>
@@ -84,6 +85,7 @@ class NodeWatch {
   void DueAll();
   void Schedule();
   void SlowPace();
+  void ReadTraffic();
 
   void BeginRound();
   void TakeStatus(const RoundPtr& round, const std::string& name, const ChildResult& result);

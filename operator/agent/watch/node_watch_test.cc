@@ -313,6 +313,29 @@ TEST_F(NodeWatchTest, ManyChangesAreReadAtOnce) {
   EXPECT_LE(tools_.CallsOf("drbdsetup"), 12U);
 }
 
+// REVIEW-2 M8: nothing in DRBD's events tells how old a session is and how much it has carried.
+TEST_F(NodeWatchTest, DatesSessionsAndReadsTheirTraffic) {
+  const auto carry = [&](const std::string& gib) {
+    WriteText(dir_.Path("ss"),
+              "State Recv-Q Send-Q Local:Port Peer:Port\n"
+              "ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n\t cubic bytes_sent:" +
+                  std::to_string(std::stoll(gib) << 30) +
+                  " bytes_received:1 tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw "
+                  "txconf: sw\n");
+  };
+  carry("1");
+  options_.pace = milliseconds(300);
+  tools_.SetResource("r1", kSample);
+  Start();
+  ASSERT_EQ(Report("r1").sockets.sockets.size(), 1U);
+  EXPECT_EQ(Report("r1").sockets.sockets[0].gib, 1);
+  const std::int64_t since = Report("r1").sockets.sockets[0].since;
+  EXPECT_GT(since, 1'700'000'000);
+  carry("5");
+  ASSERT_TRUE(Until([&] { return Report("r1").sockets.sockets[0].gib == 5; }));
+  EXPECT_EQ(Report("r1").sockets.sockets[0].since, since) << "it is the same session";
+}
+
 // ---- the kernel's port ----
 
 class DrbdKernelTest : public NodeWatchTest {

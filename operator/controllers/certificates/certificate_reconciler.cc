@@ -45,6 +45,31 @@ std::string WhatFor(const NodeCertificates& node, const replication::TrustStep& 
          std::string(api::ToString(option.source));
 }
 
+void CountWritten(const replication::TrustStep& step, runtime::Metrics& metrics) {
+  metrics
+      .Counter("breakwater_certificates_written_total",
+               "Contents of nodes' replication Secrets that were written",
+               {{"what", step.option ? "certificate" : "bundle"}})
+      .Increment();
+}
+
+void CountAuthority(bool rotate,
+                    const api::Object& cluster,
+                    const CertificateReconcilerDeps& deps) {
+  deps.metrics
+      .Counter("breakwater_certificate_authorities_total",
+               "Authorities for replication that were made, the first and by rotation",
+               {{"why", rotate ? "rotation" : "first"}})
+      .Increment();
+  if (rotate && deps.events) {
+    deps.events({.regarding = kube::RefOf(cluster),
+                 .action = "RotateCertificates",
+                 .reason = "CertificateRotationStarted",
+                 .note = "there is a new authority for replication; the nodes learn of it first, "
+                         "then they get its certificates, then the old one is forgotten"});
+  }
+}
+
 }  // namespace
 
 CertificateReconciler::CertificateReconciler(CertificateReconcilerDeps deps)
@@ -126,6 +151,7 @@ Result<void, Error> CertificateReconciler::KeepAuthority(const Context& ctx, Pas
   }
   if (live == nullptr || rotate) {
     BREAKWATER_RETURN_IF_ERROR(Write(ctx, kAuthoritySecret, live, AuthorityContent(*authority)));
+    CountAuthority(rotate, pass->cluster, deps_);
     log_.Info(
         rotate ? "rotation of the replication authority begins" : "new authority for replication",
         {{"subject", authority->current.certificate.subject()}});
@@ -211,6 +237,7 @@ Result<void, Error> CertificateReconciler::Act(const Context& ctx, const Pass& p
                                 SecretContent(*node, step, pass.settings.duration, pass.now));
     BREAKWATER_RETURN_IF_ERROR(
         Write(ctx, core::ReplicationTlsSecretName(step.node), node->secret, std::move(content)));
+    CountWritten(step, deps_.metrics);
     log_.Info("replication Secret written", {{"node", step.node}, {"what", WhatFor(*node, step)}});
   }
   return {};
@@ -292,7 +319,9 @@ Result<void, Error> CertificateReconciler::Write(const Context& ctx,
                  : Unexpected{changed.error().ToError().WithContext("change Secret " + name)};
 }
 
-Result<void, Error> CertificateReconciler::Report(const Context& ctx, const Pass& pass) const {
+Result<void, Error> CertificateReconciler::Report(const Context& ctx, const Pass& pass) {
+  Count(pass);
+  TellWaiting(ctx, pass);
   const std::vector<std::string_view> types{api::kConditionReplicationCertificates};
   const std::vector<api::Condition> before = ConditionsOf(pass.cluster, types);
   std::optional<CertificateReport> report =
@@ -304,6 +333,7 @@ Result<void, Error> CertificateReconciler::Report(const Context& ctx, const Pass
     report =
         CertificateReport{.reason = "NotUsed", .message = "no satellite runs the handshake daemon"};
   }
+  Tell(pass, before, *report);
   core::ConditionSet conditions(types);
   switch (report->state) {
     case CertificateReport::State::kGood:

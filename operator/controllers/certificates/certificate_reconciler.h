@@ -10,14 +10,17 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "operator/base/log.h"
 #include "operator/controllers/certificates/node_certificates.h"
 #include "operator/kube/client.h"
+#include "operator/kube/event_aggregator.h"
 #include "operator/runtime/apply.h"
 #include "operator/runtime/controller.h"
+#include "operator/runtime/metrics.h"
 
 namespace breakwater::controllers {
 
@@ -35,7 +38,19 @@ struct CertificateReconcilerDeps {
   std::function<std::map<std::string, PemFiles>()> containers{};
   /// The files of this node are to be read again.
   std::function<void(const std::string& node)> look{};
+  /// Must not block.
+  std::function<void(kube::Event)> events{};
+  runtime::Metrics& metrics;
   const Logger& log;
+};
+
+/// What the condition ReplicationCertificates says. Pure.
+struct CertificateReport {
+  enum class State { kGood, kPending, kBad };
+
+  State state = State::kGood;
+  std::string reason{};
+  std::string message{};
 };
 
 /// Thread safety: one key, so one call at a time.
@@ -75,22 +90,24 @@ class CertificateReconciler final : public runtime::Reconciler {
                             const std::string& name,
                             const api::ObjectPtr& live,
                             api::Json content) const;
-  Result<void, Error> Report(const Context& ctx, const Pass& pass) const;
+  Result<void, Error> Report(const Context& ctx, const Pass& pass);
+  /// Events of steps, told by the condition before, so that they survive a change of the leader;
+  /// and of nodes that are waited for too long, which each leader counts anew.
+  void Tell(const Pass& pass,
+            const std::vector<api::Condition>& before,
+            const CertificateReport& report) const;
+  void TellWaiting(const Context& ctx, const Pass& pass);
+  void Count(const Pass& pass);
   std::chrono::milliseconds NextPass(const Context& ctx, const Pass& pass);
 
   const CertificateReconcilerDeps deps_;
   const Logger log_;
   const runtime::Applier status_;
-  std::map<std::string, SteadyTime> looked_;  // one worker
-};
-
-/// What the condition ReplicationCertificates says. Pure.
-struct CertificateReport {
-  enum class State { kGood, kPending, kBad };
-
-  State state = State::kGood;
-  std::string reason{};
-  std::string message{};
+  // One worker.
+  std::map<std::string, SteadyTime> looked_;
+  std::map<std::string, SteadyTime> waits_since_;
+  std::set<std::string> told_;     // nodes that are waited for
+  std::set<std::string> counted_;  // nodes with a gauge
 };
 
 /// Nothing: no node needs a certificate.

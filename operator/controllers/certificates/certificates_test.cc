@@ -23,6 +23,8 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 using api::Json;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -144,17 +146,35 @@ class Bed {
   Result<runtime::Requeue, Error> Reconcile() {
     Refresh();
     // A new one each time: nothing that it remembers can matter.
-    CertificateReconciler reconciler(
-        {.client = kube,
-         .clusters = clusters_,
-         .satellites = {satellites_, daemon_sets_, pods_, kNs},
-         .secrets = secrets_,
-         .config_maps = config_maps_,
-         .containers = [this] { return Read(); },
-         .look = [this](const std::string& node) { looks.insert(node); },
-         .log = log_});
-    return reconciler.Reconcile(ctx(), {"", "all"});
+    const std::unique_ptr<CertificateReconciler> reconciler = Make();
+    return reconciler->Reconcile(ctx(), {"", "all"});
   }
+
+  /// The same leader goes on.
+  bool Reconcile(CertificateReconciler* reconciler) {
+    Refresh();
+    return reconciler->Reconcile(ctx(), {"", "all"}).has_value();
+  }
+
+  std::unique_ptr<CertificateReconciler> Make() {
+    return std::make_unique<CertificateReconciler>(CertificateReconcilerDeps{
+        .client = kube,
+        .clusters = clusters_,
+        .satellites = {satellites_, daemon_sets_, pods_, kNs},
+        .secrets = secrets_,
+        .config_maps = config_maps_,
+        .containers = [this] { return Read(); },
+        .look = [this](const std::string& node) { looks.insert(node); },
+        .events =
+            [this](kube::Event event) {
+              events.push_back(event.reason + (event.part.empty() ? "" : " " + event.part));
+            },
+        .metrics = metrics,
+        .log = log_});
+  }
+
+  std::vector<std::string> events;
+  runtime::Metrics metrics;
 
   /// The satellite of one node restarts when its mounts are to change, as the rollout does it.
   bool Roll() {
@@ -366,6 +386,45 @@ TEST_F(Certificates, RotatesTheAuthorityOnCommand) {
   const std::string after = bed_.IssuerOf("a");
   bed_.Settle();
   EXPECT_EQ(bed_.IssuerOf("a"), after) << "one command is one rotation";
+}
+
+// Who rotates wants to know when it is over, and for which node it waits; a new leader at each step
+// says no more and no less.
+TEST_F(Certificates, TellsEachStepOfARotation) {
+  bed_.Mode("Managed");
+  bed_.Settle();
+  bed_.events.clear();
+  bed_.clock.Advance(1h);
+  bed_.Ask("tuesday");
+  bed_.Settle();
+  EXPECT_THAT(bed_.events, ElementsAre("CertificateRotationStarted", "CertificatesDistributing",
+                                       "CertificatesSwitching", "CertificatesWithdrawing",
+                                       "CertificatesSettled"));
+  EXPECT_THAT(bed_.metrics.Serialize(),
+              AllOf(HasSubstr("breakwater_certificate_authorities_total{why=\"rotation\"} 1"),
+                    HasSubstr("breakwater_certificates_phase{phase=\"settled\"} 1"),
+                    HasSubstr("breakwater_certificates_phase{phase=\"switching\"} 0"),
+                    HasSubstr("breakwater_certificate_renewal_time_seconds{node=\"a\"}")));
+}
+
+TEST_F(Certificates, NamesTheNodeThatARotationWaitsFor) {
+  bed_.Mode("Managed");
+  bed_.Settle();
+  bed_.clock.Advance(1h);
+  bed_.Ask("tuesday");
+  const std::unique_ptr<CertificateReconciler> leader = bed_.Make();
+  ASSERT_TRUE(bed_.Reconcile(leader.get()));
+  ASSERT_TRUE(bed_.Reconcile(leader.get()));
+  bed_.Sync("a");
+  bed_.Sync("b");
+  ASSERT_TRUE(bed_.Reconcile(leader.get()));
+  bed_.events.clear();
+  for (int minute = 0; minute < 10; ++minute) {
+    bed_.clock.Advance(1min);
+    ASSERT_TRUE(bed_.Reconcile(leader.get()));
+  }
+  EXPECT_THAT(bed_.events, ElementsAre("CertificatesWaiting c"));
+  EXPECT_THAT(bed_.metrics.Serialize(), HasSubstr("breakwater_certificates_waiting_nodes 1"));
 }
 
 // T3, T5: killed at any write, in every change of mode and in a rotation, with kubelets that lag:

@@ -117,6 +117,7 @@ void ReplicationClusterReconciler::Publish(const Pass& pass) {
   plan->may_switch = pass.plan.may_switch;
   plan->in_flight = places_.names();
   plan->may_repair = pass.plan.repair_allowed;
+  plan->rekey = pass.input.rekey;
   plan->unfit = pass.input.unfit;
   plan->slack = std::chrono::duration_cast<seconds>(options_.observe_interval);
   for (const ResourceObservation& seen : pass.resources) {
@@ -174,6 +175,18 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
   }
 }
 
+// REVIEW-2: one node that is not fit keeps all new volumes in plaintext, and nobody was told.
+void ReplicationClusterReconciler::TellHeldBack(const Pass& pass) {
+  const std::string& node = pass.plan.push_unfit;
+  if (!node.empty() && node != last_unfit_) {
+    deps_.reporter.Tell(
+        pass.cluster->name,
+        {"", true, "NewVolumesPlaintext",
+         "New volumes start in plaintext, everywhere, as long as " + pass.plan.push_held});
+  }
+  last_unfit_ = node;
+}
+
 bool ReplicationClusterReconciler::AllWell(const Pass& pass) {
   return pass.linstor.known &&
          std::all_of(pass.agents.begin(), pass.agents.end(),
@@ -185,17 +198,20 @@ bool ReplicationClusterReconciler::AllWell(const Pass& pass) {
 
 void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) {
   std::set<std::string> migrating = pass.busy;
-  const std::set<std::string> places = places_.names();
+  std::set<std::string> places = places_.names();
   Dangers dangers;
   for (const ResourceObservation& seen : pass.resources) {
     if (places.contains(seen.resource) && Differs(seen, pass.plan)) {
       migrating.insert(seen.resource);
+    } else if (pass.input.rekey.contains(seen.resource)) {
+      migrating.erase(seen.resource);  // new keys are no migration: the phase stays
+      places.erase(seen.resource);
     }
     dangers.suspended += seen.SuspendedUser() ? 1U : 0U;
   }
-  Picture picture{pass.resources,     pass.plan,         pass.settings,   pass.floors,
-                  pass.verdicts,      migrating,         !places.empty(), {},
-                  pass.linstor.known, pass.linstor.error};
+  Picture picture{pass.resources, pass.plan,          pass.settings,     pass.floors,
+                  pass.verdicts,  migrating,          !places.empty(),   {},
+                  pass.ignored,   pass.linstor.known, pass.linstor.error};
   std::vector<api::StaleConnection> stale;
   pass.cluster->ledgers.With([&](LedgerParts& parts) {
     picture.failures =
@@ -210,6 +226,9 @@ void ReplicationClusterReconciler::Report(const Context& ctx, const Pass& pass) 
   api::ReplicationTlsStatus status = BuildStatus(picture);
   KeepSince(*pass.object, FormatRfc3339(deps_.services.clock.SystemNow()), &status.exempt);
   deps_.metrics.SetStatus(status, dangers);
+  deps_.metrics.SetSessions(
+      pass.cluster->ledgers.With([](const LedgerParts& parts) { return parts.sessions.all(); }));
+  TellHeldBack(pass);
   deps_.metrics.SetAgents(pass.agents);
   const SteadyTime now = deps_.services.clock.SteadyNow();
   const bool phase = status.phase != last_phase_;

@@ -18,6 +18,9 @@ constexpr std::string_view kAgentContainer = "breakwater-agent";
 // A burst of changes (a rollout touches every pod) makes one pass, not many.
 constexpr milliseconds kBetweenPasses{1000};
 constexpr seconds kWhileWorking{5};
+// Of the look at the certificates before a volume's session keys are renewed.
+constexpr seconds kFreshCertificates{60};
+constexpr seconds kBetweenCertificateLooks{30};
 constexpr seconds kApiTimeout{20};
 constexpr seconds kLinstorTimeout{30};
 // While LINSTOR does not answer, and while volumes move.
@@ -132,6 +135,7 @@ Result<void, Error> ReplicationClusterReconciler::Serve(const Context& ctx, Pass
     last_controller_.reset();
     unknown_.clear();
     last_phase_.clear();
+    last_unfit_.clear();
   }
   pass->cluster = cluster_;
   if (!loaded_) {
@@ -238,6 +242,8 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
   for (const auto& [name, resource] : pass->linstor.resources) {
     if (replication::IsSafeName(name)) {
       slices.try_emplace(name);
+    } else {
+      pass->ignored.push_back(name);
     }
   }
   ClusterInput& input = pass->input;
@@ -254,7 +260,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
     resource.levels.floor = FindFloor(rules, name, pass).tls;
     AddAnswering(pass->reports, resource.nodes, &seen);
     auto observation = std::make_shared<const ResourceObservation>(
-        BuildObservation(name, resource.nodes, seen, resource.levels));
+        BuildObservation(name, resource.nodes, seen, resource.levels, pass->settings.minimum));
     pass->resources.push_back(*observation);
     // Others are watched, never changed; while LINSTOR is silent nobody knows which those are.
     if (linstor != pass->linstor.resources.end() || !pass->linstor.known) {
@@ -262,6 +268,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
     }
   }
   NoteRefused(*pass);
+  NoteSessions(pass);
   pass->outcomes = pass->cluster->outcomes.All();
   for (const auto& [name, outcome] : pass->outcomes) {
     if (!known.contains(name)) {
@@ -274,6 +281,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
   pass->cluster->ledgers.With([&](LedgerParts& parts) {
     parts.stale.Release(pass->settings.resynced);
     if (all_answer) {
+      parts.sessions.KeepOnly(known);
       parts.stale.KeepOnly(known);
       parts.alone.KeepOnly(known);
       parts.failures.KeepOnly(known);
@@ -334,6 +342,17 @@ void ReplicationClusterReconciler::NoteRefused(const Pass& pass) {
   refused_ = std::move(refused);
 }
 
+void ReplicationClusterReconciler::NoteSessions(Pass* pass) const {
+  const SystemTime now = deps_.services.clock.SystemNow();
+  const RekeyRules rules{pass->settings.rekey.max_age, pass->settings.rekey.max_gib};
+  pass->input.rekey = pass->cluster->ledgers.With([&](LedgerParts& parts) {
+    for (const auto& seen : pass->input.resources) {
+      parts.sessions.Observe(*seen, now);
+    }
+    return parts.sessions.Due(rules, now);
+  });
+}
+
 // Everything that PlanCluster is told, and its answer.
 void ReplicationClusterReconciler::Judge(Pass* pass) {
   ClusterInput& input = pass->input;
@@ -382,6 +401,7 @@ void ReplicationClusterReconciler::Judge(Pass* pass) {
   SettlePlaces(pass);
   input.in_flight = places_.names();
   pass->plan = PlanCluster(input);
+  LookBeforeRekey(pass);
   pass->cluster->ledgers.With([&](LedgerParts& parts) {
     parts.unsettled.Observe(pass->plan.unsettled, steady);
     return 0;
@@ -391,6 +411,39 @@ void ReplicationClusterReconciler::Judge(Pass* pass) {
     waits_since_.reset();
   } else if (!waits_since_) {
     waits_since_ = steady;
+  }
+}
+
+// New keys need a handshake, and what is known of the files behind it may be a day old. A
+// connection that is well is not cut on such knowledge.
+void ReplicationClusterReconciler::LookBeforeRekey(Pass* pass) {
+  replication::ClusterPlan& plan = pass->plan;
+  const bool rekey = plan.differing == 0 && plan.cleaning == 0 && plan.start.size() == 1 &&
+                     pass->input.rekey.contains(plan.start.front());
+  if (!rekey) {
+    return;
+  }
+  const std::string resource = plan.start.front();
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  std::string unread;
+  for (const auto& [pair, session] : pass->input.rekey.at(resource)) {
+    for (const std::string& node : {pair.a, pair.b}) {
+      if (deps_.nodes.CertificatesReadSince(node, now - kFreshCertificates)) {
+        continue;
+      }
+      unread = node;
+      const auto asked = looked_for_.find(node);
+      if (asked == looked_for_.end() || now - asked->second >= kBetweenCertificateLooks) {
+        looked_for_[node] = now;
+        deps_.nodes.WantCertificates(node);
+        wake_node_(node);
+      }
+    }
+  }
+  if (!unread.empty()) {
+    plan.start.clear();
+    plan.may_switch.erase(resource);
+    plan.rekey_held[resource] = "the certificate of node " + unread + " is looked at first";
   }
 }
 

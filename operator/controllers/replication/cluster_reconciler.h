@@ -88,6 +88,8 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
     std::set<std::string> busy{};
     /// All that were seen; those that LINSTOR does not know are only watched.
     std::vector<replication::ResourceObservation> resources{};
+    /// Names in LINSTOR that are no safe names: not looked at.
+    std::vector<std::string> ignored{};
     replication::ClusterInput input{};
     std::map<std::string, replication::VolumeFloor> floors{};
     NodeVerdicts verdicts{};
@@ -105,7 +107,9 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
                                      const std::string& resource,
                                      Pass* pass) const;
   void NoteRefused(const Pass& pass);
+  void NoteSessions(Pass* pass) const;
   void Judge(Pass* pass);
+  void LookBeforeRekey(Pass* pass);
   void SettlePlaces(Pass* pass);
   void Change(const Context& ctx, Pass* pass);
   void Push(const Context& ctx, const Pass& pass);
@@ -113,6 +117,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   void Wake(const PublishedPlan* before, const PublishedPlan& now, const Pass& pass);
   static bool AllWell(const Pass& pass);
   void Report(const Context& ctx, const Pass& pass);
+  void TellHeldBack(const Pass& pass);
   std::chrono::milliseconds NextPass(const Pass& pass) const;
   bool Leading() const;
 
@@ -149,6 +154,8 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::optional<bool> last_controller_;
   std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
+  std::string last_unfit_;                        // the node that keeps new volumes in plaintext
+  std::map<std::string, SteadyTime> looked_for_;  // nodes whose certificates were to be read
 };
 
 }  // namespace breakwater::controllers

@@ -46,6 +46,10 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
   settings.migration = spec.value.replication_tls.migration;
   settings.enforce = spec.value.replication_tls.enforce;
   settings.floor = spec.value.replication_tls.floor;
+  settings.minimum.minor =
+      spec.value.replication_tls.minimum_version == api::TlsVersion::k12 ? 2 : 3;
+  settings.minimum.ciphers = spec.value.replication_tls.ciphers;
+  settings.rekey = spec.value.replication_tls.rekey;
   for (const api::TlsExemption& exemption : spec.value.replication_tls.exemptions) {
     settings.exemptions.push_back(
         {exemption.resource, exemption.claim, exemption.storage_class, exemption.reason});

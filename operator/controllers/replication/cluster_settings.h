@@ -32,6 +32,9 @@ struct ClusterSettings {
   api::MigrationSettings migration{};
   bool enforce = false;
   bool floor = true;  ///< spec.replicationTLS.minimum is Cluster
+  /// spec.replicationTLS.minimumVersion and ciphers.
+  replication::TlsMinimum minimum{};
+  api::RekeySettings rekey{};
   std::vector<replication::Exemption> exemptions{};
   std::set<std::string> released{};
   bool release_all = false;

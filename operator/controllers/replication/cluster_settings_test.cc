@@ -46,6 +46,13 @@ TEST(ClusterSettingsTest, WhatCannotBeReadHoldsEverything) {
       HasSubstr("spec.replicationTLS.migration.policy"));
 }
 
+TEST(ClusterSettingsTest, TheMinimumOfTls) {
+  EXPECT_EQ(Read("{}").minimum, (replication::TlsMinimum{.minor = 3}));
+  EXPECT_EQ(Read(R"({"replicationTLS": {"minimumVersion": "TLS1.2", "ciphers": ["aes-gcm-256"]}})")
+                .minimum,
+            (replication::TlsMinimum{.minor = 2, .ciphers = {"aes-gcm-256"}}));
+}
+
 // A bad toleration says nothing about encryption.
 TEST(ClusterSettingsTest, OtherFieldsHoldNothing) {
   const ClusterSettings settings = Read(

@@ -77,10 +77,10 @@ std::optional<NodeSlice> NodeFeed::SliceOf(const std::string& node,
   return agents_.Slice(node, resource);
 }
 
-replication::ResourceObservation NodeFeed::Observe(
-    const std::string& resource,
-    const std::set<std::string>& members,
-    const replication::ResourceLevels& levels) const {
+replication::ResourceObservation NodeFeed::Observe(const std::string& resource,
+                                                   const std::set<std::string>& members,
+                                                   const replication::ResourceLevels& levels,
+                                                   const replication::TlsMinimum& minimum) const {
   std::set<std::string> names = members;
   names.merge(agents_.NodesOf(resource));
   {
@@ -104,7 +104,7 @@ replication::ResourceObservation NodeFeed::Observe(
       slices[node] = *std::move(slice);
     }
   }
-  return BuildObservation(resource, members, slices, levels);
+  return BuildObservation(resource, members, slices, levels, minimum);
 }
 
 std::map<std::string, NodeReport> NodeFeed::Reports() const {

@@ -33,10 +33,11 @@ class NodeFeed {
   std::set<std::string> SetExecReport(const std::string& node,
                                       std::optional<replication::NodeReport> report);
 
-  /// The volume as its nodes show it now. `members`: LINSTOR's list.
+  /// The volume as its nodes show it now. `members`: LINSTOR's list; `minimum`: of TLS that counts.
   replication::ResourceObservation Observe(const std::string& resource,
                                            const std::set<std::string>& members,
-                                           const replication::ResourceLevels& levels) const;
+                                           const replication::ResourceLevels& levels,
+                                           const replication::TlsMinimum& minimum) const;
 
   /// The last report of every node that has given one.
   std::map<std::string, replication::NodeReport> Reports() const;

@@ -218,6 +218,7 @@ std::optional<SteadyTime> NodeReconciler::ReadCertificates(const Context& ctx,
   const std::lock_guard lock(mutex_);
   Node& state = nodes_[node];
   state.container = read ? identity : state.container;
+  state.certificates_read = read ? std::optional(now) : state.certificates_read;
   if (bad) {
     state.certificates.due = NextRetry(&state.certificates, then);
     state.container = identity;
@@ -293,6 +294,12 @@ std::set<std::string> NodeReconciler::NoteSecret(const std::string& secret) {
 std::map<std::string, NodeCertificate> NodeReconciler::Certificates() const {
   const std::lock_guard lock(mutex_);
   return certificates_;
+}
+
+bool NodeReconciler::CertificatesReadSince(const std::string& node, SteadyTime time) const {
+  const std::lock_guard lock(mutex_);
+  const auto state = nodes_.find(node);
+  return state != nodes_.end() && state->second.certificates_read.value_or(SteadyTime{}) >= time;
 }
 
 std::uint64_t NodeReconciler::certificates_version() const {

@@ -71,6 +71,8 @@ class NodeReconciler final : public runtime::Reconciler {
   /// The certificates as last read, trust between the nodes included, and a number that changes
   /// when they do.
   std::map<std::string, NodeCertificate> Certificates() const;
+  /// Its files were read since then, whatever was in them.
+  bool CertificatesReadSince(const std::string& node, SteadyTime time) const;
   std::uint64_t certificates_version() const;
 
  private:
@@ -83,6 +85,7 @@ class NodeReconciler final : public runtime::Reconciler {
   struct Node {
     Pace observe{};
     Pace certificates{};
+    std::optional<SteadyTime> certificates_read{};
     std::string container{};  ///< identity of the tlshd container that was read
     std::string satellite{};  ///< of the satellite's container, and whether it runs
     std::optional<SteadyTime> secret_changed{};

@@ -67,7 +67,7 @@ class Handle final : public ReplicationTlsHandle {
                       .satellites = stores.satellites,
                       .secrets = stores.secrets,
                       .floor = stores.floor,
-                      .events = std::move(events),
+                      .events = events,
                       .options = options}),
         certificates_(
             {.client = client,
@@ -77,6 +77,8 @@ class Handle final : public ReplicationTlsHandle {
              .config_maps = stores.config_maps,
              .containers = [this] { return FilesOf(controllers_.Certificates()); },
              .look = [this](const std::string& node) { controllers_.WantCertificates(node); },
+             .events = std::move(events),
+             .metrics = services.metrics,
              .log = services.log}) {}
 
   // The links' threads call the controllers.

@@ -1,6 +1,8 @@
 // Nobody decrypts by a request to LINSTOR alone (REVIEW-2 S1, M8): the whole stack, with the real
 // agents' Runner on simulated DRBD.
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +17,9 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr const char* kTls = "DrbdOptions/Net/tls";
@@ -50,6 +54,46 @@ TEST(ReplicationFloorTest, AValueOnTheDefinitionDecryptsNothing) {
   });
   EXPECT_THAT(Condition(bed), HasSubstr("True/Encrypted"));
   EXPECT_EQ(bed.hub().asks.size(), 12U) << "no more than the first way to TLS";
+}
+
+// REVIEW-2 S1: with our own marker beside it, and a connection that goes down before we have
+// looked.
+TEST(ReplicationFloorTest, AForgedMarkerDecryptsNothing) {
+  VolumeBed bed;
+  Encrypt(bed);
+  std::vector<bool> asked;
+  bed.hub().on_ask = [&](const replication::TransactionRequest& request) {
+    if (request.kind == replication::TransactionKind::kLead) {
+      asked.push_back(request.tls);
+    }
+  };
+  bed.linstor().With([](auto& state) {
+    state.definitions["r0"].props[kTls] = "no";
+    state.definitions["r0"].props["Aux/breakwater.io/tls-pin"] = "no no";
+    return 0;
+  });
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "disconnect", "r0", "0"}), 0);
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "net-options", "r0", "0", "--tls=no"}), 0);
+  ASSERT_EQ(bed.Shell("node2", {"drbdsetup", "connect", "r0", "0"}), 0);
+  bed.RunFor(minutes(5));
+  EXPECT_EQ(bed.Report("r0").encrypted, 3) << bed.Dump();
+  EXPECT_THAT(asked, AllOf(Not(IsEmpty()), Each(true)));
+}
+
+// spec.replicationTLS.ciphers: the simulated kernels have another one (REVIEW-2 M3).
+TEST(ReplicationFloorTest, TlsBelowTheMinimumIsNotEncryption) {
+  VolumeBed bed;
+  Encrypt(bed);
+  bed.SetClusterTls("yes", {{"ciphers", Json::array({"chacha20-poly1305"})}});
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(Condition(bed),
+              AllOf(HasSubstr("False/BelowMinimum"), HasSubstr("0 of 3 connections are encrypted"),
+                    HasSubstr("node node1 has a socket to node2 below the minimum: TLS 1.3 with "
+                              "aes-gcm-256, wanted is TLS 1.3 with chacha20-poly1305")));
+  EXPECT_EQ(bed.Status()["connections"].value("belowMinimum", 0), 3);
+  bed.SetClusterTls("yes", {{"ciphers", Json::array({"chacha20-poly1305", "aes-gcm-256"})}});
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(Condition(bed), HasSubstr("True/Encrypted"));
 }
 
 TEST(ReplicationFloorTest, AValueOnTheGroupOrTheControllerDecryptsNothing) {
@@ -99,6 +143,20 @@ TEST(ReplicationFloorTest, TheAdminsOwnNoWorks) {
   bed.SetClusterTls("no");
   ASSERT_TRUE(bed.RunUntilPhase("Idle")) << bed.Dump();
   EXPECT_EQ(bed.Report("r0").encrypted, 0);
+}
+
+// REVIEW-2, Low: one node that is not fit for TLS keeps all new volumes in plaintext.
+TEST(ReplicationFloorTest, AnUnfitNodeThatHoldsBackNewVolumesIsNamed) {
+  VolumeBed bed;
+  bed.RemoveCertificates("node3");
+  bed.SetClusterTls("yes");
+  bed.RunFor(minutes(3));
+  EXPECT_THAT(bed.events(), Contains("NewVolumesPlaintext")) << bed.Dump();
+  EXPECT_THAT(Condition(bed), AllOf(HasSubstr("False/"),
+                                    HasSubstr("new volumes are not encrypted yet: node node3")));
+  bed.GiveCertificates("node3");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << bed.Dump();
+  EXPECT_EQ(std::count(bed.events().begin(), bed.events().end(), "NewVolumesPlaintext"), 1);
 }
 
 // For those who want LINSTOR's own order back.

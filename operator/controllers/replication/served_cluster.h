@@ -77,6 +77,8 @@ struct PublishedPlan {
   std::set<std::string> may_switch{};
   std::set<std::string> in_flight{};  ///< volumes that hold a place
   std::set<std::string> may_repair{};
+  /// VolumeGoal::rekey by resource.
+  std::map<std::string, std::map<replication::Pair, std::string>> rekey{};
   std::map<std::string, std::string> unfit{};
   std::set<std::string> used_nodes{};  ///< those that hold a volume, by LINSTOR or a peer's word
   /// How late we may have seen a fault or its effect.

@@ -121,7 +121,7 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
   const std::optional<LinstorResource> linstor = plan.cluster->linstor.Resource(resource);
   LinstorResource known = linstor.value_or(LinstorResource{});
   known.levels.floor = plan.floored.contains(resource);
-  look.seen = deps_.feed.Observe(resource, known.nodes, known.levels);
+  look.seen = deps_.feed.Observe(resource, known.nodes, known.levels, plan.settings.minimum);
   look.there = linstor.has_value() || !look.seen.nodes.empty();
   look.agents = deps_.agents.Agents();
   look.running = deps_.agents.Running(resource);
@@ -141,7 +141,12 @@ VolumeReconciler::Look VolumeReconciler::LookAt(const Context& ctx,
     goal.may_switch = plan.may_switch.contains(resource);
     goal.in_flight = plan.in_flight.contains(resource);
   }
-  goal.floor_tls = settings.enforce && replication::HoldsFloor(look.seen);
+  if (const auto rekey = plan.rekey.find(resource); rekey != plan.rekey.end()) {
+    goal.rekey = rekey->second;
+  }
+  // By LINSTOR's word or by the kernels': the former alone could be lowered by a request.
+  goal.floor_tls = settings.enforce &&
+                   (replication::HoldsFloor(look.seen) || replication::WaitsForTls(look.seen));
   goal.strategy = ToChoice(settings.migration.strategy);
   goal.heal_stale = settings.migration.heal_stale;
   goal.heal_only = plan.linstor_known && !linstor;

@@ -333,7 +333,10 @@ std::optional<AgentView> AgentLink::View() const {
   if (!target_) {
     return std::nullopt;
   }
-  return AgentView{.connected = record_.synced(), .too_old = too_old_, .version = version_};
+  return AgentView{.connected = record_.synced(),
+                   .too_old = too_old_,
+                   .protocol = protocol_,
+                   .version = version_};
 }
 
 std::string AgentLink::Problem() const {

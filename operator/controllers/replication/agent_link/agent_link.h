@@ -150,6 +150,7 @@ class AgentLink {
   AgentRecord record_;
   bool too_old_ = false;
   std::string version_{};
+  int protocol_ = 0;
   std::string problem_{};
   std::string dropped_{};  ///< why the stream that runs was dropped
 

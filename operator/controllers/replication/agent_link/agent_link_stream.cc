@@ -192,6 +192,7 @@ bool AgentLink::Greet(Session& session, const AgentHello& hello) {
   {
     const std::lock_guard lock(mutex_);
     version_ = hello.version;
+    protocol_ = hello.protocol;
     too_old_ = too_old;
     if (ending.why.empty()) {
       problem_ = "the agent has not reported everything yet";

@@ -32,7 +32,8 @@ std::size_t Extra(const DrbdPath& path) {
 }
 
 std::size_t Extra(const Socket& socket) {
-  return Extra(socket.state) + Extra(socket.local_address) + Extra(socket.remote_address);
+  return Extra(socket.state) + Extra(socket.local_address) + Extra(socket.remote_address) +
+         Extra(socket.tls_version) + Extra(socket.tls_cipher);
 }
 
 std::size_t Extra(const DrbdConnection& connection);

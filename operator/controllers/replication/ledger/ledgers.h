@@ -16,6 +16,7 @@
 #include "operator/controllers/replication/ledger/failures.h"
 #include "operator/controllers/replication/ledger/handshakes.h"
 #include "operator/controllers/replication/ledger/notice.h"
+#include "operator/controllers/replication/ledger/sessions.h"
 #include "operator/controllers/replication/ledger/stale.h"
 #include "operator/controllers/replication/ledger/unsettled.h"
 #include "operator/core/replication/plan/volume_plan.h"
@@ -30,6 +31,7 @@ struct LedgerParts {
   UnsettledLedger unsettled{};
   std::map<std::string, replication::VolumeMemory> memories{};  ///< by resource
   HandshakeLedger handshakes{};
+  SessionLedger sessions{};
 };
 
 /// Thread safety: With() from any thread; what it calls must not call it again.

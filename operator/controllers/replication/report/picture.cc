@@ -13,6 +13,8 @@ using replication::ResourceObservation;
 
 namespace {
 
+constexpr std::size_t kShownName = 48;  // LINSTOR's longest
+
 bool Wants(const Picture& picture, const std::string& resource, const replication::Pair& pair) {
   const auto wanted = picture.plan.wanted.find(resource);
   if (wanted == picture.plan.wanted.end()) {
@@ -31,6 +33,9 @@ void Count(const replication::ConnectionView& connection, api::ConnectionCounts*
     case Evidence::kPlaintext:
       ++counts->plaintext;
       break;
+    case Evidence::kWeak:
+      ++counts->below_minimum;
+      break;
     case Evidence::kUnknown:
       ++counts->unknown;
       break;
@@ -46,6 +51,7 @@ struct Counts {
   api::ConnectionCounts nobody{};  ///< neither
   std::string first_exempt{};      ///< volume and by whose word, of one in plaintext
   std::string first_nobody{};      ///< volume, of one in plaintext
+  std::string first_weak{};        ///< volume, node, peer, and what was found
 };
 
 Counts CountConnections(const Picture& picture) {
@@ -54,7 +60,11 @@ Counts CountConnections(const Picture& picture) {
     const auto floor = picture.floors.find(seen.resource);
     const std::string exempt = floor == picture.floors.end() ? "" : floor->second.exempt;
     for (const auto& [pair, connection] : seen.connections) {
-      const bool plaintext = EvidenceOf(connection) == Evidence::kPlaintext;
+      const Evidence evidence = EvidenceOf(connection);
+      const bool plaintext = evidence == Evidence::kPlaintext;
+      if (evidence == Evidence::kWeak && counts.first_weak.empty()) {
+        counts.first_weak = "volume " + seen.resource + ": " + WhyNotEncrypted(connection);
+      }
       Count(connection, &counts.all);
       if (Wants(picture, seen.resource, pair)) {
         Count(connection, &counts.wanted);
@@ -114,7 +124,7 @@ std::string Phase(const Picture& picture, const api::ReplicationTlsStatus& statu
   }
   // Nothing is left to do, but not everything is encrypted.
   const std::int64_t allowed = picture.settings.enforce ? 0 : counts.exempt.plaintext;
-  return counts.all.plaintext > allowed ? "Partial" : "Complete";
+  return counts.all.plaintext > allowed || counts.all.below_minimum > 0 ? "Partial" : "Complete";
 }
 
 int Rank(const api::MigrationFailure& failure) {
@@ -198,6 +208,11 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
     condition.status = "False";
     condition.reason = picture.settings.enforce ? "PlaintextForbidden" : status.phase;
     condition.message = share();
+  } else if (counts.below_minimum > 0) {
+    condition.status = "False";
+    condition.reason = "BelowMinimum";
+    condition.message = share() + "; " + std::to_string(counts.below_minimum) +
+                        " have TLS that does not count (" + parts.first_weak + ")";
   } else if (counts.unknown > 0) {
     condition.status = "Unknown";
     condition.reason = "NotObserved";
@@ -205,6 +220,10 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   } else if (!picture.plan.push_held.empty()) {
     condition.status = "False";
     condition.reason = status.phase;
+    condition.message = share();
+  } else if (!picture.ignored.empty()) {
+    condition.status = "Unknown";
+    condition.reason = "NotObserved";
     condition.message = share();
   } else {
     condition.status = "True";
@@ -220,6 +239,15 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
   if (wanted && parts.nobody.plaintext > 0) {
     condition.message += "; for " + std::to_string(parts.nobody.plaintext) +
                          " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
+  }
+  if (!picture.ignored.empty()) {
+    condition.message += "; volume '" + picture.ignored.front().substr(0, kShownName) +
+                         "' is not looked at, because DRBD's tools do not take it for a name";
+  }
+  if (!picture.plan.rekey_held.empty()) {
+    const auto& [resource, why] = *picture.plan.rekey_held.begin();
+    condition.message +=
+        "; session keys of volume " + resource + " are older than asked for (" + why + ")";
   }
   if (!picture.plan.problem.reason.empty()) {
     condition.message += "; " + picture.plan.problem.message;

@@ -29,6 +29,8 @@ struct Picture {
   /// Some volume has a place, if only to be tidied up: those that wait, wait for that.
   bool places_taken = false;
   std::vector<api::MigrationFailure> failures{};
+  /// Volumes in LINSTOR that are not looked at, because DRBD's tools take their names for more.
+  std::vector<std::string> ignored{};
   bool linstor_known = false;
   std::string linstor_error{};
 };

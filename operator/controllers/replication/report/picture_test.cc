@@ -35,7 +35,11 @@ struct Mix {
       for (auto& [pair, connection] : seen.connections) {
         connection.a.sockets = connection.b.sockets =
             Any({replication::SocketProof::kEncrypted, replication::SocketProof::kEncrypted,
-                 replication::SocketProof::kPlaintext, replication::SocketProof::kUnknown});
+                 replication::SocketProof::kEncrypted, replication::SocketProof::kPlaintext,
+                 replication::SocketProof::kUnknown});
+        if (random() % 24 == 0) {
+          connection.b.sockets = replication::SocketProof::kWeak;
+        }
         plan.wanted[seen.resource][pair] = !floors.contains(seen.resource) && random() % 4 != 0;
       }
       resources.push_back(std::move(seen));
@@ -62,7 +66,7 @@ struct Mix {
   }
 
   Picture Look() {
-    return {resources, plan, settings, floors, nodes, migrating, false, {}, true, ""};
+    return {resources, plan, settings, floors, nodes, migrating, false, {}, ignored, true, ""};
   }
 
   std::mt19937 random;
@@ -72,12 +76,14 @@ struct Mix {
   std::map<std::string, replication::VolumeFloor> floors;
   std::map<std::string, std::vector<replication::PreflightFailure>> nodes;
   std::set<std::string> migrating;
+  std::vector<std::string> ignored;
 };
 
 // REVIEW-2 S2, T2: any mix of connections.
 TEST(PictureTest, NeverSaysEncryptedOverPlaintext) {
   int encrypted = 0;
   int partial = 0;
+  int weak = 0;
   for (unsigned seed = 1; seed <= 1000; ++seed) {
     Mix mix(seed);
     const api::ReplicationTlsStatus status = BuildStatus(mix.Look());
@@ -90,7 +96,13 @@ TEST(PictureTest, NeverSaysEncryptedOverPlaintext) {
       ++encrypted;
       EXPECT_EQ(mix.Plaintext(mix.settings.enforce), 0) << what;
       EXPECT_EQ(status.connections.unknown, 0) << what;
+      EXPECT_EQ(status.connections.below_minimum, 0) << what;
     }
+    const api::ConnectionCounts& counts = status.connections;
+    EXPECT_EQ(counts.encrypted + counts.plaintext + counts.below_minimum + counts.unknown,
+              counts.total)
+        << what;
+    weak += condition.reason == "BelowMinimum" ? 1 : 0;
     if (mix.Plaintext(true) > 0 && condition.status == "True") {
       EXPECT_THAT(condition.message, HasSubstr("of exempt volumes are in plaintext (r")) << what;
       EXPECT_EQ(condition.reason, "EncryptedExceptExempt") << what;
@@ -102,6 +114,59 @@ TEST(PictureTest, NeverSaysEncryptedOverPlaintext) {
   }
   EXPECT_GT(encrypted, 20);
   EXPECT_GT(partial, 100);
+  EXPECT_GT(weak, 20);
+}
+
+// REVIEW-2: drbdadm takes "all" for every resource. A volume of that name is left alone, and nobody
+// may be told that everything is encrypted.
+TEST(PictureTest, AVolumeThatIsNotLookedAtIsNotEncrypted) {
+  Mix mix(1);
+  mix.resources = {replication::testing_seen::Healthy({"n1", "n2", "n3"}, true)};
+  mix.floors.clear();
+  mix.settings = {};
+  mix.plan = {};
+  for (auto& [pair, connection] : mix.resources[0].connections) {
+    mix.plan.wanted["r0"][pair] = true;
+  }
+  EXPECT_EQ(BuildCondition(mix.Look(), BuildStatus(mix.Look())).status, "True");
+  mix.ignored = {"all"};
+  const api::Condition condition = BuildCondition(mix.Look(), BuildStatus(mix.Look()));
+  EXPECT_EQ(condition.status, "Unknown");
+  EXPECT_EQ(condition.reason, "NotObserved");
+  EXPECT_THAT(condition.message, HasSubstr("volume 'all' is not looked at"));
+}
+
+// Whoever asked for new session keys must see why a volume keeps its old ones.
+TEST(PictureTest, SaysWhySessionKeysAreOld) {
+  Mix mix(1);
+  mix.plan.rekey_held["r0"] = "node n1 is not ready";
+  EXPECT_THAT(BuildCondition(mix.Look(), BuildStatus(mix.Look())).message,
+              HasSubstr("session keys of volume r0 are older than asked for (node n1 is not"));
+}
+
+// REVIEW-2 M3: TLS that is too weak is not encryption, and people are told where it is.
+TEST(PictureTest, NamesWhatIsBelowTheMinimum) {
+  Mix mix(1);
+  mix.resources = {replication::testing_seen::Healthy({"n1", "n2", "n3"}, true)};
+  mix.floors.clear();
+  mix.settings = {};
+  mix.plan = {};
+  for (auto& [pair, connection] : mix.resources[0].connections) {
+    mix.plan.wanted["r0"][pair] = true;
+  }
+  replication::EndView& end = replication::testing_seen::End(mix.resources[0], "n3", "n2");
+  end.sockets = replication::SocketProof::kWeak;
+  end.weakness = "TLS 1.2 with aes-gcm-128, wanted is TLS 1.3";
+  const api::ReplicationTlsStatus status = BuildStatus(mix.Look());
+  const api::Condition condition = BuildCondition(mix.Look(), status);
+  EXPECT_EQ(status.connections.encrypted, 2);
+  EXPECT_EQ(status.connections.below_minimum, 1);
+  EXPECT_EQ(status.phase, "Partial");
+  EXPECT_EQ(condition.status, "False");
+  EXPECT_EQ(condition.reason, "BelowMinimum");
+  EXPECT_EQ(condition.message,
+            "2 of 3 connections are encrypted; 1 have TLS that does not count (volume r0: node n3 "
+            "has a socket to n2 below the minimum: TLS 1.2 with aes-gcm-128, wanted is TLS 1.3)");
 }
 
 // REVIEW-2 S2: six connections, three of them wanted, and the condition spoke of those alone.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 namespace breakwater::controllers {
@@ -10,6 +11,9 @@ namespace {
 constexpr const char* kLastFreeze = "breakwater_tls_last_suspension_seconds";
 constexpr const char* kLastCut = "breakwater_tls_last_cut_seconds";
 constexpr const char* kAgents = "breakwater_agents";
+constexpr const char* kSessionStart = "breakwater_tls_session_start_time_seconds";
+constexpr const char* kSessionBytes = "breakwater_tls_session_bytes";
+constexpr double kGib = 1024.0 * 1024 * 1024;
 
 double Seconds(std::chrono::milliseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -32,6 +36,7 @@ void TlsMetrics::SetStatus(const api::ReplicationTlsStatus& status, const Danger
   };
   connections("encrypted", status.connections.encrypted);
   connections("plaintext", status.connections.plaintext);
+  connections("below_minimum", status.connections.below_minimum);
   connections("unknown", status.connections.unknown);
   const auto resources = [&](const char* state, std::int64_t value) {
     metrics_
@@ -83,6 +88,50 @@ void TlsMetrics::SetAgents(const std::map<std::string, replication::AgentView>& 
       .Gauge("breakwater_agent_streams", "Nodes with an agent by state of the stream to it",
              {{"state", "down"}})
       .Set(static_cast<double>(agents.size()) - up);
+}
+
+void TlsMetrics::SetSessions(const std::map<std::string, SessionLedger::Sessions>& sessions) {
+  struct Shown {
+    const std::string* resource;
+    const replication::Pair* pair;
+    const Session* session;
+  };
+
+  std::vector<Shown> shown;
+  for (const auto& [resource, by_pair] : sessions) {
+    for (const auto& [pair, session] : by_pair) {
+      shown.push_back({&resource, &pair, &session});
+    }
+  }
+  if (shown.size() > kSessionsShown) {
+    std::nth_element(
+        shown.begin(), shown.begin() + kSessionsShown, shown.end(),
+        [](const Shown& x, const Shown& y) { return x.session->since < y.session->since; });
+    shown.resize(kSessionsShown);
+  }
+  std::set<std::pair<std::string, std::string>> now;
+  for (const Shown& item : shown) {
+    const std::string pair = item.pair->ToString();
+    const runtime::MetricLabels labels{{"resource", *item.resource}, {"connection", pair}};
+    metrics_
+        .Gauge(kSessionStart, "Since when at least a connection has had its session keys", labels)
+        .Set(std::chrono::duration<double>(item.session->since.time_since_epoch()).count());
+    metrics_
+        .Gauge(kSessionBytes,
+               "What one direction of a connection has carried with its session keys, in whole GiB",
+               labels)
+        .Set(static_cast<double>(item.session->gib) * kGib);
+    now.emplace(*item.resource, pair);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [resource, pair] : sessions_) {
+    if (!now.contains({resource, pair})) {
+      const runtime::MetricLabels labels{{"resource", resource}, {"connection", pair}};
+      metrics_.RemoveGauge(kSessionStart, labels);
+      metrics_.RemoveGauge(kSessionBytes, labels);
+    }
+  }
+  sessions_ = std::move(now);
 }
 
 void TlsMetrics::CountResult(const replication::ResultMessage& message) {

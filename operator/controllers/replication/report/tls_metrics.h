@@ -8,8 +8,10 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "operator/api/replication_tls.h"
+#include "operator/controllers/replication/ledger/sessions.h"
 #include "operator/core/replication/plan/volume_plan.h"
 #include "operator/core/replication/protocol/messages.h"
 #include "operator/runtime/metrics.h"
@@ -28,16 +30,20 @@ class TlsMetrics {
  public:
   /// Volumes whose last freeze and cut are shown: those that were switched last.
   static constexpr std::size_t kVolumesShown = 50;
+  /// Connections whose session is shown: the oldest.
+  static constexpr std::size_t kSessionsShown = 3000;
 
   explicit TlsMetrics(runtime::Metrics& metrics) : metrics_(metrics) {}
 
   void SetStatus(const api::ReplicationTlsStatus& status, const Dangers& dangers);
   void SetAgents(const std::map<std::string, replication::AgentView>& agents);
+  /// By resource.
+  void SetSessions(const std::map<std::string, SessionLedger::Sessions>& sessions);
   /// A transaction came to its end.
   void CountResult(const replication::ResultMessage& message);
-  /// The migration of a volume came to its end: "done", "rolled_back" or "blocked".
   /// Somebody wrote a "no" below the floor into LINSTOR.
   void CountRefusedDowngrade();
+  /// The migration of a volume came to its end: "done", "rolled_back" or "blocked".
   void CountRun(replication::Strategy strategy, const std::string& result);
 
  private:
@@ -47,6 +53,8 @@ class TlsMetrics {
   std::mutex mutex_;
   std::list<std::string> shown_;    // guarded by mutex_; oldest first
   std::set<std::string> versions_;  // guarded by mutex_; of agents, as shown
+  std::set<std::pair<std::string, std::string>>
+      sessions_;  // guarded by mutex_; resource and connection, as shown
 };
 
 }  // namespace breakwater::controllers

@@ -71,6 +71,9 @@ NodeReport SimHub::Read(const std::string& node) {
       resource->show = show->at(name);
     }
     resource->sockets = sockets;
+    if (on_sockets) {
+      on_sockets(&resource->sockets);
+    }
     resource->res = read_res_(node, name);
     report.resources[name] = std::move(resource);
   }
@@ -115,7 +118,9 @@ void SimHub::Pump() {
 std::map<std::string, replication::AgentView> SimHub::Agents() const {
   std::map<std::string, replication::AgentView> views;
   for (const std::string& node : targets_) {
-    views[node] = {.connected = reports_.contains(node), .version = "1.0.0"};
+    views[node] = {.connected = reports_.contains(node),
+                   .protocol = replication::kProtocolVersion,
+                   .version = "1.0.0"};
   }
   return views;
 }

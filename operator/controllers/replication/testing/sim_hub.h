@@ -65,6 +65,8 @@ class SimHub final : public AgentHub {
 
   /// What was asked for, in order: "Lead node1 r0".
   std::vector<std::string> asks{};
+  /// What the simulation does not know of sockets: their traffic.
+  std::function<void(replication::SocketTable*)> on_sockets{};
   /// Called before each request goes out.
   std::function<void(const replication::TransactionRequest&)> on_ask{};
 

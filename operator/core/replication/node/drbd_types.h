@@ -115,6 +115,16 @@ struct Socket {
   /// The upper layer protocol without a key for one direction: what goes that way is not encrypted,
   /// or not yet.
   bool half_tls = false;
+  // Of a socket with the upper layer protocol, as `ss` names them ("1.3", "aes-gcm-256"); "" = not
+  // said.
+  std::string tls_version{};
+  std::string tls_cipher{};
+  /// GiB that went one way, the larger of the two, rounded down so that a report is not another one
+  /// with every block.
+  std::int64_t gib = 0;
+  /// When this node's agent saw it first, by the node's clock, in seconds since 1970; 0 = nobody
+  /// says.
+  std::int64_t since = 0;
 
   bool operator==(const Socket&) const = default;
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "operator/core/replication/node/parse.h"
+#include "operator/core/replication/node/text.h"
 
 namespace breakwater::replication {
 namespace {
@@ -166,7 +167,7 @@ std::optional<std::map<std::string, T>> ParseList(std::string_view text, Read re
       break;
     }
     T value = read(item);
-    if (!value.name.empty()) {
+    if (IsSafeName(value.name)) {  // nobody could ask for anything about another
       result.insert_or_assign(value.name, std::move(value));
     }
   }

@@ -18,6 +18,9 @@ bool IsDiagWord(std::string_view word) {
          word.starts_with("mss:") || word.starts_with("rtt:");
 }
 
+// The kernel's longest name of a cipher has 17 characters.
+constexpr std::size_t kMaxTlsName = 32;
+
 bool SplitAddress(std::string_view text, std::string* address, int* port) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) {
@@ -32,24 +35,42 @@ bool SplitAddress(std::string_view text, std::string* address, int* port) {
   return true;
 }
 
-// "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: sw" (F6): the protocol alone
+// "tcp-ulp-tls version: 1.3 cipher: aes-gcm-256 rxconf: sw txconf: sw" (F8.2): the protocol alone
 // proves nothing, its keys do.
 void ReadTls(const std::vector<std::string_view>& words, Socket* socket) {
+  const auto after = [&](std::string_view key) {
+    const auto at = std::find(words.begin(), words.end(), key);
+    return at == words.end() || at + 1 == words.end() ? std::string_view{} : *(at + 1);
+  };
   const auto keyed = [&](std::string_view direction) {
-    const auto at = std::find(words.begin(), words.end(), direction);
-    if (at == words.end() || at + 1 == words.end()) {
-      return false;
-    }
-    const std::string_view value = *(at + 1);
+    const std::string_view value = after(direction);
     return value == "sw" || value == "hw" || value == "hw-record";
+  };
+  // A key without its value has the next key behind it: no name ends in a colon.
+  const auto named = [&](std::string_view key) {
+    const std::string_view value = after(key).substr(0, kMaxTlsName);
+    return value.ends_with(':') ? std::string() : std::string(value);
   };
   socket->tls = keyed("rxconf:") && keyed("txconf:");
   socket->half_tls = !socket->tls;
+  socket->tls_version = named("version:");
+  socket->tls_cipher = named("cipher:");
+}
+
+void ReadTraffic(std::string_view word, Socket* socket) {
+  static constexpr std::array<std::string_view, 2> kKeys = {"bytes_sent:", "bytes_received:"};
+  for (const std::string_view key : kKeys) {
+    if (word.starts_with(key)) {
+      const std::int64_t bytes = ToInteger(word.substr(key.size())).value_or(0);
+      socket->gib = std::max(socket->gib, bytes >> 30);
+    }
+  }
 }
 
 void ReadInfo(std::string_view line, Socket* socket, SocketTable* table) {
   const std::vector<std::string_view> words = Words(line);
   for (const std::string_view word : words) {
+    ReadTraffic(word, socket);
     if (word == "tcp-ulp-tls") {
       ReadTls(words, socket);
     }

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "operator/core/replication/node/node_scripts.h"
+#include "operator/core/replication/node/text.h"
 #include "operator/core/replication/volume/evidence.h"
 #include "operator/core/replication/volume/gate.h"
 #include "operator/testing/source_dir.h"
@@ -172,6 +173,64 @@ TEST(ParseTest, OnlyKeysInBothDirectionsAreTls) {
   }
 }
 
+// spec.replicationTLS.minimumVersion and ciphers (REVIEW-2 M3): both sockets of an end have to be
+// good enough, and what a socket does not say is not taken for good.
+TEST(ParseTest, WeakTlsIsNamed) {
+  DrbdConnection connection;
+  connection.paths = {{"10.77.0.1", 7000, "10.77.0.2", 7000}};
+  const auto weakness = [&](const std::string& second, const TlsMinimum& minimum) {
+    const SocketTable table = ParseSockets(
+        "ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n\t cubic tcp-ulp-tls version: 1.3 cipher: "
+        "aes-gcm-256 rxconf: sw txconf: sw\n"
+        "ESTAB 0 0 10.77.0.1:39997 10.77.0.2:7000\n\t cubic tcp-ulp-tls " +
+        second +
+        " rxconf: sw txconf: sw\n"
+        "ESTAB 0 0 10.77.0.1:39998 10.77.0.3:7000\n\t cubic tcp-ulp-tls version: 1.1 rxconf: sw "
+        "txconf: sw\n");
+    EXPECT_EQ(ProofOf(connection, table, {}), SocketProof::kEncrypted);
+    return WeaknessOf(connection, table, minimum);
+  };
+  const TlsMinimum only_256{.minor = 2, .ciphers = {"aes-gcm-256", "chacha20-poly1305"}};
+  EXPECT_EQ(weakness("version: 1.3 cipher: aes-gcm-256", only_256), "");
+  EXPECT_EQ(weakness("version: 1.2 cipher: chacha20-poly1305", only_256), "");
+  EXPECT_EQ(weakness("version: 1.2 cipher: aes-gcm-256", {}),
+            "TLS 1.2 with aes-gcm-256, wanted is TLS 1.3");
+  EXPECT_EQ(weakness("version: 1.3 cipher: aes-gcm-128", only_256),
+            "TLS 1.3 with aes-gcm-128, wanted is TLS 1.2 or newer with aes-gcm-256 or "
+            "chacha20-poly1305");
+  EXPECT_EQ(weakness("version: cipher: aes-gcm-256", {}),
+            "TLS of unknown version with aes-gcm-256, wanted is TLS 1.3");
+  EXPECT_EQ(weakness("version: 1.3 cipher:", only_256),
+            "TLS 1.3 with an unknown cipher, wanted is TLS 1.2 or newer with aes-gcm-256 or "
+            "chacha20-poly1305");
+  EXPECT_EQ(weakness("version: unknown(0x3)", {}),
+            "TLS unknown(0x3) with an unknown cipher, wanted is TLS 1.3");
+  EXPECT_EQ(weakness("", {.minor = 0}), "");
+}
+
+// REVIEW-2 M8: what a session has carried, in steps, so that a report does not change with each
+// block.
+TEST(ParseTest, ReadsTheTrafficOfASocket) {
+  const auto gib = [](const std::string& info) {
+    return ParseSockets("ESTAB 0 0 10.77.0.1:7000 10.77.0.2:45147\n\t cubic " + info + "\n")
+        .sockets.at(0)
+        .gib;
+  };
+  EXPECT_EQ(gib("bytes_sent:2845 bytes_acked:2203 bytes_received:2172"), 0);
+  EXPECT_EQ(gib("bytes_sent:2845 bytes_received:5368709120"), 5);
+  EXPECT_EQ(gib("bytes_sent:5368709119 bytes_received:1"), 4);
+  EXPECT_EQ(gib("bytes_sent:-1 bytes_received:99999999999999999999"), 0);
+}
+
+// REVIEW-2: "all" is everything to drbdadm and drbdsetup.
+TEST(ParseTest, AllIsNoName) {
+  EXPECT_FALSE(IsSafeName("all"));
+  EXPECT_TRUE(IsSafeName("all-of-it"));
+  const auto status = ParseStatus(R"([{"name":"all"},{"name":"r0"}])");
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->size(), 1U);
+}
+
 TEST(ParseTest, ReadsVersions) {
   DrbdVersions versions;
   ParseProcDrbd(Read("versions/proc_drbd.txt"), &versions);
@@ -260,13 +319,20 @@ TEST(ReportTest, TakesPathsFromTheConfiguration) {
                            R"(,"paths":[{"this_host":{"address":"10.0.0.1","port":7000},)"
                            R"("remote_host":{"address":"10.0.0.2","port":7000}}]}]}])";
   const std::string ss =
-      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls rxconf: sw txconf: sw\n"
-      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls rxconf: sw txconf: sw\n";
+      "ESTAB 0 0 10.0.0.1:7000 10.0.0.2:41000\n\t cubic tcp-ulp-tls version: 1.3 rxconf: sw "
+      "txconf: "
+      "sw\n"
+      "ESTAB 0 0 10.0.0.1:41001 10.0.0.2:7000\n\t cubic tcp-ulp-tls version: 1.3 rxconf: sw "
+      "txconf: "
+      "sw\n";
   const NodeReport report = ParseReport("n1", Sections(status, show, ss), false);
   const ResourceObservation seen = BuildObservation("r0", {}, {{"n1", SliceOf(report, "r0")}}, {});
   const EndView& end = seen.connections.at(Pair::Of("n1", "n2")).a;
   EXPECT_EQ(end.sockets, SocketProof::kEncrypted);
   EXPECT_EQ(end.session, "41001-7000,7000-41000");
+  const ResourceObservation strict =
+      BuildObservation("r0", {}, {{"n1", SliceOf(report, "r0")}}, {}, {.ciphers = {"aes-gcm-256"}});
+  EXPECT_EQ(strict.connections.at(Pair::Of("n1", "n2")).a.sockets, SocketProof::kWeak);
 }
 
 // The module is missing: drbdsetup prints nothing, and the node must be told to load DRBD.

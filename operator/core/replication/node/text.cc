@@ -91,7 +91,7 @@ bool IsSafeName(std::string_view name) {
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   };
-  return !name.empty() && name.size() <= 253 && plain(name.front()) &&
+  return !name.empty() && name.size() <= 253 && plain(name.front()) && name != "all" &&
          std::all_of(name.begin(), name.end(),
                      [&](char c) { return plain(c) || c == '.' || c == '-'; });
 }

@@ -25,7 +25,7 @@ std::optional<int> CompareVersions(std::string_view a, std::string_view b);
 
 /// Names of nodes and resources as LINSTOR allows them, strict enough to be an argument of any
 /// program: letters, digits, '.', '_', '-', starting with a letter, digit or '_', at most 253
-/// characters.
+/// characters. Not "all", which drbdadm and drbdsetup take for everything (F20, REVIEW-2).
 bool IsSafeName(std::string_view name);
 
 }  // namespace breakwater::replication

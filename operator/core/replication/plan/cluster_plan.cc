@@ -163,11 +163,11 @@ void PlanPins(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
 
 std::optional<std::string> PushObstacle(const ClusterInput& input,
                                         std::optional<bool> cluster,
-                                        const ClusterPlan& plan) {
-  if (!plan.pins_held.empty()) {
-    return plan.pins_held;
+                                        ClusterPlan* plan) {
+  if (!plan->pins_held.empty()) {
+    return plan->pins_held;
   }
-  if (!plan.pins.empty()) {
+  if (!plan->pins.empty()) {
     return "existing resources are being pinned first";
   }
   for (const auto& seen : input.resources) {
@@ -182,12 +182,13 @@ std::optional<std::string> PushObstacle(const ClusterInput& input,
       return why;
     }
   }
-  if (!plan.unsettled.empty()) {
-    const auto& [resource, node] = *plan.unsettled.begin();
+  if (!plan->unsettled.empty()) {
+    const auto& [resource, node] = *plan->unsettled.begin();
     return "the .res file of " + resource + " on node " + node +
            " does not say yet what its pin says";
   }
   if (cluster.value_or(false) && !input.unfit.empty()) {
+    plan->push_unfit = input.unfit.begin()->first;
     return "node " + input.unfit.begin()->first + " is not ready: " + input.unfit.begin()->second;
   }
   return std::nullopt;
@@ -199,7 +200,7 @@ void PlanPush(const ClusterInput& input, std::optional<bool> cluster, ClusterPla
   if ((same && !leftover) || (!input.cluster_value && !leftover)) {
     return;
   }
-  if (std::optional<std::string> why = PushObstacle(input, cluster, *plan)) {
+  if (std::optional<std::string> why = PushObstacle(input, cluster, plan)) {
     plan->push_held = std::move(*why);
   } else if (!input.journalled.empty()) {
     // LINSTOR would adjust, and resume, what is in flight (L17, L24).
@@ -278,6 +279,32 @@ void PlanStarts(const ClusterInput& input, bool may_change, ClusterPlan* plan) {
   }
 }
 
+// One volume at a time: nothing waits for it.
+void PlanRekeys(const ClusterInput& input, bool may_change, ClusterPlan* plan) {
+  const bool idle = may_change && input.in_flight.empty() && plan->start.empty() &&
+                    plan->differing == 0 && plan->cleaning == 0 && plan->pins.empty() &&
+                    !plan->push && plan->push_held.empty();
+  if (input.rekey.empty() || !idle) {
+    return;
+  }
+  internal::Starter starter(input, ClusterValue(input));
+  for (const auto& pointer : input.resources) {
+    const ResourceObservation& seen = *pointer;
+    const auto due = input.rekey.find(seen.resource);
+    if (due == input.rekey.end()) {
+      continue;
+    }
+    if (std::optional<std::string> why =
+            starter.StartRekey(seen, plan->wanted.at(seen.resource), due->second)) {
+      plan->rekey_held[seen.resource] = *std::move(why);
+      continue;
+    }
+    plan->start.push_back(seen.resource);
+    plan->may_switch.insert(seen.resource);
+    return;
+  }
+}
+
 }  // namespace
 
 std::optional<bool> ClusterValue(const ClusterInput& input) {
@@ -316,6 +343,7 @@ ClusterPlan PlanCluster(const ClusterInput& input) {
     PlanPush(input, cluster, &plan);
   }
   PlanStarts(input, may_change, &plan);
+  PlanRekeys(input, may_change, &plan);
   internal::PlanRepairs(input, &plan);
   return plan;
 }

@@ -18,6 +18,7 @@
 /// 4. Start volumes, within the limits. A bad node holds back the resources that touch it and
 /// nothing
 ///    else. Resources in flight are never pinned or started here.
+/// 5. When all that is done, start one volume whose session keys are too old.
 ///
 /// A value in LINSTOR is no proof that a node has it (L33): the push waits until the .res files say
 /// what the pins say. LINSTOR resumes what it adjusts (L24): no pin and no push while a volume that
@@ -92,6 +93,8 @@ struct ClusterInput {
   std::map<std::string, std::optional<bool>> cluster_for{};
   /// Resources with a repair under way.
   std::set<std::string> repairing{};
+  /// VolumeGoal::rekey by resource.
+  std::map<std::string, std::map<Pair, std::string>> rekey{};
   ClusterPolicy policy{};
 };
 
@@ -119,9 +122,10 @@ struct ClusterPlan {
   ClusterProblem problem{};
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
-  std::string pins_held{};  ///< why a pin waits, "" when none does
-  std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
-  bool push_next = false;   ///< held back only by resources in flight: nothing starts before it
+  std::string pins_held{};   ///< why a pin waits, "" when none does
+  std::string push_held{};   ///< why the cluster's value is held back, "" when it is not
+  std::string push_unfit{};  ///< the node that is not fit for it, when only that holds it back
+  bool push_next = false;    ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};
   /// VolumeGoal::may_switch: those of `start`, and those in flight that may go on.
   std::set<std::string> may_switch{};
@@ -130,6 +134,8 @@ struct ClusterPlan {
   /// Resources of which a node's .res file does not say yet what LINSTOR does, with the node.
   std::map<std::string, std::string> unsettled{};
   std::map<std::string, std::string> held{};  ///< resource -> why it waits
+  /// Resource -> why its session keys are not renewed, once nothing else is left to do.
+  std::map<std::string, std::string> rekey_held{};
   /// Per resource what is wanted per connection; also for those that need nothing.
   std::map<std::string, std::map<Pair, bool>> wanted{};
   int pending = 0;   ///< resources that still have to change, those in flight not counted

@@ -103,8 +103,43 @@ TEST(ClusterPlanTest, ABadNodeHoldsBackOnlyWhatTouchesIt) {
   const ClusterPlan plan = cluster.Plan();
   EXPECT_FALSE(plan.push) << "a new volume could be placed on n2 and would not connect";
   EXPECT_THAT(plan.push_held, HasSubstr("n2"));
+  EXPECT_EQ(plan.push_unfit, "n2")
+      << "REVIEW-2: new volumes stay in plaintext, and people are told";
   EXPECT_THAT(plan.start, ElementsAre("r1"));
   EXPECT_THAT(plan.held.at("r0"), HasSubstr("n2"));
+}
+
+// REVIEW-2 M8: new session keys wait for everything else, and one volume is enough at a time.
+TEST(ClusterPlanTest, NewSessionKeysComeLastAndOneVolumeAtATime) {
+  Cluster cluster;
+  for (const char* name : {"r0", "r1", "r2"}) {
+    ResourceObservation seen = Healthy({"n1", "n2", "n3"}, true);
+    seen.resource = name;
+    seen.levels = {.known = true, .controller = true};
+    cluster.resources.push_back(std::move(seen));
+  }
+  const std::vector<ResourceObservation> encrypted = cluster.resources;
+  cluster = Of(encrypted);
+  cluster.input.linstor_value = cluster.input.linstor_value_ours = true;
+  for (auto& [node, agent] : cluster.input.agents) {
+    agent.protocol = kProtocolVersion;
+  }
+  const Pair pair = Pair::Of("n1", "n2");
+  cluster.input.rekey = {{"r1", {{pair, "s"}}}, {"r2", {{pair, "s"}}}};
+  EXPECT_THAT(cluster.Plan().start, ElementsAre("r1"));
+  EXPECT_TRUE(cluster.Plan().may_switch.contains("r1"));
+  cluster.input.in_flight = {"r1"};
+  EXPECT_THAT(cluster.Plan().start, IsEmpty());
+  EXPECT_TRUE(cluster.Plan().may_switch.contains("r1"));
+  cluster.input.in_flight.clear();
+  cluster.input.backing_off["r1"] = "it failed";
+  EXPECT_THAT(cluster.Plan().start, ElementsAre("r2"));
+  EXPECT_EQ(cluster.Plan().rekey_held.at("r1"), "it failed");
+  cluster.input.policy.paused = true;
+  EXPECT_THAT(cluster.Plan().start, IsEmpty());
+  cluster.input.policy.paused = false;
+  cluster.resources[0] = Pinned("r0");
+  EXPECT_THAT(cluster.Plan().start, ElementsAre("r0")) << "plaintext first";
 }
 
 TEST(ClusterPlanTest, KeepsTheLimits) {

@@ -135,6 +135,36 @@ std::optional<std::string> Starter::Start(const ResourceObservation& seen,
   return std::nullopt;
 }
 
+std::optional<std::string> Starter::StartRekey(const ResourceObservation& seen,
+                                               const std::map<Pair, bool>& wanted,
+                                               const std::map<Pair, std::string>& due) {
+  if (std::optional<std::string> why = Policy(seen)) {
+    return why;
+  }
+  if (const auto it = input_.backing_off.find(seen.resource); it != input_.backing_off.end()) {
+    return it->second;
+  }
+  if (const auto it = input_.untouchable.find(seen.resource); it != input_.untouchable.end()) {
+    return it->second;
+  }
+  goal_.wanted = wanted;
+  std::optional<std::string> first;
+  for (const auto& [pair, session] : due) {
+    if (const auto failed = input_.failed_pairs.find(pair); failed != input_.failed_pairs.end()) {
+      first = first.value_or("a connection with TLS between " + pair.a + " and " + pair.b +
+                             " failed: " + failed->second);
+      continue;
+    }
+    const auto obstacle = FindRekeyObstacle(seen, goal_, input_.agents, pair);
+    if (!obstacle) {
+      Take(seen);
+      return std::nullopt;
+    }
+    first = first.value_or(obstacle->reason);
+  }
+  return first.value_or("nothing is due");
+}
+
 void Starter::Take(const ResourceObservation& seen) {
   ++running_;
   for (const auto& [node, view] : seen.nodes) {

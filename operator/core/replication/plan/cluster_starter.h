@@ -35,6 +35,11 @@ class Starter {
                                    const std::map<Pair, bool>& wanted,
                                    bool differs);
 
+  /// The same for new session keys: it may start when one of the connections may be cut.
+  std::optional<std::string> StartRekey(const ResourceObservation& seen,
+                                        const std::map<Pair, bool>& wanted,
+                                        const std::map<Pair, std::string>& due);
+
   /// Why a volume that has a place begins nothing new, or nothing.
   std::optional<std::string> GoOn(const ResourceObservation& seen,
                                   const std::map<Pair, bool>& wanted) const;

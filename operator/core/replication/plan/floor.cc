@@ -64,15 +64,9 @@ std::vector<std::string> BelowFloor(const ResourceLevels& levels) {
   return below;
 }
 
-bool HoldsFloor(const ResourceObservation& seen) {
-  if (!seen.levels.known || !seen.levels.floor) {
-    return false;
-  }
+bool CanStayCut(const ResourceObservation& seen) {
   std::map<std::string, std::set<Pair>> down;  // by node
   for (const auto& [pair, connection] : seen.connections) {
-    if (!Effective(seen.levels, pair.ToString())) {
-      return false;  // it follows what a connection has run: this one has not been encrypted
-    }
     if (!connection.BothConnected()) {
       down[pair.a].insert(pair);
       down[pair.b].insert(pair);
@@ -85,6 +79,24 @@ bool HoldsFloor(const ResourceObservation& seen) {
     const AfterCut left = LookAfterCut(seen, item.first, down[item.first]);
     return left.quorum && left.copies > 1;
   });
+}
+
+bool WaitsForTls(const ResourceObservation& seen) {
+  const auto encrypted = [](const auto& item) {
+    return item.second.a.tls == true || item.second.b.tls == true;
+  };
+  return seen.levels.known && seen.levels.floor && CanStayCut(seen) &&
+         std::all_of(seen.connections.begin(), seen.connections.end(), encrypted);
+}
+
+bool HoldsFloor(const ResourceObservation& seen) {
+  // It follows what a connection has run: one with "no" has not been encrypted.
+  const auto encrypted = [&](const auto& item) {
+    return Effective(seen.levels, item.first.ToString());
+  };
+  return seen.levels.known && seen.levels.floor &&
+         std::all_of(seen.connections.begin(), seen.connections.end(), encrypted) &&
+         CanStayCut(seen);
 }
 
 }  // namespace breakwater::replication

@@ -69,6 +69,16 @@ VolumeFloor FloorOf(const FloorRules& rules,
 /// among them.
 std::vector<std::string> BelowFloor(const ResourceLevels& levels);
 
+/// Whether each Primary keeps its quorum and another up-to-date copy without the connections that
+/// are down: then they may stay down for the sake of encryption.
+bool CanStayCut(const ResourceObservation& seen);
+
+/// Whether a volume with a floor of TLS has been encrypted, as the kernels show it and not LINSTOR,
+/// and can wait for its encryption: every connection has TLS on one end at least, and CanStayCut.
+/// Then a connection is not brought back in plaintext because LINSTOR has a "no" of ours: whoever
+/// writes the value can write our marker beside it.
+bool WaitsForTls(const ResourceObservation& seen);
+
 /// Whether plaintext may be refused even as the way back from a failed repair
 /// (spec.replicationTLS.enforce): the floor is TLS, the volume has been encrypted, and each Primary
 /// keeps its quorum and another up-to-date copy without the connections that are down. A volume

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "operator/core/replication/plan/floor.h"
 #include "operator/core/replication/plan/volume_planner.h"
 
 namespace breakwater::replication {
@@ -233,23 +234,22 @@ VolumePlanner::Maybe VolumePlanner::HelpUndo(const RunningTransaction& running,
 }
 
 // A repair restores what LINSTOR's configuration says, unless the volume has its place and what is
-// wanted is at hand. What nobody can say never decrypts.
-std::optional<bool> VolumePlanner::RepairTarget(const ConnectionView& connection) const {
-  if (in_.goal.floor_tls) {
+// wanted is at hand, or Kubernetes asks for TLS: then LINSTOR is not asked, not even about values
+// of ours (REVIEW-2 S1), unless TLS is out of reach. What nobody can say never decrypts.
+bool VolumePlanner::RepairTarget(const ConnectionView& connection) const {
+  if (in_.goal.floor_tls || !seen_.levels.known) {
     return true;
   }
+  const bool fit =
+      !in_.goal.unfit.contains(connection.pair.a) && !in_.goal.unfit.contains(connection.pair.b);
   const auto wanted = in_.goal.wanted.find(connection.pair);
-  if (in_.goal.may_switch && wanted != in_.goal.wanted.end()) {
-    const bool fit =
-        !in_.goal.unfit.contains(connection.pair.a) && !in_.goal.unfit.contains(connection.pair.b);
-    if (!wanted->second || fit) {
-      return wanted->second;
-    }
+  if (in_.goal.may_switch && wanted != in_.goal.wanted.end() && (!wanted->second || fit)) {
+    return wanted->second;
   }
-  if (seen_.levels.known) {
-    return Restored(seen_.levels, connection.pair.ToString());
+  if (seen_.levels.floor && (fit || WaitsForTls(seen_))) {
+    return true;
   }
-  return true;
+  return Restored(seen_.levels, connection.pair.ToString());
 }
 
 // A Lead on a connection that is down cuts nothing, and finds the far end's value in the end, even
@@ -260,22 +260,24 @@ VolumePlanner::Maybe VolumePlanner::RepairDiffering(const ConnectionView& connec
   const std::string name = "the ends of connection " + pair.ToString() + " differ";
   const std::optional<SwitchObstacle> a = AgentObstacle(in_.agents, pair.a);
   const std::optional<SwitchObstacle> b = AgentObstacle(in_.agents, pair.b);
-  std::optional<bool> target = RepairTarget(connection);
+  bool target = RepairTarget(connection);
   if (a && b) {
     Note(a->passing || b->passing ? Kind::kWait : Kind::kBlocked, name + ": " + a->reason);
     return std::nullopt;
   }
   if (a || b) {
     const SwitchObstacle& obstacle = a ? *a : *b;
-    target = connection.End(a ? pair.a : pair.b).tls;
-    if (obstacle.passing || !target || (in_.goal.floor_tls && !*target)) {
+    const std::optional<bool> has = connection.End(a ? pair.a : pair.b).tls;
+    const bool keeps_tls = in_.goal.floor_tls || WaitsForTls(seen_);
+    target = has.value_or(true);
+    if (obstacle.passing || !has || (keeps_tls && !target)) {
       Note(obstacle.passing ? Kind::kWait : Kind::kBlocked, name + ": " + obstacle.reason);
       return std::nullopt;
     }
   }
   for (const std::string& node : {pair.a, pair.b}) {
     const auto unfit = in_.goal.unfit.find(node);
-    if (*target && unfit != in_.goal.unfit.end()) {
+    if (target && unfit != in_.goal.unfit.end()) {
       Note(Kind::kBlocked, name + ", and node " + node + " is not ready: " + unfit->second);
       return std::nullopt;
     }
@@ -286,11 +288,11 @@ VolumePlanner::Maybe VolumePlanner::RepairDiffering(const ConnectionView& connec
   Exchange exchange;
   exchange.pair = pair;
   exchange.down = true;
-  exchange.why = name + ": set tls=" + std::string(TlsValue(*target)) + " on both";
+  exchange.why = name + ": set tls=" + std::string(TlsValue(target)) + " on both";
   if (!a && !b) {
-    exchange.follows = {Follow(far, near, *target, in_.goal.lead_timeout)};
+    exchange.follows = {Follow(far, near, target, in_.goal.lead_timeout)};
   }
-  exchange.lead = Ask(TransactionKind::kLead, near, {far}, *target, in_.goal.lead_timeout);
+  exchange.lead = Ask(TransactionKind::kLead, near, {far}, target, in_.goal.lead_timeout);
   return Begin(std::move(exchange));
 }
 

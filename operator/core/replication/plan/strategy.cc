@@ -249,4 +249,31 @@ std::optional<SwitchObstacle> FindSwitchObstacle(const ResourceObservation& seen
   return std::nullopt;
 }
 
+std::optional<SwitchObstacle> FindRekeyObstacle(const ResourceObservation& seen,
+                                                const VolumeGoal& goal,
+                                                const std::map<std::string, AgentView>& agents,
+                                                const Pair& pair) {
+  // What is to be switched comes first, so that there is nothing here but the one connection.
+  if (std::optional<SwitchObstacle> obstacle = FindSwitchObstacle(seen, goal, agents)) {
+    return obstacle;
+  }
+  for (const std::string& node : {pair.a, pair.b}) {
+    if (const auto unfit = goal.unfit.find(node); unfit != goal.unfit.end()) {
+      return Lasting("node " + node + " is not ready: " + unfit->second);
+    }
+    if (std::optional<SwitchObstacle> obstacle = AgentObstacle(agents, node)) {
+      return obstacle;
+    }
+    if (agents.at(node).protocol < kRekeyProtocol) {
+      return Lasting("the agent " + agents.at(node).version + " of node " + node +
+                     " cannot renew session keys yet; update the image breakwater-agent of its "
+                     "satellite's pod");
+    }
+  }
+  if (std::optional<std::string> cut = CutObstacle(seen, pair, goal.allow_single_copy)) {
+    return Lasting(*cut);
+  }
+  return std::nullopt;
+}
+
 }  // namespace breakwater::replication

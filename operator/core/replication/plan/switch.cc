@@ -44,8 +44,10 @@ VolumePlanner::Maybe VolumePlanner::PlanFollowUp() const {
       continue;
     }
     const bool runs = *connection.a.tls;
-    if (runs && EvidenceOf(connection) != Evidence::kEncrypted) {
-      unproven = "the sockets of connection " + key + " do not prove that it is encrypted";
+    // Weak TLS is what it runs, all the same: LINSTOR must not take it away.
+    const Evidence evidence = EvidenceOf(connection);
+    if (runs && evidence != Evidence::kEncrypted && evidence != Evidence::kWeak) {
+      unproven = WhyNotEncrypted(connection);
       continue;
     }
     ops.emplace_back(SetPair{key, runs, own.previous.value_or(Effective(seen_.levels, key))});
@@ -86,11 +88,15 @@ VolumePlanner::Maybe VolumePlanner::PlanSwitch() {
 }
 
 // The near end cuts: the Primary, because it alone knows what a cut costs; else one with data.
-VolumeDecision VolumePlanner::BeginPair(const Pair& pair, Strategy strategy) {
+const std::string& VolumePlanner::NearEnd(const Pair& pair) const {
+  const NodeView& a = seen_.nodes.at(pair.a);
   const NodeView& b = seen_.nodes.at(pair.b);
-  const bool b_leads = b.primary || (!seen_.nodes.at(pair.a).primary &&
-                                     seen_.nodes.at(pair.a).Diskless() && !b.Diskless());
-  const std::string& near = b_leads ? pair.b : pair.a;
+  const bool b_leads = b.primary || (!a.primary && a.Diskless() && !b.Diskless());
+  return b_leads ? pair.b : pair.a;
+}
+
+VolumeDecision VolumePlanner::BeginPair(const Pair& pair, Strategy strategy) {
+  const std::string& near = NearEnd(pair);
   const std::string& far = pair.Other(near);
   const bool tls = in_.goal.wanted.at(pair);
   Exchange exchange;
@@ -145,6 +151,36 @@ VolumePlanner::Maybe VolumePlanner::PlanCleanup() const {
   decision.step = "Linstor";
   decision.ops = std::move(ops);
   return decision;
+}
+
+// The far end keeps trying with the value that it has (F21): it needs no Follow. What cannot be
+// renewed now is no failure of the volume; PlanCluster says why.
+VolumePlanner::Maybe VolumePlanner::PlanRekey() const {
+  if (!in_.goal.may_switch) {
+    return std::nullopt;
+  }
+  for (const auto& [pair, session] : in_.goal.rekey) {
+    const ConnectionView* connection = seen_.Connection(pair);
+    if (connection == nullptr || session.empty() || connection->a.session != session ||
+        FindRekeyObstacle(seen_, in_.goal, in_.agents, pair)) {
+      continue;  // another session: reconnected meanwhile
+    }
+    if (TooEarly()) {
+      return Say(Kind::kWait, "waiting before the next try", milliseconds(1000));
+    }
+    VolumeDecision decision =
+        Say(Kind::kAsk, "new session keys for connection " + pair.ToString(), milliseconds(1000));
+    const std::string& near = NearEnd(pair);
+    decision.asks = {
+        Ask(TransactionKind::kLead, near, {pair.Other(near)}, true, in_.goal.lead_timeout)};
+    decision.asks.back().request.rekey = true;
+    decision.asks.back().request.floor_tls = true;
+    decision.strategy = Strategy::kPairByPair;
+    decision.pair = pair;
+    decision.step = std::string(ToString(TransactionKind::kLead));
+    return decision;
+  }
+  return std::nullopt;
 }
 
 // What the kernel is configured to, per connection; nothing when an end is not known or two differ.

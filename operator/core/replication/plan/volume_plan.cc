@@ -72,6 +72,9 @@ VolumeDecision VolumePlanner::Free() {
   if (Maybe cleanup = PlanCleanup()) {
     return *cleanup;
   }
+  if (Maybe rekey = PlanRekey()) {
+    return *rekey;
+  }
   return End();
 }
 

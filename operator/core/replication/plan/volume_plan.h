@@ -9,7 +9,8 @@
 /// Whether a volume may be switched at all is decided in one place, PlanCluster (cluster_plan.h);
 /// here `goal.may_switch` says so. Order for one connection: Follow on the far end -> it is armed
 /// -> Lead (or SuspendedSwitch) on the near end -> result -> LINSTOR's value of the pair -> next
-/// pair -> values of ours that are not needed any more go. Thread safety: pure functions.
+/// pair -> values of ours that are not needed any more go -> new session keys, where they are asked
+/// for. Thread safety: pure functions.
 
 #include <chrono>
 #include <cstdint>
@@ -47,6 +48,9 @@ struct VolumeGoal {
   /// Connections with TLS that are StandAlone and not reconnected, with the reason (a person's
   /// doing, a stale peer). One in plaintext is never reconnected: nothing of TLS explains it (F6).
   std::map<Pair, std::string> hold{};
+  /// Connections whose session keys are too old (M8), with the session (EndView::session of pair.a)
+  /// that is: another one is young.
+  std::map<Pair, std::string> rekey{};
   /// Not LINSTOR's resource: a stale peer is healed, nothing else is touched.
   bool heal_only = false;
   std::map<std::string, std::string> unfit{};  ///< nodes that fail preflight, with the reason
@@ -61,6 +65,7 @@ struct VolumeGoal {
 struct AgentView {
   bool connected = false;  ///< a stream is open and synced
   bool too_old = false;    ///< speaks no protocol of ours
+  int protocol = 0;        ///< its newest; 0 = never heard
   std::string version{};
 };
 
@@ -181,6 +186,13 @@ struct SwitchObstacle {
 std::optional<SwitchObstacle> FindSwitchObstacle(const ResourceObservation& seen,
                                                  const VolumeGoal& goal,
                                                  const std::map<std::string, AgentView>& agents);
+
+/// The same for new session keys of one encrypted connection: it is cut like for a switch, with the
+/// node agents of both ends, the gate, and another copy in reach, and never under suspended I/O.
+std::optional<SwitchObstacle> FindRekeyObstacle(const ResourceObservation& seen,
+                                                const VolumeGoal& goal,
+                                                const std::map<std::string, AgentView>& agents,
+                                                const Pair& pair);
 
 /// A connection with TLS that does not come back by itself: its ends differ (F5), or one of them is
 /// StandAlone (F6) and not held.

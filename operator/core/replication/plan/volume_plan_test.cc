@@ -622,6 +622,53 @@ TEST(RepairTest, TheValueIsLinstorsOrWhatIsWantedWithAPlace) {
       << "a guess never decrypts";
 }
 
+// REVIEW-2 S1: whoever writes a "no" into LINSTOR can write our marker beside it, and need only
+// wait until a connection goes down.
+TEST(RepairTest, AForgedMarkerDoesNotDecrypt) {
+  const auto forged = [](const std::vector<std::string>& names) {
+    Volume volume = ToSwitch(names, true);
+    for (const auto& [pair, wanted] : volume.goal.wanted) {
+      volume.Switch(pair, true);
+    }
+    volume.goal.may_switch = volume.goal.in_flight = false;
+    for (EndView* end : {&End(volume.seen, "n1", "n2"), &End(volume.seen, "n2", "n1")}) {
+      end->state = "Connecting";
+      end->devices[0].replication = "Off";
+      end->devices[0].peer_disk = "DUnknown";
+    }
+    End(volume.seen, "n2", "n1").tls = false;
+    volume.seen.levels.controller = true;
+    volume.seen.levels.definition = {};
+    volume.seen.levels.pairs["n1/n2"] = {.value = false, .ours = true, .previous = false};
+    volume.seen.levels.floor = true;
+    return volume;
+  };
+  Volume volume = forged({"n1", "n2", "n3"});
+  VolumeDecision decision = volume.DecideAfter(seconds(4));
+  ASSERT_THAT(AskedNodes(decision), ElementsAre("n2", "n1")) << decision.why;
+  EXPECT_TRUE(decision.asks[0].request.tls && decision.asks[1].request.tls);
+
+  volume.goal.unfit["n2"] = "CertificateExpired";
+  decision = volume.Decide();
+  EXPECT_EQ(decision.kind, Kind::kBlocked) << "two copies are left: it waits for its encryption";
+  EXPECT_THAT(decision.why, HasSubstr("node n2 is not ready: CertificateExpired"));
+  volume.agents.erase("n2");
+  EXPECT_EQ(volume.Decide().kind, Kind::kBlocked) << "the other end does not go down to it";
+
+  Volume alone = forged({"n1", "n2"});
+  alone.goal.unfit["n2"] = "CertificateExpired";
+  decision = alone.DecideAfter(seconds(4));
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  EXPECT_FALSE(decision.asks[0].request.tls) << "data first: the Primary has the only copy";
+
+  Volume begun = forged({"n1", "n2", "n3"});  // on its first way to TLS
+  begun.goal.unfit["n2"] = "CertificateExpired";
+  begun.Switch(Pair::Of("n1", "n3"), false);
+  decision = begun.DecideAfter(seconds(4));
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  EXPECT_FALSE(decision.asks[0].request.tls) << "it has never been encrypted";
+}
+
 // A Follow that takes back waits for its connection for good: found by a walk in which both ends
 // waited for each other.
 TEST(RepairTest, AFollowThatGoesBackDoesNotKeepItsConnectionDown) {
@@ -678,6 +725,65 @@ TEST(RepairTest, AnEndWithoutAgentCannotBeChanged) {
   decision = volume.Decide();
   EXPECT_EQ(decision.kind, Kind::kBlocked);
   EXPECT_THAT(decision.why, HasSubstr("n2 has no agent"));
+}
+
+// ---- new session keys (REVIEW-2 M8)
+
+Volume Encrypted(const std::vector<std::string>& names) {
+  Volume volume = ToSwitch(names, true);
+  volume.seen.levels = {};
+  volume.seen.levels.known = true;
+  volume.seen.levels.controller = true;
+  for (auto& [pair, connection] : volume.seen.connections) {
+    volume.Switch(pair, true);
+    connection.a.session = "1-2,3-4";
+    volume.goal.rekey[pair] = connection.a.session;
+  }
+  for (auto& [name, agent] : volume.agents) {
+    agent.protocol = kProtocolVersion;
+  }
+  return volume;
+}
+
+TEST(RekeyTest, OneConnectionAfterTheOtherFromTheEndThatKnows) {
+  Volume volume = Encrypted({"n1", "n2", "n3"});
+  VolumeDecision decision = volume.Decide();
+  ASSERT_EQ(decision.kind, Kind::kAsk) << decision.why;
+  ASSERT_THAT(AskedNodes(decision), ElementsAre("n1")) << "the Primary's end cuts";
+  const TransactionRequest& request = decision.asks[0].request;
+  EXPECT_EQ(request.kind, TransactionKind::kLead);
+  EXPECT_TRUE(request.rekey && request.tls && request.floor_tls);
+  volume.StartAll(decision, false);
+  EXPECT_EQ(volume.Decide().kind, Kind::kWait) << "one at a time";
+  volume.running.clear();
+  for (auto& [pair, connection] : volume.seen.connections) {
+    connection.a.session = "5-2,3-6";  // reconnected: the plan that says otherwise is old
+  }
+  decision = volume.Decide();
+  EXPECT_EQ(decision.kind, Kind::kNothing) << decision.why;
+  EXPECT_TRUE(decision.done);
+}
+
+TEST(RekeyTest, IsACutLikeAnyOther) {
+  const Pair pair = Pair::Of("n1", "n2");
+  const auto why = [&](const std::function<void(Volume&)>& change) {
+    Volume volume = Encrypted({"n1", "n2", "n3"});
+    volume.goal.rekey = {{pair, "1-2,3-4"}};
+    change(volume);
+    EXPECT_THAT(volume.Decide().asks, IsEmpty());
+    const auto obstacle = FindRekeyObstacle(volume.seen, volume.goal, volume.agents, pair);
+    return obstacle ? obstacle->reason : "";
+  };
+  EXPECT_THAT(why([](Volume& v) { v.agents["n2"].protocol = 2; }),
+              HasSubstr("cannot renew session keys yet"))
+      << "an older agent would do nothing and call it done";
+  EXPECT_THAT(why([](Volume& v) { v.goal.unfit["n2"] = "CertificateExpired"; }),
+              HasSubstr("CertificateExpired"))
+      << "the connection would not come back";
+  EXPECT_THAT(why([](Volume& v) { End(v.seen, "n1", "n3").devices[0].replication = "SyncSource"; }),
+              HasSubstr("SyncSource"));
+  EXPECT_THAT(why([](Volume& v) { MakeDiskless(v.seen, "n3"); }), HasSubstr("allowSingleCopy"));
+  EXPECT_EQ(why([](Volume& v) { v.goal.may_switch = false; }), "") << "it only waits for its turn";
 }
 
 // ---- strategies

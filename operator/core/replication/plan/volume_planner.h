@@ -56,8 +56,8 @@ class VolumePlanner {
   /// does not try, and is told to.
   Maybe HelpUndo(const RunningTransaction& running,
                  const std::vector<RunningTransaction>& busy) const;
-  /// The value that ends which differ shall get; nothing: nobody can say.
-  std::optional<bool> RepairTarget(const ConnectionView& connection) const;
+  /// The value that ends which differ shall get.
+  bool RepairTarget(const ConnectionView& connection) const;
   std::vector<Pair> DownPairs() const;
 
   // switch.cc: what is wanted
@@ -66,6 +66,9 @@ class VolumePlanner {
   VolumeDecision BeginPair(const Pair& pair, Strategy strategy);
   VolumeDecision BeginSuspended(const std::string& primary, const std::vector<Pair>& pairs);
   Maybe PlanCleanup() const;
+  Maybe PlanRekey() const;
+  /// Which end cuts.
+  const std::string& NearEnd(const Pair& pair) const;
   /// Why nothing in LINSTOR may be changed now: its nodes would adjust (L17), connect what is
   /// StandAlone and resume what is suspended (L24).
   std::optional<std::string> LinstorObstacle() const;

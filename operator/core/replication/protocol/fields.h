@@ -95,6 +95,10 @@ void Fields(A& a, T& v) {
   a("hasInfo", v.has_info);
   a("tls", v.tls);
   a("halfTLS", v.half_tls);
+  a("tlsVersion", v.tls_version);
+  a("tlsCipher", v.tls_cipher);
+  a("gib", v.gib);
+  a("since", v.since);
 }
 
 template <typename A, Is<SocketTable> T>
@@ -212,6 +216,7 @@ void Fields(A& a, T& v) {
   a("allowSingleCopy", v.allow_single_copy);
   a("volume", v.volume);
   a("ofOthers", v.of_others);
+  a("rekey", v.rekey);
 }
 
 template <typename A, Is<TransactionState::Peer> T>

@@ -35,7 +35,10 @@
 
 namespace breakwater::replication {
 
-inline constexpr int kProtocolVersion = 2;
+inline constexpr int kProtocolVersion = 3;
+/// The first one whose agents know TransactionRequest::rekey; older ones would do nothing and say
+/// that it is done.
+inline constexpr int kRekeyProtocol = 3;
 inline constexpr int kOldestProtocol = 1;
 /// One resource with 32 peers and 16 volumes takes about 100 KiB.
 inline constexpr std::size_t kMaxLineBytes = 1U << 20U;

@@ -52,7 +52,12 @@ TransactionDecision LeadStep(Turn& turn) {
     return turn.Finish(Touched(state) ? TransactionOutcome::kUndone : TransactionOutcome::kRefused,
                        "NoPeer", "the connection to " + name + " is gone");
   }
-  const bool reached = IsReached(turn.view, *connection, state.request.tls);
+  // New keys: the value is there from the beginning, the new session is not. A cut that was begun
+  // counts: the process may have died in it.
+  const auto peer = state.peers.find(name);
+  const bool renewed =
+      !state.request.rekey || state.cuts > 0 || (peer != state.peers.end() && peer->second.ours);
+  const bool reached = renewed && IsReached(turn.view, *connection, state.request.tls);
   if (!reached && !state.undoing && state.cancelled) {
     return GiveUp(turn, "Cancelled", "cancelled");
   }

@@ -223,6 +223,9 @@ std::optional<std::string> RequestProblem(const TransactionRequest& request) {
   if (SetsTls(request.kind) && request.floor_tls && !request.tls) {
     return "plaintext is asked for and not allowed";
   }
+  if (request.rekey && (request.kind != Kind::kLead || !request.tls || !request.floor_tls)) {
+    return "new keys come by a Lead that never ends in plaintext";
+  }
   if (request.volume < 0 || request.volume > kMaxVolume) {
     return "its volume is no volume";
   }

@@ -62,6 +62,9 @@ struct TransactionRequest {
   bool allow_single_copy = false;
   int volume = 0;          ///< Heal
   bool of_others = false;  ///< Resume: also a suspension that no transaction of ours made
+  /// Lead to the value that runs: cuts once all the same, for new session keys (M8). With
+  /// floor_tls.
+  bool rekey = false;
 
   bool operator==(const TransactionRequest&) const = default;
 };

@@ -455,6 +455,80 @@ TEST(LeadTest, AForeignReconnectIsCutAgainOnlyAFewTimes) {
   EXPECT_EQ(play.Result()->outcome, TransactionOutcome::kUndone);
 }
 
+// REVIEW-2 M8: new session keys. The value is the same, so only the cut tells what was done.
+TEST(LeadTest, ARekeyCutsOnceAndNeverLeavesTls) {
+  TransactionRequest request = Request(TransactionKind::kLead);
+  request.rekey = true;
+  EXPECT_TRUE(RequestProblem(request)) << "it could end in plaintext";
+  request.floor_tls = true;
+  EXPECT_FALSE(RequestProblem(request));
+  LocalView up = Good();
+  for (DrbdConnection& connection : up.status->connections) {
+    connection.tls = true;
+  }
+  Play play(request);
+  ASSERT_EQ(play.Command_(up), Command::kDisconnect);
+  play.End(0);
+  LocalView down = up;
+  down.status->connections[0].state = "StandAlone";
+  ASSERT_EQ(play.Command_(down), Command::kConnect) << "no value is set";
+  play.End(0);
+  down.status->connections[0].state = "Connecting";
+  for (int i = 0; i < 300; ++i) {  // the handshake fails, for longer than it may take
+    const std::optional<Command> command = play.Command_(down);
+    EXPECT_NE(command, Command::kNetOptions);
+    if (command) {
+      play.End(0);
+    }
+    play.now += milliseconds(200);
+  }
+  EXPECT_FALSE(play.Result()) << "it is not left alone in this state";
+  play.See(up);
+  while (!play.Result()) {
+    ASSERT_TRUE(play.Waits()) << "no second cut";
+    play.now += milliseconds(500);
+    play.See(up);
+  }
+  EXPECT_EQ(play.Result()->outcome, TransactionOutcome::kDone) << "it came back, if late";
+}
+
+TEST(LeadTest, ARekeyIsRefusedLikeAnyCut) {
+  TransactionRequest request = Request(TransactionKind::kLead);
+  request.rekey = request.floor_tls = true;
+  LocalView view = Good();
+  for (DrbdConnection& connection : view.status->connections) {
+    connection.tls = true;
+  }
+  view.status->connections[1].state = "Connecting";
+  Play play(request);
+  play.See(view);
+  ASSERT_TRUE(play.Result());
+  EXPECT_EQ(play.Result()->outcome, TransactionOutcome::kRefused);
+  EXPECT_EQ(play.Result()->code, "NotConnected");
+}
+
+// The process died in the disconnect: the journal says that it was begun.
+TEST(LeadTest, ARekeyThatWasKilledInItsCutDoesNotCutAgain) {
+  TransactionRequest request = Request(TransactionKind::kLead);
+  request.rekey = request.floor_tls = true;
+  LocalView up = Good();
+  for (DrbdConnection& connection : up.status->connections) {
+    connection.tls = true;
+  }
+  Play play(request);
+  ASSERT_EQ(play.Command_(up), Command::kDisconnect);
+  play.state = AfterRestart(play.state);
+  LocalView down = up;
+  down.status->connections[0].state = "StandAlone";
+  ASSERT_EQ(play.Command_(down), Command::kConnect);
+  play.End(0);
+  for (int i = 0; i < 100 && !play.Result(); ++i) {
+    EXPECT_FALSE(play.Command_(up));
+    play.now += milliseconds(500);
+  }
+  ASSERT_TRUE(play.Result());
+}
+
 TEST(FollowTest, WaitsArmedAndTouchesNothingThatIsUp) {
   Play play(TransactionKind::kFollow);
   play.See(Good());

@@ -28,7 +28,49 @@ bool Belongs(const Socket& socket, const DrbdPath& path) {
          (socket.local_port == path.local_port || socket.remote_port == path.remote_port);
 }
 
+// An established socket of the connection; orphans of a crash do not count (F24.1).
+bool IsOf(const DrbdConnection& connection, const Socket& socket) {
+  return socket.state == "ESTAB" &&
+         std::any_of(connection.paths.begin(), connection.paths.end(),
+                     [&](const DrbdPath& path) { return Belongs(socket, path); });
+}
+
+// "1.3" -> 3; 0 for what is no version that we know how to compare.
+int MinorOf(std::string_view version) {
+  return version == "1.3" ? 3 : version == "1.2" ? 2 : 0;
+}
+
+bool IsStrong(const Socket& socket, const TlsMinimum& minimum) {
+  return MinorOf(socket.tls_version) >= minimum.minor &&
+         (minimum.ciphers.empty() || minimum.ciphers.contains(socket.tls_cipher));
+}
+
+std::string Found(const Socket& socket) {
+  return "TLS " + (socket.tls_version.empty() ? "of unknown version" : socket.tls_version) +
+         " with " + (socket.tls_cipher.empty() ? "an unknown cipher" : socket.tls_cipher);
+}
+
+std::string Wanted(const TlsMinimum& minimum) {
+  std::string text = minimum.minor == 0 ? "TLS" : "TLS 1." + std::to_string(minimum.minor);
+  text += minimum.minor == 2 ? " or newer" : "";
+  for (const std::string& cipher : minimum.ciphers) {
+    text += (cipher == *minimum.ciphers.begin() ? " with " : " or ") + cipher;
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string WeaknessOf(const DrbdConnection& connection,
+                       const SocketTable& table,
+                       const TlsMinimum& minimum) {
+  for (const Socket& socket : table.sockets) {
+    if (IsOf(connection, socket) && !IsStrong(socket, minimum)) {
+      return Found(socket) + ", wanted is " + Wanted(minimum);
+    }
+  }
+  return {};
+}
 
 SocketProof ProofOf(const DrbdConnection& connection,
                     const SocketTable& table,
@@ -37,9 +79,7 @@ SocketProof ProofOf(const DrbdConnection& connection,
   int encrypted = 0;
   int visible = 0;
   for (const Socket& socket : table.sockets) {
-    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
-                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
-    if (!ours || socket.state != "ESTAB") {
+    if (!IsOf(connection, socket)) {
       continue;
     }
     ++established;
@@ -61,9 +101,7 @@ SocketProof ProofOf(const DrbdConnection& connection,
 std::string SessionOf(const DrbdConnection& connection, const SocketTable& table) {
   std::set<std::string> names;
   for (const Socket& socket : table.sockets) {
-    const bool ours = std::any_of(connection.paths.begin(), connection.paths.end(),
-                                  [&](const DrbdPath& path) { return Belongs(socket, path); });
-    if (ours && socket.state == "ESTAB") {
+    if (IsOf(connection, socket)) {
       names.insert(std::to_string(socket.local_port) + "-" + std::to_string(socket.remote_port));
     }
   }
@@ -71,6 +109,18 @@ std::string SessionOf(const DrbdConnection& connection, const SocketTable& table
     return {};
   }
   return *names.begin() + "," + *names.rbegin();
+}
+
+void ReadSession(const DrbdConnection& connection, const SocketTable& table, EndView* end) {
+  bool all_dated = true;
+  for (const Socket& socket : table.sockets) {
+    if (IsOf(connection, socket)) {
+      end->session_gib = std::max(end->session_gib, socket.gib);
+      end->session_since = std::max(end->session_since, socket.since);
+      all_dated = all_dated && socket.since > 0;
+    }
+  }
+  end->session_since = all_dated ? end->session_since : 0;
 }
 
 Evidence EvidenceOf(const ConnectionView& connection) {
@@ -83,8 +133,24 @@ Evidence EvidenceOf(const ConnectionView& connection) {
     return Evidence::kEncrypted;
   }
   const bool any_plain = a == SocketProof::kPlaintext || b == SocketProof::kPlaintext;
-  const bool any_encrypted = a == SocketProof::kEncrypted || b == SocketProof::kEncrypted;
-  return any_plain && !any_encrypted ? Evidence::kPlaintext : Evidence::kUnknown;
+  if (!any_plain && (a == SocketProof::kWeak || b == SocketProof::kWeak)) {
+    return Evidence::kWeak;
+  }
+  const auto tls = [](SocketProof proof) {
+    return proof == SocketProof::kEncrypted || proof == SocketProof::kWeak;
+  };
+  return any_plain && !tls(a) && !tls(b) ? Evidence::kPlaintext : Evidence::kUnknown;
+}
+
+std::string WhyNotEncrypted(const ConnectionView& connection) {
+  if (EvidenceOf(connection) != Evidence::kWeak) {
+    return "the sockets of connection " + connection.pair.ToString() +
+           " do not prove that it is encrypted";
+  }
+  const bool a = connection.a.sockets == SocketProof::kWeak;
+  const std::string& node = a ? connection.pair.a : connection.pair.b;
+  return "node " + node + " has a socket to " + connection.pair.Other(node) +
+         " below the minimum: " + connection.End(node).weakness;
 }
 
 }  // namespace breakwater::replication

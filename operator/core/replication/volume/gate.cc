@@ -109,10 +109,7 @@ GateResult CheckConnection(const ResourceObservation& seen,
   }
   if (*connection.a.tls && !check.plaintext.contains(connection.pair) &&
       EvidenceOf(connection) != Evidence::kEncrypted) {
-    return Fail(Kind::kNoProof,
-                "the sockets of connection " + connection.pair.ToString() +
-                    " do not prove that it is encrypted",
-                connection.pair);
+    return Fail(Kind::kNoProof, WhyNotEncrypted(connection), connection.pair);
   }
   return {};
 }

@@ -99,7 +99,9 @@ NodeView ReadNode(const std::string& name, const NodeSlice* slice) {
   return view;
 }
 
-EndView ReadEnd(const NodeSlice& slice, const DrbdConnection& connection) {
+EndView ReadEnd(const NodeSlice& slice,
+                const DrbdConnection& connection,
+                const TlsMinimum& minimum) {
   const ResourceReport& report = *slice.report;
   EndView end;
   end.known = true;
@@ -128,7 +130,12 @@ EndView ReadEnd(const NodeSlice& slice, const DrbdConnection& connection) {
     }
   }
   end.sockets = ProofOf(with_paths, report.sockets, slice.tls_stat);
+  if (end.sockets == SocketProof::kEncrypted) {
+    end.weakness = WeaknessOf(with_paths, report.sockets, minimum);
+    end.sockets = end.weakness.empty() ? end.sockets : SocketProof::kWeak;
+  }
   end.session = end.bad_transport.empty() ? SessionOf(with_paths, report.sockets) : "";
+  ReadSession(with_paths, report.sockets, &end);
   return end;
 }
 
@@ -155,7 +162,8 @@ NodeSlice SliceOf(const NodeReport& report, const std::string& resource) {
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeSlice>& nodes,
-                                     const ResourceLevels& levels) {
+                                     const ResourceLevels& levels,
+                                     const TlsMinimum& minimum) {
   ResourceObservation seen;
   seen.resource = resource;
   seen.levels = levels;
@@ -186,7 +194,7 @@ ResourceObservation BuildObservation(const std::string& resource,
       const Pair pair = Pair::Of(node, connection.peer);
       ConnectionView& view = seen.connections[pair];
       view.pair = pair;
-      (node == pair.a ? view.a : view.b) = ReadEnd(slice, connection);
+      (node == pair.a ? view.a : view.b) = ReadEnd(slice, connection, minimum);
     }
   }
   AddUnseenConnections(&seen);

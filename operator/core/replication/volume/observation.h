@@ -44,11 +44,20 @@ struct Pair {
 enum class SocketProof {
   kUnknown,    ///< no sockets, contradictory ones, or an `ss` that cannot see TLS
   kPlaintext,  ///< established sockets, none with TLS
+  kWeak,       ///< two established sockets, both with TLS, not both as good as TlsMinimum asks for
   kEncrypted,  ///< two established sockets, both with TLS
 };
 
 /// A connection is encrypted only with proof on both ends (invariant I6).
-enum class Evidence { kUnknown, kPlaintext, kEncrypted };
+enum class Evidence { kUnknown, kPlaintext, kWeak, kEncrypted };
+
+/// What TLS must be to count as encryption (spec.replicationTLS.minimumVersion and .ciphers).
+struct TlsMinimum {
+  int minor = 3;                    ///< TLS 1.<minor> or newer; F8.2 has seen nothing but 1.3
+  std::set<std::string> ciphers{};  ///< as `ss` names them ("aes-gcm-256"); empty: any
+
+  bool operator==(const TlsMinimum&) const = default;
+};
 
 /// One end of a connection, as its own node sees it.
 struct EndView {
@@ -60,7 +69,11 @@ struct EndView {
   std::string bad_transport{};  ///< one that ignores TLS, or ""
   std::vector<PeerDevice> devices{};
   SocketProof sockets = SocketProof::kUnknown;
-  std::string session{};  ///< see SessionOf
+  /// With SocketProof::kWeak: what a socket has, "TLS 1.2 with aes-gcm-128, wanted is TLS 1.3".
+  std::string weakness{};
+  std::string session{};           ///< see SessionOf
+  std::int64_t session_gib = 0;    ///< that went one way over one of its sockets, see Socket::gib
+  std::int64_t session_since = 0;  ///< see Socket::since; of the younger socket, 0 = not known
   /// What LINSTOR's .res file on this node sets for this connection; nothing: not known.
   std::optional<bool> res_tls{};
 
@@ -133,10 +146,12 @@ NodeSlice SliceOf(const NodeReport& report, const std::string& resource);
 
 /// Puts together one resource. `members` are the nodes that should have it (LINSTOR's list; may be
 /// empty when LINSTOR is unreachable: then the nodes that report it and the peers that they name).
-/// A report that is missing or not complete makes its node unknown.
+/// A report that is missing or not complete makes its node unknown. `minimum`: weaker TLS does not
+/// count as encryption.
 ResourceObservation BuildObservation(const std::string& resource,
                                      const std::set<std::string>& members,
                                      const std::map<std::string, NodeSlice>& nodes,
-                                     const ResourceLevels& levels);
+                                     const ResourceLevels& levels,
+                                     const TlsMinimum& minimum = {});
 
 }  // namespace breakwater::replication

@@ -44,6 +44,11 @@ TEST(GateTest, HoldsOnlyWhenEverythingIsPerfectSeenFromThePrimary) {
        [](auto& s) { End(s, "n2", "n1").tls = true; }},
       {"TLS without proof", GateKind::kNoProof,
        [](auto& s) { End(s, "n1", "n2").tls = End(s, "n2", "n1").tls = true; }},
+      {"TLS below the minimum", GateKind::kNoProof,
+       [](auto& s) {
+         s = Healthy({"n1", "n2", "n3"}, true);
+         End(s, "n2", "n1").sockets = SocketProof::kWeak;
+       }},
       {"stuck Secondaries", GateKind::kStuck,
        [](auto& s) { End(s, "n3", "n2").devices[0].replication = "WFBitMapT"; }},
       {"node silent", GateKind::kUnknown, [](auto& s) { s.nodes["n3"].known = false; }},
