@@ -56,7 +56,8 @@ unit: deps
 	@scripts/build.sh dev
 	@ctest --test-dir build/dev --output-on-failure -L unit
 
-e2e: deps tools build
+e2e: deps build
+	@scripts/tools.sh --all
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q tests/e2e/suite
 
 # The idle operator is measured for ten minutes: watches end after five, and what follows must not be a list.

@@ -57,7 +57,7 @@ end_to_end() {
 
 step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step "lint" scripts/lint.sh
-step "test tools" scripts/tools.sh
+step "test tools" scripts/tools.sh --all
 step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"

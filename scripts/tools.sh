@@ -2,10 +2,12 @@
 # Builds the control plane of the end-to-end tests (etcd, Kubernetes, kwok, helm) and the node server
 # from the Go modules in tests/e2e into a cache outside the tree. A second run does nothing.
 #
-#   scripts/tools.sh                     build what is missing, report where it is
-#   scripts/tools.sh --print-dir         same; stdout is only the directory of the binaries
-#   scripts/tools.sh --print-nodeserver  build and print only the node server
-#   scripts/tools.sh --check             build nothing; exit 1 when something is missing
+#   scripts/tools.sh                      build what is missing, report where it is
+#   scripts/tools.sh --all                same, and cert-manager, which the demo does not need
+#   scripts/tools.sh --print-dir          build; stdout is only the directory of the binaries
+#   scripts/tools.sh --print-nodeserver   build and print only the node server
+#   scripts/tools.sh --print-certmanager  build and print only the directory of cert-manager and its CRDs
+#   scripts/tools.sh --check              build nothing; exit 1 when something is missing
 #
 # Environment:
 #   BREAKWATER_TOOLS_DIR  the cache (default ${XDG_CACHE_HOME:-~/.cache}/breakwater)
@@ -16,6 +18,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools_src=$root/tests/e2e/tools
 nodeserver_src=$root/tests/e2e/nodeserver
+certmanager_src=$tools_src/certmanager
 cache=${BREAKWATER_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/breakwater}
 go_needed=1.26
 
@@ -25,8 +28,10 @@ die() { say "tools: $*"; exit 1; }
 mode=build
 case "${1:-}" in
   '') ;;
+  --all) mode=all ;;
   --print-dir) mode=print-dir ;;
   --print-nodeserver) mode=print-nodeserver ;;
+  --print-certmanager) mode=print-certmanager ;;
   --check) mode=check ;;
   -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
   *) die "unknown option $1 (see --help)" ;;
@@ -38,6 +43,7 @@ module_version() { # directory, module path
 kubernetes_version=$(module_version kubernetes k8s.io/kubernetes)
 kwok_version=$(module_version kwok sigs.k8s.io/kwok)
 helm_version=$(module_version helm helm.sh/helm/v3)
+certmanager_version=$(module_version certmanager github.com/cert-manager/cert-manager)
 kubernetes_minor=$(cut -d. -f2 <<<"$kubernetes_version")
 
 # The version that a binary reports, "" when it does not run.
@@ -105,7 +111,8 @@ find_external
 hash_files() { # directory, file names: stable over checkouts because paths are relative
   (cd "$1" && shift && sha256sum -- "$@") | sha256sum | cut -c1-12
 }
-tools_hash=$( { (cd "$tools_src" && sha256sum -- */go.mod */go.sum); printf '%s' "$external"; } | sha256sum | cut -c1-12)
+tools_hash=$( { (cd "$tools_src" && sha256sum -- {etcd,helm,kubernetes,kwok}/go.mod {etcd,helm,kubernetes,kwok}/go.sum)
+                printf '%s' "$external"; } | sha256sum | cut -c1-12)
 tools_dir=$cache/tools-$tools_hash
 stages_dir=$tools_dir/kwok-stages
 
@@ -115,9 +122,21 @@ nodeserver_dir() {
   printf '%s/nodeserver-%s' "$cache" "$(hash_files "$nodeserver_src" "${files[@]}")"
 }
 server_dir=$(nodeserver_dir)
+certmanager_dir=$cache/certmanager-$(hash_files "$certmanager_src" main.go go.mod go.sum)
 
 tools_complete() { [[ -e $tools_dir/.complete ]]; }
 nodeserver_complete() { [[ -x $server_dir/nodeserver ]]; }
+certmanager_complete() { [[ -e $certmanager_dir/.complete ]]; }
+wants() { # control-plane | nodeserver | certmanager
+  case "$mode/$1" in
+    all/*|build/control-plane|build/nodeserver|print-dir/control-plane|print-dir/nodeserver) ;;
+    print-nodeserver/nodeserver|print-certmanager/certmanager) ;;
+    *) return 1 ;;
+  esac
+}
+missing() { # what, completeness
+  wants "$1" && ! "$2"
+}
 
 go_minor() { # the minor version of the go on PATH, 0 when there is none
   local have
@@ -169,7 +188,7 @@ go_build() { # source directory, output, package, ldflags
   mv -f "$partial" "$2"
 }
 
-total=$((${#tools[@]} + 2))
+total=$((${#tools[@]} + 3)) # the stages, the node server and cert-manager come after them
 step=0
 timed() { # label, command...
   local label=$1 start=$SECONDS
@@ -202,13 +221,19 @@ build_tool() { # name, module directory, package
   fi
 }
 
+module_dir() { # source directory, module path: where its sources are
+  local dir
+  dir=$(cd "$1" && GOWORK=off go list -m -f '{{.Dir}}' "$2")
+  if [[ -z $dir ]]; then # a cached binary build needs no sources
+    (cd "$1" && GOWORK=off go mod download "$2") >&2
+    dir=$(cd "$1" && GOWORK=off go list -m -f '{{.Dir}}' "$2")
+  fi
+  echo "$dir"
+}
+
 copy_stages() {
   local module partial=$stages_dir.partial.$$
-  module=$(cd "$tools_src/kwok" && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
-  if [[ -z $module ]]; then # a cached binary build needs no sources, this does
-    (cd "$tools_src/kwok" && GOWORK=off go mod download sigs.k8s.io/kwok) >&2
-    module=$(cd "$tools_src/kwok" && GOWORK=off go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
-  fi
+  module=$(module_dir "$tools_src/kwok" sigs.k8s.io/kwok)
   rm -rf "$stages_dir" "$partial"
   mkdir -p "$partial"
   local kind
@@ -231,6 +256,17 @@ build_tools() {
   touch "$tools_dir/.complete"
 }
 
+build_certmanager() {
+  local module
+  mkdir -p "$certmanager_dir"
+  go_build "$certmanager_src" "$certmanager_dir/certmanager" . "-X main.version=$certmanager_version"
+  module=$(module_dir "$certmanager_src" github.com/cert-manager/cert-manager)
+  rm -rf "$certmanager_dir/crds"
+  cp -r "$module/deploy/crds" "$certmanager_dir/crds"
+  chmod -R u+w "$certmanager_dir/crds" # the module cache is read-only
+  touch "$certmanager_dir/.complete"
+}
+
 build_nodeserver() {
   mkdir -p "$server_dir"
   if ! (cd "$nodeserver_src" && GOWORK=off CGO_ENABLED=0 nice -n 5 go test -trimpath ./...) >"$build_log" 2>&1; then
@@ -248,25 +284,30 @@ if [[ $mode == check ]]; then
   exit
 fi
 
-if { [[ $mode != print-nodeserver ]] && ! tools_complete; } || ! nodeserver_complete; then
+if missing control-plane tools_complete || missing nodeserver nodeserver_complete ||
+   missing certmanager certmanager_complete; then
   mkdir -p "$cache"
   # Two runs at a time: the second waits, then finds everything there.
   exec 9>"$cache/.lock"
   flock -n 9 || { say "tools: another run is building, waiting for it"; flock 9; }
   check_go 9>&-
   # The build's children must not inherit the lock: a stray one would hold it after we end.
-  if [[ $mode != print-nodeserver ]] && ! tools_complete; then
+  if missing control-plane tools_complete; then
     say "tools: building the control plane once into $tools_dir"
     build_tools 9>&-
   fi
-  step=$((total - 1))
+  step=$((${#tools[@]} + 1))
   server_dir=$(nodeserver_dir) # sources may have changed during the long build
-  nodeserver_complete || timed nodeserver build_nodeserver 9>&-
+  if missing nodeserver nodeserver_complete; then timed nodeserver build_nodeserver 9>&-; fi
+  step=$((${#tools[@]} + 2))
+  if missing certmanager certmanager_complete; then timed cert-manager build_certmanager 9>&-; fi
   exec 9>&-
 fi
 
 case "$mode" in
   print-dir) echo "$tools_dir" ;;
   print-nodeserver) echo "$server_dir/nodeserver" ;;
+  print-certmanager) echo "$certmanager_dir" ;;
   *) say "tools: $tools_dir"; say "node server: $server_dir/nodeserver" ;;
 esac
+if [[ $mode == all ]]; then say "cert-manager: $certmanager_dir"; fi

@@ -113,6 +113,7 @@ Result<runtime::Requeue, Error> CertificateReconciler::Serve(const Context& ctx,
     }
     BREAKWATER_RETURN_IF_ERROR(Act(ctx, *pass));
     BREAKWATER_RETURN_IF_ERROR(Release(ctx, *pass));
+    BREAKWATER_RETURN_IF_ERROR(KeepIssued(ctx, *pass));
     BREAKWATER_RETURN_IF_ERROR(ForgetPrevious(ctx, *pass));
   }
   BREAKWATER_RETURN_IF_ERROR(Report(ctx, *pass));
@@ -263,6 +264,32 @@ Result<void, Error> CertificateReconciler::Release(const Context& ctx, const Pas
       continue;
     }
     BREAKWATER_RETURN_IF_ERROR(Write(ctx, node.secret->name(), node.secret, std::move(content)));
+  }
+  return {};
+}
+
+Result<void, Error> CertificateReconciler::KeepIssued(const Context& ctx, const Pass& pass) const {
+  const bool used = pass.settings.mode == CertificateMode::kCertManager;
+  for (const NodeCertificates& node : pass.nodes) {
+    if (node.issued == nullptr) {
+      continue;
+    }
+    Json content;
+    if (used && node.issued->owners().empty()) {
+      // Not as its controller: that place is cert-manager's, where it is told to own its Secrets.
+      const api::Object& satellite = *node.satellite;
+      content["metadata"]["ownerReferences"] =
+          Json::array({{{"apiVersion", api::kLinstorSatellite.ApiVersion()},
+                        {"kind", api::kLinstorSatellite.kind},
+                        {"name", satellite.name()},
+                        {"uid", satellite.uid()}}});
+    } else if (!used && pass.plan.switched &&
+               !SecretText(*node.issued, "tls.key").value_or("").empty()) {
+      content["data"]["tls.key"] = "";  // the Secret's type wants the field
+    } else {
+      continue;
+    }
+    BREAKWATER_RETURN_IF_ERROR(Write(ctx, node.issued->name(), node.issued, std::move(content)));
   }
   return {};
 }

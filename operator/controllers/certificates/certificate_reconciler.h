@@ -83,6 +83,9 @@ class CertificateReconciler final : public runtime::Reconciler {
   Result<void, Error> Act(const Context& ctx, const Pass& pass) const;
   /// Lets the satellites mount their own Secrets again, and empties what nobody mounts any more.
   Result<void, Error> Release(const Context& ctx, const Pass& pass) const;
+  /// cert-manager leaves its Secrets where they are, with their keys, when nobody asks for them any
+  /// more: they go with their node, and lose the key when another mode has taken over.
+  Result<void, Error> KeepIssued(const Context& ctx, const Pass& pass) const;
   Result<void, Error> Write(const Context& ctx,
                             const std::string& name,
                             const api::ObjectPtr& live,

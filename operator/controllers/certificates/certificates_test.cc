@@ -555,6 +555,37 @@ TEST_F(Certificates, DeletedSecretComesBack) {
   EXPECT_EQ(bed_.restarts, 3);
 }
 
+// cert-manager leaves Secret and key behind when its Certificate is deleted.
+TEST_F(Certificates, KeysOfCertManagerDoNotOutliveTheirUse) {
+  bed_.Mode("CertManager");
+  for (const char* node : {"a", "b", "c"}) {
+    bed_.kube.Mutate(api::kSecret, {kNs, std::string(node) + "-replication-issued"},
+                     [&](Json& live) {
+                       live["metadata"]["annotations"] = {
+                           {kIssuedFor, std::string("linstor-replication.") + node}};
+                     });
+  }
+  bed_.Settle();
+  const api::ObjectKey key{kNs, "a-replication-issued"};
+  const api::Object used(*bed_.kube.Find(api::kSecret, key));
+  ASSERT_EQ(used.owners().size(), 1U) << "a node that is removed would leave its key behind";
+  EXPECT_EQ(used.owners().front().name, "a");
+  EXPECT_NE(SecretText(used, "tls.key"), "");
+  bed_.Mode("Managed");
+  bed_.Settle();
+  EXPECT_EQ(SecretText(api::Object(*bed_.kube.Find(api::kSecret, key)), "tls.key"), "");
+  EXPECT_THAT(bed_.Condition(), StartsWith("True/Managed"));
+}
+
+// A Secret of the same name that a person made, and that is in use, stays as it is.
+TEST_F(Certificates, ASecretThatSomebodyElseMadeKeepsItsKey) {
+  const api::ObjectKey key{kNs, "a-replication-issued"};
+  bed_.PutForeign(key.name, "a", MakeAuthority("somebody", bed_.clock.SystemNow()));
+  bed_.Mode("Managed");
+  bed_.Settle();
+  EXPECT_NE(SecretText(api::Object(*bed_.kube.Find(api::kSecret, key)), "tls.key"), "");
+}
+
 // cert-manager renews its own authority without an overlap, and leaves the nodes that renewed
 // first alone with it. Here the bundles overlap.
 TEST_F(Certificates, RotationOfAForeignAuthorityOverlaps) {

@@ -120,6 +120,15 @@ class Gatherer {
     return inputs_.secrets.Get({inputs_.satellites.ns, name});
   }
 
+  /// Null also for a Secret of that name which a person made: it is not ours to change.
+  api::ObjectPtr IssuedFor(const std::string& node) const {
+    const std::string name = core::IssuedReplicationSecretName(node);
+    const bool given =
+        Is(CertificateMode::kGivenSecret) && ForeignSecretName(inputs_.settings, node) == name;
+    api::ObjectPtr secret = SecretNamed(name);
+    return given || secret == nullptr || secret->annotation(kIssuedFor).empty() ? nullptr : secret;
+  }
+
   /// What internalTLS.caReference says, instead of ca.crt of the satellite's Secret.
   std::optional<std::string> ReferencedRoots(const api::TlsConfig& tls) const {
     if (!tls.ca_reference) {
@@ -159,6 +168,7 @@ class Gatherer {
     const std::string& name = satellite->name();
     raw.node.satellite = satellite;
     raw.node.trust.name = name;
+    raw.node.issued = IssuedFor(name);
     ReadPods(spec, &raw);
     raw.node.trust.shares = Is(CertificateMode::kInternalTls) && !raw.node.mounted;
     const std::string own = core::SatelliteTlsSecretName(name, spec);

@@ -28,12 +28,17 @@ struct LeafOption {
   std::optional<crypto::Identity> issuer{};  ///< is to issue it
 };
 
+/// On a Secret that cert-manager fills: the Certificate that it is for.
+inline constexpr std::string_view kIssuedFor = "cert-manager.io/certificate-name";
+
 struct NodeCertificates {
   replication::TrustNode trust{};
   std::vector<LeafOption> options{};  ///< those of trust.options
   api::ObjectPtr satellite{};
   api::ObjectPtr secret{};  ///< the replication Secret; null: it has none
   bool mounted = false;     ///< its pod or its DaemonSet mounts the replication Secret
+  /// cert-manager's Secret, whose key is copied in the mode CertManager; null: there is none.
+  api::ObjectPtr issued{};
   /// The satellite's own certificate is valid as that of a client (REVIEW-2 S3).
   bool satellite_is_client = false;
   std::string problem{};                ///< why the source has nothing for it

@@ -10,7 +10,7 @@ from .storage import SERVICE_ACCOUNT
 
 SHOWN_KINDS = ("events,configmaps,pods,deployments,daemonsets,services,linstorclusters,linstorsatellites,"
                "linstorsatelliteconfigurations,linstornodeconnections,persistentvolumes,validatingadmissionpolicies")
-OTHERS = ("etcd", "kube-", "linstor-sim", "drbd-sim")  # logs of what is not ours
+OTHERS = ("etcd", "kube-", "certmanager", "linstor-sim", "drbd-sim")  # logs of what is not ours
 SECRET_KEYS = ("tls.key", "keystore.jks", "password", "passphrase", "MASTER_PASSPHRASE")
 
 

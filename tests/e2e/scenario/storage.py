@@ -37,6 +37,7 @@ class Volume:
     primary: str
     replicas: int
     writer: bool
+    earlier: int = 0  # violations before it was there; those under its name are of attempts to place it
 
 
 # Commands of drbdadm and drbdsetup that change a volume.
@@ -104,7 +105,8 @@ class Storage:
             self.bed.wait_for(self.all_pools, 60, "the storage pool on every node")
 
     def create(self, document):
-        if "internalTLS" in document.get("spec", {}) and document["kind"] == "LinstorCluster":
+        tls = document.get("spec", {}).get("internalTLS")
+        if tls is not None and "certManager" not in tls and document["kind"] == "LinstorCluster":
             # Its controller does not start without the Secret linstor-controller-internal-tls.
             self.issue_certificates(["linstor-controller-internal"])
         self.kubectl("create", "-f", "-", input=json.dumps(document))
@@ -162,7 +164,7 @@ class Storage:
             diskful = [r["node_name"] for r in self.linstor("GET", f"/v1/view/resources?resources={name}")
                        if "DISKLESS" not in r.get("flags", [])]
             primary = sorted(diskful)[len(self.volumes) % len(diskful)]
-        self.volumes.append(Volume(name, primary, replicas, writer))
+        self.volumes.append(Volume(name, primary, replicas, writer, len(self.bed.drbd({"op": "check"})["violations"])))
         if writer:
             self.start_writer(name, primary)
 
@@ -206,9 +208,11 @@ class Storage:
         found = [f"{name}: {row[key]} {what}" for name, row in rows.items() for key, what in zero.items() if row[key]]
         found += [f"{name}: left suspended" for name, row in rows.items() if row["suspendedUser"]]
         found += [f"{v.name}: its writer wrote nothing" for v in self.volumes if v.writer and not rows[v.name]["writes"]]
+        earlier = {v.name: v.earlier for v in self.volumes}  # LINSTOR took apart what it could not place; nobody used it
         return found + [f"{v['resource']}: {v['kind']} on {v['node']} {v['detail']} at {v['timeMs']} ms, after:\n"
                         + "\n".join(self.commands_before(v["timeMs"], v["resource"]))
-                        for v in self.bed.drbd({"op": "check"})["violations"]]
+                        for number, v in enumerate(self.bed.drbd({"op": "check"})["violations"])
+                        if number >= earlier.get(v["resource"], 0)]
 
     def commands_before(self, time_ms, resource, span_ms=15_000):
         """What changed the volume on its nodes in that time, for the message of a test that failed."""

@@ -89,7 +89,7 @@ class TestBed:
         self._began = time.monotonic()
         atexit.register(self.stop)
         self._require_programs()
-        tools, nodeserver = _tools()
+        tools, nodeserver = _tool("--print-dir"), _tool("--print-nodeserver")
         self.tools = tools
         self._make_work_dir()
         try:
@@ -378,6 +378,22 @@ class TestBed:
         self.components[name].start()
         return self.components[name]
 
+    # ----- cert-manager
+
+    def start_certmanager(self) -> Component:
+        """Installs cert-manager's CRDs and runs its controllers (CA and SelfSigned issuers, no webhook) as `certmanager`.
+
+        Before the operator, which looks for these kinds once, when it starts. ClusterIssuers have their Secrets in
+        the namespace cert-manager.
+        """
+        directory = _tool("--print-certmanager")
+        self.ensure_namespace("cert-manager")
+        self.kubectl("apply", "--server-side", "-f", str(directory / "crds"))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(directory / "crds"))
+        component = self._add(self.control_plane.certmanager(directory / "certmanager"))
+        component.start()
+        return component
+
     # ----- faults
 
     def component(self, name: str) -> Component:
@@ -462,15 +478,13 @@ class TestBed:
         return pki
 
 
-def _tools() -> tuple[Path, Path]:
+def _tool(option: str) -> Path:
+    """What scripts/tools.sh prints; it builds what is missing."""
     script = ROOT / "scripts/tools.sh"
-    results = []
-    for option in ("--print-dir", "--print-nodeserver"):
-        done = subprocess.run([str(script), option], stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise StartError(f"{script} {option} failed")
-        results.append(Path(done.stdout.strip()))
-    return results[0], results[1]
+    done = subprocess.run([str(script), option], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise StartError(f"{script} {option} failed")
+    return Path(done.stdout.strip())
 
 
 def _sweep_stale_work_dirs() -> None:

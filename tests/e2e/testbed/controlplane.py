@@ -180,6 +180,11 @@ class ControlPlane:
             "--node-lease-duration-seconds=40",
         ], url=f"http://127.0.0.1:{self.kwok_port}/healthz")
 
+    def certmanager(self, binary: Path) -> Component:
+        return self._component("certmanager", [
+            binary, f"--kubeconfig={self._kubeconfig('certmanager', 'cert-manager', 'system:masters')}",
+        ], ready=prints_ready)
+
     def nodeserver(self) -> Component:
         p = self.pki_dir
         argv: list[object] = [
