@@ -88,6 +88,7 @@ func run(ctx context.Context, c config) error {
 		starter:   newStarter(cluster),
 		agents:    agents,
 		linstor:   newLinstorBackend(c.linstorBackend),
+		csi:       newCSINodes(cluster, c.linstorBackend),
 		sent:      map[string]nodeState{},
 	}
 

@@ -27,6 +27,7 @@ type reconciler struct {
 	starter    *starter
 	agents     *agents
 	linstor    *linstorBackend
+	csi        *csiNodes
 	sent       map[string]nodeState
 	generation int
 }
@@ -44,6 +45,9 @@ func (r *reconciler) loop(ctx context.Context) {
 				log.Printf("%v", err)
 				retry = time.After(time.Second)
 			}
+		}
+		if !r.csi.reconcile(ctx) && retry == nil {
+			retry = time.After(time.Second)
 		}
 		r.agents.reconcile(ctx)
 		select {

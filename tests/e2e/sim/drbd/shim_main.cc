@@ -230,8 +230,8 @@ int GrepOwnProcesses(int argc, char** argv) {
   return RunReal("grep", argv);
 }
 
-// A watchdog, not a command of somebody who looks on: its parent leads the session, and is of its own
-// pod. So does the first process of a container, the agent's guardian; its worker does not.
+// A watchdog, not a command of somebody who looks on: its parent leads the session, and is of its
+// own pod. So does the first process of a container, the agent's guardian; its worker does not.
 bool Detached() {
   const pid_t leader = getsid(0);
   const std::string own = EntryOf("self", kPod);
