@@ -133,7 +133,8 @@ TEST(CpprestTransportTest, ATimeoutAbandonsTheKeptConnections) {
     EXPECT_TRUE(transport->Send(Within(5s), {}));
   }
   dead = true;
-  // The library puts a connection back a moment after it has delivered the body: until then a call opens a new one.
+  // The library puts a connection back a moment after it has delivered the body: until then a call
+  // opens a new one.
   int answered = 0;
   while (answered < 20 && transport->Send(Within(200ms), {})) {
     ++answered;

@@ -19,7 +19,7 @@ namespace breakwater::controllers {
 struct StatusOwnership {
   std::vector<std::string_view> conditions{};      ///< types of our conditions
   std::vector<std::string_view> foreign_fields{};  ///< members of the status that are not ours
-  bool conditions_only = false;  ///< no member beside the conditions is ours
+  bool conditions_only = false;                    ///< no member beside the conditions is ours
 };
 
 /// The part of `status` that is ours, conditions sorted by type. Pure.

@@ -1,8 +1,8 @@
 #pragma once
 
-/// ExecPacer: how many execs are started for the links of all nodes together, and how many are being
-/// opened at a time. With the looks of NodeReconciler, which has a budget of its own, a hundred
-/// nodes whose exec always fails cost the API server fewer than 60 requests a minute (G5).
+/// ExecPacer: how many execs are started for the links of all nodes together, and how many are
+/// being opened at a time. With the looks of NodeReconciler, which has a budget of its own, a
+/// hundred nodes whose exec always fails cost the API server fewer than 60 requests a minute (G5).
 ///
 /// A token bucket. Retries wait for a token, first come, first served; what happens for a reason (a
 /// new pod, a restarted container, a stream that was healthy and broke) does not wait but takes
