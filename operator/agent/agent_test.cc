@@ -161,7 +161,7 @@ TEST_F(AgentTest, InstallsItself) {
   Program again({copy, "install", dir_.Path("bin2")});
   EXPECT_EQ(again.Wait(), 0);
   Program version({copy, "version"});
-  EXPECT_EQ(version.NextLine(), BREAKWATER_VERSION);
+  EXPECT_EQ(version.NextLine(), BREAKWATER_AGENT_VERSION);
   WriteText(dir_.Path("file"), "x");
   Program impossible({BREAKWATER_AGENT, "install", dir_.Path("file")});
   EXPECT_EQ(impossible.Wait(), 1);

@@ -148,7 +148,7 @@ int Main(const std::vector<std::string>& words) {
   }
   std::optional<Options> options = Parse(words);
   if (options && options->command == "version") {
-    std::printf("%s\n", BREAKWATER_VERSION);
+    std::printf("%s\n", BREAKWATER_AGENT_VERSION);
     return 0;
   }
   if (options && options->command == "run") {

@@ -127,7 +127,7 @@ class Worker final : public NodeWatchListener, public RunnerEvents, public Serve
 int Worker::Run() {
   loop_.OnSignal(SIGTERM, [this] { Stop("SIGTERM"); });
   loop_.OnSignal(SIGINT, [this] { Stop("SIGINT"); });
-  LogInfo("the agent starts", {{"version", BREAKWATER_VERSION}, {"boot", boot_}});
+  LogInfo("the agent starts", {{"version", BREAKWATER_AGENT_VERSION}, {"boot", boot_}});
   Restore();
   Listen();
   watch_.Start();

@@ -125,7 +125,7 @@ void Server::Accept() {
             Encode(AgentMessage(replication::AgentHello{
                 .protocol = replication::kProtocolVersion,
                 .oldest = replication::kOldestProtocol,
-                .version = BREAKWATER_VERSION,
+                .version = BREAKWATER_AGENT_VERSION,
                 .node = options_.node,
                 .boot = options_.boot,
                 .epoch = backend_->epoch(),

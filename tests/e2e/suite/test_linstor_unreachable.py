@@ -30,4 +30,5 @@ def test_everything_is_rendered_and_the_wait_is_quiet(storage):
     mark = time.time()
     time.sleep(60)  # the measured period itself, not a wait for something
     counts = {key: n for key, n in bed.audit_counts(mark).items() if key[1] != "leases"}
+    bed.resume("linstor-sim")  # the search for secrets asks it
     assert sum(counts.values()) < 10, counts
