@@ -158,7 +158,9 @@ std::vector<std::string> NodeConnectionReconciler::SyncPairs(
     const Desired& desired,
     const std::vector<std::string>& frozen) const {
   std::vector<std::string> errors;
-  for (const auto& [pair, props] : desired) {
+  for (const auto& entry : desired) {
+    const auto& pair = entry.first;
+    const linstor::Props& props = entry.second;
     if (!known.Find(pair.first) || !known.Find(pair.second)) {
       continue;  // its satellite is not registered yet: its becoming available triggers a pass
     }
