@@ -23,6 +23,9 @@ def test_everything_is_rendered_and_the_wait_is_quiet(storage):
     bed.wait_for(lambda: (condition := storage.condition(storage.cluster(), "Available")) and
                  condition["status"] != "True" and "127.0.0.1:9" in condition["message"],
                  60, "a condition that says what is missing")
+    # The pods start and are looked at; that is no waiting yet.
+    bed.wait_for(lambda: all(storage.condition(satellite, "ReplicationTLSReady").get("status") == "True"
+                             for satellite in storage.get("linstorsatellites")["items"]), 90, "every node ready for TLS")
     began = time.time()
     # What the new objects caused is done and the back-off has grown: ten seconds with hardly a request.
     bed.wait_for(lambda: time.time() - began > 10 and sum(bed.audit_counts(time.time() - 10).values()) <= 3, 40,
