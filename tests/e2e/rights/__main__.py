@@ -19,8 +19,6 @@ UNUSED = {
     ("update", "piraeus.io", "linstorclusters/finalizers"): OPENSHIFT,
     ("update", "piraeus.io", "linstorsatellites/finalizers"): OPENSHIFT,
     ("use", "security.openshift.io", "securitycontextconstraints"): OPENSHIFT,
-    ("patch", "storage.k8s.io", "csinodes"): "a CSI driver that must register again; no kubelet of the test bed registers one",
-    ("delete", "storage.k8s.io", "csidrivers"): "both parts of the CSI driver switched off; shown by the suite of the controllers",
     ("create", "", "pods/exec"): "asked for by newer API servers for a websocket, which has \"get\" here",
 }
 
