@@ -28,8 +28,8 @@ def patch(storage, spec):
 
 
 def topology_keys(storage, node):
-    drivers = storage.get("csinode", node)["spec"]["drivers"]
-    return next(d["topologyKeys"] for d in drivers if d["name"] == "linstor.csi.linbit.com")
+    drivers = storage.get("csinode", node)["spec"]["drivers"] or []  # none while it registers again
+    return next((d["topologyKeys"] for d in drivers if d["name"] == "linstor.csi.linbit.com"), [])
 
 
 def test_a_claim_would_find_its_driver(storage):
