@@ -95,7 +95,8 @@ TEST(CasesTest, Case01HostLvmIsSharedWithTheHost) {
   ASSERT_THAT(rendering.problems, IsEmpty());
   const Json pod = Pod(rendering);
   const std::vector<std::string> volumes = Names(pod.at("volumes"));
-  for (const Json& mount : Named(pod.at("containers"), "helper").at("volumeMounts")) {
+  const Json helper = Named(pod.at("containers"), "helper");
+  for (const Json& mount : helper.at("volumeMounts")) {
     EXPECT_THAT(volumes, Contains(mount.at("name").get<std::string>()));
   }
   EXPECT_EQ(Named(pod.at("volumes"), "run-lvm").at("hostPath").at("path"), "/run/lvm");
