@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "operator/api/linstor_satellite.h"
@@ -65,7 +66,7 @@ struct SatelliteReconcilerDeps {
 class SatelliteReconciler final : public runtime::Reconciler {
  public:
   SatelliteReconciler(SatelliteReconcilerDeps deps, SatelliteReconcilerOptions options)
-      : deps_(deps),
+      : deps_(std::move(deps)),
         options_(options),
         gate_(options.max_unavailable),
         backoff_(options.retry_interval, options.requeue_interval) {}
