@@ -185,6 +185,53 @@ api::ReplicationTlsStatus BuildStatus(const Picture& picture) {
   return status;
 }
 
+namespace {
+
+/// What else a person should know, after the share: each begins with "; ".
+std::string Remarks(const Picture& picture, const Counts& parts, bool wanted) {
+  std::string text;
+  if (wanted && parts.exempt.plaintext > 0) {
+    text += "; " + std::to_string(parts.exempt.plaintext) +
+            " of exempt volumes are in plaintext (" + parts.first_exempt + ")";
+  }
+  if (wanted && parts.nobody.plaintext > 0) {
+    text += "; for " + std::to_string(parts.nobody.plaintext) +
+            " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
+  }
+  if (wanted && parts.down > 0) {
+    text += "; " + std::to_string(parts.down) +
+            (parts.down == 1 ? " connection is" : " connections are") + " down (" +
+            parts.first_down + ")";
+  }
+  if (!picture.ignored.empty()) {
+    text += "; volume '" + picture.ignored.front().substr(0, kShownName) +
+            "' is not looked at, because DRBD's tools do not take it for a name";
+  }
+  if (!picture.plan.rekey_held.empty()) {
+    const auto& [resource, why] = *picture.plan.rekey_held.begin();
+    text += "; session keys of volume " + resource + " are older than asked for (" + why + ")";
+  }
+  if (!picture.plan.problem.reason.empty()) {
+    text += "; " + picture.plan.problem.message;
+  }
+  if (!picture.plan.push_held.empty()) {
+    text += "; new volumes are not encrypted yet: " + picture.plan.push_held;
+  }
+  if (!picture.plan.held.empty()) {
+    const auto& [resource, why] = *picture.plan.held.begin();
+    text += "; waiting: " + resource + " (" + why + ")";
+    if (picture.plan.held.size() > 1) {
+      text += " and " + std::to_string(picture.plan.held.size() - 1) + " more";
+    }
+  }
+  if (!picture.linstor_known) {
+    text += "; LINSTOR cannot be reached: " + picture.linstor_error;
+  }
+  return text;
+}
+
+}  // namespace
+
 api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsStatus& status) {
   api::Condition condition;
   condition.type = api::kConditionReplicationEncrypted;
@@ -250,44 +297,7 @@ api::Condition BuildCondition(const Picture& picture, const api::ReplicationTlsS
                             ? share()
                             : "all " + std::to_string(counts.total) + " connections are encrypted";
   }
-  if (wanted && parts.exempt.plaintext > 0) {
-    condition.message += "; " + std::to_string(parts.exempt.plaintext) +
-                         " of exempt volumes are in plaintext (" + parts.first_exempt + ")";
-  }
-  if (wanted && parts.nobody.plaintext > 0) {
-    condition.message += "; for " + std::to_string(parts.nobody.plaintext) +
-                         " in plaintext nobody asks for TLS (volume " + parts.first_nobody + ")";
-  }
-  if (wanted && parts.down > 0) {
-    condition.message += "; " + std::to_string(parts.down) +
-                         (parts.down == 1 ? " connection is" : " connections are") + " down (" +
-                         parts.first_down + ")";
-  }
-  if (!picture.ignored.empty()) {
-    condition.message += "; volume '" + picture.ignored.front().substr(0, kShownName) +
-                         "' is not looked at, because DRBD's tools do not take it for a name";
-  }
-  if (!picture.plan.rekey_held.empty()) {
-    const auto& [resource, why] = *picture.plan.rekey_held.begin();
-    condition.message +=
-        "; session keys of volume " + resource + " are older than asked for (" + why + ")";
-  }
-  if (!picture.plan.problem.reason.empty()) {
-    condition.message += "; " + picture.plan.problem.message;
-  }
-  if (!picture.plan.push_held.empty()) {
-    condition.message += "; new volumes are not encrypted yet: " + picture.plan.push_held;
-  }
-  if (!picture.plan.held.empty()) {
-    const auto& [resource, why] = *picture.plan.held.begin();
-    condition.message += "; waiting: " + resource + " (" + why + ")";
-    if (picture.plan.held.size() > 1) {
-      condition.message += " and " + std::to_string(picture.plan.held.size() - 1) + " more";
-    }
-  }
-  if (!picture.linstor_known) {
-    condition.message += "; LINSTOR cannot be reached: " + picture.linstor_error;
-  }
+  condition.message += Remarks(picture, parts, wanted);
   return condition;
 }
 
