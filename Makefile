@@ -23,7 +23,7 @@ help:
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"
 	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (20 min, a quiet machine)"
-	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (25 min, table, build/kills.json)"
+	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (20 min, table, build/kills.json)"
 	@echo "make walks [WALKS=10000] [FIRST=1]  agents, leaders, LINSTOR and nodes die and hang at every step, on simulated DRBD in virtual time (20 min)"
 	@echo "make fuzz      libFuzzer targets [FUZZ_SECONDS=60]"
 	@echo "make bench     roll-outs of 3 to 300 nodes, churn of 10000 objects (table, build/bench.json)"

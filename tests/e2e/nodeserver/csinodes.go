@@ -90,23 +90,14 @@ func (c *csiNodes) topologyKeys(ctx context.Context, node string) ([]string, err
 	if reply.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("LINSTOR says %s", reply.Status)
 	}
-	var nodes []struct {
+	var known struct {
 		Props map[string]string `json:"props"`
 	}
-	var one struct {
-		Props map[string]string `json:"props"`
-	}
-	var raw json.RawMessage
-	if err := json.NewDecoder(reply.Body).Decode(&raw); err != nil {
-		return nil, err
-	}
-	if json.Unmarshal(raw, &nodes) == nil && len(nodes) > 0 {
-		one = nodes[0]
-	} else if err := json.Unmarshal(raw, &one); err != nil {
+	if err := json.NewDecoder(reply.Body).Decode(&known); err != nil {
 		return nil, err
 	}
 	keys := []string{"linbit.com/hostname"}
-	for name := range one.Props {
+	for name := range known.Props {
 		if key, ok := strings.CutPrefix(name, topologyProperty); ok && key != "" && key != keys[0] {
 			keys = append(keys, key)
 		}

@@ -1,5 +1,4 @@
 """One node that is not to be trusted, and properties of others in LINSTOR: neither fills the operator's memory (REVIEW-2 M2)."""
-import json
 import re
 import sys
 
