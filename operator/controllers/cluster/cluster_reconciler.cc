@@ -203,7 +203,7 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
   }
-  const std::vector<std::string> missing = MissingMounts(deps_.writers, rendering.objects);
+  const std::vector<std::string> missing = MissingMounts(ctx, deps_.writers, rendering.objects);
   ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));
   KeepTheOthers(deps_.writers.stores.Select(ClusterPruneKinds()), pass.cluster, pass.spec,
                 rendering.problems, report.wanted);

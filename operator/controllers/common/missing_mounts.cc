@@ -39,12 +39,21 @@ void AddContainers(const Json& containers, std::set<std::string>* needed) {
   }
 }
 
-bool Exists(const Writers& writers, const std::string& needed) {
+/// The store of Secrets leaves out types that are none of ours (OperatorStores), which a patch may
+/// mount all the same: what is not in it is asked for. Without an answer nothing is missing.
+bool Exists(const Context& ctx, const Writers& writers, const std::string& needed) {
   const std::size_t space = needed.find(' ');
   const std::string kind = needed.substr(0, space);
+  const api::ObjectKey key{writers.operator_namespace, needed.substr(space + 1)};
   const runtime::Store* store = writers.stores.Find("", kind);
-  return store == nullptr ||
-         store->Get({writers.operator_namespace, needed.substr(space + 1)}) != nullptr;
+  if (store == nullptr || store->Get(key) != nullptr) {
+    return true;
+  }
+  if (kind != api::kSecret.kind) {
+    return false;
+  }
+  const kube::KubeResult<Json> found = writers.client.Get(ctx, api::kSecret, key);
+  return found || !found.error().IsNotFound();
 }
 
 }  // namespace
@@ -65,7 +74,9 @@ std::set<std::string> NeededByPods(const Json& workload) {
   return needed;
 }
 
-std::vector<std::string> MissingMounts(const Writers& writers, const std::vector<Json>& objects) {
+std::vector<std::string> MissingMounts(const Context& ctx,
+                                       const Writers& writers,
+                                       const std::vector<Json>& objects) {
   std::set<std::string> coming;
   for (const Json& object : objects) {
     coming.insert(api::StringAt(object, "kind") + " " + api::Object(object).name());
@@ -73,7 +84,7 @@ std::vector<std::string> MissingMounts(const Writers& writers, const std::vector
   std::vector<std::string> missing;
   for (const Json& object : objects) {
     for (const std::string& needed : NeededByPods(object)) {
-      if (!coming.contains(needed) && !Exists(writers, needed)) {
+      if (!coming.contains(needed) && !Exists(ctx, writers, needed)) {
         missing.push_back(needed + " (" + api::StringAt(object, "kind") + " " +
                           api::Object(object).name() + ")");
       }

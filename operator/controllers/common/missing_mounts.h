@@ -17,7 +17,8 @@ std::set<std::string> NeededByPods(const api::Json& workload);
 
 /// Those of them that do not exist in the operator's namespace, for all workloads in `objects`,
 /// "Secret a (Deployment b)". ConfigMaps in `objects` count as there.
-std::vector<std::string> MissingMounts(const Writers& writers,
+std::vector<std::string> MissingMounts(const Context& ctx,
+                                       const Writers& writers,
                                        const std::vector<api::Json>& objects);
 
 }  // namespace breakwater::controllers

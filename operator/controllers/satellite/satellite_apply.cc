@@ -161,9 +161,8 @@ void SatelliteReconciler::AwaitCertificate(const Context& ctx,
 }
 
 std::string SatelliteReconciler::AwaitedMounts(const Pass& pass,
-                                               const std::vector<api::Json>& objects) const {
+                                               const std::vector<std::string>& missing) const {
   const api::ObjectPtr live = DaemonSetOf(pass.satellite.uid());
-  const std::vector<std::string> missing = MissingMounts(deps_.writers, objects);
   if (!live || missing.empty()) {
     return "";  // nothing runs that could be lost
   }
@@ -236,11 +235,11 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
   if (PatchTakesDaemon(pass, desired)) {
     return;  // what runs stays as it is
   }
-  if (const std::string awaited = AwaitedMounts(pass, rendering.objects); !awaited.empty()) {
+  const std::vector<std::string> missing = MissingMounts(ctx, deps_.writers, rendering.objects);
+  if (const std::string awaited = AwaitedMounts(pass, missing); !awaited.empty()) {
     AwaitCertificate(ctx, pass, std::move(rendering.objects), awaited);
     return;
   }
-  const std::vector<std::string> missing = MissingMounts(deps_.writers, rendering.objects);
   const std::string wait = AwaitTurn(ctx, pass, desired);
   if (!wait.empty()) {
     pass.conditions.AddPending(api::kConditionApplied, "Change prepared, " + wait,
@@ -303,13 +302,11 @@ std::string SatelliteReconciler::AwaitTurn(const Context& ctx,
            "changed before are back";
   }
   if (offline && !offline->contains(pass.satellite.name())) {
+    // One that LINSTOR cannot use cannot get worse. After an upgrade of LINSTOR none of the old
+    // satellites is online until it has changed, and they must not wait for each other.
     if (const std::string volume = DegradedVolume(ctx, pass, *offline); !volume.empty()) {
       return "waiting for " + volume;
     }
-  }
-  // One that LINSTOR cannot use cannot get worse. After an upgrade of LINSTOR none of the old
-  // satellites is online until it has changed, and they must not wait for each other.
-  if (offline && !offline->contains(pass.satellite.name())) {
     for (SatelliteState& other : others) {
       other.linstor_online = !offline->contains(other.node);
     }

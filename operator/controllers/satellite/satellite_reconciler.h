@@ -133,9 +133,9 @@ class SatelliteReconciler final : public runtime::Reconciler {
                         Pass& pass,
                         std::vector<api::Json> objects,
                         const std::string& awaited);
-  /// What pods with the new template would wait for, while those with the old one run; "" when
+  /// What of MissingMounts() only the new template needs, while pods with the old one run; "" when
   /// nothing.
-  std::string AwaitedMounts(const Pass& pass, const std::vector<api::Json>& objects) const;
+  std::string AwaitedMounts(const Pass& pass, const std::vector<std::string>& missing) const;
   /// A volume of this node whose copy on another one is not UpToDate; "" when none.
   static std::string DegradedVolume(const Context& ctx,
                                     const Pass& pass,

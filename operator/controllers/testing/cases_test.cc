@@ -268,6 +268,25 @@ TEST(SecretTest, ARunningSatelliteWaitsForItsNewSecret) {
   EXPECT_THAT(set(), HasSubstr("node-a-tls"));
 }
 
+// The operator does not watch Secrets of every type; one that a patch mounts is there all the same,
+// or the satellites would never change again.
+TEST(SecretTest, ASecretThatIsNotWatchedIsNotMissing) {
+  World world({"node-a"});
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  world.Put(api::kLinstorSatelliteConfiguration, "config", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.kube.Put(api::kSecret,
+                 {{"metadata", {{"name", "registry"}, {"namespace", kWorldNamespace}}},
+                  {"type", "kubernetes.io/dockerconfigjson"}});
+  world.Put(api::kLinstorSatelliteConfiguration, "config", R"({"podTemplate": {"spec": {
+      "volumes": [{"name": "registry", "secret": {"secretName": "registry"}}]}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(Applied(world, "node-a"), StartsWith("True/"));
+  EXPECT_THAT(
+      world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-a"})->dump(),
+      HasSubstr("registry"));
+}
+
 TEST(SecretTest, WhatANewPodWaitsForIsNamed) {
   World world({"node-a"});
   world.Put(api::kLinstorCluster, "cluster",

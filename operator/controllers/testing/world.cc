@@ -241,7 +241,13 @@ void World::RegisterCsiDriver(const std::string& node, const linstor::Props& pro
 
 void World::Refresh() {
   for (const auto& store : stores_) {
-    store->Replace(kube.All(store->resource()), "1");
+    auto objects = kube.All(store->resource());
+    if (store->resource() == api::kSecret) {  // as cmd/stores.cc: types that are none of ours
+      std::erase_if(objects, [](const api::Json& secret) {
+        return api::StringAt(secret, "type") == "kubernetes.io/dockerconfigjson";
+      });
+    }
+    store->Replace(std::move(objects), "1");
   }
 }
 
