@@ -4,10 +4,9 @@
 /// restarts them.
 
 #include <map>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
+
+#include "operator/controllers/common/board.h"
 
 namespace breakwater::controllers {
 
@@ -20,23 +19,7 @@ struct SatelliteUse {
   std::map<std::string, std::string> transaction{};
 };
 
-/// Thread safety: all methods from any thread.
-class SatelliteUseBoard {
- public:
-  /// Null: nobody has looked yet.
-  std::shared_ptr<const SatelliteUse> Get() const {
-    const std::lock_guard lock(mutex_);
-    return use_;
-  }
-
-  void Set(std::shared_ptr<const SatelliteUse> use) {
-    const std::lock_guard lock(mutex_);
-    use_ = std::move(use);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const SatelliteUse> use_;  // guarded by mutex_
-};
+/// Empty: nobody has looked yet.
+using SatelliteUseBoard = Board<SatelliteUse>;
 
 }  // namespace breakwater::controllers

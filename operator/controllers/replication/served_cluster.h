@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "operator/controllers/common/board.h"
 #include "operator/controllers/replication/cluster_settings.h"
 #include "operator/controllers/replication/ledger/ledgers.h"
 #include "operator/controllers/replication/linstor_view.h"
@@ -85,23 +86,7 @@ struct PublishedPlan {
   std::chrono::seconds slack{};
 };
 
-/// Thread safety: all methods from any thread.
-class PlanBoard {
- public:
-  /// Null: no plan, nothing is done.
-  std::shared_ptr<const PublishedPlan> Get() const {
-    const std::lock_guard lock(mutex_);
-    return plan_;
-  }
-
-  void Set(std::shared_ptr<const PublishedPlan> plan) {
-    const std::lock_guard lock(mutex_);
-    plan_ = std::move(plan);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const PublishedPlan> plan_;  // guarded by mutex_
-};
+/// Empty: no plan, nothing is done.
+using PlanBoard = Board<PublishedPlan>;
 
 }  // namespace breakwater::controllers
