@@ -1,0 +1,115 @@
+"""The shipped alerts and dashboard in a real Prometheus that scrapes a real operator.
+
+Its rules wait three seconds instead of minutes (monitoring.hurried): what fires here fires in a cluster, too, but later. The times
+themselves are checked by promtool in tests/monitoring.
+"""
+import json
+
+import pytest
+from conftest import create_volumes
+from monitoring import Prometheus, alerts, dashboard_queries, documented, exposed, hurried, parse, problems, rule_groups
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+from scenario.storage import TLS
+from testbed.process import Component
+
+LABELS = {"job": "piraeus-operator", "namespace": NAMESPACE, "pod": "operator"}
+CLUSTER = {"apiVersion": "piraeus.io/v1", "kind": "LinstorCluster", "metadata": {"name": "linstorcluster"},
+           "spec": {"internalTLS": {}, "replicationTLS": {"certificates": {"mode": "Managed"}, "migration": {"policy": "Paused"}}}}
+WAIT = 3  # seconds, in the place of each `for`
+# Written only when it happens; the tests below make happen what can be had on a bed.
+RARE = {"breakwater_tls_downgrades_refused_total"}
+
+
+@pytest.fixture(scope="module")
+def watched(storage):
+    """Volumes in plaintext that are to be encrypted, on a cluster where no volume may be switched yet; and a Prometheus."""
+    storage.issue_certificates()
+    storage.apply(HANDSHAKE_DAEMON_YAML)
+    storage.create_cluster(CLUSTER)
+    create_volumes(storage)
+    bed = storage.bed
+    (address,) = bed.free_addresses(1)
+    with Prometheus(Component, bed.work / "prometheus", address, [(storage.metrics_address, LABELS)],
+                    hurried(rule_groups(), WAIT)) as prometheus:
+        storage.prometheus = prometheus
+        yield storage
+
+
+def fires(storage, alert):
+    return lambda: storage.prometheus.alerts().get(alert)
+
+
+def test_prometheus_scrapes_the_operator_and_has_the_rules(watched):
+    # A rule with an error is evaluated never, and says so only on a page that nobody opens.
+    bed, prometheus = watched.bed, watched.prometheus
+    bed.wait_for(lambda: [r["value"][1] for r in prometheus.query("up")] == ["1"], 20, "the target to be up")
+    bed.wait_for(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), 20, "every rule evaluated")
+    assert [rule["name"] for rule in prometheus.rules()] == [rule["alert"] for rule in alerts()]
+
+
+def test_wanted_and_not_encrypted(watched):
+    # The mistake that this project is about: somebody believes that his volumes are encrypted.
+    assert not fires(watched, "BreakwaterNotEncrypted")()
+    watched.apply(CLUSTER_TLS_YAML)
+    (labels,) = watched.bed.wait_for(fires(watched, "BreakwaterNotEncrypted"), 60, "the alert for volumes that are held back")
+    assert labels["namespace"] == NAMESPACE and labels["severity"] == "warning"
+
+
+def test_silent_when_all_is_encrypted(watched):
+    bed = watched.bed
+    watched.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p",
+                    json.dumps({"spec": {"replicationTLS": {"migration": {"policy": "Automatic"}}}}))
+    bed.wait_for(lambda: watched.encrypted() and watched.migration_complete(), 150, "everything to be encrypted")
+    quiet = f"count_over_time((count(ALERTS) or vector(0))[{2 * WAIT}s:1s]) - " \
+            f"count_over_time((count(ALERTS) < 1 or absent(ALERTS))[{2 * WAIT}s:1s])"
+    bed.wait_for(lambda: not watched.prometheus.query("ALERTS") and
+                 [r["value"][1] for r in watched.prometheus.query(quiet)] == ["0"], 40,
+                 f"{2 * WAIT} seconds without an alert, pending ones too")
+
+
+def test_every_query_is_about_what_the_operator_exposes(watched):
+    # The reference is what the quick checks go by; here it and the queries meet the numbers themselves.
+    seen = exposed(watched.operator_metrics())
+    ours = {name: labels for name, labels in seen.items() if name.startswith("breakwater_")}
+    families = {name if name in documented() else name.rsplit("_", 1)[0] for name in ours}
+    assert families == set(documented()) - RARE
+    for name, labels in documented().items():
+        for series in (name, f"{name}_sum"):
+            if series in ours:
+                assert set(ours[series]) == set(labels), f"labels of {series}"
+    queries = [rule["expr"] for rule in alerts()] + [expression for _, expression, _ in dashboard_queries()]
+    for query in map(parse, queries):
+        query.selectors = [s for s in query.selectors if s[0].startswith("breakwater_") and s[0] not in RARE]
+        query.labels &= {"namespace"} if not query.selectors else query.labels
+        if query.selectors and not query.labels & {"node", "name", "drbd_connection_state"}:
+            assert not problems(query, ours)
+
+
+def test_every_panel_about_the_operator_shows_something(watched):
+    for panel, expression, _ in dashboard_queries():
+        metrics = {metric for metric, _ in parse(expression).selectors}
+        found = watched.prometheus.query(expression.replace("$namespace", NAMESPACE))
+        ours = all(metric.startswith("breakwater_") for metric in metrics)
+        if ours and not metrics & RARE and " > 0" not in expression:
+            assert found, f"{panel}: {expression}"
+
+
+def test_a_refused_downgrade(watched):
+    volume = watched.volumes[0].name
+    watched.linstor("PUT", f"/v1/resource-definitions/{volume}", {"override_props": {TLS: "no"}})
+    watched.bed.wait_for(fires(watched, "BreakwaterDowngradeRefused"), 60, "the alert for a refused downgrade")
+    assert watched.encrypted()
+
+
+def test_a_node_that_falls_silent(watched):
+    bed = watched.bed
+    bed.set_node_unreachable(bed.nodes[-1])
+    bed.wait_for(fires(watched, "BreakwaterAgentSilent"), 60, "the alert for a silent agent")
+    bed.set_node_unreachable(bed.nodes[-1], False)
+    bed.wait_for(lambda: not watched.prometheus.alerts().get("BreakwaterAgentSilent"), 60, "the alert to end")
+
+
+def test_no_operator(watched):
+    watched.bed.kill_operator()
+    watched.bed.wait_for(fires(watched, "BreakwaterNoLeader"), 30, "the alert for an operator that is gone")
+    watched.start_operator()
