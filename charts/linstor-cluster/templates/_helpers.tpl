@@ -15,7 +15,7 @@ objects here have none.
 {{- $annotations := merge (dict) (.annotations | default dict) (.item.annotations | default dict) }}
 {{- if .context.Values.keep }}
 {{- $_ := set $annotations "helm.sh/resource-policy" "keep" }}
-{{- end }}
+{{- end -}}
 name: {{ .item.name }}
 {{- with $annotations }}
 annotations:
