@@ -217,6 +217,14 @@ def test_change_and_roll_back(site):
     assert (before["uid"], before["generation"]) == (after["uid"], after["generation"])
 
 
+def test_the_readme_has_the_same(site):
+    """Charts, flags and values of the README's Helm block; the releases are there already, so as upgrades that are tried only."""
+    (block,) = [block for block in (charts.ROOT / "README.md").read_text().split("```") if "helm install" in block]
+    commands = block[block.index("helm install"):].replace("helm install", "helm upgrade --dry-run=server")
+    said = site.run(commands)
+    assert "image: registry.example.com/breakwater/breakwater-operator:" in said and "tlsHandshakeDaemon: true" in said
+
+
 def assert_storage_is_there(site, uid):
     """Definitions, the same LinstorCluster, its satellites, and an encrypted volume that is written to."""
     for definition in DEFINITIONS:
