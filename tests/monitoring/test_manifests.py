@@ -1,0 +1,135 @@
+"""What is installed: the same with kustomize and with Helm, and the operator's metrics where Prometheus looks for them."""
+import functools
+import json
+import os
+import subprocess
+
+import pytest
+import yaml
+from monitoring import DASHBOARD, ROOT, rule_groups
+from scenario import charts
+
+NAMESPACE = "piraeus-datastore"
+HELMS_LABELS = {"app.kubernetes.io/managed-by", "helm.sh/chart"}
+OURS = {("Service", "piraeus-operator-metrics"), ("ServiceMonitor", "piraeus-operator"), ("PodMonitor", "linstor-controller"),
+        ("PodMonitor", "linstor-satellite"), ("PrometheusRule", "breakwater"), ("ConfigMap", "breakwater-dashboard")}
+
+
+@functools.lru_cache(maxsize=None)
+def kubectl():
+    tools = subprocess.run([ROOT / "scripts/tools.sh", "--print-dir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return f"{tools}/kubectl"
+
+
+def overlay(directory, *components):
+    """{(kind, name): object} of an overlay as docs/how-to/monitoring.md has it."""
+    deploy = os.path.relpath(ROOT / "deploy", directory)
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/default"],
+        "components": [f"{deploy}/{name}" for name in components]}))
+    return named(subprocess.run([kubectl(), "kustomize", directory], check=True, capture_output=True, text=True).stdout)
+
+
+def helm(values):
+    return named(charts.render(charts.OPERATOR, {"monitoring": {"enabled": True, **values}}))
+
+
+def named(text):
+    return {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(text) if d}
+
+
+def of_monitoring(objects):
+    return {key: document for key, document in objects.items() if key in OURS}
+
+
+def container(objects):
+    return objects["Deployment", "piraeus-operator-controller-manager"]["spec"]["template"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("components, values", [
+    (["monitoring"], {}),
+    (["monitoring", "monitoring/linstor-tls"], {"linstor": {"tls": True}}),
+])
+def test_kustomize_and_chart_are_one(components, values, tmp_path):
+    # What was fixed in one of the two must not be missing for the users of the other.
+    plain, chart = overlay(tmp_path, *components), helm(values)
+    for objects in (plain, chart):
+        assert set(of_monitoring(objects)) == OURS
+        assert {d["metadata"]["namespace"] for d in of_monitoring(objects).values()} == {NAMESPACE}
+    for key, document in of_monitoring(chart).items():
+        labels = document["metadata"]["labels"]
+        assert HELMS_LABELS <= set(labels), key
+        document["metadata"]["labels"] = {name: value for name, value in labels.items() if name not in HELMS_LABELS}
+        assert document == plain[key], key
+    assert container(plain)["args"] == container(chart)["args"]
+    assert sorted(container(plain)["ports"], key=str) == sorted(container(chart)["ports"], key=str)
+
+
+def test_rules_and_dashboard_arrive_as_they_are(tmp_path):
+    # Helm and Prometheus both write {{ }}.
+    objects = helm({})
+    assert objects["PrometheusRule", "breakwater"]["spec"]["groups"] == rule_groups()
+    assert json.loads(objects["ConfigMap", "breakwater-dashboard"]["data"]["breakwater.json"]) == json.loads(DASHBOARD.read_text())
+
+
+def test_the_operator_serves_what_is_scraped(tmp_path):
+    # The default is loopback, where no Prometheus comes.
+    objects = overlay(tmp_path, "monitoring")
+    manager, service = container(objects), objects["Service", "piraeus-operator-metrics"]
+    monitor = objects["ServiceMonitor", "piraeus-operator"]
+    assert "--metrics-bind-address=:8080" in manager["args"]
+    assert {"name": "metrics", "containerPort": 8080, "protocol": "TCP"} in manager["ports"]
+    (port,) = service["spec"]["ports"]
+    assert port["targetPort"] == "metrics" and monitor["spec"]["endpoints"][0]["port"] == port["name"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    pod = objects["Deployment", "piraeus-operator-controller-manager"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= pod.items()
+
+
+def test_pods_that_are_scraped_have_these_labels_and_ports(tmp_path):
+    # The pods are rendered by the operator: its manifests say what they are called.
+    objects = overlay(tmp_path, "monitoring")
+    for name, kind, manifest in (("linstor-controller", "Deployment", "controller"), ("linstor-satellite", "DaemonSet", "satellite")):
+        text = (ROOT / f"operator/core/render/manifests/{manifest}.yaml").read_text()
+        template = named(text)[kind, name]["spec"]["template"]
+        spec = objects["PodMonitor", name]["spec"]
+        assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        assert template["metadata"]["labels"][spec["jobLabel"]] == name  # the job that the rules ask for
+        ports = {port["name"] for c in template["spec"]["containers"] for port in c.get("ports", [])}
+        assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
+
+
+@pytest.mark.parametrize("values, missing", [
+    ({"enabled": False}, OURS),
+    ({"monitors": {"enabled": False}}, {key for key in OURS if key[0] in ("Service", "ServiceMonitor", "PodMonitor")}),
+    ({"linstor": {"enabled": False}}, {("PodMonitor", "linstor-controller")}),
+    ({"rules": {"enabled": False}}, {("PrometheusRule", "breakwater")}),
+    ({"dashboard": {"enabled": False}}, {("ConfigMap", "breakwater-dashboard")}),
+])
+def test_what_is_switched_off_is_not_there(values, missing):
+    objects = helm(values)
+    assert OURS - set(objects) == missing
+    assert any("metrics" in argument for argument in container(objects)["args"]) == values.get("enabled", True)
+
+
+def test_labels_and_pages_of_ones_own():
+    # A Prometheus that looks for a label would see nothing, without a word.
+    objects = helm({"labels": {"release": "kube-prometheus-stack"}, "rules": {"runbookURL": "https://wiki.example.com/storage/"}})
+    for key, document in of_monitoring(objects).items():
+        mine = document["apiVersion"].startswith("monitoring.coreos.com/")
+        assert (document["metadata"]["labels"].get("release") == "kube-prometheus-stack") == mine, key
+    for group in objects["PrometheusRule", "breakwater"]["spec"]["groups"]:
+        for rule in group["rules"]:
+            assert rule["annotations"]["runbook_url"] == f"https://wiki.example.com/storage/{rule['alert']}.md"
+
+
+def test_with_network_policies_prometheus_reaches_linstor():
+    # Else LINSTOR would be reported as down, for ever.
+    policies = {"networkPolicies": {"enabled": True}}
+    allowed = ("NetworkPolicy", "linstor-controller-metrics")
+    chart = named(charts.render(charts.OPERATOR, {"monitoring": {"enabled": True}, **policies}))
+    plain = named((ROOT / "deploy/network-policies/linstor-metrics.yaml").read_text())
+    assert chart[allowed]["spec"] == plain[allowed]["spec"]
+    assert allowed not in named(charts.render(charts.OPERATOR, {"monitoring": {"enabled": True, "linstor": {"enabled": False}},
+                                                                **policies}))
+    assert allowed not in helm({})
