@@ -46,6 +46,10 @@ def container(objects):
     return objects["Deployment", "piraeus-operator-controller-manager"]["spec"]["template"]["spec"]["containers"][0]
 
 
+def ports(objects):
+    return {port["name"]: port for port in container(objects)["ports"]}
+
+
 @pytest.mark.parametrize("components, values", [
     (["monitoring"], {}),
     (["monitoring", "monitoring/linstor-tls"], {"linstor": {"tls": True}}),
@@ -62,7 +66,7 @@ def test_kustomize_and_chart_are_one(components, values, tmp_path):
         document["metadata"]["labels"] = {name: value for name, value in labels.items() if name not in HELMS_LABELS}
         assert document == plain[key], key
     assert container(plain)["args"] == container(chart)["args"]
-    assert sorted(container(plain)["ports"], key=str) == sorted(container(chart)["ports"], key=str)
+    assert ports(plain) == ports(chart)
 
 
 def test_rules_and_dashboard_arrive_as_they_are(tmp_path):
@@ -78,7 +82,7 @@ def test_the_operator_serves_what_is_scraped(tmp_path):
     manager, service = container(objects), objects["Service", "piraeus-operator-metrics"]
     monitor = objects["ServiceMonitor", "piraeus-operator"]
     assert "--metrics-bind-address=:8080" in manager["args"]
-    assert {"name": "metrics", "containerPort": 8080, "protocol": "TCP"} in manager["ports"]
+    assert ports(objects)["metrics"]["containerPort"] == 8080
     (port,) = service["spec"]["ports"]
     assert port["targetPort"] == "metrics" and monitor["spec"]["endpoints"][0]["port"] == port["name"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -95,8 +99,8 @@ def test_pods_that_are_scraped_have_these_labels_and_ports(tmp_path):
         spec = objects["PodMonitor", name]["spec"]
         assert spec["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
         assert template["metadata"]["labels"][spec["jobLabel"]] == name  # the job that the rules ask for
-        ports = {port["name"] for c in template["spec"]["containers"] for port in c.get("ports", [])}
-        assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= ports
+        known = {port["name"] for c in template["spec"]["containers"] for port in c.get("ports", [])}
+        assert {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]} <= known
 
 
 @pytest.mark.parametrize("values, missing", [
