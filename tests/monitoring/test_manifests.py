@@ -1,33 +1,18 @@
 """What is installed: the same with kustomize and with Helm, and the operator's metrics where Prometheus looks for them."""
-import functools
 import json
-import os
-import subprocess
 
 import pytest
 import yaml
-from monitoring import DASHBOARD, ROOT, rule_groups
+from monitoring import DASHBOARD, OBJECTS, ROOT, kustomized, rule_groups
 from scenario import charts
 
 NAMESPACE = "piraeus-datastore"
 HELMS_LABELS = {"app.kubernetes.io/managed-by", "helm.sh/chart"}
-OURS = {("Service", "piraeus-operator-metrics"), ("ServiceMonitor", "piraeus-operator"), ("PodMonitor", "linstor-controller"),
-        ("PodMonitor", "linstor-satellite"), ("PrometheusRule", "breakwater"), ("ConfigMap", "breakwater-dashboard")}
-
-
-@functools.lru_cache(maxsize=None)
-def kubectl():
-    tools = subprocess.run([ROOT / "scripts/tools.sh", "--print-dir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    return f"{tools}/kubectl"
 
 
 def overlay(directory, *components):
     """{(kind, name): object} of an overlay as docs/how-to/monitoring.md has it."""
-    deploy = os.path.relpath(ROOT / "deploy", directory)
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/default"],
-        "components": [f"{deploy}/{name}" for name in components]}))
-    return named(subprocess.run([kubectl(), "kustomize", directory], check=True, capture_output=True, text=True).stdout)
+    return named(kustomized(directory, components))
 
 
 def helm(values):
@@ -39,7 +24,7 @@ def named(text):
 
 
 def of_monitoring(objects):
-    return {key: document for key, document in objects.items() if key in OURS}
+    return {key: document for key, document in objects.items() if key in OBJECTS}
 
 
 def container(objects):
@@ -58,7 +43,7 @@ def test_kustomize_and_chart_are_one(components, values, tmp_path):
     # What was fixed in one of the two must not be missing for the users of the other.
     plain, chart = overlay(tmp_path, *components), helm(values)
     for objects in (plain, chart):
-        assert set(of_monitoring(objects)) == OURS
+        assert set(of_monitoring(objects)) == OBJECTS
         assert {d["metadata"]["namespace"] for d in of_monitoring(objects).values()} == {NAMESPACE}
     for key, document in of_monitoring(chart).items():
         labels = document["metadata"]["labels"]
@@ -104,15 +89,15 @@ def test_pods_that_are_scraped_have_these_labels_and_ports(tmp_path):
 
 
 @pytest.mark.parametrize("values, missing", [
-    ({"enabled": False}, OURS),
-    ({"monitors": {"enabled": False}}, {key for key in OURS if key[0] in ("Service", "ServiceMonitor", "PodMonitor")}),
+    ({"enabled": False}, OBJECTS),
+    ({"monitors": {"enabled": False}}, {key for key in OBJECTS if key[0] in ("Service", "ServiceMonitor", "PodMonitor")}),
     ({"linstor": {"enabled": False}}, {("PodMonitor", "linstor-controller")}),
     ({"rules": {"enabled": False}}, {("PrometheusRule", "breakwater")}),
     ({"dashboard": {"enabled": False}}, {("ConfigMap", "breakwater-dashboard")}),
 ])
 def test_what_is_switched_off_is_not_there(values, missing):
     objects = helm(values)
-    assert OURS - set(objects) == missing
+    assert OBJECTS - set(objects) == missing
     assert any("metrics" in argument for argument in container(objects)["args"]) == values.get("enabled", True)
 
 

@@ -2,7 +2,9 @@
 import copy
 import json
 import pathlib
+import os
 import re
+import subprocess
 
 import yaml
 
@@ -10,6 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 FILES = ROOT / "charts/breakwater/files/monitoring"
 RULES = FILES / "prometheus-rule.yaml"
 DASHBOARD = FILES / "dashboard.json"
+OBJECTS = {("Service", "piraeus-operator-metrics"), ("ServiceMonitor", "piraeus-operator"), ("PodMonitor", "linstor-controller"),
+           ("PodMonitor", "linstor-satellite"), ("PrometheusRule", "breakwater"), ("ConfigMap", "breakwater-dashboard")}
 
 
 def rule_groups():
@@ -46,3 +50,13 @@ def hurried(groups, seconds):
             if "for" in rule:
                 rule["for"] = f"{seconds}s"
     return groups
+
+
+def kustomized(directory, components):
+    """The manifests of an overlay of deploy/default with components of deploy/, as docs/how-to/monitoring.md has it."""
+    deploy = os.path.relpath(ROOT / "deploy", directory)
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/default"],
+        "components": [f"{deploy}/{name}" for name in components]}))
+    tools = subprocess.run([ROOT / "scripts/tools.sh", "--print-dir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run([f"{tools}/kubectl", "kustomize", directory], check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -11,11 +11,20 @@ import yaml
 from .files import ROOT
 
 
+def _fetched(what):
+    done = subprocess.run([ROOT / "scripts/prometheus.sh", f"--print-{what}"], check=True, stdout=subprocess.PIPE, text=True)
+    return pathlib.Path(done.stdout.strip())
+
+
 @functools.lru_cache(maxsize=None)
 def program(name):
     """prometheus or promtool, of Debian's package; fetched when missing."""
-    done = subprocess.run([ROOT / "scripts/prometheus.sh", "--print-dir"], check=True, capture_output=True, text=True)
-    return pathlib.Path(done.stdout.strip()) / name
+    return _fetched("dir") / name
+
+
+def definitions():
+    """The directory with the CustomResourceDefinitions that the Prometheus Operator brings, those that are used here."""
+    return _fetched("definitions")
 
 
 class Prometheus:

@@ -7,9 +7,11 @@ import json
 import time
 
 import pytest
+import yaml
 from conftest import create_volumes
-from monitoring import Prometheus, alerts, dashboard_queries, documented, exposed, hurried, others, parse, problems, rule_groups
-from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+from monitoring import (OBJECTS, Prometheus, alerts, dashboard_queries, definitions, documented, exposed, hurried, kustomized,
+                        others, parse, problems, rule_groups)
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, charts
 from scenario.storage import TLS, LinstorError
 from testbed.process import Component
 
@@ -41,6 +43,18 @@ def fires(storage, alert):
 def seen_now(storage):
     """Whoever touches the LinstorCluster makes the operator look at LINSTOR, which else may take half a minute."""
     return storage.kubectl("annotate", "linstorcluster", "linstorcluster", "--overwrite", f"example.com/touched={time.time()}")
+
+
+def test_the_api_server_accepts_what_is_installed(storage, tmp_path):
+    # With the Prometheus Operator's own definitions: a field that it does not know would be dropped without a word.
+    bed = storage.bed
+    bed.kubectl("apply", "--server-side", "-f", str(definitions()))
+    bed.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(definitions()))
+    tls = {"monitoring": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}, "linstor": {"tls": True}}}
+    for manifests in (kustomized(tmp_path, ["monitoring"]), charts.render(charts.OPERATOR, tls)):
+        ours = [d for d in yaml.safe_load_all(manifests) if d and (d["kind"], d["metadata"]["name"]) in OBJECTS]
+        assert len(ours) == len(OBJECTS)
+        bed.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump_all(ours))
 
 
 def test_prometheus_scrapes_the_operator_and_has_the_rules(watched):
