@@ -1,5 +1,6 @@
 """The shipped files."""
 import copy
+import functools
 import json
 import pathlib
 import os
@@ -58,5 +59,9 @@ def kustomized(directory, components):
     (directory / "kustomization.yaml").write_text(yaml.safe_dump({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/default"],
         "components": [f"{deploy}/{name}" for name in components]}))
-    tools = subprocess.run([ROOT / "scripts/tools.sh", "--print-dir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    return subprocess.run([f"{tools}/kubectl", "kustomize", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run([f"{_tools()}/kubectl", "kustomize", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@functools.lru_cache(maxsize=None)
+def _tools():
+    return subprocess.run([ROOT / "scripts/tools.sh", "--print-dir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
