@@ -321,5 +321,5 @@ def test_remove_everything(site):
     site.follow("remove", ("helm uninstall breakwater", "helm uninstall piraeus-operator"))
     for definition in DEFINITIONS:
         assert not site.exists("crd", definition)
-    left = site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"]
-    assert not left, [(item["kind"], item["metadata"]["name"]) for item in left]
+    site.bed.wait_for(lambda: not site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"], 30,
+                      "every workload to be collected")
