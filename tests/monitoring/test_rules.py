@@ -1,5 +1,6 @@
 """Alerts: each fires in its scenario and in no other, none in a healthy cluster, and each tells what to do."""
 import copy
+import json
 import re
 import subprocess
 
@@ -57,9 +58,9 @@ def healthy_test():
 
 def promtool(directory, tests, groups):
     """(passed, what it printed)."""
-    (directory / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    (directory / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests},
-                                                         sort_keys=False))
+    # JSON is YAML, and much faster to write.
+    (directory / "rules.yaml").write_text(json.dumps({"groups": groups}))
+    (directory / "tests.yaml").write_text(json.dumps({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run([program("promtool"), "test", "rules", "tests.yaml"], cwd=directory, capture_output=True, text=True)
     return done.returncode == 0, done.stdout + done.stderr
 
