@@ -1,9 +1,11 @@
 """What is installed: the same with kustomize and with Helm, and the operator's metrics where Prometheus looks for them."""
 import json
+import re
+import subprocess
 
 import pytest
 import yaml
-from monitoring import DASHBOARD, OBJECTS, ROOT, kustomized, rule_groups
+from monitoring import DASHBOARD, OBJECTS, ROOT, kustomized, program, rule_groups
 from scenario import charts
 
 NAMESPACE = "piraeus-datastore"
@@ -122,3 +124,19 @@ def test_with_network_policies_prometheus_reaches_linstor():
     assert allowed not in named(charts.render(charts.OPERATOR, {"monitoring": {"enabled": True, "linstor": {"enabled": False}},
                                                                 **policies}))
     assert allowed not in helm({})
+
+
+def test_scrape_configuration_without_the_prometheus_operator(tmp_path):
+    # The jobs and labels of the guide's own configuration are what the rules ask for.
+    (text,) = re.findall(r"```yaml\n(scrape_configs:.*?)```", (ROOT / "docs/how-to/monitoring.md").read_text(), re.DOTALL)
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]  # Debian's cannot do that
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    done = subprocess.run([program("promtool"), "check", "config", tmp_path / "prometheus.yaml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    keep = next(rule for rule in job["relabel_configs"] if rule.get("action") == "keep")
+    monitors = {key: d["spec"] for key, d in overlay(tmp_path, "monitoring").items() if key[0].endswith("Monitor")}
+    scraped = {f"{name};{endpoint['port']}" for (_, name), spec in monitors.items()
+               for endpoint in spec.get("endpoints", spec.get("podMetricsEndpoints"))}
+    assert set(keep["regex"].split("|")) == scraped
+    assert {"job", "namespace", "pod", "node", "endpoint"} == {r["target_label"] for r in job["relabel_configs"] if "target_label" in r}

@@ -53,6 +53,15 @@ def hurried(groups, seconds):
     return groups
 
 
+def runbook_commands():
+    """Every line of the pages' blocks that begins with kubectl, once, without what follows a pipe."""
+    found = set()
+    for page in sorted((ROOT / "docs/runbooks").glob("*.md")):
+        for block in re.findall(r"^ *```\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            found |= {line.split(" | ")[0].strip() for line in block.splitlines() if line.strip().startswith("kubectl")}
+    return sorted(found)
+
+
 def kustomized(directory, components):
     """The manifests of an overlay of deploy/default with components of deploy/, as docs/how-to/monitoring.md has it."""
     deploy = os.path.relpath(ROOT / "deploy", directory)

@@ -3,14 +3,18 @@
 Its rules wait three seconds instead of minutes (monitoring.hurried): what fires here fires in a cluster, too, but later. The times
 themselves are checked by promtool in tests/monitoring.
 """
+import concurrent.futures
 import json
+import os
+import re
+import subprocess
 import time
 
 import pytest
 import yaml
 from conftest import create_volumes
 from monitoring import (OBJECTS, Prometheus, alerts, dashboard_queries, definitions, documented, exposed, hurried, kustomized,
-                        others, parse, problems, rule_groups)
+                        others, parse, problems, rule_groups, runbook_commands)
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, charts
 from scenario.storage import TLS, LinstorError
 from testbed.process import Component
@@ -18,6 +22,9 @@ from testbed.process import Component
 LABELS = {"job": "piraeus-operator", "namespace": NAMESPACE, "pod": "operator"}
 CLUSTER = {"apiVersion": "piraeus.io/v1", "kind": "LinstorCluster", "metadata": {"name": "linstorcluster"},
            "spec": {"internalTLS": {}, "replicationTLS": {"certificates": {"mode": "Managed"}, "migration": {"policy": "Paused"}}}}
+# What the pages say and a bed has not, or what would change a volume.
+NOT_HERE = ["-- linstor ", "-- lvs", " top ", "get certificates", "get secrets,certificates", "logs deploy/linstor-controller",
+            "logs -l app.kubernetes.io/component=piraeus-operator", "resume-io", "invalidate", "resynced=", '"$pod"']
 WAIT = 3  # seconds, in the place of each `for`
 
 
@@ -81,6 +88,23 @@ def test_silent_when_all_is_encrypted(watched):
     quiet, scraped = f"count_over_time(ALERTS[{2 * WAIT}s])", f"min_over_time(up[{2 * WAIT}s]) == 1"
     bed.wait_for(lambda: not watched.prometheus.query(quiet) and watched.prometheus.query(scraped), 40,
                  f"{2 * WAIT} seconds without an alert, pending ones too")
+
+
+def test_the_commands_of_the_pages(watched):
+    # At three in the morning a command with a typo is worse than none.
+    bed = watched.bed
+    names = {"NODE": bed.nodes[0], "VOLUME": watched.volumes[0].name}
+    commands = [command for command in runbook_commands() if not any(word in command for word in NOT_HERE)]
+    environment = {**os.environ, "KUBECONFIG": str(bed.kubeconfig), "PATH": f"{bed.tools}:/usr/bin:/bin"}
+
+    def run(command):
+        command = re.sub(r"\b(NODE|VOLUME)\b(?!:)", lambda word: names[word[0]], command)
+        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=60)
+        return done.returncode and f"{command}\n{done.stderr}"
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        failed = list(filter(None, pool.map(run, commands)))
+    assert len(commands) > 30 and not failed, "\n".join(failed)
 
 
 def test_a_refused_downgrade(watched):
