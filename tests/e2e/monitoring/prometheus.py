@@ -28,7 +28,10 @@ def definitions():
 
 
 class Prometheus:
-    """Scrapes `targets` every second and evaluates `groups` as often; ends with the test."""
+    """Scrapes `targets` every second and evaluates `groups` as often; ends with the test.
+
+    A target is its address, its labels, and how to scrape it, as in a scrape configuration.
+    """
 
     def __init__(self, component, directory, address, targets, groups):
         directory.mkdir(parents=True)
@@ -36,8 +39,8 @@ class Prometheus:
         (directory / "prometheus.yaml").write_text(yaml.safe_dump({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": ["rules.yaml"],
-            "scrape_configs": [{"job_name": labels["job"], "static_configs": [{"targets": [target], "labels": labels}]}
-                               for target, labels in targets]}))
+            "scrape_configs": [{"job_name": labels["pod"], "static_configs": [{"targets": [target], "labels": labels}], **how}
+                               for target, labels, how in targets]}))
         self.url = f"http://{address}"
         self.process = component(
             "prometheus", [program("prometheus"), f"--config.file={directory}/prometheus.yaml", f"--web.listen-address={address}",

@@ -13,13 +13,16 @@ import time
 import pytest
 import yaml
 from conftest import create_volumes
-from monitoring import (OBJECTS, Prometheus, alerts, dashboard_queries, definitions, documented, exposed, hurried, kustomized,
-                        others, parse, problems, rule_groups, runbook_commands)
+from monitoring import (FILES, OBJECTS, Prometheus, alerts, dashboard_queries, definitions, documented, exposed, hurried,
+                        kustomized, others, parse, problems, rule_groups, runbook_commands)
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, charts
 from scenario.storage import TLS, LinstorError
+from testbed.pki import Authority
 from testbed.process import Component
 
-LABELS = {"job": "piraeus-operator", "namespace": NAMESPACE, "pod": "operator"}
+LABELS = {"job": "piraeus-operator", "namespace": NAMESPACE}
+SERVICE = f"piraeus-operator-webhook-service.{NAMESPACE}.svc"  # which the operator's certificate names
+STANDBY = "operator-2"
 CLUSTER = {"apiVersion": "piraeus.io/v1", "kind": "LinstorCluster", "metadata": {"name": "linstorcluster"},
            "spec": {"internalTLS": {}, "replicationTLS": {"certificates": {"mode": "Managed"}, "migration": {"policy": "Paused"}}}}
 # What the pages say and a bed has not, or what would change a volume.
@@ -37,10 +40,37 @@ def watched(storage):
     create_volumes(storage)
     bed = storage.bed
     (address,) = bed.free_addresses(1)
-    with Prometheus(Component, bed.work / "prometheus", address, [(storage.metrics_address, LABELS)],
-                    hurried(rule_groups(), WAIT)) as prometheus:
+    targets = [(storage.metrics_address, {**LABELS, "pod": "operator"}, {}), standby(storage)]
+    with Prometheus(Component, bed.work / "prometheus", address, targets, hurried(rule_groups(), WAIT)) as prometheus:
         storage.prometheus = prometheus
         yield storage
+
+
+def standby(storage):
+    """A second replica whose metrics are for who has the right, as deploy/default has it; how the ServiceMonitor scrapes it."""
+    bed, directory = storage.bed, storage.bed.work / "metrics"
+    directory.mkdir()
+    authority = Authority("of the operator")
+    for name, text in zip(("tls.crt", "tls.key"), authority.issue(SERVICE, dns=[SERVICE])):
+        (directory / name).write_text(text)
+    (directory / "ca.crt").write_text(authority.pem)
+    account = f"system:serviceaccount:{NAMESPACE}:prometheus"
+    bed.kubectl("-n", NAMESPACE, "create", "serviceaccount", "prometheus")
+    bed.kubectl("create", "clusterrolebinding", "prometheus", "--clusterrole=piraeus-operator-metrics-reader",
+                f"--serviceaccount={NAMESPACE}:prometheus")
+    bed.wait_for(lambda: bed.kubectl("auth", "can-i", "get", "/metrics", f"--as={account}", check=False).returncode == 0, 30,
+                 "the right to read metrics")
+    (directory / "token").write_text(bed.kubectl("-n", NAMESPACE, "create", "token", "prometheus").stdout.strip())
+    metrics, health = bed.free_addresses(2)
+    bed.start_operator([f"--namespace={NAMESPACE}", "--image-config-map-name=piraeus-operator-image-config", "--leader-elect",
+                        f"--metrics-bind-address={metrics}", f"--metrics-cert-path={directory}", "--metrics-authentication=token",
+                        f"--health-probe-bind-address={health}"], name=STANDBY, kubeconfig=storage.operator_kubeconfig)
+    shipped = yaml.safe_load_all((FILES / "monitors.yaml").read_text())
+    (endpoint,) = next(d for d in shipped if d["kind"] == "ServiceMonitor")["spec"]["endpoints"]
+    return metrics, {**LABELS, "pod": STANDBY}, {
+        "scheme": endpoint["scheme"], "metrics_path": endpoint["path"],
+        "authorization": {"credentials_file": str(directory / "token")},
+        "tls_config": {"ca_file": str(directory / "ca.crt"), "server_name": endpoint["tlsConfig"]["serverName"]}}
 
 
 def fires(storage, alert):
@@ -65,9 +95,10 @@ def test_the_api_server_accepts_what_is_installed(storage, tmp_path):
 
 
 def test_prometheus_scrapes_the_operator_and_has_the_rules(watched):
-    # A rule with an error is evaluated never, and says so only on a page that nobody opens.
+    # A rule with an error is evaluated never, and says so only on a page that nobody opens. The second replica is scraped as in a
+    # cluster: over HTTPS, under the name in its certificate, with a token.
     bed, prometheus = watched.bed, watched.prometheus
-    bed.wait_for(lambda: [r["value"][1] for r in prometheus.query("up")] == ["1"], 20, "the target to be up")
+    bed.wait_for(lambda: [r["value"][1] for r in prometheus.query("up")] == ["1", "1"], 20, "both targets to be up")
     bed.wait_for(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), 20, "every rule evaluated")
     assert sorted(rule["name"] for rule in prometheus.rules()) == sorted(rule["alert"] for rule in alerts())
 
@@ -85,7 +116,7 @@ def test_silent_when_all_is_encrypted(watched):
     watched.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p",
                     json.dumps({"spec": {"replicationTLS": {"migration": {"policy": "Automatic"}}}}))
     bed.wait_for(lambda: watched.encrypted() and watched.migration_complete(), 150, "everything to be encrypted")
-    quiet, scraped = f"count_over_time(ALERTS[{2 * WAIT}s])", f"min_over_time(up[{2 * WAIT}s]) == 1"
+    quiet, scraped = f"count_over_time(ALERTS[{2 * WAIT}s])", f"min(min_over_time(up[{2 * WAIT}s])) == 1"
     bed.wait_for(lambda: not watched.prometheus.query(quiet) and watched.prometheus.query(scraped), 40,
                  f"{2 * WAIT} seconds without an alert, pending ones too")
 
@@ -147,6 +178,7 @@ def test_a_node_that_falls_silent(watched):
 
 
 def test_no_operator(watched):
-    watched.bed.kill_operator()
+    for name in (STANDBY, "operator"):
+        watched.bed.kill_operator(name=name)
     watched.bed.wait_for(fires(watched, "BreakwaterNoLeader"), 30, "the alert for an operator that is gone")
     watched.start_operator()
