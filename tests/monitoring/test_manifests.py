@@ -12,9 +12,9 @@ NAMESPACE = "piraeus-datastore"
 HELMS_LABELS = {"app.kubernetes.io/managed-by", "helm.sh/chart"}
 
 
-def overlay(directory, *components):
+def overlay(directory, *components, base="default"):
     """{(kind, name): object} of an overlay as docs/how-to/monitoring.md has it."""
-    return named(kustomized(directory, components))
+    return named(kustomized(directory, components, base))
 
 
 def helm(values):
@@ -64,17 +64,28 @@ def test_rules_and_dashboard_arrive_as_they_are(tmp_path):
 
 
 def test_the_operator_serves_what_is_scraped(tmp_path):
-    # The default is loopback, where no Prometheus comes.
+    # Port, name in the certificate and Secret are said in four places.
     objects = overlay(tmp_path, "monitoring")
     manager, service = container(objects), objects["Service", "piraeus-operator-metrics"]
-    monitor = objects["ServiceMonitor", "piraeus-operator"]
-    assert "--metrics-bind-address=:8080" in manager["args"]
-    assert ports(objects)["metrics"]["containerPort"] == 8080
-    (port,) = service["spec"]["ports"]
-    assert port["targetPort"] == "metrics" and monitor["spec"]["endpoints"][0]["port"] == port["name"]
-    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    pod = objects["Deployment", "piraeus-operator-controller-manager"]["spec"]["template"]["metadata"]["labels"]
-    assert service["spec"]["selector"].items() <= pod.items()
+    monitor = objects["ServiceMonitor", "piraeus-operator"]["spec"]
+    (port,), (endpoint,) = service["spec"]["ports"], monitor["endpoints"]
+    assert f"--metrics-bind-address=:{ports(objects)['metrics']['containerPort']}" in manager["args"]
+    assert port["targetPort"] == "metrics" and port["port"] == ports(objects)["metrics"]["containerPort"]
+    assert endpoint["port"] == port["name"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    pod = objects["Deployment", "piraeus-operator-controller-manager"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert ("Service", endpoint["tlsConfig"]["serverName"].split(".")[0]) in objects
+    (mount,) = [v["secret"]["secretName"] for v in pod["spec"]["volumes"] if v["name"] == "webhook-certificate"]
+    assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == mount
+
+
+def test_the_certificate_of_cert_manager(tmp_path):
+    objects = overlay(tmp_path, "monitoring", "monitoring/cert-manager", base="cert-manager")
+    (endpoint,) = objects["ServiceMonitor", "piraeus-operator"]["spec"]["endpoints"]
+    certificate = objects["Certificate", "piraeus-operator-serving-cert"]["spec"]
+    assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == certificate["secretName"]
+    assert endpoint["tlsConfig"]["serverName"] in certificate["dnsNames"]
 
 
 def test_pods_that_are_scraped_have_these_labels_and_ports(tmp_path):
@@ -100,7 +111,6 @@ def test_pods_that_are_scraped_have_these_labels_and_ports(tmp_path):
 def test_what_is_switched_off_is_not_there(values, missing):
     objects = helm(values)
     assert OBJECTS - set(objects) == missing
-    assert any("metrics" in argument for argument in container(objects)["args"]) == values.get("enabled", True)
 
 
 def test_labels_and_pages_of_ones_own():
@@ -129,14 +139,21 @@ def test_with_network_policies_prometheus_reaches_linstor():
 def test_scrape_configuration_without_the_prometheus_operator(tmp_path):
     # The jobs and labels of the guide's own configuration are what the rules ask for.
     (text,) = re.findall(r"```yaml\n(scrape_configs:.*?)```", (ROOT / "docs/how-to/monitoring.md").read_text(), re.DOTALL)
-    (job,) = yaml.safe_load(text)["scrape_configs"]
-    assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]  # Debian's cannot do that
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    jobs = yaml.safe_load(text)["scrape_configs"]
+    for job in jobs:
+        assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]  # Debian's cannot do that
+        for files, name in (("tls_config", "ca_file"), ("authorization", "credentials_file")):
+            job.get(files, {}).pop(name, None)  # promtool looks whether they are there
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": jobs}))
     done = subprocess.run([program("promtool"), "check", "config", tmp_path / "prometheus.yaml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    keep = next(rule for rule in job["relabel_configs"] if rule.get("action") == "keep")
     monitors = {key: d["spec"] for key, d in overlay(tmp_path, "monitoring").items() if key[0].endswith("Monitor")}
     scraped = {f"{name};{endpoint['port']}" for (_, name), spec in monitors.items()
                for endpoint in spec.get("endpoints", spec.get("podMetricsEndpoints"))}
-    assert set(keep["regex"].split("|")) == scraped
-    assert {"job", "namespace", "pod", "node", "endpoint"} == {r["target_label"] for r in job["relabel_configs"] if "target_label" in r}
+    kept, made = set(), set()
+    for rule in (rule for job in jobs for rule in job["relabel_configs"]):
+        kept |= set(rule["regex"].split("|")) if rule.get("action") == "keep" else set()
+        made |= {rule["target_label"]} if "target_label" in rule else set()
+    assert kept == scraped and made == {"job", "namespace", "pod", "endpoint", "node"}
+    server = monitors["ServiceMonitor", "piraeus-operator"]["endpoints"][0]["tlsConfig"]["serverName"]
+    assert jobs[0]["tls_config"]["server_name"] == server

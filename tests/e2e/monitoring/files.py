@@ -62,11 +62,11 @@ def runbook_commands():
     return sorted(found)
 
 
-def kustomized(directory, components):
-    """The manifests of an overlay of deploy/default with components of deploy/, as docs/how-to/monitoring.md has it."""
+def kustomized(directory, components, base="default"):
+    """The manifests of an overlay of deploy/default (or another base) with components of deploy/, as docs/how-to/monitoring.md has it."""
     deploy = os.path.relpath(ROOT / "deploy", directory)
     (directory / "kustomization.yaml").write_text(yaml.safe_dump({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/default"],
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [f"{deploy}/{base}"],
         "components": [f"{deploy}/{name}" for name in components]}))
     return subprocess.run([f"{_tools()}/kubectl", "kustomize", directory], check=True, stdout=subprocess.PIPE, text=True).stdout
 
