@@ -30,6 +30,7 @@ def expected(scenario):
     labels = {**rule["labels"], **fires["labels"]}
 
     def rendered(text):
+        text = re.sub(r"\{\{ if \$labels\.(\w+) \}\}(.*?)\{\{ end \}\}", lambda m: m.group(2) if labels.get(m.group(1)) else "", text)
         text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels[m.group(1)], text)
         return re.sub(r"\{\{ \$value( \| \w+)? \}\}", fires["value"], text)
 

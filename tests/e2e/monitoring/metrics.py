@@ -5,6 +5,8 @@ from .files import ROOT
 
 DOCUMENTS = [ROOT / "docs/reference/metrics.md", ROOT / "docs/reference/replication-tls.md"]
 SAMPLES = ROOT / "tests/monitoring/exposition"
+# Which a series of the operator has where there is something to say.
+OPTIONAL = {"claim_namespace", "persistentvolumeclaim"}
 # What Prometheus adds to each series, as the shipped monitors make it. `node` is a relabeling of the satellites' PodMonitor.
 TARGET = {"namespace", "pod", "container", "endpoint", "job", "instance", "service"}
 ADDED = {"drbd_": TARGET | {"node"}, "drbdreactor_": TARGET | {"node"}}
@@ -22,8 +24,8 @@ def documented():
             names = re.findall(r"`(breakwater_\w+)`", cells[0])
             if not line.startswith("|") or not names or len(cells) != 3:
                 continue
-            if cells[1] != "the same":
-                labels = _labels(cells[1])
+            more = _labels(cells[1])
+            labels = {**labels, **more} if cells[1].startswith("the same") else more
             found.update({name: labels for name in names})
     return found
 
@@ -70,7 +72,7 @@ def problems(query, existing):
             found.append(f"no metric {metric}")
             continue
         added = next((names for prefix, names in ADDED.items() if metric.startswith(prefix)), TARGET)
-        known |= set(labels) | added
+        known |= set(labels) | added | (OPTIONAL if "resource" in labels else set())
         for label, operator, value in matchers:
             if label not in labels and label not in added:
                 found.append(f"{metric} has no label {label}")
