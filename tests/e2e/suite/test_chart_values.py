@@ -1,4 +1,5 @@
 """The charts without a cluster: what they render, that it is what kustomize renders, and which values they refuse."""
+import base64
 import copy
 import json
 import re
@@ -178,6 +179,16 @@ def test_secrets_made_by_hand_need_no_cert_manager():
     spec = found["LinstorCluster", "", "linstorcluster"]["spec"]
     assert spec["internalTLS"] == {} and spec["apiTLS"] == {}
     assert found["LinstorSatelliteConfiguration", "", "linstor-encryption"]["spec"]["internalTLS"] == {"tlsHandshakeDaemon": True}
+
+
+def test_webhook_without_cert_manager():
+    pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+    found = charts.objects(charts.render(OPERATOR, {"webhook": {"enabled": True, "certificate": "Secret", "caBundle": pem}}))
+    assert not [key for key in found if key[0] in ("Issuer", "Certificate")]
+    configuration = found["ValidatingWebhookConfiguration", "", "piraeus-operator-validating-webhook-configuration"]
+    assert "annotations" not in configuration["metadata"] and len(configuration["webhooks"]) == 4
+    for webhook in configuration["webhooks"]:
+        assert base64.b64decode(webhook["clientConfig"]["caBundle"]).decode() == pem
 
 
 def test_images_by_registry_and_digest():

@@ -40,8 +40,6 @@ MINIMAL_OPERATOR = {
     "rbac": {"create": False, "userRoles": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
     "priorityClassName": "", "tolerations": [], "topologySpreadConstraints": [],
 }
-WEBHOOK_BY_SECRET = {"webhook": {"enabled": True, "certificate": "Secret",
-                                 "caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}}
 FULL_CLUSTER = {
     "commonLabels": {"team": "storage"},
     "linstorCluster": {"annotations": {"a": "b"}, "spec": {
@@ -139,7 +137,7 @@ def test_api_server_accepts_every_object_of_the_operator(site):
     # In a namespace that lets no pod in that is not restricted, and that warns of Deployments with such pods.
     site.bed.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "strict", "labels": {
         ENFORCE: "restricted", "pod-security.kubernetes.io/warn": "restricted"}}})
-    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR, WEBHOOK_BY_SECRET):
+    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR):
         assert f"deployment.apps/{SERVICE_ACCOUNT} serverside-applied" in site.dry_run(charts.OPERATOR, values, "strict")
 
 
@@ -318,7 +316,11 @@ def test_from_the_chart_of_the_piraeus_operator(site):
 
 def test_remove_everything(site):
     site.storage.stop_writer(site.storage.volumes[0].name, site.storage.volumes[0].primary)
-    site.follow("remove", ("helm uninstall breakwater", "helm uninstall piraeus-operator"))
+    first, last = charts.guide("remove").split("helm uninstall breakwater")
+    site.run(first)
+    assert not site.get("linstorsatellites")["items"]
+    site.bed.kill_operator()  # what the next command does to its pods
+    site.run("helm uninstall piraeus-operator" + last)
     for definition in DEFINITIONS:
         assert not site.exists("crd", definition)
     site.bed.wait_for(lambda: not site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"], 30,
