@@ -26,7 +26,7 @@ FULL_OPERATOR = {
     "imagePullSecrets": [{"name": "pull"}], "agent": {"image": {"digest": "sha256:" + "2" * 64}},
     "components": {"imagePullSecret": "pull", "images": [{"base": "m", "components": {"ktls-utils": {"image": "t", "tag": "1"}}}]},
     "replicas": 3, "serviceAccount": {"annotations": {"a": "b"}},
-    "webhook": {"enabled": True, "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
+    "metrics": {"authentication": "none"}, "webhook": {"certificate": "CertManager", "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
     "networkPolicies": {"enabled": True, "satellites": True, "nodeCIDRs": ["10.0.0.0/16", "fd00::/64"]},
     "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "RELATED_IMAGE_KTLS_UTILS", "value": "m/t:1"}],
     "commonLabels": {"team": "storage"}, "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"},
@@ -37,7 +37,7 @@ FULL_OPERATOR = {
 }
 MINIMAL_OPERATOR = {
     "replicas": 1, "agent": {"enabled": False}, "podDisruptionBudget": {"create": False}, "crds": {"install": False},
-    "rbac": {"create": False, "userRoles": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
+    "rbac": {"create": False, "userRoles": False}, "webhook": {"enabled": False}, "metrics": {"enabled": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
     "priorityClassName": "", "tolerations": [], "topologySpreadConstraints": [],
 }
 FULL_CLUSTER = {
@@ -303,8 +303,11 @@ def test_from_the_chart_of_the_piraeus_operator(site):
     site.follow("piraeus-upgrade")
     assert site.deployment()["spec"]["template"]["spec"]["containers"][0].get("command") is None
     assert not site.exists("-n", NAMESPACE, "serviceaccount", "piraeus-operator")
-    assert not site.exists("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")
-    assert not site.exists("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")
+    webhooks = site.get("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")["webhooks"]
+    assert {webhook["failurePolicy"] for webhook in webhooks} == {"Ignore"}  # and none for StorageClasses
+    assert {group for webhook in webhooks for rule in webhook["rules"] for group in rule["apiGroups"]} == {"piraeus.io"}
+    service = site.get("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")["spec"]
+    assert service["selector"] == site.deployment()["spec"]["selector"]["matchLabels"]
     data = site.get("-n", NAMESPACE, "configmap", "piraeus-operator-image-config")["data"]
     assert images in data and "0_piraeus_datastore_images.yaml" not in data  # what the user chose to keep stays
     for definition in DEFINITIONS:  # their chart would have deleted them with the release
