@@ -26,7 +26,8 @@ FULL_OPERATOR = {
     "imagePullSecrets": [{"name": "pull"}], "agent": {"image": {"digest": "sha256:" + "2" * 64}},
     "components": {"imagePullSecret": "pull", "images": [{"base": "m", "components": {"ktls-utils": {"image": "t", "tag": "1"}}}]},
     "replicas": 3, "serviceAccount": {"annotations": {"a": "b"}},
-    "webhook": {"enabled": True, "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
+    "metrics": {"authentication": "none"},
+    "webhook": {"certificate": "CertManager", "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
     "networkPolicies": {"enabled": True, "satellites": True, "nodeCIDRs": ["10.0.0.0/16", "fd00::/64"]},
     "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "RELATED_IMAGE_KTLS_UTILS", "value": "m/t:1"}],
     "commonLabels": {"team": "storage"}, "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"},
@@ -37,11 +38,10 @@ FULL_OPERATOR = {
 }
 MINIMAL_OPERATOR = {
     "replicas": 1, "agent": {"enabled": False}, "podDisruptionBudget": {"create": False}, "crds": {"install": False},
-    "rbac": {"create": False, "userRoles": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
+    "rbac": {"create": False, "userRoles": False}, "webhook": {"enabled": False}, "metrics": {"enabled": False},
+    "runAsUser": None, "runAsGroup": None, "resources": None,
     "priorityClassName": "", "tolerations": [], "topologySpreadConstraints": [],
 }
-WEBHOOK_BY_SECRET = {"webhook": {"enabled": True, "certificate": "Secret",
-                                 "caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}}
 FULL_CLUSTER = {
     "commonLabels": {"team": "storage"},
     "linstorCluster": {"annotations": {"a": "b"}, "spec": {
@@ -79,7 +79,8 @@ class Site:
     """A cluster and somebody with the guide before him, in a folder of his own."""
 
     def __init__(self, bed, folder):
-        self.bed, self.folder, self.storage = bed, folder, Storage(bed)
+        self.bed, self.folder = bed, folder
+        self.storage = Storage(bed, ["--webhook-secret-name=breakwater-webhook-certificate"])
         (folder / "charts").symlink_to(charts.ROOT / "charts")
         tools = os.path.dirname(charts.helm_program())
         self.environment = {"PATH": f"{bed.tools}:{tools}:/usr/bin:/bin", "KUBECONFIG": str(bed.kubeconfig), "HOME": str(folder)}
@@ -121,6 +122,11 @@ class Site:
         self.storage.start_operator()
         self.bed.wait_for(lambda: "breakwater_leader 1" in self.storage.operator_metrics(), 60, "an operator that leads")
 
+    def authority(self):
+        """What the operator wrote into the configuration of its webhook."""
+        webhooks = self.get("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")["webhooks"]
+        return webhooks[0]["clientConfig"].get("caBundle", "")
+
     def dry_run(self, chart, values, namespace):
         done = self.bed.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-",
                                 input=charts.render(chart, values, namespace=namespace))
@@ -139,7 +145,7 @@ def test_api_server_accepts_every_object_of_the_operator(site):
     # In a namespace that lets no pod in that is not restricted, and that warns of Deployments with such pods.
     site.bed.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "strict", "labels": {
         ENFORCE: "restricted", "pod-security.kubernetes.io/warn": "restricted"}}})
-    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR, WEBHOOK_BY_SECRET):
+    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR):
         assert f"deployment.apps/{SERVICE_ACCOUNT} serverside-applied" in site.dry_run(charts.OPERATOR, values, "strict")
 
 
@@ -209,10 +215,12 @@ def test_encryption_in_one_line(site):
 
 def test_change_and_roll_back(site):
     before = site.get("linstorcluster", "linstorcluster")["metadata"]
+    authority = site.bed.wait_for(site.authority, 30, "the operator's authority in its webhook configuration")
     site.follow("change")
     assert "--log-level=debug" in site.arguments()
     site.follow("rollback")
     assert "--log-level=debug" not in site.arguments()
+    assert site.authority() == authority  # an upgrade that takes it out turns the webhook off
     after = site.get("linstorcluster", "linstorcluster")["metadata"]
     assert (before["uid"], before["generation"]) == (after["uid"], after["generation"])
 
@@ -305,8 +313,11 @@ def test_from_the_chart_of_the_piraeus_operator(site):
     site.follow("piraeus-upgrade")
     assert site.deployment()["spec"]["template"]["spec"]["containers"][0].get("command") is None
     assert not site.exists("-n", NAMESPACE, "serviceaccount", "piraeus-operator")
-    assert not site.exists("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")
-    assert not site.exists("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")
+    webhooks = site.get("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")["webhooks"]
+    assert {webhook["failurePolicy"] for webhook in webhooks} == {"Ignore"}  # and none for StorageClasses
+    assert {group for webhook in webhooks for rule in webhook["rules"] for group in rule["apiGroups"]} == {"piraeus.io"}
+    service = site.get("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")["spec"]
+    assert service["selector"] == site.deployment()["spec"]["selector"]["matchLabels"]
     data = site.get("-n", NAMESPACE, "configmap", "piraeus-operator-image-config")["data"]
     assert images in data and "0_piraeus_datastore_images.yaml" not in data  # what the user chose to keep stays
     for definition in DEFINITIONS:  # their chart would have deleted them with the release
@@ -318,7 +329,11 @@ def test_from_the_chart_of_the_piraeus_operator(site):
 
 def test_remove_everything(site):
     site.storage.stop_writer(site.storage.volumes[0].name, site.storage.volumes[0].primary)
-    site.follow("remove", ("helm uninstall breakwater", "helm uninstall piraeus-operator"))
+    first, last = charts.guide("remove").split("helm uninstall breakwater")
+    site.run(first)
+    assert not site.get("linstorsatellites")["items"]
+    site.bed.kill_operator()  # what the next command does to its pods
+    site.run("helm uninstall piraeus-operator" + last)
     for definition in DEFINITIONS:
         assert not site.exists("crd", definition)
     site.bed.wait_for(lambda: not site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"], 30,
