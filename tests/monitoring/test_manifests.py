@@ -111,6 +111,18 @@ def test_what_is_switched_off_is_not_there(values, missing):
     assert OBJECTS - set(objects) == missing
 
 
+def test_the_operators_certificate_whoever_makes_it():
+    # Prometheus trusts what is in the Secret that the operator serves from, and in the namespace of the release.
+    for certificate, secret in (("Operator", "breakwater-webhook-certificate"), ("CertManager", "webhook-server-cert")):
+        objects = named(charts.render(charts.OPERATOR, {"monitoring": {"enabled": True}, "webhook": {"certificate": certificate}},
+                                      namespace="storage"))
+        (endpoint,) = objects["ServiceMonitor", "piraeus-operator"]["spec"]["endpoints"]
+        assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == secret
+        assert endpoint["tlsConfig"]["serverName"] == "piraeus-operator-webhook-service.storage.svc"
+    good, said = charts.template(charts.OPERATOR, {"monitoring": {"enabled": True}, "metrics": {"enabled": False}})
+    assert not good and "metrics.enabled" in said
+
+
 def test_labels_and_pages_of_ones_own():
     # A Prometheus that looks for a label would see nothing, without a word.
     objects = helm({"labels": {"release": "kube-prometheus-stack"}, "rules": {"runbookURL": "https://wiki.example.com/storage/"}})
