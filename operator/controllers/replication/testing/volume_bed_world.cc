@@ -176,6 +176,8 @@ Result<kube::ExecResult, Error> VolumeBed::Run(const Context&,
         std::to_string(
             std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count()) +
         "\n@@ end\n";
+  } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal" && refuse_heals) {
+    result.exit_code = 75;
   } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal") {
     result.exit_code = cluster_
                            .Run(node, {"drbdsetup", "invalidate-remote", argv.at(4), argv.at(6),
