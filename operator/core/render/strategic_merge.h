@@ -8,6 +8,7 @@
 ///   merge_schema.h) are merged by key; elements of the patch come first, in their order, then the
 ///   others: kustomize prepends. All other lists are replaced, also those of kinds without a known
 ///   schema.
+///   Lists with two keys (ports by number and protocol) keep their order, new elements come first.
 /// - `$patch: delete` removes a map or list element, `$patch: replace` replaces it; as the only
 /// field of a
 ///   list element it stands for the whole list.
