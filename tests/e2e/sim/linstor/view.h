@@ -19,8 +19,10 @@ class StatusCache {
   explicit StatusCache(DrbdPort& port) : port_(port) {}
 
   /// Key(resource) -> status object of that node. Empty when the node does not answer.
-  std::map<std::string, nlohmann::json> Of(const std::string& node);
+  std::map<std::string, nlohmann::json> Of(const std::string& node, bool fresh = false);
   bool InUse(const std::string& node, const std::string& resource);
+  /// The same, but asks the node: before something is deleted, a remembered answer is not enough.
+  bool InUseNow(const std::string& node, const std::string& resource);
   bool AllUpToDate(const std::string& node, const std::string& resource);
 
  private:
