@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -18,8 +19,9 @@ class StatusCache {
  public:
   explicit StatusCache(DrbdPort& port) : port_(port) {}
 
-  /// Key(resource) -> status object of that node. Empty when the node does not answer.
-  std::map<std::string, nlohmann::json> Of(const std::string& node, bool fresh = false);
+  /// Key(resource) -> status object of that node. Empty when the node does not answer, never null.
+  using Statuses = std::shared_ptr<const std::map<std::string, nlohmann::json>>;
+  Statuses Of(const std::string& node, bool fresh = false);
   bool InUse(const std::string& node, const std::string& resource);
   /// The same, but asks the node: before something is deleted, a remembered answer is not enough.
   bool InUseNow(const std::string& node, const std::string& resource);
@@ -28,7 +30,7 @@ class StatusCache {
  private:
   struct Cached {
     std::chrono::steady_clock::time_point at;
-    std::map<std::string, nlohmann::json> resources;
+    Statuses resources;
   };
 
   DrbdPort& port_;
