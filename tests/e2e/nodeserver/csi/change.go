@@ -46,10 +46,10 @@ func (l *linstor) delete(ctx context.Context, id string) error {
 }
 
 // unused waits until nobody uses the volume and returns its replicas.
-func (l *linstor) unused(ctx context.Context, id string) ([]resource, error) {
+func (l *linstor) unused(ctx context.Context, id string) ([]replica, error) {
 	for {
 		replicas, err := l.replicas(ctx, id)
-		if err != nil || !slices.ContainsFunc(replicas, func(r resource) bool { return r.State.InUse }) {
+		if err != nil || !slices.ContainsFunc(replicas, func(r replica) bool { return r.State.InUse }) {
 			return replicas, err
 		}
 		select {

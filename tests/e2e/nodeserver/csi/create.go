@@ -137,7 +137,7 @@ func (l *linstor) place(ctx context.Context, r request) error {
 	slices.Sort(all)
 	enough := func() (bool, error) {
 		have, err := l.replicas(ctx, r.id)
-		have = slices.DeleteFunc(have, func(r resource) bool { return r.diskless() })
+		have = slices.DeleteFunc(have, func(r replica) bool { return r.diskless() })
 		return len(have) >= r.parameters.filter.PlaceCount, err
 	}
 	if done, err := enough(); done || err != nil {

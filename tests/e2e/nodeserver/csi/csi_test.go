@@ -141,7 +141,8 @@ func TestAFailedVolumeIsTakenAway(t *testing.T) { // K3, K4
 
 func TestAClassDoesNotChangeAValue(t *testing.T) { // K7, K11
 	have := group{Name: "shop", Props: properties{"DrbdOptions/Net/tls": "no"}}
-	if _, err := wanted(t).parameters.change(have); err == nil {
+	asked := wanted(t)
+	if _, err := asked.parameters.change(have); err == nil {
 		t.Error("a group that says no became one that says yes")
 	}
 	r, l := serve(t, map[string]string{"GET resource-definitions/pvc-1": "404", "PUT resource-groups/shop": "500 1"})

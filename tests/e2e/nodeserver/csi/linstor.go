@@ -149,7 +149,7 @@ type storagePool struct {
 	FreeKiB  int64  `json:"free_capacity"`
 }
 
-type resource struct {
+type replica struct {
 	Name  string   `json:"name"`
 	Node  string   `json:"node_name"`
 	Flags []string `json:"flags"`
@@ -161,7 +161,7 @@ type resource struct {
 	} `json:"volumes"`
 }
 
-func (r *resource) diskless() bool {
+func (r *replica) diskless() bool {
 	return slices.Contains(r.Flags, "DISKLESS") || slices.Contains(r.Flags, "DRBD_DISKLESS")
 }
 
@@ -184,12 +184,12 @@ func (l *linstor) pools(ctx context.Context) (all []storagePool, err error) {
 }
 
 // replicas asks for all resources and picks those of one definition, as the driver does.
-func (l *linstor) replicas(ctx context.Context, name string) ([]resource, error) {
-	var all []resource
+func (l *linstor) replicas(ctx context.Context, name string) ([]replica, error) {
+	var all []replica
 	if err := l.do(ctx, http.MethodGet, "/v1/view/resources"+wholeList, nil, &all); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(r resource) bool { return r.Name != name }), nil
+	return slices.DeleteFunc(all, func(r replica) bool { return r.Name != name }), nil
 }
 
 func (l *linstor) hasSnapshots(ctx context.Context, name string) (bool, error) {
