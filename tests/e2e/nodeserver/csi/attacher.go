@@ -59,6 +59,9 @@ func (a *attacher) attach(ctx context.Context, attachment *storagev1.VolumeAttac
 	}
 	device, err := a.driver.linstor.publish(ctx, handle, attachment.Spec.NodeName)
 	status := map[string]any{"attached": true, "attachError": nil, "attachmentMetadata": map[string]string{"devicePath": device}}
+	if old := attachment.Status.AttachError; err != nil && old != nil && old.Message == err.Error() {
+		return err // written again it would wake us again, at once
+	}
 	if err != nil {
 		status = map[string]any{"attached": false, "attachError": map[string]any{
 			"message": err.Error(), "time": metav1.NewTime(time.Now())}}
