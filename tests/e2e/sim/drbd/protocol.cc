@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/sim/drbd/protocol_json.h"
+#include "tests/e2e/sim/drbd/snapshots.h"
 
 namespace breakwater::sim {
 namespace {
@@ -122,6 +123,33 @@ json SetVolume(Cluster& cluster, const json& request) {
   Volume& volume =
       cluster.world().GetVolume(Needed(request, "resource"), request.value("volume", 0));
   volume.size_kib = request.value("size_kib", volume.size_kib);
+  return Ok();
+}
+
+SnapshotName ReadSnapshot(const json& request) {
+  return {Needed(request, "node"), Needed(request, "resource"), request.value("volume", 0),
+          Needed(request, "name")};
+}
+
+json MakeSnapshot(Cluster& cluster, const json& request) {
+  TakeSnapshot(cluster.world(), ReadSnapshot(request));
+  return Ok();
+}
+
+json RestoreDisk(Cluster& cluster, const json& request) {
+  return RestoreSnapshot(cluster.world(), ReadSnapshot(request), Needed(request, "to_resource"))
+             ? Ok()
+             : json{{"error", "no such snapshot"}};
+}
+
+json ForgetDisks(Cluster& cluster, const json& request) {
+  RemoveDisks(cluster.world(), Needed(request, "node"), Needed(request, "resource"));
+  return Ok();
+}
+
+json ForgetSnapshot(Cluster& cluster, const json& request) {
+  DropSnapshot(cluster.world(), Needed(request, "node"), Needed(request, "resource"),
+               Needed(request, "name"));
   return Ok();
 }
 
@@ -258,6 +286,10 @@ const std::map<std::string, Handler>& Handlers() {
                                                            {"satellites", ListSatellites},
                                                            {"tlshd", SetTlshd},
                                                            {"volume", SetVolume},
+                                                           {"snapshot", MakeSnapshot},
+                                                           {"restore", RestoreDisk},
+                                                           {"drop-snapshot", ForgetSnapshot},
+                                                           {"remove-disks", ForgetDisks},
                                                            {"writer", Writer},
                                                            {"traffic", Traffic},
                                                            {"report", Report},

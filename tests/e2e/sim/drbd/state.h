@@ -40,6 +40,7 @@ struct Disk {
   Contents blocks;
   std::map<int, PeerSlot> peers;
   DiskState recorded = DiskState::kUpToDate;  // as written to metadata
+  bool made_now = false;  // from a snapshot, and never attached: as good as its metadata says
 };
 
 // State of one resynchronisation, kept on both ends for status output.
@@ -175,6 +176,8 @@ struct Node {
   std::map<std::string, std::string> files;
   std::map<std::string, Resource> resources;
   std::map<std::pair<std::string, int>, Disk> disks;
+  // By resource and volume, then by name (snapshots.h).
+  std::map<std::pair<std::string, int>, std::map<std::string, Contents>> snapshots;
   std::deque<std::string> dmesg;
   std::vector<Orphan> orphans;
   std::uint64_t tls_opened = 0;  // TlsTxSw: encrypted sockets since the start
