@@ -100,20 +100,34 @@ def test_a_claim_grows(storage):
 
 
 def test_a_class_that_gets_the_parameter_moves_its_old_volumes(storage):
-    # K11: the driver writes the group's value on connected volumes, LINSTOR refuses (500), and the value stays. Nobody's
-    # connection may be cut by that; the old volumes move as the operator moves them, and the new one is encrypted.
+    # K11: the driver writes the value of the class to the group of volumes that are connected. Unless they are pinned
+    # before, LINSTOR tells it to all of them at once, fails, and so does the claim. They move as the operator moves them.
     bed = storage.bed
     old = [storage.volume_of("default/plain"), storage.volume_of("default/plain2")]
     storage.kubectl("delete", "storageclass", "open")  # its parameters cannot be changed
     bed.drbd({"op": "report", "reset": True})
-    storage.apply(storage_class("open", 3, parameters={**GROUP, **ENCRYPTED}) + claim("default/late", "open") +
-                  pod("default/late"))
+    storage.apply(storage_class("open", 3, parameters={**GROUP, **ENCRYPTED}))
+    bed.wait_for(lambda: all(pins(storage, volume) == {"no"} for volume in old), 60, "the old volumes to be pinned")
+    assert storage.plaintext(old)
+    storage.apply(claim("default/late", "open") + pod("default/late"))
     (late,) = storage.wait_pods("default/late")
+    events = storage.get("-n", "default", "events", "--field-selector=involvedObject.name=late")["items"]
+    assert not [event["message"] for event in events if event["reason"] == "ProvisioningFailed"]
     bed.wait_for(lambda: storage.encrypted([late]), 60, "the new volume to be encrypted")
     bed.wait_for(lambda: storage.encrypted(old), 150, "the old volumes of the group to be encrypted")
     bed.wait_for(storage.all_connected, 60, "all volumes connected")
     assert storage.plaintext([storage.volume_of("default/local")])
     assert_unharmed(storage)
+    bed.wait_for(lambda: not any(pins(storage, volume) for volume in old), 60, "the pins to be gone")
+
+
+def test_what_is_said_of_a_volume_names_its_claim(storage):
+    # K6: whoever is woken up knows shop/orders, and not pvc-<uid>.
+    moved = storage.volume_of("default/plain")
+    said = [event["message"] for event in storage.get("-n", "default", "events")["items"] if moved in event["message"]]
+    assert any("(claim default/plain)" in message for message in said), said
+    lines = [line for line in storage.operator_metrics().splitlines() if f'resource="{moved}"' in line]
+    assert lines and all('claim_namespace="default"' in line and 'persistentvolumeclaim="plain"' in line for line in lines)
 
 
 def test_a_secret_in_the_open_is_found(storage):
@@ -144,6 +158,13 @@ def test_a_deleted_claim_leaves_nothing_in_linstor(storage):
         assert error.status == 404
     assert storage.linstor("GET", "/v1/resource-groups/shared")["name"] == "shared"
     storage.bed.wait_for(lambda: resource not in json.dumps(storage.tls_status()), 30, "the status to forget the volume")
+
+
+def pins(storage, volume):
+    """The values of the property that LINSTOR has for a volume alone: on its definition and on its connections."""
+    path = f"/v1/resource-definitions/{volume}"
+    owners = [storage.linstor("GET", path), *storage.linstor("GET", path + "/resource-connections")]
+    return {owner["props"][TLS] for owner in owners if TLS in owner.get("props", {})}
 
 
 def yaml_parameters(text):
