@@ -61,7 +61,7 @@ def runs(built: contents.Built) -> str:
         os.chmod(directory, 0o755)
         user = built.image.user or "0:0"
         done = subprocess.run(["chroot", f"--userspec={user}", directory, *built.probe], check=False, capture_output=True,
-                              text=True, env={})
+                              text=True, env={"PATH": "/usr/sbin:/usr/bin"})
     return "" if done.returncode == 0 else f"{' '.join(built.probe)} ended with {done.returncode}: {done.stderr or done.stdout}"
 
 
