@@ -18,7 +18,7 @@ help:
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
 	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"
-	@echo "make tools     etcd, kube-apiserver, kwok, kubectl, helm … into a cache outside the tree"
+	@echo "make tools     etcd, kube-apiserver, kwok, kubectl … into a cache outside the tree"
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"

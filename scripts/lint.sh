@@ -13,6 +13,9 @@ echo "lint: layers"
 /usr/bin/python3 scripts/check_layers.py
 echo "lint: definitions are what crds/generate.py writes"
 /usr/bin/python3 crds/generate.py --check
+echo "lint: charts have what is in crds/ and deploy/, and their READMEs what is in their schemas"
+/usr/bin/python3 scripts/chart_sources.py --check
+/usr/bin/python3 scripts/chart_docs.py --check
 echo "lint: shell and Python syntax"
 git ls-files '*.sh' .ci/run | xargs -r -n 1 bash -n
 git ls-files '*.py' | xargs -r /usr/bin/python3 -m py_compile

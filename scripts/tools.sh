@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the control plane of the end-to-end tests (etcd, Kubernetes, kwok, helm) and the node server
+# Builds the control plane of the end-to-end tests (etcd, Kubernetes, kwok) and the node server
 # from the Go modules in tests/e2e into a cache outside the tree. A second run does nothing.
 #
 #   scripts/tools.sh                      build what is missing, report where it is
-#   scripts/tools.sh --all                same, and cert-manager, which the demo does not need
+#   scripts/tools.sh --all                same, and helm and cert-manager, which the demo does not need
 #   scripts/tools.sh --print-dir          build; stdout is only the directory of the binaries
 #   scripts/tools.sh --print-nodeserver   build and print only the node server
+#   scripts/tools.sh --print-helm         build and print only the path of helm
 #   scripts/tools.sh --print-certmanager  build and print only the directory of cert-manager and its CRDs
 #   scripts/tools.sh --check              build nothing; exit 1 when something is missing
 #
@@ -31,6 +32,7 @@ case "${1:-}" in
   --all) mode=all ;;
   --print-dir) mode=print-dir ;;
   --print-nodeserver) mode=print-nodeserver ;;
+  --print-helm) mode=print-helm ;;
   --print-certmanager) mode=print-certmanager ;;
   --check) mode=check ;;
   -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
@@ -80,14 +82,15 @@ tools=(
   "kubectl kubernetes k8s.io/kubernetes/cmd/kubectl"
   "etcd etcd go.etcd.io/etcd/server/v3"
   "kwok kwok sigs.k8s.io/kwok/cmd/kwok"
-  "helm helm helm.sh/helm/v3/cmd/helm"
 )
+# Same directory and same cache key, built only when somebody asks for it.
+helm_tool="helm helm helm.sh/helm/v3/cmd/helm"
 
 # Tools that are already on the machine: "name=path" lines. They are part of the cache key.
 external=""
 find_external() {
   local entry name path
-  for entry in "${tools[@]}"; do
+  for entry in "${tools[@]}" "$helm_tool"; do
     name=${entry%% *}
     path=""
     case "$name" in
@@ -125,12 +128,13 @@ server_dir=$(nodeserver_dir)
 certmanager_dir=$cache/certmanager-$(hash_files "$certmanager_src" main.go go.mod go.sum)
 
 tools_complete() { [[ -e $tools_dir/.complete ]]; }
+helm_complete() { [[ -x $tools_dir/helm ]]; }
 nodeserver_complete() { [[ -x $server_dir/nodeserver ]]; }
 certmanager_complete() { [[ -e $certmanager_dir/.complete ]]; }
-wants() { # control-plane | nodeserver | certmanager
+wants() { # control-plane | helm | nodeserver | certmanager
   case "$mode/$1" in
     all/*|build/control-plane|build/nodeserver|print-dir/control-plane|print-dir/nodeserver) ;;
-    print-nodeserver/nodeserver|print-certmanager/certmanager) ;;
+    print-helm/helm|print-nodeserver/nodeserver|print-certmanager/certmanager) ;;
     *) return 1 ;;
   esac
 }
@@ -188,7 +192,7 @@ go_build() { # source directory, output, package, ldflags
   mv -f "$partial" "$2"
 }
 
-total=$((${#tools[@]} + 3)) # the stages, the node server and cert-manager come after them
+total=$((${#tools[@]} + 4)) # the stages, helm, the node server and cert-manager come after them
 step=0
 timed() { # label, command...
   local label=$1 start=$SECONDS
@@ -245,12 +249,17 @@ copy_stages() {
   mv "$partial" "$stages_dir"
 }
 
-build_tools() {
-  local entry name module package
+build_entry() { # a line of the table
+  local name module package
+  read -r name module package <<<"$1"
   mkdir -p "$tools_dir"
+  timed "$name" build_tool "$name" "$module" "$package"
+}
+
+build_tools() {
+  local entry
   for entry in "${tools[@]}"; do
-    read -r name module package <<<"$entry"
-    timed "$name" build_tool "$name" "$module" "$package"
+    build_entry "$entry"
   done
   timed "kwok stages" copy_stages
   touch "$tools_dir/.complete"
@@ -284,8 +293,8 @@ if [[ $mode == check ]]; then
   exit
 fi
 
-if missing control-plane tools_complete || missing nodeserver nodeserver_complete ||
-   missing certmanager certmanager_complete; then
+if missing control-plane tools_complete || missing helm helm_complete ||
+   missing nodeserver nodeserver_complete || missing certmanager certmanager_complete; then
   mkdir -p "$cache"
   # Two runs at a time: the second waits, then finds everything there.
   exec 9>"$cache/.lock"
@@ -297,17 +306,20 @@ if missing control-plane tools_complete || missing nodeserver nodeserver_complet
     build_tools 9>&-
   fi
   step=$((${#tools[@]} + 1))
+  if missing helm helm_complete; then build_entry "$helm_tool" 9>&-; fi
+  step=$((${#tools[@]} + 2))
   server_dir=$(nodeserver_dir) # sources may have changed during the long build
   if missing nodeserver nodeserver_complete; then timed nodeserver build_nodeserver 9>&-; fi
-  step=$((${#tools[@]} + 2))
+  step=$((${#tools[@]} + 3))
   if missing certmanager certmanager_complete; then timed cert-manager build_certmanager 9>&-; fi
   exec 9>&-
 fi
 
 case "$mode" in
   print-dir) echo "$tools_dir" ;;
+  print-helm) echo "$tools_dir/helm" ;;
   print-nodeserver) echo "$server_dir/nodeserver" ;;
   print-certmanager) echo "$certmanager_dir" ;;
   *) say "tools: $tools_dir"; say "node server: $server_dir/nodeserver" ;;
 esac
-if [[ $mode == all ]]; then say "cert-manager: $certmanager_dir"; fi
+if [[ $mode == all ]]; then say "helm: $tools_dir/helm, cert-manager: $certmanager_dir"; fi
