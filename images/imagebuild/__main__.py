@@ -50,10 +50,10 @@ def machine() -> contents.Machine:
         elf.tool("dpkg", "--print-architecture").strip(), elf.tool("gcc", "-print-multiarch").strip(), epoch, revision)
 
 
-def runs(built: contents.Built) -> str:
-    """Runs the image's program in nothing but the image, as the image's user; empty: it worked."""
+def runs(built: contents.Built) -> list[str]:
+    """Runs the image's program in nothing but the image, as the image's user; what went wrong."""
     if os.geteuid() != 0:
-        return ""
+        return []
     with tempfile.TemporaryDirectory(prefix="breakwater-image-") as directory:
         for _, blob in built.image.layers:
             with tarfile.open(fileobj=BytesIO(blob.data), mode="r:gz") as tar:
@@ -62,7 +62,8 @@ def runs(built: contents.Built) -> str:
         user = built.image.user or "0:0"
         done = subprocess.run(["chroot", f"--userspec={user}", directory, *built.probe], check=False, capture_output=True,
                               text=True, env={"PATH": "/usr/sbin:/usr/bin"})
-    return "" if done.returncode == 0 else f"{' '.join(built.probe)} ended with {done.returncode}: {done.stderr or done.stdout}"
+        found = [f"{' '.join(built.probe)} ended with {done.returncode}: {done.stderr or done.stdout}"] if done.returncode else []
+        return found + (built.trial(Path(directory)) if built.trial else [])
 
 
 def findings(built: contents.Built, again: contents.Built, revision: str) -> list[str]:
@@ -81,9 +82,15 @@ def findings(built: contents.Built, again: contents.Built, revision: str) -> lis
     found += [f"/{path} has mode {info.mode:o}" for path, info in files.items()
               if not info.issym() and (info.mode & 0o6022 or info.uid or info.gid)]
     found += [f"SBOM: {problem}" for problem in sbom.problems(json.loads(json.dumps(built.spdx(revision))))]
-    if trouble := runs(built):
-        found.append(trouble)
-    return found
+    return found + runs(built)
+
+
+def _digests() -> dict[str, str]:
+    """{image: reference with digest} of the archives that are there from before."""
+    file = OUT / "digests.txt"
+    lines = file.read_text(encoding="utf-8").split() if file.exists() else []
+    named = {line.partition("@")[0].rsplit("/", 1)[1].partition(":")[0]: line for line in lines}
+    return {name: line for name, line in named.items() if (OUT / f"{name}.tar").exists()}
 
 
 def main() -> int:
@@ -100,7 +107,7 @@ def main() -> int:
         parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(recipes)}")
     place = machine()
     OUT.mkdir(parents=True, exist_ok=True)
-    lines, bad = [], 0
+    digests, bad = _digests(), 0
     for name in arguments.names or recipes:
         start = time.monotonic()
         built = recipes[name](place)
@@ -108,7 +115,7 @@ def main() -> int:
         digest = built.image.manifest().digest
         built.image.save(OUT / f"{name}.tar", reference)
         (OUT / f"{name}.spdx.json").write_text(json.dumps(built.spdx(place.revision), indent=1) + "\n", encoding="utf-8")
-        lines.append(f"{reference}@{digest}")
+        digests[name] = f"{reference}@{digest}"
         files = built.image.unpacked()
         say(f"{reference}: {sum(i.size for i in files.values()) / contents.MIB:.1f} MiB unpacked, "
             f"{built.image.size / contents.MIB:.1f} MiB to pull, {len(built.packages)} Debian packages, "
@@ -125,7 +132,7 @@ def main() -> int:
                 tried = "runs" if os.geteuid() == 0 else "not run (that needs root)"
                 say(f"  twice the same digest, {'as root, with a shell' if built.shell else 'no shell, user ' + built.image.user}, "
                     f"{tried}, SPDX valid, licences in /usr/share/doc")
-    (OUT / "digests.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (OUT / "digests.txt").write_text("".join(f"{digests[name]}\n" for name in sorted(digests)), encoding="utf-8")
     say(f"in {OUT.relative_to(contents.ROOT)}: NAME.tar, NAME.spdx.json, debug/, digests.txt")
     if arguments.registry == "localhost":
         say("to give them to a cluster: make images REGISTRY=registry.example.com, then docs/how-to/images.md")

@@ -7,9 +7,9 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Callable, Iterable, Optional, Sequence
 
-from . import debian, elf, sbom
+from . import debian, elf, sbom, trial
 from .oci import Entry, Image, layer, rfc3339
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ class Built:
     limit: int = 0  # bytes, unpacked; 0: none
     shell: bool = False  # whether it has one, and why is in docs/how-to/images.md
     probe: Sequence[str] = ()  # runs and ends with 0 wherever the image can run
+    trial: Optional[Callable[[Path], list[str]]] = None  # more to try, in a directory with the image
 
     def spdx(self, revision: str) -> dict[str, object]:
         return sbom.document(self.name, self.version, self.image.manifest().digest,
@@ -173,4 +174,5 @@ def ktls_utils(machine: Machine, update: bool = False) -> Built:
                                                       machine.epoch))]
     found = {sbom.Package(p.name, p.version, machine.architecture, tree.source_of(p), "CONTAINS", p.sha256) for p in used}
     shutil.rmtree(tree.directory)
-    return Built("ktls-utils", version, image, found, shell=True, probe=["/usr/sbin/tlshd", "--version"])
+    return Built("ktls-utils", version, image, found, shell=True, probe=["/usr/sbin/tlshd", "--version"],
+                 trial=trial.problems)

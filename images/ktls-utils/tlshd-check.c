@@ -1,11 +1,12 @@
 /*
  * tlshd-check: can tlshd do its work here? Says in one line what is missing and what to do.
  *
- *   tlshd-check              both, for a readiness probe
- *   tlshd-check run COMMAND  looks at the kernel, then becomes COMMAND
+ *   tlshd-check               kernel and certificates, for a readiness probe
+ *   tlshd-check certificates  only these
+ *   tlshd-check run COMMAND   looks at both, then becomes COMMAND
  *
  * Exit status: 0 ready, 2 wrong use, 3 the kernel has no handshake service or no TLS, 4 a certificate, key or CA cannot be
- * used. `run` complains about certificates and starts all the same: tlshd reads them at each handshake, so mending the
+ * used. `run` complains about certificates and goes on: tlshd reads them at each handshake, so mending the
  * Secret is enough. Without the kernel's part tlshd ends at once with status 0, which nobody would take for an error.
  */
 #include <errno.h>
@@ -168,11 +169,12 @@ static int check_files(void) {
 
 int main(int argc, char **argv) {
   const int run = argc > 2 && strcmp(argv[1], "run") == 0;
-  if (argc > 1 && !run) {
-    fprintf(stderr, "usage: tlshd-check [run COMMAND [ARGUMENT...]]\n");
+  const int certificates = argc == 2 && strcmp(argv[1], "certificates") == 0;
+  if (argc > 1 && !run && !certificates) {
+    fprintf(stderr, "usage: tlshd-check [certificates | run COMMAND [ARGUMENT...]]\n");
     return kUsage;
   }
-  int status = check_kernel();
+  int status = certificates ? kReady : check_kernel();
   if (status != kReady) return status;
   status = check_files();
   if (!run) {

@@ -15,6 +15,7 @@ import yaml
 from testbed import kube, pki
 from testbed.process import Component
 
+from . import machine
 from .machine import ADDRESS, GATEWAY, NAME, PODS
 
 T = TypeVar("T")
@@ -158,9 +159,10 @@ conf_dir = "{self.work}/cni"
 
     def load(self, archive: Path) -> None:
         """Gives an image to the node, which pulls nothing."""
-        done = subprocess.run(["ctr", "-n", "k8s.io", "images", "import", str(archive)], check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{archive}: {done.stderr.strip()}")
+        machine.run("ctr", "-n", "k8s.io", "images", "import", archive)
+
+    def tag(self, name: str, other: str) -> None:
+        machine.run("ctr", "-n", "k8s.io", "images", "tag", name, other)
 
     def kubectl(self, *argv: str, input: Optional[str] = None, check: bool = True, timeout: float = 120) -> str:
         command = [str(self.tools / "kubectl"), f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.work / 'cache'}", *argv]
