@@ -87,7 +87,7 @@ conf_dir = "{self.work}/cni"
             "authentication": {"x509": {"clientCAFile": str(self.ca)}, "anonymous": {"enabled": False}},
             # The machine's disk is not this test's.
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-            "imageGCHighThresholdPercent": 100, "clusterDomain": "cluster.local", "volumePluginDir": str(self.work / "plugins"),
+            "imageGCHighThresholdPercent": 100, "clusterDNS": [ADDRESS], "clusterDomain": "cluster.local", "volumePluginDir": str(self.work / "plugins"),
             "syncFrequency": "10s", "nodeStatusUpdateFrequency": "4s", "failSwapOn": False}))
 
     # ----- processes

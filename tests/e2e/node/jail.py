@@ -101,9 +101,9 @@ def _remove_groups(name: str) -> list[Path]:
     deadline = time.monotonic() + 10
     while True:
         left = []
-        for hierarchy in _hierarchies():
-            folders = sorted((path for path in [hierarchy / name, *(hierarchy / name).rglob("*")] if path.is_dir()), reverse=True)
-            for folder in folders:
+        for group in CGROUPS.glob(f"*/{name}"):  # of all hierarchies: runc makes some that we did not
+            folders = [path for path in [group, *group.rglob("*")] if path.is_dir()]
+            for folder in sorted(folders, reverse=True):
                 try:
                     folder.rmdir()
                 except OSError:
