@@ -30,6 +30,8 @@ DAEMON = {"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration"
           "spec": {"internalTLS": {"tlsHandshakeDaemon": True}}}
 # Bits of CapEff.
 CAPABILITIES = {"NET_ADMIN": 12, "SYS_ADMIN": 21}
+# Stay with the definitions: the group of the API, and the authority that a new LinstorCluster goes on with.
+KEPT = {("APIService", "<none>", "v1.piraeus.io"), ("Secret", NAMESPACE, "breakwater-replication-ca")}
 GONE = {"Event", "Lease", "PodMetrics", "NodeMetrics", "ComponentStatus"}  # come and go by themselves
 
 
@@ -208,13 +210,13 @@ class Steps:
 
         def clean() -> bool:
             nonlocal left
-            left = {row for row in self.objects() - self.before if row[0] != "CustomResourceDefinition"}
+            left = {row for row in self.objects() - self.before - KEPT if row[0] != "CustomResourceDefinition"}
             return not left
         try:
             self.wait(clean, 60, "everything but the definitions to be gone")
         except kube.WaitTimeout:
             raise Failure("left after helm uninstall: " + ", ".join("/".join(row) for row in sorted(left))) from None
-        self.done("helm uninstall: nothing is left but the definitions")
+        self.done("helm uninstall: nothing is left but the definitions and the authority of replication")
 
     def all(self) -> None:
         self.operator_in_a_restricted_namespace()
