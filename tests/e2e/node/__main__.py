@@ -109,9 +109,12 @@ def outside(arguments: argparse.Namespace) -> int:
         print(f"node: {error}", file=sys.stderr)
         status = 1
     finally:
-        jail.close(bool(os.environ.get("BREAKWATER_TESTBED_KEEP")))
-    print(f"node: {'passed' if status == 0 else f'FAILED ({status})'} in {time.monotonic() - began:.1f} s, nothing left behind; "
-          f"times in {REPORT.relative_to(ROOT)}")
+        left = jail.close(bool(os.environ.get("BREAKWATER_TESTBED_KEEP")))
+    for trace in left:
+        print(f"node: left behind: {trace}")
+    status = status or int(bool(left))
+    print(f"node: {'passed' if status == 0 else f'FAILED ({status})'} in {time.monotonic() - began:.1f} s"
+          + ("" if left else ", the machine is as before") + f"; times in {REPORT.relative_to(ROOT)}")
     return status
 
 

@@ -19,8 +19,12 @@ import time
 from pathlib import Path
 from typing import Optional, Sequence
 
+from .machine import TUNABLES
+
 PREFIX = "breakwater-node-"
 CGROUPS = Path("/sys/fs/cgroup")
+FOLDERS = ("/var/lib/kubelet", "/var/lib/cni", "/var/lib/linstor.d", "/var/lib/drbd", "/etc/cni", "/etc/lvm/archive",
+           "/run/containerd", "/run/drbd-shutdown-guard", "/var/log/pods", "/var/log/linstor-satellite", "/usr/lib/modules")
 
 
 class Jail:
@@ -37,7 +41,8 @@ class Jail:
         self.lock = _lock(self.work)
         self.name = self.work.name
         self.process: Optional[subprocess.Popen] = None
-        self.groups = _make_groups(self.name)
+        self.before = traces()
+        _make_groups(self.name)
 
     def run(self, argv: Sequence[str], timeout: float) -> int:
         """Runs a program as what everything else of the node descends from; its exit status, 124 after the timeout."""
@@ -53,21 +58,31 @@ class Jail:
             print(f"node: not done after {timeout:.0f} s, ended", file=sys.stderr)
             return 124
 
-    def close(self, keep: bool) -> None:
+    def close(self, keep: bool) -> list[str]:
+        """Takes everything away; says what is not as it was before."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # what is half removed is worse
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        left = _remove_groups(self.name)
-        if left:
-            print(f"node: these groups cannot be removed: {' '.join(map(str, left))}", file=sys.stderr)
+        left = [f"{group} cannot be removed" for group in _remove_groups(self.name)]
+        left += [f"{what} was {self.before.get(what)} and is {now}" for what, now in traces().items() if now != self.before.get(what)]
         if keep:
             (self.work / "keep").touch()
             print(f"node: kept {self.work}")
         else:
             shutil.rmtree(self.work, ignore_errors=True)
         os.close(self.lock)
+        return left
+
+
+def traces() -> dict[str, str]:
+    """What a kubelet or a container runtime would change on a machine that is not in namespaces."""
+    found = {str(path): path.read_text().strip() for path in sorted(
+        Path("/proc/sys") / name for name in [*TUNABLES, "net/ipv4/ip_forward"]) if path.exists()}
+    found |= {folder: str(Path(folder).exists()) for folder in FOLDERS}
+    found["network devices"] = " ".join(sorted(os.listdir("/sys/class/net")))
+    return found
 
 
 def _interrupt(*_: object) -> None:
@@ -84,16 +99,13 @@ def _hierarchies() -> list[Path]:
     return sorted(path for path in CGROUPS.iterdir() if (path / "tasks").exists() and not path.is_symlink())
 
 
-def _make_groups(name: str) -> list[Path]:
-    groups = []
+def _make_groups(name: str) -> None:
     for hierarchy in _hierarchies():
         group = hierarchy / name
         group.mkdir(exist_ok=True)
         if hierarchy.name.startswith("cpuset"):
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (group / file).write_text((hierarchy / file).read_text())
-        groups.append(group)
-    return groups
 
 
 def _remove_groups(name: str) -> list[Path]:

@@ -11,6 +11,8 @@ ADDRESS = "10.99.0.1"
 PODS = "10.244.1.0/24"
 GATEWAY = "10.244.1.1"
 NAME = "node1"
+TUNABLES = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, "kernel/panic_on_oops": 1,
+            "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000}
 
 
 def run(*argv: object) -> str:
@@ -38,6 +40,15 @@ def mounts(work: Path, packages: Path) -> None:
     # What every host with systemd has, and satellites mount; this machine may be a container without it.
     for folder in ("/run/systemd/system", "/run/udev", "/run/dbus", "/run/lock", "/usr/lib/modules", "/usr/src"):
         Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+def own_tunables(work: Path) -> None:
+    """A kubelet sets these, and they are the whole machine's: it gets files instead that have what it wants."""
+    for name, value in TUNABLES.items():
+        file = work / "tunables" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{value}\n")
+        run("mount", "--bind", file, Path("/proc/sys") / name)
 
 
 def bus() -> socket.socket:
@@ -89,6 +100,7 @@ def processes(name: str) -> list[dict[str, str]]:
 def enter(work: Path, packages: Path) -> socket.socket:
     join_groups(work.name)
     mounts(work, packages)
+    own_tunables(work)
     network()
     os.chdir("/")
     return bus()

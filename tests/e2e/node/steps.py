@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -163,9 +164,12 @@ class Steps:
         require(last["exitCode"] == 3 and "no handshake service" in last.get("message", ""), f"ktls-utils ended with {last}")
         self.note(f"ktls-utils: exit status 3, \"{last['message'].strip()[:110]}…\"")
         condition = self.wait(self._unready, 60, "the satellite's ReplicationTLSReady to be False with a reason")
-        self.note(f"LinstorSatellite ReplicationTLSReady=False {condition['reason']}: {condition['message'][:200]}")
         self.unready = condition
-        require(condition["reason"] == "DRBDNotLoaded", f"the operator says {condition['reason']}: {condition['message']}")
+        self.note(f"LinstorSatellite ReplicationTLSReady=False, {condition['reason']}:")
+        for sentence in re.split(r"; (?=[A-Z]\w+: )", condition["message"]):
+            self.note(f"  {sentence}")
+        for reason in ("DRBDNotLoaded", "KernelHandshakeMissing", "HandshakeDaemonNotReady"):
+            require(reason in condition["message"], f"the operator does not say {reason}: {condition['message']}")
         self.done("what the node lacks is said: no DRBD, no handshake service")
 
     def _tlshd_ended(self) -> Optional[dict[str, Any]]:
@@ -178,7 +182,7 @@ class Steps:
     def _unready(self) -> Optional[dict[str, Any]]:
         satellite = self.cluster.get("linstorsatellite", machine.NAME)
         for condition in satellite.get("status", {}).get("conditions", []):
-            if condition["type"] == "ReplicationTLSReady" and condition["status"] == "False" and condition["reason"] != "NotObserved":
+            if condition["type"] == "ReplicationTLSReady" and "HandshakeDaemonNotReady" in condition["message"]:
                 return condition
         return None
 
