@@ -22,6 +22,7 @@ from typing import Optional, Sequence
 from .machine import TUNABLES
 
 PREFIX = "breakwater-node-"
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CGROUPS = Path("/sys/fs/cgroup")
 FOLDERS = ("/var/lib/kubelet", "/var/lib/cni", "/var/lib/linstor.d", "/var/lib/drbd", "/etc/cni", "/etc/lvm/archive",
            "/run/containerd", "/run/drbd-shutdown-guard", "/var/log/pods", "/var/log/linstor-satellite", "/usr/lib/modules")
@@ -36,6 +37,8 @@ class Jail:
             raise SystemExit("node: a kubelet needs root; run this as root, or with sudo")
         if (CGROUPS / "cgroup.controllers").exists():
             raise SystemExit("node: this machine has cgroup v2 only, which nobody has tried here yet")
+        for number in INTERRUPTS:
+            signal.signal(number, _interrupt)
         _sweep()
         self.work = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.lock = _lock(self.work)
@@ -49,8 +52,6 @@ class Jail:
         # The shell is process 1: it collects the children of others, which a Python program would not.
         command = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child",
                    "--mount-proc", "--propagation=private", "/bin/bash", "-c", '"$@"; exit $?', "node", *argv]
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _interrupt)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             return self.process.wait(timeout)
@@ -60,7 +61,7 @@ class Jail:
 
     def close(self, keep: bool) -> list[str]:
         """Takes everything away; says what is not as it was before."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in INTERRUPTS:
             signal.signal(number, signal.SIG_IGN)  # what is half removed is worse
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
