@@ -57,20 +57,27 @@ def program(machine: Machine, name: str) -> Path:
     debug.parent.mkdir(parents=True, exist_ok=True)
     elf.tool("objcopy", "--only-keep-debug", source, debug)
     elf.tool("strip", "--strip-all", "--remove-section=.comment", "-o", target, source)
-    _number_by_content(target, debug)
+    if number := _number_by_content(target, debug):
+        for link in debug.parent.glob(".build-id/*/*.debug"):
+            if link.readlink().name == debug.name:
+                link.unlink()  # of an earlier build
+        link = debug.parent / ".build-id" / number[:2] / f"{number[2:]}.debug"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(Path("../..") / debug.name)
     return target
 
 
-def _number_by_content(stripped: Path, debug: Path) -> None:
+def _number_by_content(stripped: Path, debug: Path) -> str:
     """The linker's build id covers the debug information, and with it the directory of the build."""
     data = stripped.read_bytes()
     found = BUILD_ID.search(data)
     if not found:
-        return
+        return ""
     old = found.group(1)
     new = hashlib.sha1(data.replace(old, bytes(len(old)))).digest()
     stripped.write_bytes(data.replace(old, new))
     debug.write_bytes(debug.read_bytes().replace(old, new))
+    return new.hex()
 
 
 def _file(path: str, file: Path, mode: int = 0o644) -> Entry:
