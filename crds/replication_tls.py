@@ -121,19 +121,19 @@ def replication_tls_status():
         "phase": string("Where the migration is.",
                         enum=["Idle", "Preflight", "Migrating", "Paused", "Blocked", "Partial", "Complete"]),
         "exempt": array("Volumes that may be in plaintext by somebody's word in Kubernetes.", _texts(
-            "A volume.", ["resource", "reason", "since"])),
+            "A volume; `claim` is namespace/name of its PersistentVolumeClaim.", ["resource", "claim", "reason", "since"])),
         "connections": _counts("Connections between nodes, by what their sockets show.",
                                ["total", "encrypted", "plaintext", "belowMinimum", "unknown"]),
         "resources": _counts("Volumes.", ["total", "migrated", "migrating", "pending", "failed"]),
         "inFlight": array("Journal: written before a step is done.", _texts(
             "A volume that is being migrated; `transaction` is what the agents of the nodes were asked for, `node` is "
-            "whose agent leads it.", ["resource", "strategy", "step", "pair", "startedAt", "transaction", "node"])),
+            "whose agent leads it.", ["resource", "claim", "strategy", "step", "pair", "startedAt", "transaction", "node"])),
         "failures": array("What went wrong, worst first.", _texts(
-            "A failure.", ["resource", "node", "reason", "message", "since"])),
+            "A failure.", ["resource", "claim", "node", "reason", "message", "since"])),
         "stalePeers": array(
             "Connections whose peer does not get all writes, until there is proof that the copies are equal.",
             obj("A connection.", {
-                **{name: {"type": "string"} for name in ["resource", "node", "peer", "since", "sockets"]},
+                **{name: {"type": "string"} for name in ["resource", "claim", "node", "peer", "since", "sockets"]},
                 "volume": {"type": "integer", "format": "int64"},
                 "state": string("Stale: being healed, or held. Diverged: it was interrupted before it was healed, so "
                                 "the copies may differ for good.", enum=["Stale", "Diverged"]),

@@ -36,6 +36,7 @@ TEMPLATES = {
     "rights/rights-to-pass-on.yaml": ("deploy/default/rights-to-pass-on.yaml", ".Values.rbac.create"),
     "rights/user-roles.yaml": ("deploy/default/user-roles.yaml", ".Values.rbac.userRoles"),
     "rights/admission-policies.yaml": ("deploy/default/admission-policies.yaml", ""),
+    "rights/storage-class-policy.yaml": ("deploy/default/storage-class-policy.yaml", ""),
     **{f"crds/{kind}.yaml": (f"crds/piraeus.io_{kind}.yaml", ".Values.crds.install") for kind in (
         "linstorclusters", "linstornodeconnections", "linstorsatelliteconfigurations", "linstorsatellites")},
 }

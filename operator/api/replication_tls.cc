@@ -228,6 +228,18 @@ ReplicationTlsSpec ReadReplicationTls(const FieldReader& parent, std::string_vie
   return spec;
 }
 
+namespace {
+
+template <typename Entry>
+Json WithClaim(Json item, const Entry& entry) {
+  if (!entry.claim.empty()) {
+    item["claim"] = entry.claim;
+  }
+  return item;
+}
+
+}  // namespace
+
 Json ToJson(const ReplicationTlsStatus& status) {
   Json result{
       {"phase", status.phase},
@@ -248,8 +260,9 @@ Json ToJson(const ReplicationTlsStatus& status) {
       {"failures", Json::array()},
   };
   for (const ExemptVolume& volume : status.exempt) {
-    result["exempt"].push_back(
-        {{"resource", volume.resource}, {"reason", volume.reason}, {"since", volume.since}});
+    result["exempt"].push_back(WithClaim(
+        {{"resource", volume.resource}, {"reason", volume.reason}, {"since", volume.since}},
+        volume));
   }
   for (const InFlightMigration& entry : status.in_flight) {
     Json item{{"resource", entry.resource},
@@ -263,23 +276,25 @@ Json ToJson(const ReplicationTlsStatus& status) {
     if (!entry.node.empty()) {
       item["node"] = entry.node;
     }
-    result["inFlight"].push_back(std::move(item));
+    result["inFlight"].push_back(WithClaim(std::move(item), entry));
   }
   for (const MigrationFailure& failure : status.failures) {
-    result["failures"].push_back({{"resource", failure.resource},
-                                  {"node", failure.node},
-                                  {"reason", failure.reason},
-                                  {"message", failure.message},
-                                  {"since", failure.since}});
+    result["failures"].push_back(WithClaim({{"resource", failure.resource},
+                                            {"node", failure.node},
+                                            {"reason", failure.reason},
+                                            {"message", failure.message},
+                                            {"since", failure.since}},
+                                           failure));
   }
   for (const StaleConnection& stale : status.stale_peers) {
-    result["stalePeers"].push_back({{"resource", stale.resource},
-                                    {"node", stale.node},
-                                    {"peer", stale.peer},
-                                    {"volume", stale.volume},
-                                    {"since", stale.since},
-                                    {"sockets", stale.sockets},
-                                    {"state", stale.diverged ? "Diverged" : "Stale"}});
+    result["stalePeers"].push_back(WithClaim({{"resource", stale.resource},
+                                              {"node", stale.node},
+                                              {"peer", stale.peer},
+                                              {"volume", stale.volume},
+                                              {"since", stale.since},
+                                              {"sockets", stale.sockets},
+                                              {"state", stale.diverged ? "Diverged" : "Stale"}},
+                                             stale));
   }
   return result;
 }
@@ -299,8 +314,8 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
       CountAt(json, {"resources", "failed"})};
   if (const Json* list = FindMember(json, "exempt"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
-      status.exempt.push_back(
-          {StringAt(item, "resource"), StringAt(item, "reason"), StringAt(item, "since")});
+      status.exempt.push_back({StringAt(item, "resource"), StringAt(item, "reason"),
+                               StringAt(item, "since"), StringAt(item, "claim")});
     }
   }
   if (const Json* list = FindMember(json, "inFlight"); list != nullptr && list->is_array()) {
@@ -308,22 +323,22 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
       status.in_flight.push_back({StringAt(item, "resource"), StringAt(item, "strategy"),
                                   StringAt(item, "step"), StringAt(item, "pair"),
                                   StringAt(item, "startedAt"), StringAt(item, "transaction"),
-                                  StringAt(item, "node")});
+                                  StringAt(item, "node"), StringAt(item, "claim")});
     }
   }
   if (const Json* list = FindMember(json, "failures"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
       status.failures.push_back({StringAt(item, "resource"), StringAt(item, "node"),
                                  StringAt(item, "reason"), StringAt(item, "message"),
-                                 StringAt(item, "since")});
+                                 StringAt(item, "since"), StringAt(item, "claim")});
     }
   }
   if (const Json* list = FindMember(json, "stalePeers"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
-      status.stale_peers.push_back({StringAt(item, "resource"), StringAt(item, "node"),
-                                    StringAt(item, "peer"), CountAt(item, {"volume"}),
-                                    StringAt(item, "since"), StringAt(item, "sockets"),
-                                    StringAt(item, "state") == "Diverged"});
+      status.stale_peers.push_back(
+          {StringAt(item, "resource"), StringAt(item, "node"), StringAt(item, "peer"),
+           CountAt(item, {"volume"}), StringAt(item, "since"), StringAt(item, "sockets"),
+           StringAt(item, "state") == "Diverged", StringAt(item, "claim")});
     }
   }
   return status;

@@ -108,6 +108,7 @@ struct ExemptVolume {
   std::string resource{};
   std::string reason{};
   std::string since{};  ///< RFC 3339
+  std::string claim{};  ///< "namespace/name" of the PersistentVolumeClaim, "" = none is known
 
   bool operator==(const ExemptVolume&) const = default;
 };
@@ -142,7 +143,8 @@ struct InFlightMigration {
   std::string started_at{};  ///< RFC 3339
   /// Id of the transaction that the agents were asked for; "" between two of them.
   std::string transaction{};
-  std::string node{};  ///< whose agent leads the transaction; "" without one
+  std::string node{};   ///< whose agent leads the transaction; "" without one
+  std::string claim{};  ///< as of ExemptVolume
 
   bool operator==(const InFlightMigration&) const = default;
 };
@@ -153,6 +155,7 @@ struct MigrationFailure {
   std::string reason{};
   std::string message{};
   std::string since{};  ///< RFC 3339
+  std::string claim{};  ///< as of ExemptVolume
 
   bool operator==(const MigrationFailure&) const = default;
 };
@@ -166,6 +169,7 @@ struct StaleConnection {
   std::string since{};    ///< RFC 3339
   std::string sockets{};  ///< names the connection, to recognise another one
   bool diverged = false;  ///< state Diverged: what differs is not known any more
+  std::string claim{};    ///< as of ExemptVolume
 
   bool operator==(const StaleConnection&) const = default;
 };

@@ -45,6 +45,13 @@ inline const ResourceInfo kClusterRoleBinding{"rbac.authorization.k8s.io", "v1",
                                               "ClusterRoleBinding", "clusterrolebindings", false};
 inline const ResourceInfo kCertificate{"cert-manager.io", "v1", "Certificate", "certificates",
                                        true};
+inline const ResourceInfo kTokenReview{"authentication.k8s.io", "v1", "TokenReview", "tokenreviews",
+                                       false};
+inline const ResourceInfo kSubjectAccessReview{"authorization.k8s.io", "v1", "SubjectAccessReview",
+                                               "subjectaccessreviews", false};
+inline const ResourceInfo kValidatingWebhookConfiguration{"admissionregistration.k8s.io", "v1",
+                                                          "ValidatingWebhookConfiguration",
+                                                          "validatingwebhookconfigurations", false};
 
 /// Server-side apply: the Piraeus Operator's own name, so that fields which it set and which are no
 /// longer wanted disappear when the operators are exchanged.

@@ -160,6 +160,26 @@ void AddStatusOnly(OperatorControllers& into, runtime::Manager& manager, Operato
       .Needs(stores.config_maps);
 }
 
+void AddWebhookCertificate(OperatorControllers& into,
+                           runtime::Manager& manager,
+                           OperatorStores& stores,
+                           kube::KubeClient& client,
+                           const api::ObjectKey& secret) {
+  into.webhook_certificate = std::make_unique<controllers::WebhookCertificateReconciler>(
+      controllers::WebhookCertificateDeps{.client = client,
+                                          .configurations = *stores.webhooks,
+                                          .secrets = stores.secrets,
+                                          .secret = secret,
+                                          .log = into.log});
+  const api::ObjectKey only{.ns = "", .name = "webhook"};
+  const auto one = [only](const ChangeEvent&) { return std::vector{only}; };
+  manager
+      .AddController({.name = "webhook-certificate", .workers = 1, .queue = kQueue},
+                     *into.webhook_certificate)
+      .WatchMapped(*stores.webhooks, one)
+      .WatchMapped(stores.secrets, one, Named(secret));
+}
+
 }  // namespace
 
 void AddControllers(OperatorControllers& into,
@@ -229,6 +249,10 @@ void AddControllers(OperatorControllers& into,
   AddCluster(into, manager, stores, images.config_map());
   AddSatellite(into, manager, stores, images.config_map());
   AddStatusOnly(into, manager, stores);
+  if (stores.webhooks != nullptr) {
+    AddWebhookCertificate(into, manager, stores, writers.client,
+                          {options.ns, options.webhook_secret_name});
+  }
 }
 
 }  // namespace breakwater::cmd

@@ -11,6 +11,7 @@
 #include "operator/controllers/node_connection/node_connection_reconciler.h"
 #include "operator/controllers/satellite/satellite_reconciler.h"
 #include "operator/controllers/satellite_configuration/configuration_reconciler.h"
+#include "operator/controllers/webhook_certificate/webhook_certificate_reconciler.h"
 #include "operator/runtime/manager.h"
 
 namespace breakwater::cmd {
@@ -24,6 +25,7 @@ struct OperatorControllers {
   std::unique_ptr<controllers::SatelliteReconciler> satellite{};
   std::unique_ptr<controllers::ConfigurationReconciler> configuration{};
   std::unique_ptr<controllers::NodeConnectionReconciler> node_connection{};
+  std::unique_ptr<controllers::WebhookCertificateReconciler> webhook_certificate{};
   Logger log{};
   /// Set before AddControllers: the cluster has snapshots of groups of volumes.
   bool volume_group_snapshots = false;

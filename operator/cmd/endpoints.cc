@@ -1,9 +1,10 @@
 #include "operator/cmd/endpoints.h"
 
+#include "operator/cmd/https_endpoint.h"
 #include "operator/cmd/listen.h"
-#include "operator/cmd/serving_certificate.h"
-#include "operator/cmd/webhook_endpoint.h"
+#include "operator/cmd/metrics_access.h"
 #include "operator/net/http_server.h"
+#include "operator/webhook/handler.h"
 
 namespace breakwater::cmd {
 namespace {
@@ -45,11 +46,17 @@ net::Response ServeMetrics(const runtime::Metrics& metrics, const net::Request& 
 
 /// Anybody in the cluster may connect: what they can make the process hold stays small, and no idle
 /// connection takes the place of a probe for long.
-net::HttpServerOptions Small(std::shared_ptr<const net::TlsMaterialHolder> tls = nullptr) {
-  return {.tls = std::move(tls),
-          .max_header_bytes = 8U << 10U,
+net::HttpServerOptions Small() {
+  return {.max_header_bytes = 8U << 10U,
           .max_body_bytes = 1U << 10U,
           .idle_timeout = std::chrono::seconds(10)};
+}
+
+/// Hostile JSON takes many times its size in memory while it is judged (two at a time), and the
+/// container has 256 MiB: our objects are a few kilobytes, so one that does not fit is not worth
+/// more. It is then not checked here ("Ignore"), but when it is read.
+net::HttpServerOptions WebhookLimits() {
+  return {.max_body_bytes = 1U << 20U, .max_connections = 32};
 }
 
 }  // namespace
@@ -70,9 +77,18 @@ struct Endpoints::Impl {
     return {};
   }
 
-  std::unique_ptr<ServingCertificate> metrics_certificate{};
+  /// Over HTTPS, as soon as there is a certificate.
+  void AddLate(HttpsEndpointOptions options,
+               net::RequestHandler handler,
+               const Clock& clock,
+               const Logger& log) {
+    late.push_back(
+        std::make_unique<HttpsEndpoint>(std::move(options), std::move(handler), clock, log));
+  }
+
+  std::unique_ptr<MetricsAccess> access{};
   std::vector<std::unique_ptr<net::HttpServer>> servers{};
-  std::unique_ptr<WebhookEndpoint> webhook{};
+  std::vector<std::unique_ptr<HttpsEndpoint>> late{};
 };
 
 Endpoints::Endpoints() : impl_(std::make_unique<Impl>()) {}
@@ -81,29 +97,43 @@ Endpoints::~Endpoints() = default;
 
 Result<void, Error> Endpoints::Start(const Options& options,
                                      const Clock& clock,
+                                     kube::KubeWriter& reviews,
                                      const runtime::Health& health,
                                      const runtime::Metrics& metrics,
                                      const Logger& log) {
   BREAKWATER_RETURN_IF_ERROR(impl_->Add(
       "--health-probe-bind-address", options.health_probe_bind_address, Small(),
       [&health](const net::Request& request) { return ServeProbes(health, request); }, log));
-  std::shared_ptr<const net::TlsMaterialHolder> tls;
-  if (!options.metrics_cert_path.empty()) {
-    Result<std::unique_ptr<ServingCertificate>, Error> loaded =
-        ServingCertificate::Load(options.metrics_cert_path, log);
-    if (!loaded) {
-      return Unexpected{loaded.error().WithContext("--metrics-cert-path")};
-    }
-    impl_->metrics_certificate = std::move(*loaded);
-    impl_->metrics_certificate->Watch(clock);
-    tls = impl_->metrics_certificate->holder();
+  if (options.metrics_authentication) {
+    impl_->access = std::make_unique<MetricsAccess>(reviews, clock);
   }
-  BREAKWATER_RETURN_IF_ERROR(impl_->Add(
-      "--metrics-bind-address", options.metrics_bind_address, Small(std::move(tls)),
-      [&metrics](const net::Request& request) { return ServeMetrics(metrics, request); }, log));
+  const auto serve_metrics = [&metrics, &clock,
+                              access = impl_->access.get()](const net::Request& request) {
+    if (access != nullptr) {
+      if (auto refusal = access->Refuse(Context(std::stop_token(), clock), request)) {
+        return *std::move(refusal);
+      }
+    }
+    return ServeMetrics(metrics, request);
+  };
+  if (options.metrics_cert_path.empty()) {
+    BREAKWATER_RETURN_IF_ERROR(impl_->Add("--metrics-bind-address", options.metrics_bind_address,
+                                          Small(), serve_metrics, log));
+  } else if (options.metrics_bind_address != "0") {
+    impl_->AddLate({.name = "/metrics",
+                    .flag = "--metrics-bind-address",
+                    .address = options.metrics_bind_address,
+                    .certificate_directory = options.metrics_cert_path,
+                    .limits = Small()},
+                   serve_metrics, clock, log);
+  }
   if (!options.webhook_cert_path.empty() && options.webhook_bind_address != "0") {
-    impl_->webhook = std::make_unique<WebhookEndpoint>(options.webhook_bind_address,
-                                                       options.webhook_cert_path, clock, log);
+    impl_->AddLate({.name = "the admission webhook",
+                    .flag = "--webhook-bind-address",
+                    .address = options.webhook_bind_address,
+                    .certificate_directory = options.webhook_cert_path,
+                    .limits = WebhookLimits()},
+                   webhook::Serve, clock, log);
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include "operator/base/log.h"
 #include "operator/base/result.h"
 #include "operator/cmd/options.h"
+#include "operator/kube/client.h"
 #include "operator/runtime/health.h"
 #include "operator/runtime/metrics.h"
 
@@ -23,10 +24,11 @@ class Endpoints {
   Endpoints(const Endpoints&) = delete;
   Endpoints& operator=(const Endpoints&) = delete;
 
-  /// Once. `health` and `metrics` must outlive this object. Errors: an address cannot be bound.
-  /// With --metrics-cert-path also: its files cannot be used. `clock` must outlive it, too.
+  /// Once. The references must outlive this object; `reviews` says who may read the metrics.
+  /// Errors: an address cannot be bound.
   Result<void, Error> Start(const Options& options,
                             const Clock& clock,
+                            kube::KubeWriter& reviews,
                             const runtime::Health& health,
                             const runtime::Metrics& metrics,
                             const Logger& log);

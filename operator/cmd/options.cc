@@ -19,6 +19,7 @@ struct Raw {
   std::string observe_interval = "30s";
   std::string watch_timeout = "290s";
   std::string node_cache_duration = "1m";
+  std::string metrics_authentication{};
   std::string service_resolution{};
   std::string log_level = "info";
   std::string zap_log_level{};
@@ -54,6 +55,11 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str();
   app.add_option("--metrics-cert-path", options.metrics_cert_path,
                  "Directory with tls.crt and tls.key: /metrics is served over HTTPS");
+  app.add_option(
+         "--metrics-authentication", raw.metrics_authentication,
+         "token: readers of /metrics show a bearer token whose user may get the path /metrics; "
+         "none: anybody may (default token, but none on a loopback address)")
+      ->check(CLI::IsMember({"token", "none"}));
   app.add_option("--health-probe-bind-address", options.health_probe_bind_address,
                  "Address of /livez, /healthz and /readyz, 0 = off")
       ->capture_default_str();
@@ -63,6 +69,9 @@ void AddFlags(CLI::App& app, Options& options, Raw& raw) {
   app.add_option(
       "--webhook-cert-path", options.webhook_cert_path,
       "Directory with tls.crt and tls.key for the admission webhook; without: no webhook");
+  app.add_option("--webhook-secret-name", options.webhook_secret_name,
+                 "Secret in which the operator keeps a certificate of its own for the admission "
+                 "webhook; without: somebody else brings the files");
   app.add_flag("--leader-elect", options.leader_elect, "Elect a leader, for more than one replica");
   app.add_option("--linstor-api-qps", options.linstor_api_qps,
                  "Requests per second to one LINSTOR controller, 0 = no limit")
@@ -153,6 +162,12 @@ std::string CheckBind(const std::string& flag, const std::string& text) {
   return text == "0" || ParseBindAddress(text) ? "" : flag + ": '" + text + "' is not like :8080";
 }
 
+bool IsLoopback(const std::string& address) {
+  const std::optional<BindAddress> bind = ParseBindAddress(address);
+  return bind &&
+         (bind->host.starts_with("127.") || bind->host == "::1" || bind->host == "localhost");
+}
+
 std::string Finish(const Raw& raw, Options& options) {
   if (options.ns.empty()) {
     return "--namespace is missing (or the environment variable NAMESPACE)";
@@ -164,6 +179,9 @@ std::string Finish(const Raw& raw, Options& options) {
   if (resolution.empty()) {
     resolution = options.kubeconfig.empty() ? "dns" : "endpoints";
   }
+  options.metrics_authentication = raw.metrics_authentication.empty()
+                                       ? !IsLoopback(options.metrics_bind_address)
+                                       : raw.metrics_authentication == "token";
   options.service_resolution =
       resolution == "dns" ? ServiceResolution::kDns : ServiceResolution::kEndpoints;
   for (const std::string& problem :

@@ -24,8 +24,12 @@ struct Options {
   /// "0" = off. Loopback: names of volumes and nodes are for nobody who was not meant to see them.
   std::string metrics_bind_address = "127.0.0.1:8080";
   std::string metrics_cert_path{};  ///< "" = plain HTTP, else a directory with tls.crt and tls.key
+  /// Who reads /metrics must show a token with the right to. By default where others can reach it.
+  bool metrics_authentication = false;
   std::string health_probe_bind_address = ":8081";  ///< "0" = off
   std::string webhook_bind_address = ":9443";       ///< used with webhook_cert_path only
+  /// "" = somebody else brings the files, else the Secret that the operator keeps them in.
+  std::string webhook_secret_name{};
   std::string webhook_cert_path{};  ///< "" = no webhook, else a directory with tls.crt and tls.key
   bool leader_elect = false;
   double linstor_api_qps = 100;

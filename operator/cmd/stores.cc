@@ -1,10 +1,14 @@
 #include "operator/cmd/stores.h"
 
 #include "operator/api/resources.h"
+#include "operator/controllers/webhook_certificate/webhook_certificate_reconciler.h"
 
 namespace breakwater::cmd {
 
-OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates) {
+OperatorStores AddStores(runtime::Manager& manager,
+                         const std::string& ns,
+                         bool certificates,
+                         bool webhooks) {
   const runtime::StoreFilter here{.ns = ns};
   // Helm keeps whole releases in Secrets, up to 1 MB each. The others hold keys of somebody else,
   // and none of them is ever needed here (REVIEW-2).
@@ -38,6 +42,11 @@ OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool 
       api::kCsiDriver, {.field_selector = "metadata.name=" + std::string(api::kCsiDriverName)}));
   if (certificates) {
     stores.others.push_back(&manager.AddStore(api::kCertificate, here));
+  }
+  if (webhooks) {
+    stores.webhooks = &manager.AddStore(
+        api::kValidatingWebhookConfiguration,
+        {.field_selector = "metadata.name=" + std::string(controllers::kWebhookConfiguration)});
   }
   for (const runtime::Store* store : {&stores.satellites, &stores.config_maps, &stores.secrets,
                                       &stores.services, &stores.daemon_sets}) {

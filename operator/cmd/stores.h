@@ -22,6 +22,7 @@ struct OperatorStores {
   runtime::Store& services;
   runtime::Store& daemon_sets;
   runtime::Store& csi_nodes;
+  runtime::Store* webhooks = nullptr;  ///< null: their certificate is not ours to keep
   /// Kinds that are only written and pruned: accounts, rights, Deployments, Certificates.
   std::vector<runtime::Store*> others{};
   /// Everything that may be applied.
@@ -30,7 +31,10 @@ struct OperatorStores {
 
 /// Adds the stores to the manager. Namespaced kinds are watched in `ns` only, cluster roles only
 /// with our label: a large cluster has thousands of others. `certificates`: cert-manager is
-/// installed.
-OperatorStores AddStores(runtime::Manager& manager, const std::string& ns, bool certificates);
+/// installed. `webhooks`: the webhook's certificate is the operator's to keep.
+OperatorStores AddStores(runtime::Manager& manager,
+                         const std::string& ns,
+                         bool certificates,
+                         bool webhooks);
 
 }  // namespace breakwater::cmd

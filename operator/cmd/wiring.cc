@@ -160,7 +160,8 @@ Result<void, Error> RunOperator(const Options& options,
   constexpr const char* kStarting = "start";
   health.AddReadyCheck(kStarting, [] { return std::optional<std::string>("not complete"); });
   Endpoints endpoints;
-  BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, clock, health, metrics, log.Named("http")));
+  BREAKWATER_RETURN_IF_ERROR(endpoints.Start(options, clock, *connection.review_client, health,
+                                             metrics, log.Named("http")));
   BREAKWATER_ASSIGN_OR_RETURN(const bool certificates, HasKind(Context(stop, clock), client,
                                                                api::kCertificate, options.ns, log));
   BREAKWATER_ASSIGN_OR_RETURN(
@@ -171,7 +172,8 @@ Result<void, Error> RunOperator(const Options& options,
   OperatorControllers reconcilers;
   runtime::Manager manager(services, client,
                            ManagerOptionsFor(options, *connection.lease_client, fence));
-  OperatorStores stores = AddStores(manager, options.ns, certificates);
+  OperatorStores stores =
+      AddStores(manager, options.ns, certificates, !options.webhook_secret_name.empty());
   const runtime::Applier applier(client, {.field_manager = std::string(api::kFieldManager)});
   const controllers::Writers writers{client, applier, stores.written, options.ns};
   const controllers::ImageSource images(

@@ -332,10 +332,13 @@ Result<KubeConnection, Error> ConnectKube(const KubeConfig& config,
     connection.transport = net::FenceWrites(std::move(connection.transport), *fence);
   }
   BREAKWATER_ASSIGN_OR_RETURN(connection.lease_transport, net::MakeCpprestTransport(transport));
+  BREAKWATER_ASSIGN_OR_RETURN(connection.review_transport, net::MakeCpprestTransport(transport));
   connection.client = MakeHttpKubeClient(*connection.transport, connection.credentials.get(), clock,
                                          RealRandom(), options);
-  connection.lease_client =
-      MakeHttpKubeClient(*connection.lease_transport, connection.credentials.get(), clock,
+  connection.lease_client = MakeHttpKubeClient(
+      *connection.lease_transport, connection.credentials.get(), clock, RealRandom(), options);
+  connection.review_client =
+      MakeHttpKubeClient(*connection.review_transport, connection.credentials.get(), clock,
                          RealRandom(), std::move(options));
   return connection;
 }

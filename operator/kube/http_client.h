@@ -65,10 +65,14 @@ struct KubeConnection {
   std::unique_ptr<Credentials> credentials;
   std::unique_ptr<net::HttpTransport> transport;
   std::unique_ptr<net::HttpTransport> lease_transport;
+  std::unique_ptr<net::HttpTransport> review_transport;
   std::unique_ptr<KubeClient> client;
   /// For the leader election alone: connections and a retry budget of its own, so that nothing
   /// delays a renewal, and no fence.
   std::unique_ptr<KubeClient> lease_client;
+  /// For reviews (who is this?), which are created and change nothing: no fence, since a replica
+  /// that does not lead asks as well, and no connection that a renewal needs.
+  std::unique_ptr<KubeClient> review_client;
 };
 
 /// `clock` and `fence` (null = none) must outlive the connection. Errors: those of the credentials

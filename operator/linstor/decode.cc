@@ -207,7 +207,8 @@ StoragePool DecodeStoragePool(const Json& value) {
 }
 
 ResourceGroup DecodeResourceGroup(const Json& value) {
-  return {Text(value, "name"), DecodeProps(Member(value, "props"))};
+  return {Text(value, "name"), DecodeProps(Member(value, "props")),
+          OptionalInteger(Member(value, "select_filter"), "place_count").value_or(0)};
 }
 
 ResourceDefinition DecodeResourceDefinition(const Json& value) {

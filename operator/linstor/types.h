@@ -85,6 +85,7 @@ struct PhysicalStorage {
 struct ResourceGroup {
   std::string name{};
   Props props{};
+  std::int64_t place_count = 0;  ///< copies that a resource is to have; 0 = not said
 };
 
 struct ResourceDefinition {

@@ -16,8 +16,8 @@
 namespace breakwater::net {
 
 /// Answers one request. Called from several of the server's threads at once, so it must be
-/// thread-safe and quick: it must not call other services. An exception becomes a 500 and is
-/// logged.
+/// thread-safe, and quick: while one calls another service, the server has a thread less for the
+/// others. An exception becomes a 500 and is logged.
 using RequestHandler = std::function<Response(const Request&)>;
 
 struct HttpServerOptions {

@@ -34,6 +34,12 @@ annotations:
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{/* The Secret with the certificate of webhook and metrics. */}}
+{{- define "breakwater.certificateSecret" -}}
+{{- $own := ternary "breakwater-webhook-certificate" "webhook-server-cert" (eq .Values.webhook.certificate "Operator") }}
+{{- .Values.webhook.secretName | default $own }}
+{{- end }}
+
 {{/* The node agent as a document of the image configuration. */}}
 {{- define "breakwater.agentImages" -}}
 base: {{ .Values.agent.image.registry | default .Values.registry | trimSuffix "/" | quote }}

@@ -9,6 +9,7 @@
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/common/status_tools.h"
+#include "operator/controllers/common/write_secret.h"
 #include "operator/core/render/render.h"
 #include "operator/core/status/conditions.h"
 
@@ -298,25 +299,7 @@ Result<void, Error> CertificateReconciler::Write(const Context& ctx,
                                                  const std::string& name,
                                                  const api::ObjectPtr& live,
                                                  Json content) const {
-  const api::ObjectKey key{deps_.satellites.ns, name};
-  if (live == nullptr) {
-    content["apiVersion"] = "v1";
-    content["kind"] = "Secret";
-    content["type"] = "Opaque";
-    content["metadata"]["name"] = name;
-    content["metadata"]["namespace"] = key.ns;
-    // As in a merge patch: null is what is not there.
-    Json object = Json::object();
-    object.merge_patch(content);
-    const auto made = deps_.client.Create(ctx, api::kSecret, key.ns, object);
-    return made ? Result<void, Error>()
-                : Unexpected{made.error().ToError().WithContext("create Secret " + name)};
-  }
-  content["metadata"]["resourceVersion"] = live->resource_version();
-  const auto changed =
-      deps_.client.Patch(ctx, api::kSecret, key, kube::PatchType::kMerge, content, "");
-  return changed ? Result<void, Error>()
-                 : Unexpected{changed.error().ToError().WithContext("change Secret " + name)};
+  return WriteSecret(ctx, deps_.client, {deps_.satellites.ns, name}, live, std::move(content));
 }
 
 Result<void, Error> CertificateReconciler::Report(const Context& ctx, const Pass& pass) {

@@ -97,6 +97,20 @@ std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit
   return text;
 }
 
+std::set<std::string> NamesIn(std::string_view list) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  std::set<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view name = list.substr(0, comma);
+    if (const std::size_t first = name.find_first_not_of(kSpace); first != std::string_view::npos) {
+      names.emplace(name.substr(first, name.find_last_not_of(kSpace) - first + 1));
+    }
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return names;
+}
+
 std::int64_t IntegerAt(const api::Object& object,
                        std::initializer_list<std::string_view> path,
                        std::int64_t fallback) {

@@ -2,6 +2,7 @@
 
 /// Small tools for status and pods that several controllers use. Pure.
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,9 @@ std::vector<std::string> FrozenVolumes(const api::Object& cluster);
 
 /// Lines joined by "; ", cut after `limit` characters: conditions are shown in tables.
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit = 2000);
+
+/// The names in an annotation's value, "a, b": apart by commas, without spaces around them.
+std::set<std::string> NamesIn(std::string_view list);
 
 /// The integer at a path of member names, or `fallback`.
 std::int64_t IntegerAt(const api::Object& object,

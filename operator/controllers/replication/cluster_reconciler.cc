@@ -127,8 +127,8 @@ Result<void, Error> ReplicationClusterReconciler::Serve(const Context& ctx, Pass
   pass->settings = ReadSettings(*pass->object);
   if (cluster_ == nullptr || cluster_->uid != pass->object->uid()) {
     deps_.board.Set(nullptr);
-    cluster_ = std::make_shared<ServedCluster>(deps_.client, deps_.linstor, pass->object->name(),
-                                               pass->object->uid());
+    cluster_ = std::make_shared<ServedCluster>(deps_.client, deps_.claims, deps_.linstor,
+                                               pass->object->name(), pass->object->uid());
     loaded_ = false;
     places_ = {};
     failures_ = {};
@@ -254,6 +254,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
   input.linstor_value = pass->linstor.controller;
   input.linstor_value_ours = pass->linstor.controller_ours;
   const replication::FloorRules rules = deps_.floor.Read(pass->settings);
+  deps_.claims.Set(std::make_shared<const std::map<std::string, std::string>>(ClaimsOf(rules)));
   std::set<std::string> known;
   for (auto& [name, seen] : slices) {
     known.insert(name);
@@ -261,6 +262,7 @@ void ReplicationClusterReconciler::LookAtVolumes(Pass* pass) {
     LinstorResource resource =
         linstor == pass->linstor.resources.end() ? LinstorResource{} : linstor->second;
     resource.levels.floor = FindFloor(rules, name, pass).tls;
+    resource.levels.group_coming = GroupComing(rules, name, resource.group);
     AddAnswering(pass->reports, resource.nodes, &seen);
     auto observation = std::make_shared<const ResourceObservation>(
         BuildObservation(name, resource.nodes, seen, resource.levels, pass->settings.minimum));

@@ -52,6 +52,7 @@ struct ReplicationClusterDeps {
   const runtime::Store& clusters;
   SatelliteStores satellites;
   FloorSource floor;
+  ClaimBoard& claims;
   PlanBoard& board;
   NodeFeed& feed;
   AgentHub& agents;

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "operator/core/replication/node/text.h"
+#include "operator/controllers/common/status_tools.h"
 #include "operator/core/replication/plan/properties.h"
 
 namespace breakwater::controllers {
@@ -10,19 +10,6 @@ namespace breakwater::controllers {
 namespace {
 
 constexpr std::size_t kShownLength = 40;  // of a value, in a message
-
-std::set<std::string> ReadList(std::string list) {
-  std::set<std::string> names;
-  while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    const std::string name(replication::Trim(std::string_view(list).substr(0, comma)));
-    if (!name.empty()) {
-      names.insert(name);
-    }
-    list = comma == std::string::npos ? std::string() : list.substr(comma + 1);
-  }
-  return names;
-}
 
 }  // namespace
 
@@ -54,11 +41,11 @@ ClusterSettings ReadSettings(const api::Object& cluster) {
     settings.exemptions.push_back(
         {exemption.resource, exemption.claim, exemption.storage_class, exemption.reason});
   }
-  settings.released = ReadList(cluster.annotation(kMigrateAnnotation));
+  settings.released = NamesIn(cluster.annotation(kMigrateAnnotation));
   settings.release_all = settings.released.erase("*") > 0;
-  settings.hold = ReadList(cluster.annotation(kHoldAnnotation));
+  settings.hold = NamesIn(cluster.annotation(kHoldAnnotation));
   settings.hold_all = settings.hold.erase("*") > 0;
-  settings.resynced = ReadList(cluster.annotation(kResyncedAnnotation));
+  settings.resynced = NamesIn(cluster.annotation(kResyncedAnnotation));
   return settings;
 }
 

@@ -139,6 +139,7 @@ LevelsSnapshot LinstorView::ReadAll(const Context& ctx,
     }
     definition_props[definition.name] = definition.props;
     LinstorResource& resource = snapshot.resources[definition.name];
+    resource.group = definition.resource_group;
     resource.levels.controller = snapshot.controller;
     resource.levels.group = group_values[definition.resource_group];
     resource.levels.definition = replication::ReadLevel(definition.props, replication::kPinMarker);

@@ -22,6 +22,7 @@ namespace breakwater::controllers {
 /// What LINSTOR knows of one resource.
 struct LinstorResource {
   std::set<std::string> nodes{};
+  std::string group{};  ///< name of its resource group
   replication::ResourceLevels levels{};
 };
 

@@ -69,6 +69,7 @@ class ReplicationControllers {
   const ReplicationControllersDeps deps_;
   ReplicationQueues queues_;
   PlanBoard board_;
+  ClaimBoard claims_;
   NodeFeed feed_;
   Reporter reporter_;
   TlsMetrics metrics_;

@@ -199,6 +199,49 @@ TEST(ReplicationFloorTest, AStorageClassMaySayNo) {
   EXPECT_EQ(bed.Report("r1").encrypted, 0);
   EXPECT_THAT(bed.events(), Not(Contains("DowngradeRefused")));
   EXPECT_THAT(bed.Status()["exempt"].dump(), HasSubstr("StorageClass plain says no"));
+  EXPECT_EQ(bed.Status()["exempt"][0].value("claim", ""), "db/data") << "K6: people know claims";
+}
+
+// Facts CSI K11, in the driver's older spelling: the class is made again with the parameter, and
+// the volumes of its group are pinned before the driver writes the group's value.
+TEST(ReplicationFloorTest, TheGroupOfAClassThatGainsTheParameterIsPinnedFirst) {
+  VolumeBed bed({.resources = {"r0", "r1"}});
+  bed.linstor().With([](auto& state) {
+    linstor::ResourceGroup group;
+    group.name = "shared";
+    state.groups.push_back(group);
+    state.definitions["r1"].resource_group = "shared";
+    return 0;
+  });
+  bed.RunFor(minutes(2));
+  const auto pin = [&](const std::string& name) {
+    return bed.linstor().With([&](auto& state) {
+      const auto& props = state.definitions[name].props;
+      return props.contains(kTls) ? props.at(kTls) : "";
+    });
+  };
+  ASSERT_EQ(pin("r1"), "");
+  bed.kube().Put(
+      api::kStorageClass,
+      {{"metadata", {{"name", "shared"}}},
+       {"provisioner", "linstor.csi.linbit.com"},
+       {"parameters",
+        {{"DrbdOptions/Net/tls", "yes"}, {"linstor.csi.linbit.com/ResourceGroup", "shared"}}}});
+  EXPECT_TRUE(bed.RunUntil([&] { return pin("r1") == "no"; }, minutes(2))) << bed.Dump();
+  bed.RunFor(minutes(5));
+  EXPECT_EQ(pin("r1"), "no") << "it stays until the group has the value";
+  EXPECT_EQ(pin("r0"), "");
+  bed.linstor().With([](auto& state) {
+    for (linstor::ResourceGroup& group : state.groups) {
+      if (group.name == "shared") {
+        group.props[kTls] = "yes";
+      }
+    }
+    return 0;
+  });
+  EXPECT_TRUE(bed.RunUntil([&] { return bed.Summary("r1").encrypted == 3; }, minutes(5)))
+      << bed.Dump();
+  EXPECT_EQ(bed.Summary("r0").encrypted, 0);
 }
 
 }  // namespace

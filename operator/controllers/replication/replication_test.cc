@@ -157,6 +157,27 @@ TEST(ReplicationTest, WithoutAgentsAStalePeerIsHealedAndNothingIsCut) {
   ExpectUnharmed(bed);
 }
 
+// Facts CSI K12: what was wrong is over, and nothing of ours ended it. A failure that stays in the
+// status for ever sends people to a volume that is well.
+TEST(ReplicationTest, AFailureIsTakenBackWhenTheVolumeIsWellByItself) {
+  VolumeBed bed({.agents = false});
+  bed.refuse_heals = true;
+  bed.RunFor(minutes(2));
+  ASSERT_TRUE(bed.InjectStale("r0"));
+  const auto blocked = [&] {
+    for (const api::Json& failure : bed.Status().value("failures", api::Json::array())) {
+      if (failure.value("reason", "") == "Blocked") {
+        return true;
+      }
+    }
+    return false;
+  };
+  ASSERT_TRUE(bed.RunUntil(blocked, minutes(3))) << bed.Dump();
+  bed.Shell("node1", {"drbdsetup", "invalidate-remote", "r0", "1", "0", "--reset-bitmap=no"});
+  EXPECT_TRUE(bed.RunUntil([&] { return !blocked(); }, minutes(4))) << bed.Dump();
+  EXPECT_EQ(bed.Status()["resources"].value("failed", 1), 0);
+}
+
 // A stream that is gone is no event for what runs; the volume goes on when it is back.
 TEST(ReplicationTest, WaitsForAnAgentThatIsAway) {
   VolumeBed bed;

@@ -45,13 +45,14 @@ class OutcomeBoard {
 /// is about that one. Reconciles that run keep theirs alive. Thread safety: that of its parts.
 struct ServedCluster {
   ServedCluster(kube::KubeClient& client,
+                const ClaimBoard& claims,
                 LinstorProvider& provider,
                 const std::string& cluster_name,
                 std::string cluster_uid)
       : name(cluster_name),
         uid(std::move(cluster_uid)),
         linstor(provider, cluster_name),
-        status(client, cluster_name) {}
+        status(client, claims, cluster_name) {}
 
   const std::string name;
   const std::string uid;

@@ -182,6 +182,7 @@ void VolumeReconciler::TakeIn(const Context& ctx,
     replication::Remember(look->seen, steady, &memory);
     memory.not_before = parts.failures.NotBefore(resource);
     look->memory = memory;
+    look->goal.unproven = parts.stale.Unproven(resource);
     look->goal.hold = parts.alone.Holds(
         resource, {by_person, parts.stale.PairsOf(resource), plan.slack}, parts.causes);
     return 0;
@@ -385,11 +386,15 @@ void VolumeReconciler::Settle(const PublishedPlan& plan,
     NoteFailure(plan, {VolumeFailure::Kind::kBlocked, resource, "", decision.why},
                 decision.strategy);
   }
+  // Also where nothing of ours made it so: what was wrong is over (facts CSI K12).
+  if (decision.done && cluster.ledgers.With([&](LedgerParts& parts) {
+        const bool failed = parts.failures.Has(resource);
+        parts.failures.Succeeded(resource);
+        return failed;
+      })) {
+    wake_.cluster();
+  }
   if (decision.done && cluster.outcomes.End(resource)) {
-    cluster.ledgers.With([&](LedgerParts& parts) {
-      parts.failures.Succeeded(resource);
-      return 0;
-    });
     deps_.metrics.CountRun(decision.strategy, "done");
     deps_.reporter.Tell(cluster.name, {resource, false, "MigrationDone",
                                        "Volume " + resource + ": " + decision.why});

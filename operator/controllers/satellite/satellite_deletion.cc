@@ -11,6 +11,13 @@
 namespace breakwater::controllers {
 namespace {
 
+/// How long nothing has moved before LINSTOR is asked again; doubled each time.
+constexpr std::chrono::minutes kEvacuationPatience{5};
+constexpr std::chrono::minutes kEvacuationMostPatience{60};
+
+/// On a LinstorSatellite with the policy Delete: volumes whose last good copy may go with the node.
+constexpr std::string_view kForgetLastCopies = "breakwater.io/forget-last-copies";
+
 bool NotFound(const linstor::LinstorResult<linstor::Node>& node) {
   return !node && node.error().IsNotFound();
 }
@@ -75,7 +82,37 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
                                                                    : Evacuate(ctx, pass);
 }
 
+bool SatelliteReconciler::MayForget(const Context& ctx, Pass& pass) const {
+  const auto all = pass.client->ListResources(ctx, "", "");
+  if (!all) {
+    pass.conditions.AddError(api::kConditionSatelliteDeleted, all.error().message());
+    return false;
+  }
+  std::vector<std::string> only = OnlyCopies(*all, pass.satellite.name());
+  const std::set<std::string> given_up = NamesIn(pass.satellite.annotation(kForgetLastCopies));
+  if (!given_up.contains("*")) {
+    std::erase_if(only, [&](const std::string& name) { return given_up.contains(name); });
+  } else {
+    only.clear();
+  }
+  if (only.empty()) {
+    return true;
+  }
+  pass.conditions.AddError(api::kConditionSatelliteDeleted,
+                           "no other node has an up-to-date copy of " + JoinBounded(only) +
+                               ": LINSTOR would forget the last one. Bring a copy up elsewhere or "
+                               "delete the volumes; or "
+                               "give them up: kubectl annotate linstorsatellite " +
+                               pass.satellite.name() + " " + std::string(kForgetLastCopies) +
+                               "=<volume>,...",
+                           "LastCopy");
+  return false;
+}
+
 bool SatelliteReconciler::RemoveLost(const Context& ctx, Pass& pass) const {
+  if (!MayForget(ctx, pass)) {
+    return false;
+  }
   // LINSTOR calls a node lost only when it is not connected: the pod goes first.
   ApplyReport report;
   PruneObjects(ctx, deps_.writers, pass.satellite, {api::kDaemonSet}, report);
@@ -115,9 +152,7 @@ bool SatelliteReconciler::Evacuate(const Context& ctx, Pass& pass) {
     return MayEvacuate(ctx, pass, *node);
   }
   if (!resources->empty()) {
-    pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
-                               std::to_string(resources->size()) + " resources left on the node",
-                               "InProgress");
+    WatchEvacuation(ctx, pass);
     return false;
   }
   const auto deleted = pass.client->DeleteNode(ctx, name);
@@ -127,6 +162,45 @@ bool SatelliteReconciler::Evacuate(const Context& ctx, Pass& pass) {
   }
   deps_.log.Info("node evacuated and removed from LINSTOR", {{"node", name}});
   return true;
+}
+
+// LINSTOR keeps an evacuation in its memory: restarted meanwhile it has forgotten what it was to
+// place. It is asked again when that can make no copy too many.
+void SatelliteReconciler::WatchEvacuation(const Context& ctx, Pass& pass) {
+  const std::string& name = pass.satellite.name();
+  const auto all = pass.client->ListResources(ctx, "", "");
+  const auto groups = pass.client->ListResourceGroups(ctx);
+  const auto definitions = pass.client->ListResourceDefinitions(ctx);
+  const auto nodes = pass.client->ListNodes(ctx);
+  if (!all || !groups || !definitions || !nodes) {
+    pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                               "LINSTOR's objects could not be listed", "InProgress");
+    return;
+  }
+  std::map<std::string, std::int64_t> copies;
+  for (const linstor::ResourceDefinition& definition : *definitions) {
+    const auto group = std::find_if(groups->begin(), groups->end(), [&](const auto& item) {
+      return item.name == definition.resource_group;
+    });
+    copies[definition.name] = group == groups->end() ? 0 : group->place_count;
+  }
+  const Departure left = DescribeDeparture(*all, name, copies, *nodes);
+  pass.conditions.AddPending(api::kConditionSatelliteEvacuated, left.ToString(), "InProgress");
+  const std::lock_guard lock(evacuation_mutex_);
+  const SteadyTime now = ctx.clock().SteadyNow();
+  Evacuation& known = evacuations_[name];
+  if (known.patience.count() == 0 || known.left != left) {
+    known = {left, now, kEvacuationPatience};
+  }
+  if (!left.Dropped() || now - known.since < known.patience) {
+    return;
+  }
+  known.since = now;
+  known.patience = std::min<std::chrono::minutes>(2 * known.patience, kEvacuationMostPatience);
+  const auto again = pass.client->EvacuateNode(ctx, name);
+  deps_.log.Info(
+      "evacuation asked for again, because nothing of it was under way",
+      {{"node", name}, {"left", left.ToString()}, {"error", again ? "" : again.error().message()}});
 }
 
 bool SatelliteReconciler::MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node) {

@@ -115,6 +115,8 @@ void SatelliteReconciler::Forget(const std::string& name) {
   const std::lock_guard lock(applied_mutex_);
   applied_.erase(name);
   kept_.erase(name);
+  const std::lock_guard evacuation_lock(evacuation_mutex_);
+  evacuations_.erase(name);
 }
 
 Result<void, Error> SatelliteReconciler::WriteStatus(const Context& ctx, Pass& pass) const {

@@ -23,6 +23,7 @@
 #include "operator/controllers/common/satellite_use.h"
 #include "operator/controllers/linstor_connection/linstor_provider.h"
 #include "operator/controllers/linstor_connection/linstor_snapshot.h"
+#include "operator/controllers/satellite/departure.h"
 #include "operator/controllers/satellite/node_registration.h"
 #include "operator/controllers/satellite/pool_backoff.h"
 #include "operator/controllers/satellite/rollout_gate.h"
@@ -161,7 +162,10 @@ class SatelliteReconciler final : public runtime::Reconciler {
   /// to be taken care of. Asks the API server, not only the store.
   Result<bool, Error> ClusterStays(const Context& ctx, const Pass& pass) const;
   bool RemoveLost(const Context& ctx, Pass& pass) const;
+  /// False: a volume has its only good copy on the node, or nobody knows; the condition says so.
+  bool MayForget(const Context& ctx, Pass& pass) const;
   bool Evacuate(const Context& ctx, Pass& pass);
+  void WatchEvacuation(const Context& ctx, Pass& pass);
   bool MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node);
 
   const SatelliteReconcilerDeps deps_;
@@ -169,6 +173,14 @@ class SatelliteReconciler final : public runtime::Reconciler {
   RolloutGate gate_;             // own locking
   PoolBackoff backoff_;          // own locking
   std::mutex evacuation_mutex_;  // held from counting the running evacuations to starting one
+
+  struct Evacuation {
+    Departure left{};
+    SteadyTime since{};  ///< it has looked like this, and nothing was asked for
+    std::chrono::minutes patience{0};
+  };
+
+  std::map<std::string, Evacuation> evacuations_;  // by satellite; guarded by evacuation_mutex_
   std::mutex applied_mutex_;
 
   struct Applied {

@@ -9,6 +9,7 @@
 namespace breakwater::testing {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const std::vector<std::string> kNodes{"node-a", "node-b", "node-c"};
@@ -433,6 +434,89 @@ TEST(DeletionTest, DeleteRemovesTheNodeAfterItsPod) {
     EXPECT_FALSE(state.nodes.contains("node-c"));
     return 0;
   });
+}
+
+// The policy Delete forgets the node with everything on it. Not a volume whose only good copy is
+// there: the satellite stays, its pod too, and the condition names volume and next step.
+TEST(DeletionTest, DeleteKeepsTheLastGoodCopy) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  const auto copies = [&](const std::string& other) {
+    world.linstor->With([&](FakeLinstor::State& state) {
+      linstor::Volume good;
+      good.disk_state = "UpToDate";
+      linstor::Volume of_other;
+      of_other.disk_state = other;
+      state.resources = {{.name = "r1", .node = "node-c", .has_drbd = true, .volumes = {good}},
+                         {.name = "r1", .node = "node-a", .has_drbd = true, .volumes = {of_other}}};
+      return 0;
+    });
+  };
+  copies("Inconsistent");
+  world.kube.Remove(api::kNode, {"", "node-c"});
+  for (int i = 0; i < 4; ++i) {
+    world.ReconcileAll();
+  }
+  EXPECT_EQ(world.SatelliteSets().size(), 3U) << "its pod has the data";
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteDeleted"),
+              AllOf(HasSubstr("LastCopy"), HasSubstr("r1"), HasSubstr("forget-last-copies")));
+  copies("UpToDate");
+  EXPECT_TRUE(world.Settle());
+  EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-c"}));
+}
+
+TEST(DeletionTest, ALastCopyGoesWhenSomebodyGivesItUpByName) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-c"}, {.name = "r2", .node = "node-c"}};
+    return 0;
+  });
+  const auto give_up = [&](const char* names) {
+    world.kube.Mutate(api::kLinstorSatellite, {"", "node-c"}, [&](Json& satellite) {
+      satellite["metadata"]["annotations"]["breakwater.io/forget-last-copies"] = names;
+    });
+  };
+  give_up("r1");
+  world.kube.Remove(api::kNode, {"", "node-c"});
+  for (int i = 0; i < 4; ++i) {
+    world.ReconcileAll();
+  }
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteDeleted"),
+              AllOf(HasSubstr("r2"), ::testing::Not(HasSubstr("copy of r1"))));
+  give_up("r1, r2");
+  EXPECT_TRUE(world.Settle());
+  EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-c"}));
+}
+
+// LINSTOR has an evacuation in its memory only: its controller restarted, and nothing moves.
+TEST(DeletionTest, ADroppedEvacuationIsBegunAgainWhenNothingMoves) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-c"}};
+    return 0;
+  });
+  Delete(world, "node-c");
+  world.ReconcileAll();
+  world.ReconcileAll();
+  world.linstor->ClearWrites();
+  const auto asked = [&] {
+    const std::vector<std::string> writes = world.linstor->writes();
+    return std::count(writes.begin(), writes.end(), "evacuate-node node-c");
+  };
+  world.clock.Advance(std::chrono::minutes(4));
+  world.ReconcileAll();
+  EXPECT_EQ(asked(), 0) << "LINSTOR may be about to";
+  world.clock.Advance(std::chrono::minutes(2));
+  world.ReconcileAll();
+  EXPECT_EQ(asked(), 1);
+  world.clock.Advance(std::chrono::minutes(6));
+  world.ReconcileAll();
+  EXPECT_EQ(asked(), 1) << "less and less often";
+  world.clock.Advance(std::chrono::minutes(5));
+  world.ReconcileAll();
+  EXPECT_EQ(asked(), 2);
 }
 
 // Evacuating twice creates extra replicas; finishing early loses data.

@@ -12,7 +12,7 @@ from scenario import Storage, leaks  # noqa: E402
 
 NODES = ["node1.example.com", "node2.example.com", "node3.example.com"]
 # Longest first, so that none of them is alone at the end. What is not here comes after them.
-SLOWEST_MODULES = ["test_killed_operator", "test_certmanager", "test_agent_kills", "test_idle", "test_demo", "test_guide", "test_linstor_unreachable"]
+SLOWEST_MODULES = ["test_killed_operator", "test_certmanager", "test_agent_kills", "test_charts", "test_idle", "test_demo", "test_guide", "test_linstor_unreachable"]
 
 
 def pytest_collection_modifyitems(items):

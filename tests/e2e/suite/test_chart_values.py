@@ -1,4 +1,5 @@
 """The charts without a cluster: what they render, that it is what kustomize renders, and which values they refuse."""
+import base64
 import copy
 import json
 import re
@@ -35,7 +36,7 @@ def comparable(document):
 
 @pytest.mark.parametrize("folder, values", [
     ("default", {}),
-    ("cert-manager", {"webhook": {"enabled": True}}),
+    ("cert-manager", {"webhook": {"certificate": "CertManager"}}),
 ])
 def test_chart_and_kustomize_are_one(folder, values):
     """What was fixed in one of the two must not be missing for the users of the other."""
@@ -107,8 +108,11 @@ WRONG_OPERATOR = [
     ({"extraArgs": ["log-level=debug"]}, "at '/extraArgs/0'"),
     ({"extraEnv": [{"name": "NAMESPACE", "value": "x"}]}, "extraEnv: NAMESPACE is set by the chart"),
     ({"podLabels": {"app.kubernetes.io/name": "x"}}, "is what the Deployment and the policies select by"),
-    ({"webhook": {"enabled": True, "certificate": "Secret"}}, "webhook.caBundle is needed"),
-    ({"webhook": {"enabled": True, "caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}},
+    ({"webhook": {"enabled": False}}, "without a webhook the operator makes none"),
+    ({"webhook": {"certificate": "Secret"}}, "webhook.caBundle is needed"),
+    ({"webhook": {"issuerRef": {"name": "mine"}}}, "webhook.issuerRef is for webhook.certificate: CertManager"),
+    ({"metrics": {"authentication": "basic"}}, "at '/metrics/authentication': value must be one of"),
+    ({"webhook": {"caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}},
      "webhook.caBundle is for webhook.certificate: Secret"),
     ({"webhook": {"issuerRef": {"kind": "Issuer"}}}, "at '/webhook/issuerRef'"),
     ({"networkPolicies": {"enabled": True, "nodeCIDRs": ["10.0.0.1"]}}, "at '/networkPolicies/nodeCIDRs/0'"),
@@ -178,6 +182,16 @@ def test_secrets_made_by_hand_need_no_cert_manager():
     spec = found["LinstorCluster", "", "linstorcluster"]["spec"]
     assert spec["internalTLS"] == {} and spec["apiTLS"] == {}
     assert found["LinstorSatelliteConfiguration", "", "linstor-encryption"]["spec"]["internalTLS"] == {"tlsHandshakeDaemon": True}
+
+
+def test_webhook_with_a_certificate_of_the_user():
+    pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+    found = charts.objects(charts.render(OPERATOR, {"webhook": {"certificate": "Secret", "caBundle": pem}}))
+    assert not [key for key in found if key[0] in ("Issuer", "Certificate")]
+    configuration = found["ValidatingWebhookConfiguration", "", "piraeus-operator-validating-webhook-configuration"]
+    assert "annotations" not in configuration["metadata"] and len(configuration["webhooks"]) == 4
+    for webhook in configuration["webhooks"]:
+        assert base64.b64decode(webhook["clientConfig"]["caBundle"]).decode() == pem
 
 
 def test_images_by_registry_and_digest():

@@ -26,7 +26,7 @@ FULL_OPERATOR = {
     "imagePullSecrets": [{"name": "pull"}], "agent": {"image": {"digest": "sha256:" + "2" * 64}},
     "components": {"imagePullSecret": "pull", "images": [{"base": "m", "components": {"ktls-utils": {"image": "t", "tag": "1"}}}]},
     "replicas": 3, "serviceAccount": {"annotations": {"a": "b"}},
-    "webhook": {"enabled": True, "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
+    "metrics": {"authentication": "none"}, "webhook": {"certificate": "CertManager", "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
     "networkPolicies": {"enabled": True, "satellites": True, "nodeCIDRs": ["10.0.0.0/16", "fd00::/64"]},
     "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "RELATED_IMAGE_KTLS_UTILS", "value": "m/t:1"}],
     "commonLabels": {"team": "storage"}, "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"},
@@ -37,11 +37,9 @@ FULL_OPERATOR = {
 }
 MINIMAL_OPERATOR = {
     "replicas": 1, "agent": {"enabled": False}, "podDisruptionBudget": {"create": False}, "crds": {"install": False},
-    "rbac": {"create": False, "userRoles": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
+    "rbac": {"create": False, "userRoles": False}, "webhook": {"enabled": False}, "metrics": {"enabled": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
     "priorityClassName": "", "tolerations": [], "topologySpreadConstraints": [],
 }
-WEBHOOK_BY_SECRET = {"webhook": {"enabled": True, "certificate": "Secret",
-                                 "caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"}}
 FULL_CLUSTER = {
     "commonLabels": {"team": "storage"},
     "linstorCluster": {"annotations": {"a": "b"}, "spec": {
@@ -139,7 +137,7 @@ def test_api_server_accepts_every_object_of_the_operator(site):
     # In a namespace that lets no pod in that is not restricted, and that warns of Deployments with such pods.
     site.bed.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "strict", "labels": {
         ENFORCE: "restricted", "pod-security.kubernetes.io/warn": "restricted"}}})
-    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR, WEBHOOK_BY_SECRET):
+    for values in ({}, FULL_OPERATOR, MINIMAL_OPERATOR):
         assert f"deployment.apps/{SERVICE_ACCOUNT} serverside-applied" in site.dry_run(charts.OPERATOR, values, "strict")
 
 
@@ -305,8 +303,11 @@ def test_from_the_chart_of_the_piraeus_operator(site):
     site.follow("piraeus-upgrade")
     assert site.deployment()["spec"]["template"]["spec"]["containers"][0].get("command") is None
     assert not site.exists("-n", NAMESPACE, "serviceaccount", "piraeus-operator")
-    assert not site.exists("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")
-    assert not site.exists("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")
+    webhooks = site.get("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")["webhooks"]
+    assert {webhook["failurePolicy"] for webhook in webhooks} == {"Ignore"}  # and none for StorageClasses
+    assert {group for webhook in webhooks for rule in webhook["rules"] for group in rule["apiGroups"]} == {"piraeus.io"}
+    service = site.get("-n", NAMESPACE, "service", "piraeus-operator-webhook-service")["spec"]
+    assert service["selector"] == site.deployment()["spec"]["selector"]["matchLabels"]
     data = site.get("-n", NAMESPACE, "configmap", "piraeus-operator-image-config")["data"]
     assert images in data and "0_piraeus_datastore_images.yaml" not in data  # what the user chose to keep stays
     for definition in DEFINITIONS:  # their chart would have deleted them with the release
@@ -318,8 +319,12 @@ def test_from_the_chart_of_the_piraeus_operator(site):
 
 def test_remove_everything(site):
     site.storage.stop_writer(site.storage.volumes[0].name, site.storage.volumes[0].primary)
-    site.follow("remove", ("helm uninstall breakwater", "helm uninstall piraeus-operator"))
+    first, last = charts.guide("remove").split("helm uninstall breakwater")
+    site.run(first)
+    assert not site.get("linstorsatellites")["items"]
+    site.bed.kill_operator()  # what the next command does to its pods
+    site.run("helm uninstall piraeus-operator" + last)
     for definition in DEFINITIONS:
         assert not site.exists("crd", definition)
-    left = site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"]
-    assert not left, [(item["kind"], item["metadata"]["name"]) for item in left]
+    site.bed.wait_for(lambda: not site.get("-n", NAMESPACE, "deployments,daemonsets,services")["items"], 30,
+                      "every workload to be collected")

@@ -147,6 +147,9 @@ class ControlPlane:
             f"--kubelet-client-certificate={p / 'kubelet-client.crt'}",
             f"--kubelet-client-key={p / 'kubelet-client.key'}", f"--kubelet-certificate-authority={p / 'ca.crt'}",
             "--kubelet-preferred-address-types=InternalIP",
+            # Webhooks are called at the addresses of pods: nothing routes the service network here, and a Service
+            # without pods fails at once instead of after a timeout.
+            "--enable-aggregator-routing=true",
             f"--audit-policy-file={self.work / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=100000",  # megabytes: a rotated file would be missing in the counts
         ], url=f"{self.server}/readyz")

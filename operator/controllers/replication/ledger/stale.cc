@@ -92,6 +92,10 @@ std::vector<api::MigrationFailure> StaleBook::Failures() const {
   return shown;
 }
 
+std::map<replication::Pair, std::string> StaleBook::Unproven(const std::string& resource) const {
+  return ledger_.Unproven(resource);
+}
+
 std::set<replication::Pair> StaleBook::PairsOf(const std::string& resource) const {
   return ledger_.PairsOf(resource);
 }

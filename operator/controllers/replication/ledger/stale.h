@@ -4,6 +4,7 @@
 /// established although the peer does not get all writes (F12), what people are told about them,
 /// and what a new leader finds written down. A value; no clock; not thread-safe.
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ class StaleBook {
 
   std::vector<api::StaleConnection> ToStatus() const;
   std::vector<api::MigrationFailure> Failures() const;
+  /// VolumeGoal::unproven.
+  std::map<replication::Pair, std::string> Unproven(const std::string& resource) const;
   /// Pairs that must not be reconnected: that would erase the record of what differs.
   std::set<replication::Pair> PairsOf(const std::string& resource) const;
 

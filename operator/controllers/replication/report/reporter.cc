@@ -16,11 +16,13 @@ Reporter::Reporter(runtime::Services services,
                    kube::KubeClient& client,
                    const runtime::Store& clusters,
                    const runtime::Store& satellites,
+                   const ClaimBoard& claims,
                    EventSink events)
     : services_(services),
       client_(client),
       clusters_(clusters),
       satellites_(satellites),
+      claims_(claims),
       events_(std::move(events)) {}
 
 void Reporter::ReportNodes(const Context& ctx,
@@ -70,7 +72,7 @@ void Reporter::Tell(const std::string& cluster, const Notice& notice) {
     events_({.regarding = kube::RefOf(*object),
              .action = "Migrate",
              .reason = notice.reason,
-             .note = notice.text,
+             .note = notice.text + ClaimSuffix(claims_, notice.resource),
              .part = notice.resource,
              .warning = notice.warning});
   }

@@ -9,6 +9,7 @@
 
 #include "operator/base/context.h"
 #include "operator/controllers/replication/ledger/notice.h"
+#include "operator/controllers/replication/report/claim_names.h"
 #include "operator/core/replication/node/preflight.h"
 #include "operator/kube/client.h"
 #include "operator/kube/event_aggregator.h"
@@ -28,12 +29,14 @@ class Reporter {
            kube::KubeClient& client,
            const runtime::Store& clusters,
            const runtime::Store& satellites,
+           const ClaimBoard& claims,
            EventSink events);
 
   /// Condition ReplicationTLSReady of every LinstorSatellite; writes only what changed.
   void ReportNodes(const Context& ctx,
                    const std::map<std::string, std::vector<replication::PreflightFailure>>& nodes);
 
+  /// The text gets the volume's claim at its end.
   void Tell(const std::string& cluster, const Notice& notice);
 
  private:
@@ -41,6 +44,7 @@ class Reporter {
   kube::KubeClient& client_;
   const runtime::Store& clusters_;
   const runtime::Store& satellites_;
+  const ClaimBoard& claims_;
   const EventSink events_;
 };
 

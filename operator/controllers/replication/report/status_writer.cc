@@ -18,8 +18,8 @@ auto FindEntry(Entries& entries, const std::string& resource) {
 
 }  // namespace
 
-StatusWriter::StatusWriter(kube::KubeClient& client, std::string cluster)
-    : client_(client), cluster_(std::move(cluster)) {}
+StatusWriter::StatusWriter(kube::KubeClient& client, const ClaimBoard& claims, std::string cluster)
+    : client_(client), claims_(claims), cluster_(std::move(cluster)) {}
 
 Result<void, Error> StatusWriter::Load(const Context& ctx) {
   kube::KubeResult<api::Json> object =
@@ -59,6 +59,7 @@ Result<void, Error> StatusWriter::SetJournal(const Context& ctx, api::InFlightMi
       std::sort(entries.begin(), entries.end(),
                 [](const auto& a, const auto& b) { return a.resource < b.resource; });
     }
+    NameClaims(claims_, &wanted_.status);
     version = ++wanted_version_;
     const auto there = FindEntry(written_.status.in_flight, resource);
     if (known_ && there != written_.status.in_flight.end() && there->strategy == strategy &&
@@ -84,6 +85,7 @@ Result<void, Error> StatusWriter::SetStale(const Context& ctx,
   {
     const std::lock_guard lock(mutex_);
     wanted_.status.stale_peers = std::move(stale);
+    NameClaims(claims_, &wanted_.status);
     if (known_ && wanted_.status.stale_peers == written_.status.stale_peers) {
       return {};
     }
@@ -101,6 +103,7 @@ Result<void, Error> StatusWriter::Update(const Context& ctx,
     State next{status, condition};
     next.status.in_flight = wanted_.status.in_flight;
     next.status.stale_peers = wanted_.status.stale_peers;
+    NameClaims(claims_, &next.status);
     if (wanted_.condition.type == condition.type && wanted_.condition.status == condition.status) {
       next.condition.last_transition_time = wanted_.condition.last_transition_time;
     }

@@ -19,6 +19,7 @@
 #include "operator/base/error.h"
 #include "operator/base/result.h"
 #include "operator/base/timed_mutex.h"
+#include "operator/controllers/replication/report/claim_names.h"
 #include "operator/kube/client.h"
 
 namespace breakwater::controllers {
@@ -28,8 +29,8 @@ inline constexpr std::string_view kReplicationTlsFieldManager = "breakwater.io/r
 /// Thread safety: all methods may be called from any thread.
 class StatusWriter {
  public:
-  /// `client` must outlive the writer.
-  StatusWriter(kube::KubeClient& client, std::string cluster);
+  /// `client` and `claims` must outlive the writer; entries are written with their claims.
+  StatusWriter(kube::KubeClient& client, const ClaimBoard& claims, std::string cluster);
 
   /// Reads the status from the API server, not from a cache that may be old. Call before anything
   /// else.
@@ -70,6 +71,7 @@ class StatusWriter {
   Result<void, Error> Apply(const Context& ctx, const State& state);
 
   kube::KubeClient& client_;
+  const ClaimBoard& claims_;
   const std::string cluster_;
 
   TimedMutex write_mutex_;  // held during a request; before mutex_

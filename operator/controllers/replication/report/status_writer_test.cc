@@ -4,6 +4,8 @@
 #include "operator/controllers/replication/report/status_writer.h"
 
 #include <atomic>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,8 @@ class StatusWriterTest : public ::testing::Test {
 
   const Context ctx_{std::stop_token{}};
   FakeKube kube_;
-  StatusWriter writer_{kube_, "cluster"};
+  ClaimBoard claims_;
+  StatusWriter writer_{kube_, claims_, "cluster"};
 };
 
 TEST_F(StatusWriterTest, ReturnsWhenTheServerHasTheEntry) {
@@ -54,6 +57,33 @@ TEST_F(StatusWriterTest, ReturnsWhenTheServerHasTheEntry) {
   kube_.FailCall(1, kube::Status{503, "ServiceUnavailable", "down", {}});
   EXPECT_FALSE(writer_.SetJournal(ctx_, Entry("r1", "Follow")));
   EXPECT_EQ(Written().size(), 1U);
+}
+
+// Who reads the status knows the claims of his pods, not the names that LINSTOR has for them (K6).
+TEST_F(StatusWriterTest, EveryEntryNamesItsClaim) {
+  claims_.Set(std::make_shared<const std::map<std::string, std::string>>(
+      std::map<std::string, std::string>{{"pvc-1", "shop/orders"}}));
+  api::ReplicationTlsStatus status;
+  status.failures.resize(2);
+  status.failures[0].resource = "pvc-1";
+  status.exempt.resize(1);
+  status.exempt[0].resource = "pvc-1";
+  ASSERT_TRUE(writer_.SetJournal(ctx_, Entry("pvc-1", "Follow")));
+  EXPECT_EQ(Written()[0].value("claim", ""), "shop/orders");
+  std::vector<api::StaleConnection> stale(1);
+  stale[0].resource = "pvc-1";
+  ASSERT_TRUE(writer_.SetStale(ctx_, stale));
+  ASSERT_TRUE(writer_.Update(ctx_, status, {}));
+  const auto object = kube_.Find(api::kLinstorCluster, {.ns = "", .name = "cluster"});
+  const api::Json& written = *api::FindPath(*object, {"status", "replicationTLS"});
+  for (const char* list : {"failures", "exempt", "inFlight", "stalePeers"}) {
+    EXPECT_EQ(written[list][0].value("claim", ""), "shop/orders") << list;
+  }
+  EXPECT_FALSE(written["failures"][1].contains("claim")) << "about the cluster as a whole";
+  kube_.ClearCalls();
+  ASSERT_TRUE(writer_.SetStale(ctx_, stale));
+  ASSERT_TRUE(writer_.Update(ctx_, status, {}));
+  EXPECT_EQ(kube_.write_count(), 0) << "nothing changed";
 }
 
 TEST_F(StatusWriterTest, AnotherStepOfTheSamePairCostsNoRequest) {
@@ -87,7 +117,7 @@ TEST_F(StatusWriterTest, TheNextLeaderFindsEntriesAndStalePeers) {
   stale.peer = "node2";
   stale.since = "2026-01-01T00:00:00Z";
   ASSERT_TRUE(writer_.SetStale(ctx_, {stale}));
-  StatusWriter next(kube_, "cluster");
+  StatusWriter next(kube_, claims_, "cluster");
   ASSERT_TRUE(next.Load(ctx_));
   EXPECT_TRUE(next.InFlight("r0"));
   ASSERT_EQ(next.stale().size(), 1U);

@@ -109,10 +109,10 @@ void TlsMetrics::SetSessions(const std::map<std::string, SessionLedger::Sessions
         [](const Shown& x, const Shown& y) { return x.session->since < y.session->since; });
     shown.resize(kSessionsShown);
   }
-  std::set<std::pair<std::string, std::string>> now;
+  std::set<runtime::MetricLabels> now;
   for (const Shown& item : shown) {
-    const std::string pair = item.pair->ToString();
-    const runtime::MetricLabels labels{{"resource", *item.resource}, {"connection", pair}};
+    runtime::MetricLabels labels = VolumeLabels(claims_, *item.resource);
+    labels.emplace("connection", item.pair->ToString());
     metrics_
         .Gauge(kSessionStart, "Since when at least a connection has had its session keys", labels)
         .Set(std::chrono::duration<double>(item.session->since.time_since_epoch()).count());
@@ -121,12 +121,11 @@ void TlsMetrics::SetSessions(const std::map<std::string, SessionLedger::Sessions
                "What one direction of a connection has carried with its session keys, in whole GiB",
                labels)
         .Set(static_cast<double>(item.session->gib) * kGib);
-    now.emplace(*item.resource, pair);
+    now.insert(std::move(labels));
   }
   const std::lock_guard lock(mutex_);
-  for (const auto& [resource, pair] : sessions_) {
-    if (!now.contains({resource, pair})) {
-      const runtime::MetricLabels labels{{"resource", resource}, {"connection", pair}};
+  for (const runtime::MetricLabels& labels : sessions_) {
+    if (!now.contains(labels)) {
       metrics_.RemoveGauge(kSessionStart, labels);
       metrics_.RemoveGauge(kSessionBytes, labels);
     }
@@ -161,17 +160,25 @@ void TlsMetrics::CountResult(const replication::ResultMessage& message) {
 
 void TlsMetrics::ShowLast(const std::string& resource, double frozen, double cut) {
   const std::lock_guard lock(mutex_);
-  shown_.remove(resource);
-  shown_.push_back(resource);
-  const runtime::MetricLabels labels{{"resource", resource}};
+  const auto forget = [&](const runtime::MetricLabels& labels) {
+    metrics_.RemoveGauge(kLastFreeze, labels);
+    metrics_.RemoveGauge(kLastCut, labels);
+  };
+  const runtime::MetricLabels labels = VolumeLabels(claims_, resource);
+  std::erase_if(shown_, [&](const runtime::MetricLabels& shown) {
+    const bool same = shown.at("resource") == resource;
+    if (same && shown != labels) {
+      forget(shown);  // it had another claim, or none yet
+    }
+    return same;
+  });
+  shown_.push_back(labels);
   metrics_.Gauge(kLastFreeze, "How long I/O was suspended in a volume's last switch", labels)
       .Set(frozen);
   metrics_.Gauge(kLastCut, "How long a connection was down in a volume's last switch", labels)
       .Set(cut);
   while (shown_.size() > kVolumesShown) {
-    const runtime::MetricLabels old{{"resource", shown_.front()}};
-    metrics_.RemoveGauge(kLastFreeze, old);
-    metrics_.RemoveGauge(kLastCut, old);
+    forget(shown_.front());
     shown_.pop_front();
   }
 }

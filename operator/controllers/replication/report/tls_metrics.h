@@ -8,10 +8,10 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <utility>
 
 #include "operator/api/replication_tls.h"
 #include "operator/controllers/replication/ledger/sessions.h"
+#include "operator/controllers/replication/report/claim_names.h"
 #include "operator/core/replication/plan/volume_plan.h"
 #include "operator/core/replication/protocol/messages.h"
 #include "operator/runtime/metrics.h"
@@ -33,7 +33,9 @@ class TlsMetrics {
   /// Connections whose session is shown: the oldest.
   static constexpr std::size_t kSessionsShown = 3000;
 
-  explicit TlsMetrics(runtime::Metrics& metrics) : metrics_(metrics) {}
+  /// Both must outlive this.
+  TlsMetrics(runtime::Metrics& metrics, const ClaimBoard& claims)
+      : metrics_(metrics), claims_(claims) {}
 
   void SetStatus(const api::ReplicationTlsStatus& status, const Dangers& dangers);
   void SetAgents(const std::map<std::string, replication::AgentView>& agents);
@@ -50,11 +52,11 @@ class TlsMetrics {
   void ShowLast(const std::string& resource, double frozen, double cut);
 
   runtime::Metrics& metrics_;
+  const ClaimBoard& claims_;
   std::mutex mutex_;
-  std::list<std::string> shown_;    // guarded by mutex_; oldest first
-  std::set<std::string> versions_;  // guarded by mutex_; of agents, as shown
-  std::set<std::pair<std::string, std::string>>
-      sessions_;  // guarded by mutex_; resource and connection, as shown
+  std::list<runtime::MetricLabels> shown_;    // guarded by mutex_; oldest first
+  std::set<std::string> versions_;            // guarded by mutex_; of agents, as shown
+  std::set<runtime::MetricLabels> sessions_;  // guarded by mutex_; as shown
 };
 
 }  // namespace breakwater::controllers

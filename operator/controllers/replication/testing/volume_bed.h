@@ -104,6 +104,7 @@ class VolumeBed final : public NodeShell, public LinstorProvider {
   int execs = 0;                       ///< that the operator made
   sim::Millis exec_takes{0};           ///< each of them
   std::set<std::string> silent_nodes;  ///< whose exec fails
+  bool refuse_heals = false;           ///< the script of a heal by exec sees a reason not to
 
   Result<kube::ExecResult, Error> Run(const Context& ctx,
                                       const std::string& node,

@@ -170,6 +170,8 @@ Result<kube::ExecResult, Error> VolumeBed::Run(const Context&,
     section("ca", {"cat", "/etc/tlshd.d/ca.crt"});
     const bool key = cluster_.Run(node, {"cat", "/etc/tlshd.d/tls.key"}, container).exit == 0;
     result.out += std::string("\n@@ mode\n") + (key ? "600" : "") + "\n@@ end\n";
+  } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal" && refuse_heals) {
+    result.exit_code = 75;
   } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal") {
     result.exit_code = cluster_
                            .Run(node, {"drbdsetup", "invalidate-remote", argv.at(4), argv.at(6),

@@ -68,7 +68,8 @@ bool HasLeftovers(const ResourceObservation& seen, std::optional<bool> linstor_v
   }
   ResourceLevels levels = seen.levels;
   levels.controller = linstor_value;
-  return !CleanupOps(levels, runs).empty();
+  // What the group's value to come still needs stays.
+  return !CleanupOps(levels, runs).empty() && !CleanupOps(WithComingGroup(levels), runs).empty();
 }
 
 // LINSTOR's nodes would adjust: connect what is StandAlone, and resume what is suspended.

@@ -97,6 +97,27 @@ TEST(ClusterPlanTest, PinsThenPushesThenStartsNeverTwoInOnePlan) {
   EXPECT_TRUE(plan.may_switch.contains("r1"));
 }
 
+// Facts CSI K11: a class gains the parameter, and the driver writes it to the group of volumes that
+// exist: without pins LINSTOR's adjust fails on all of them (F1) before anybody had a plan.
+TEST(ClusterPlanTest, AGroupThatWillGetTlsIsPinnedBefore) {
+  ResourceObservation coming = Unpinned("r0");
+  coming.levels.group_coming = true;
+  Cluster cluster = Of({coming, Unpinned("r1")});
+  cluster.input.cluster_value.reset();
+  cluster.input.policy.paused = true;
+  ClusterPlan plan = cluster.Plan();
+  ASSERT_THAT(plan.pins, SizeIs(1)) << "r1 is in another group";
+  EXPECT_EQ(plan.pins[0].resource, "r0");
+  cluster.Apply(plan);
+  cluster.input.policy.paused = false;
+  plan = cluster.Plan();
+  EXPECT_THAT(plan.pins, IsEmpty());
+  EXPECT_THAT(plan.start, IsEmpty()) << "nobody asks for TLS on it yet, and the pin stays";
+  cluster.resources[0].levels.group = true;
+  plan = cluster.Plan();
+  EXPECT_THAT(plan.start, ElementsAre("r0"));
+}
+
 TEST(ClusterPlanTest, ABadNodeHoldsBackOnlyWhatTouchesIt) {
   Cluster cluster = Of({Pinned("r0"), Pinned("r1", {"n4", "n5", "n6"})});
   cluster.input.unfit["n2"] = "CertificateExpired";

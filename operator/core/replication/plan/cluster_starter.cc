@@ -18,10 +18,12 @@ bool Runs(const ResourceObservation& seen, const ConnectionView& connection) {
 }
 
 bool NeedsPin(const ResourceObservation& seen, std::optional<bool> cluster) {
+  const ResourceLevels coming = WithComingGroup(seen.levels);
   return std::any_of(seen.connections.begin(), seen.connections.end(), [&](const auto& item) {
     const bool runs = Runs(seen, item.second);
     const std::string key = item.first.ToString();
-    return Effective(seen.levels, key) != runs || Effective(seen.levels, key, cluster) != runs;
+    return Effective(seen.levels, key) != runs || Effective(seen.levels, key, cluster) != runs ||
+           Effective(coming, key) != runs;
   });
 }
 

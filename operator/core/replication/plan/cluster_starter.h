@@ -16,7 +16,8 @@ namespace breakwater::replication::internal {
 /// LINSTOR's to say, so it must not be told what one of them has.
 bool Runs(const ResourceObservation& seen, const ConnectionView& connection);
 
-/// LINSTOR's view is not what the connections run: now, or when the cluster's value is in LINSTOR.
+/// LINSTOR's view is not what the connections run: now, or when the cluster's value is in LINSTOR,
+/// or when the CSI driver has written what a StorageClass asks for (K11).
 bool NeedsPin(const ResourceObservation& seen, std::optional<bool> cluster);
 
 /// What stands for the cluster's value where this volume is concerned.

@@ -39,6 +39,18 @@ VolumeFloor FloorOf(const FloorRules& rules,
   return {.tls = rules.enabled && asked, .cluster = cluster, .exempt = ""};
 }
 
+bool GroupComing(const FloorRules& rules, const std::string& resource, const std::string& group) {
+  if (rules.tls_groups.contains(group)) {
+    return true;
+  }
+  const auto origin = rules.origins.find(resource);
+  if (origin == rules.origins.end()) {
+    return false;
+  }
+  const auto word = rules.classes.find(origin->second.storage_class);
+  return word != rules.classes.end() && word->second;
+}
+
 std::vector<std::string> BelowFloor(const ResourceLevels& levels) {
   std::vector<std::string> below;
   if (!levels.known || !levels.floor) {

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ struct FloorRules {
   std::vector<Exemption> exemptions{};
   std::map<std::string, bool> classes{};          ///< StorageClasses that say yes or no themselves
   std::map<std::string, VolumeOrigin> origins{};  ///< by resource
+  /// Resource groups that a StorageClass names (parameter resourceGroup) and asks TLS for.
+  std::set<std::string> tls_groups{};
 
   bool operator==(const FloorRules&) const = default;
 };
@@ -63,6 +66,9 @@ struct VolumeFloor {
 VolumeFloor FloorOf(const FloorRules& rules,
                     const std::string& resource,
                     std::optional<bool> cluster);
+
+/// See ResourceLevels::group_coming. `group`: the volume's resource group.
+bool GroupComing(const FloorRules& rules, const std::string& resource, const std::string& group);
 
 /// The levels of LINSTOR that ask for less than the floor, as people call them: "resource
 /// definition", "connection a/b", "resource group", "node connection a/b". Values of ours are not

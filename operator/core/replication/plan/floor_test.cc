@@ -47,6 +47,19 @@ TEST(FloorTest, AClassIsAFloorOfItsOwn) {
   EXPECT_FALSE(FloorOf(rules, "pv-safe", std::nullopt).tls) << "minimum: None";
 }
 
+// Facts CSI K11: the driver gives a group its value with the next volume; who else is in the group
+// must be protected before.
+TEST(FloorTest, AClassSaysWhichGroupsWillGetTls) {
+  FloorRules rules;
+  rules.classes = {{"safe", true}, {"plain", false}};
+  rules.tls_groups = {"shared"};
+  rules.origins = {{"pv-safe", {"a/d", "safe"}}, {"pv-plain", {"a/c", "plain"}}};
+  EXPECT_TRUE(GroupComing(rules, "pv-safe", "sc-1"));
+  EXPECT_TRUE(GroupComing(rules, "made-by-hand", "shared"));
+  EXPECT_FALSE(GroupComing(rules, "pv-plain", "sc-2"));
+  EXPECT_FALSE(GroupComing(rules, "made-by-hand", "DfltRscGrp"));
+}
+
 TEST(FloorTest, ALowerValueOfOthersDoesNotCount) {
   ResourceLevels levels;
   levels.known = true;

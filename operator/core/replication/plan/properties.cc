@@ -85,6 +85,13 @@ bool Resolve(const ResourceLevels& levels,
 
 }  // namespace
 
+ResourceLevels WithComingGroup(ResourceLevels levels) {
+  if (levels.group_coming) {
+    levels.group = true;
+  }
+  return levels;
+}
+
 bool Effective(const ResourceLevels& levels, const PairKey& pair) {
   return Resolve(levels, pair, true, levels.controller);
 }

@@ -54,6 +54,9 @@ struct ResourceLevels {
   /// What Kubernetes says is TLS (floor.h): a "no" of others on any level does not count, and may
   /// be replaced by a value of ours.
   bool floor = false;
+  /// A StorageClass asks for TLS on this volume's resource group: the CSI driver writes "yes" there
+  /// with the next volume of the class, and LINSTOR adjusts all of the group (facts CSI K11).
+  bool group_coming = false;
 
   bool operator==(const ResourceLevels&) const = default;
 };
@@ -72,6 +75,9 @@ std::string MarkerText(bool value, bool previous, int touches = 0);
 /// of one word are of former versions: a pin's own value; for a pair the value before, so that
 /// every value beside it counts as ours.
 Level ReadLevel(const std::map<std::string, std::string>& props, std::string_view marker);
+
+/// The levels as they are once the CSI driver has written the group's value (`group_coming`).
+ResourceLevels WithComingGroup(ResourceLevels levels);
 
 /// What LINSTOR writes into the .res file for this connection: resource connection > resource
 /// definition > node connection > resource group > controller > "no" (L15).

@@ -110,6 +110,12 @@ std::optional<SwitchObstacle> GateObstacle(const ResourceObservation& seen,
       check.plaintext.insert(pair);
     }
   }
+  if (!goal.unproven.empty()) {
+    const auto& [pair, peer] = *goal.unproven.begin();
+    return SwitchObstacle{"connection " + pair.ToString() + " was stale: " + peer +
+                              " is not proven to have all writes again",
+                          true};
+  }
   const GateResult gate = CheckGate(seen, check);
   if (gate.ok()) {
     return std::nullopt;

@@ -48,6 +48,9 @@ struct VolumeGoal {
   /// Connections with TLS that are StandAlone and not reconnected, with the reason (a person's
   /// doing, a stale peer). One in plaintext is never reconnected: nothing of TLS explains it (F6).
   std::map<Pair, std::string> hold{};
+  /// Connections whose peer lacked writes and is not proven to have them all again, with the peer
+  /// (StaleLedger): none of the volume's is cut, because that would end the proof.
+  std::map<Pair, std::string> unproven{};
   /// Connections whose session keys are too old (M8), with the session (EndView::session of pair.a)
   /// that is: another one is young.
   std::map<Pair, std::string> rekey{};

@@ -297,6 +297,17 @@ TEST(SwitchTest, WaitsOrSaysWhatToDo) {
 
 // A value that somebody set meanwhile would reach the other connections with the next adjust, and
 // that comes with our own change of a pair (L17).
+// A heal just ended and everything looks clean: a cut now would turn "healed" into "nobody knows".
+TEST(SwitchTest, NothingIsCutBeforeAHealIsProven) {
+  Volume volume = ToSwitch({"n1", "n2", "n3"});
+  volume.goal.unproven[Pair::Of("n2", "n3")] = "n3";
+  const VolumeDecision decision = volume.Decide();
+  EXPECT_EQ(decision.kind, VolumeDecision::Kind::kWait);
+  EXPECT_THAT(decision.why, HasSubstr("n3 is not proven to have all writes"));
+  volume.goal.unproven.clear();
+  EXPECT_EQ(volume.Decide().kind, VolumeDecision::Kind::kAsk);
+}
+
 TEST(SwitchTest, PinsOtherConnectionsBeforeACut) {
   Volume volume = ToSwitch({"n1", "n2", "n3"});
   volume.seen.levels.definition = {true, false, std::nullopt};

@@ -124,10 +124,17 @@ bool StaleLedger::Judge(const ResourceObservation& seen,
   const auto device = std::find_if(end->devices.begin(), end->devices.end(),
                                    [&](const auto& d) { return d.volume == record->volume; });
   if (device == end->devices.end() || device->replication != "Established" ||
-      device->peer_disk != "UpToDate" || device->out_of_sync_kib != 0) {
+      device->peer_disk != "UpToDate") {
     return false;  // it heals, or nobody can say
   }
   const bool by_us = healing_.contains({record->resource, Pair::Of(record->viewer, record->peer)});
+  // Between Secondaries blocks stay recorded although the data is equal (F4.8, F14): there the heal
+  // was complete when DRBD called the peer UpToDate.
+  const NodeView* viewer = seen.Node(record->viewer);
+  const bool counts = viewer == nullptr || viewer->primary || !by_us;
+  if (counts && device->out_of_sync_kib != 0) {
+    return false;
+  }
   if (!record->session.empty() && end->session.empty()) {
     return false;  // the sockets will be seen again
   }
@@ -159,6 +166,16 @@ std::vector<StaleRecord> StaleLedger::records() const {
     result.push_back(record);
   }
   return result;
+}
+
+std::map<Pair, std::string> StaleLedger::Unproven(const std::string& resource) const {
+  std::map<Pair, std::string> pairs;
+  for (const auto& [key, record] : records_) {
+    if (record.resource == resource && !record.diverged) {
+      pairs[Pair::Of(record.viewer, record.peer)] = record.peer;
+    }
+  }
+  return pairs;
 }
 
 std::set<Pair> StaleLedger::PairsOf(const std::string& resource) const {

@@ -65,6 +65,9 @@ class StaleLedger {
   bool KeepOnly(const std::set<std::string>& known);
 
   std::vector<StaleRecord> records() const;
+  /// Pairs of a resource whose entry is neither proven nor lost yet, with the peer: cutting one,
+  /// however clean it looks, would end the proof.
+  std::map<Pair, std::string> Unproven(const std::string& resource) const;
   /// Pairs of a resource that must not be reconnected, because that erases the record: of diverged
   /// ones too, as long as nobody has released them. Their record may still be there, and then a
   /// small resync is enough.

@@ -62,6 +62,37 @@ TEST_F(StaleLedgerTest, HealedOnTheSameConnectionIsProof) {
   EXPECT_THAT(ledger_.records(), IsEmpty());
 }
 
+// F4.8, F14: between Secondaries blocks stay recorded as out of sync although the data is equal.
+// Waited for, the entry stayed for ever, and the operator's own next cut of the connection made it
+// "Diverged": an order to throw away a copy that is good.
+TEST_F(StaleLedgerTest, BetweenSecondariesTheHealIsTheProof) {
+  seen_.nodes["n1"].primary = false;
+  seen_.nodes["n3"].primary = true;
+  SetStale(true);
+  Look(0);
+  EXPECT_THAT(Look(3), ElementsAre(Kind::kStale));
+  EXPECT_THAT(ledger_.Unproven("r0"),
+              ::testing::Contains(::testing::Pair(Pair::Of("n1", "n2"), "n2")));
+  SetStale(false);
+  End(seen_, "n1", "n2").devices[0].out_of_sync_kib = 2600;
+  EXPECT_THAT(Look(4), IsEmpty()) << "nobody healed it";
+  ledger_.NoteHeal("r0", Pair::Of("n1", "n2"));
+  EXPECT_THAT(Look(5), ElementsAre(Kind::kHealed));
+  EXPECT_THAT(ledger_.Unproven("r0"), IsEmpty());
+}
+
+TEST_F(StaleLedgerTest, FromAPrimaryNothingMayBeOutOfSync) {
+  SetStale(true);
+  Look(0);
+  Look(3);
+  SetStale(false);
+  ledger_.NoteHeal("r0", Pair::Of("n1", "n2"));
+  End(seen_, "n1", "n2").devices[0].out_of_sync_kib = 4;
+  EXPECT_THAT(Look(4), IsEmpty());
+  End(seen_, "n1", "n2").devices[0].out_of_sync_kib = 0;
+  EXPECT_THAT(Look(5), ElementsAre(Kind::kHealed));
+}
+
 // The reconnect erased DRBD's record between two looks (F12.3): clean states, different blocks.
 TEST_F(StaleLedgerTest, AnotherConnectionIsNoProof) {
   SetStale(true);

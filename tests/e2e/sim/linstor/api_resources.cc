@@ -12,7 +12,8 @@ namespace {
 /// Resources that a list asks for, as JSON, with what the nodes say at the moment.
 nlohmann::json Collect(Call& call, const std::string& only, bool with_volumes) {
   std::map<std::string, Definition> definitions;
-  std::map<std::string, std::map<std::string, nlohmann::json>> status;
+  const nlohmann::json no_status;
+  std::map<std::string, StatusCache::Statuses> status;
   {
     const std::lock_guard lock(call.sim.database.mutex);
     for (const auto& [key, definition] : call.sim.database.state.definitions) {
@@ -27,15 +28,16 @@ nlohmann::json Collect(Call& call, const std::string& only, bool with_volumes) {
       if (!Selected(call, "nodes", resource.node) || !MatchesProps(call, resource.props)) {
         continue;
       }
-      nlohmann::json seen;
+      const nlohmann::json* seen = nullptr;
       if (call.sim.satellites.status(resource.node) == "ONLINE") {
         if (!status.contains(node_key)) {
           status[node_key] = call.sim.status.Of(resource.node);
         }
-        const auto it = status[node_key].find(key);
-        seen = it == status[node_key].end() ? nlohmann::json() : it->second;
+        const auto it = status[node_key]->find(key);
+        seen = it == status[node_key]->end() ? nullptr : &it->second;
       }
-      list.push_back(ResourceJson(definition, resource, seen, with_volumes));
+      list.push_back(
+          ResourceJson(definition, resource, seen == nullptr ? no_status : *seen, with_volumes));
     }
   }
   return list;

@@ -16,13 +16,20 @@ constexpr milliseconds kAskTimeout{5000};
 /// Backing devices are a little larger than the volume: DRBD's metadata.
 constexpr std::int64_t kMetadataKib = 52;
 
-nlohmann::json Lookup(const nlohmann::json& status,
-                      const char* list,
-                      const char* key,
-                      const nlohmann::json& value) {
-  for (const auto& item : status.value(list, nlohmann::json::array())) {
-    if (item.value(key, nlohmann::json()) == value) {
-      return item;
+// Points into `status`: with thousands of resources, copies were most of the time of a list.
+template <typename Value>
+const nlohmann::json* Lookup(const nlohmann::json& status,
+                             const char* list,
+                             const char* key,
+                             const Value& value) {
+  const auto items = status.find(list);
+  if (items == status.end()) {
+    return nullptr;
+  }
+  for (const auto& item : *items) {
+    const auto member = item.find(key);
+    if (member != item.end() && *member == value) {
+      return &item;
     }
   }
   return nullptr;
@@ -33,11 +40,11 @@ nlohmann::json Connections(const Definition& definition,
                            const nlohmann::json& status) {
   auto out = nlohmann::json::object();
   for (const auto& [key, peer] : definition.resources) {
-    const auto connection = Lookup(status, "connections", "name", peer.node);
-    if (Key(peer.node) == Key(resource.node) || connection.is_null()) {
+    const auto* connection = Lookup(status, "connections", "name", peer.node);
+    if (Key(peer.node) == Key(resource.node) || connection == nullptr) {
       continue;
     }
-    const auto state = connection.value("connection-state", "Unknown");
+    const auto state = connection->value("connection-state", "Unknown");
     out[peer.node] = {{"connected", state == "Connected"}, {"message", state}};
   }
   return out;
@@ -68,23 +75,20 @@ nlohmann::json StorageVolume(const VolumeDef& definition, const Volume& volume) 
 
 nlohmann::json VolumeState(const Definition& definition, int number, const nlohmann::json& status) {
   nlohmann::json out = nlohmann::json::object();
-  const auto device = Lookup(status, "devices", "volume", number);
-  if (!device.is_null()) {
-    out["disk_state"] = device.value("disk-state", "Unknown");
+  if (const auto* device = Lookup(status, "devices", "volume", number)) {
+    out["disk_state"] = device->value("disk-state", "Unknown");
   }
   auto states = nlohmann::json::object();
   for (const auto& [key, peer] : definition.resources) {
-    const auto connection = Lookup(status, "connections", "name", peer.node);
-    if (connection.is_null()) {
+    const auto* connection = Lookup(status, "connections", "name", peer.node);
+    const auto* peer_device =
+        connection == nullptr ? nullptr : Lookup(*connection, "peer_devices", "volume", number);
+    if (peer_device == nullptr) {
       continue;
     }
-    const auto peer_device = Lookup(connection, "peer_devices", "volume", number);
-    if (peer_device.is_null()) {
-      continue;
-    }
-    const auto state = peer_device.value("replication-state", "Off");
+    const auto state = peer_device->value("replication-state", "Off");
     states[peer.node] = {{"replication_state", state}};
-    const double percent = peer_device.value("percent-in-sync", 100.0);
+    const double percent = peer_device->value("percent-in-sync", 100.0);
     if (state.find("Sync") != std::string::npos) {
       states[peer.node]["done_percentage"] = percent;
     }
@@ -117,7 +121,7 @@ nlohmann::json VolumeJson(const Definition& definition,
 
 }  // namespace
 
-std::map<std::string, nlohmann::json> StatusCache::Of(const std::string& node) {
+StatusCache::Statuses StatusCache::Of(const std::string& node) {
   const auto now = steady_clock::now();
   {
     const std::lock_guard lock(mutex_);
@@ -127,28 +131,29 @@ std::map<std::string, nlohmann::json> StatusCache::Of(const std::string& node) {
     }
   }
   const auto run = port_.Run(node, {"drbdsetup", "status", "--json"}, kAskTimeout);
-  Cached fresh{now, {}};
-  const auto list = nlohmann::json::parse(run.out, nullptr, false);
+  auto fresh = std::make_shared<std::map<std::string, nlohmann::json>>();
+  auto list = nlohmann::json::parse(run.out, nullptr, false);
   if (run.exit == 0 && list.is_array()) {
-    for (const auto& resource : list) {
-      fresh.resources[Key(resource.value("name", ""))] = resource;
+    for (auto& resource : list) {
+      std::string key = Key(resource.value("name", ""));
+      (*fresh)[std::move(key)] = std::move(resource);
     }
   }
   const std::lock_guard lock(mutex_);
-  nodes_[Key(node)] = fresh;
-  return fresh.resources;
+  nodes_[Key(node)] = {now, fresh};
+  return fresh;
 }
 
 bool StatusCache::InUse(const std::string& node, const std::string& resource) {
-  const auto all = Of(node);
-  const auto it = all.find(Key(resource));
-  return it != all.end() && it->second.value("role", "") == "Primary";
+  const Statuses all = Of(node);
+  const auto it = all->find(Key(resource));
+  return it != all->end() && it->second.value("role", "") == "Primary";
 }
 
 bool StatusCache::AllUpToDate(const std::string& node, const std::string& resource) {
-  const auto all = Of(node);
-  const auto it = all.find(Key(resource));
-  if (it == all.end()) {
+  const Statuses all = Of(node);
+  const auto it = all->find(Key(resource));
+  if (it == all->end()) {
     return true;  // LINSTOR answers true also for what is not deployed
   }
   const auto devices = it->second.value("devices", nlohmann::json::array());

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -18,15 +19,16 @@ class StatusCache {
  public:
   explicit StatusCache(DrbdPort& port) : port_(port) {}
 
-  /// Key(resource) -> status object of that node. Empty when the node does not answer.
-  std::map<std::string, nlohmann::json> Of(const std::string& node);
+  /// Key(resource) -> status object of that node. Empty when the node does not answer, never null.
+  using Statuses = std::shared_ptr<const std::map<std::string, nlohmann::json>>;
+  Statuses Of(const std::string& node);
   bool InUse(const std::string& node, const std::string& resource);
   bool AllUpToDate(const std::string& node, const std::string& resource);
 
  private:
   struct Cached {
     std::chrono::steady_clock::time_point at;
-    std::map<std::string, nlohmann::json> resources;
+    Statuses resources;
   };
 
   DrbdPort& port_;

@@ -1,6 +1,6 @@
 #pragma once
 
-/// WebhookEndpoint: the HTTPS server of the admission webhook.
+/// HttpsEndpoint: an HTTPS server whose certificate may come later than the process.
 
 #include <atomic>
 #include <cstdint>
@@ -16,18 +16,26 @@
 
 namespace breakwater::cmd {
 
+struct HttpsEndpointOptions {
+  std::string name{};  ///< for the log: "the admission webhook"
+  std::string flag{};  ///< that says the address
+  std::string address{};
+  /// Holds tls.crt and tls.key, or will; a renewed pair is used within ten seconds.
+  std::string certificate_directory{};
+  net::HttpServerOptions limits{};
+};
+
 /// Starts as soon as there is a certificate and tries again every ten seconds until then: storage
-/// never waits for a webhook that only says earlier what the reconcilers say, too. Served by every
-/// replica, the leader or not.
+/// never waits for a webhook that only says earlier what the reconcilers say, too, nor for who
+/// counts. Served by every replica, the leader or not.
 /// Thread safety: one owner; port() from any thread.
-class WebhookEndpoint {
+class HttpsEndpoint {
  public:
-  /// `certificate_directory` holds tls.crt and tls.key, or will; a renewed pair is used within ten
-  /// seconds. `clock` must outlive this object.
-  WebhookEndpoint(std::string address,
-                  std::string certificate_directory,
-                  const Clock& clock,
-                  Logger log);
+  /// `clock` must outlive this object.
+  HttpsEndpoint(HttpsEndpointOptions options,
+                net::RequestHandler handler,
+                const Clock& clock,
+                Logger log);
 
   /// 0 until it listens.
   std::uint16_t port() const { return port_; }
@@ -35,8 +43,8 @@ class WebhookEndpoint {
  private:
   Result<void, Error> Start();
 
-  const std::string address_;
-  const std::string certificate_directory_;
+  const HttpsEndpointOptions options_;
+  const net::RequestHandler handler_;
   const Clock& clock_;
   const Logger log_;
   std::unique_ptr<ServingCertificate> certificate_{};

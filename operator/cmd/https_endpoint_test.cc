@@ -1,7 +1,7 @@
 // The webhook's HTTPS server. What would break for a user: the operator does not start, and storage
 // is not looked after, because a certificate is not there yet; or the webhook never comes up.
 
-#include "operator/cmd/webhook_endpoint.h"
+#include "operator/cmd/https_endpoint.h"
 
 #include <chrono>
 #include <filesystem>
@@ -15,6 +15,7 @@
 #include "operator/crypto/certificate_authority.h"
 #include "operator/net/cpprest_transport.h"
 #include "operator/testing/fake_clock.h"
+#include "operator/webhook/handler.h"
 
 namespace breakwater::cmd {
 namespace {
@@ -63,10 +64,14 @@ std::string Ask(std::uint16_t port, const crypto::Identity& authority) {
   return response ? response->body : response.error().message;
 }
 
-TEST(WebhookEndpointTest, ServesAsSoonAsThereIsACertificate) {
+TEST(HttpsEndpointTest, ServesAsSoonAsThereIsACertificate) {
   const Directory directory;
   testing::FakeClock clock;
-  WebhookEndpoint endpoint("127.0.0.1:0", directory.path, clock, Logger(LogLevel::kOff));
+  HttpsEndpoint endpoint({.name = "the webhook",
+                          .flag = "--webhook-bind-address",
+                          .address = "127.0.0.1:0",
+                          .certificate_directory = directory.path},
+                         webhook::Serve, clock, Logger(LogLevel::kOff));
   clock.WaitForSleepers(1);
   EXPECT_EQ(endpoint.port(), 0) << "nothing to serve with, and the operator runs all the same";
 
