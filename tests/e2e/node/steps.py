@@ -29,6 +29,8 @@ CLUSTER = {
                                                      "affinityController", "nfsServer")}}}
 DAEMON = {"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration", "metadata": {"name": "internal-tls"},
           "spec": {"internalTLS": {"tlsHandshakeDaemon": True}}}
+MISTAKE = yaml.safe_dump({"apiVersion": "piraeus.io/v1", "kind": "LinstorSatelliteConfiguration", "metadata": {"name": "probe"},
+                          "spec": {"patches": [{"patch": "nonsense"}]}})
 # Bits of CapEff.
 CAPABILITIES = {"NET_ADMIN": 12, "SYS_ADMIN": 21}
 # Stay with the definitions: the group of the API, and the authority that a new LinstorCluster goes on with.
@@ -119,6 +121,31 @@ class Steps:
         answer = self.cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "sh", "-c", "true", check=False)
         require("executable file not found" in answer or "no such file" in answer, f"there is a shell: {answer}")
         self.note("kubectl exec … -- sh: there is none in the image")
+
+    def webhook_and_metrics(self) -> None:
+        self.wait(lambda: "is invalid" in self._write_a_mistake(), 150, "the webhook to be asked")
+        self.done("the API server asks the webhook, with the certificate that the operator made: a mistake is refused")
+        address = f"https://{self.pods('piraeus-operator')[0]['status']['podIP']}:8443/metrics"
+        self.cluster.kubectl("-n", NAMESPACE, "create", "serviceaccount", "reader")
+        token = self.cluster.kubectl("-n", NAMESPACE, "create", "token", "reader").strip()
+        codes = [self.cluster.status(address), self.cluster.status(address, token)]
+        self.cluster.kubectl("create", "clusterrolebinding", "reader", "--clusterrole=piraeus-operator-metrics-reader",
+                             f"--serviceaccount={NAMESPACE}:reader")
+        self.wait(lambda: self.cluster.status(address, token) == 200, 30, "metrics to be shown to who has the right")
+        self.cluster.kubectl("delete", "clusterrolebinding", "reader")
+        self.cluster.kubectl("-n", NAMESPACE, "delete", "serviceaccount", "reader")
+        require(codes == [401, 403], f"metrics without a token and without the right: {codes}")
+        self.note("metrics: 401 without a token, 403 without the right, 200 with it")
+        self.cluster.kubectl("-n", NAMESPACE, "scale", "deployment", OPERATOR, "--replicas=0")
+        self.wait(lambda: not self.pods("piraeus-operator"), 60, "the operator to end")
+        answer = self._write_a_mistake()
+        require("created" in answer, f"without the operator: {answer}")
+        self.cluster.kubectl("-n", NAMESPACE, "scale", "deployment", OPERATOR, "--replicas=2")
+        self.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment", OPERATOR, "--timeout=60s")
+        self.done("without the operator everything can be written; it is back")
+
+    def _write_a_mistake(self) -> str:
+        return self.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=MISTAKE, check=False)
 
     def cluster_with_handshake_daemon(self) -> None:
         self.cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", "pod-security.kubernetes.io/enforce=privileged")
@@ -224,6 +251,7 @@ class Steps:
 
     def all(self) -> None:
         self.operator_in_a_restricted_namespace()
+        self.webhook_and_metrics()
         self.cluster_with_handshake_daemon()
         self.what_only_a_kubelet_shows()
         self.reasons()
