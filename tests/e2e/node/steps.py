@@ -127,11 +127,11 @@ class Steps:
         self.done("the API server asks the webhook, with the certificate that the operator made: a mistake is refused")
         address = f"https://{self.pods('piraeus-operator')[0]['status']['podIP']}:8443/metrics"
         self.cluster.kubectl("-n", NAMESPACE, "create", "serviceaccount", "reader")
-        token = self.cluster.kubectl("-n", NAMESPACE, "create", "token", "reader").strip()
-        codes = [self.cluster.status(address), self.cluster.status(address, token)]
+        codes = [self.cluster.status(address), self.cluster.status(address, self._token())]
         self.cluster.kubectl("create", "clusterrolebinding", "reader", "--clusterrole=piraeus-operator-metrics-reader",
                              f"--serviceaccount={NAMESPACE}:reader")
-        self.wait(lambda: self.cluster.status(address, token) == 200, 30, "metrics to be shown to who has the right")
+        # The answer for a token is remembered for a minute: each is asked about once.
+        self.wait(lambda: self.cluster.status(address, self._token()) == 200, 30, "metrics to be shown to who has the right")
         self.cluster.kubectl("delete", "clusterrolebinding", "reader")
         self.cluster.kubectl("-n", NAMESPACE, "delete", "serviceaccount", "reader")
         require(codes == [401, 403], f"metrics without a token and without the right: {codes}")
@@ -143,6 +143,9 @@ class Steps:
         self.cluster.kubectl("-n", NAMESPACE, "scale", "deployment", OPERATOR, "--replicas=2")
         self.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment", OPERATOR, "--timeout=60s")
         self.done("without the operator everything can be written; it is back")
+
+    def _token(self) -> str:
+        return self.cluster.kubectl("-n", NAMESPACE, "create", "token", "reader").strip()
 
     def _write_a_mistake(self) -> str:
         return self.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=MISTAKE, check=False)
