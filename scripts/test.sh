@@ -55,14 +55,20 @@ end_to_end() {
     tests/e2e/suite
 }
 
+monitoring() {  # the rules and the dashboard as files; test_monitoring.py of the end-to-end tests meets a real operator
+  PYTHONPATH=tests/e2e /usr/bin/python3 -m pytest -q -p no:cacheprovider --junitxml="$results/monitoring.xml" tests/monitoring
+}
+
 step "Debian packages" scripts/deps.sh || { echo "0 passed, 1 failed"; exit 1; }
 step "lint" scripts/lint.sh
 step "test tools" scripts/tools.sh --all
+step "alerts and dashboard" monitoring
 step "unit tests, address and undefined behaviour sanitizers" sanitized asan
 step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
   step "walks" scripts/walks.py --walks 600 --junit "$results/walks.xml"
+  step "patches against kubectl kustomize" /usr/bin/python3 tests/differential/kustomize.py --junit "$results/patches.xml"
   step "end-to-end tests" end_to_end
   step "rights" env PYTHONPATH=tests/e2e /usr/bin/python3 -m rights "$results/rights"
 fi

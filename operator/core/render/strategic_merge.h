@@ -13,6 +13,7 @@
 ///   list element it stands for the whole list.
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "operator/api/object.h"
@@ -22,5 +23,9 @@ namespace breakwater::core {
 /// Applies `patch` to `object`, whose kind decides which lists are keyed. Nullopt: the patch
 /// deletes the object.
 std::optional<api::Json> StrategicMerge(const api::Json& object, const api::Json& patch);
+
+/// The first field that is a map, a list or a scalar in the object and another of these in the
+/// patch, as "spec.template"; "" = none. kustomize refuses such a patch.
+std::string Misfit(const api::Json& object, const api::Json& patch);
 
 }  // namespace breakwater::core

@@ -26,7 +26,8 @@ FULL_OPERATOR = {
     "imagePullSecrets": [{"name": "pull"}], "agent": {"image": {"digest": "sha256:" + "2" * 64}},
     "components": {"imagePullSecret": "pull", "images": [{"base": "m", "components": {"ktls-utils": {"image": "t", "tag": "1"}}}]},
     "replicas": 3, "serviceAccount": {"annotations": {"a": "b"}},
-    "metrics": {"authentication": "none"}, "webhook": {"certificate": "CertManager", "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
+    "metrics": {"authentication": "none"},
+    "webhook": {"certificate": "CertManager", "issuerRef": {"name": "mine", "kind": "ClusterIssuer", "group": "cert-manager.io"}},
     "networkPolicies": {"enabled": True, "satellites": True, "nodeCIDRs": ["10.0.0.0/16", "fd00::/64"]},
     "extraArgs": ["--log-level=debug"], "extraEnv": [{"name": "RELATED_IMAGE_KTLS_UTILS", "value": "m/t:1"}],
     "commonLabels": {"team": "storage"}, "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"},
@@ -37,7 +38,8 @@ FULL_OPERATOR = {
 }
 MINIMAL_OPERATOR = {
     "replicas": 1, "agent": {"enabled": False}, "podDisruptionBudget": {"create": False}, "crds": {"install": False},
-    "rbac": {"create": False, "userRoles": False}, "webhook": {"enabled": False}, "metrics": {"enabled": False}, "runAsUser": None, "runAsGroup": None, "resources": None,
+    "rbac": {"create": False, "userRoles": False}, "webhook": {"enabled": False}, "metrics": {"enabled": False},
+    "runAsUser": None, "runAsGroup": None, "resources": None,
     "priorityClassName": "", "tolerations": [], "topologySpreadConstraints": [],
 }
 FULL_CLUSTER = {
@@ -77,7 +79,8 @@ class Site:
     """A cluster and somebody with the guide before him, in a folder of his own."""
 
     def __init__(self, bed, folder):
-        self.bed, self.folder, self.storage = bed, folder, Storage(bed)
+        self.bed, self.folder = bed, folder
+        self.storage = Storage(bed, ["--webhook-secret-name=breakwater-webhook-certificate"])
         (folder / "charts").symlink_to(charts.ROOT / "charts")
         tools = os.path.dirname(charts.helm_program())
         self.environment = {"PATH": f"{bed.tools}:{tools}:/usr/bin:/bin", "KUBECONFIG": str(bed.kubeconfig), "HOME": str(folder)}
@@ -118,6 +121,11 @@ class Site:
         self.storage.operator_kubeconfig = self.bed.create_operator_kubeconfig(NAMESPACE, SERVICE_ACCOUNT)
         self.storage.start_operator()
         self.bed.wait_for(lambda: "breakwater_leader 1" in self.storage.operator_metrics(), 60, "an operator that leads")
+
+    def authority(self):
+        """What the operator wrote into the configuration of its webhook."""
+        webhooks = self.get("validatingwebhookconfiguration", "piraeus-operator-validating-webhook-configuration")["webhooks"]
+        return webhooks[0]["clientConfig"].get("caBundle", "")
 
     def dry_run(self, chart, values, namespace):
         done = self.bed.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-",
@@ -207,10 +215,12 @@ def test_encryption_in_one_line(site):
 
 def test_change_and_roll_back(site):
     before = site.get("linstorcluster", "linstorcluster")["metadata"]
+    authority = site.bed.wait_for(site.authority, 30, "the operator's authority in its webhook configuration")
     site.follow("change")
     assert "--log-level=debug" in site.arguments()
     site.follow("rollback")
     assert "--log-level=debug" not in site.arguments()
+    assert site.authority() == authority  # an upgrade that takes it out turns the webhook off
     after = site.get("linstorcluster", "linstorcluster")["metadata"]
     assert (before["uid"], before["generation"]) == (after["uid"], after["generation"])
 

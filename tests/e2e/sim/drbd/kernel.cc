@@ -7,16 +7,6 @@
 namespace breakwater::sim {
 namespace {
 
-// LINSTOR writes one common "day 0" generation into all new replicas, so that they need no
-// initial resync. The same is derived here from the names.
-std::uint64_t DayZero(const std::string& resource, int volume) {
-  std::uint64_t hash = 1469598103934665603U;
-  for (const char c : resource) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  }
-  return ((hash ^ static_cast<std::uint64_t>(volume)) * 1099511628211U) & ~std::uint64_t{1};
-}
-
 std::string TransportRefusal(const std::string& resource) {
   return resource +
          ": Failure: (162) Invalid configuration request\n"
@@ -30,6 +20,16 @@ std::string TlsOf(const Options& net) {
 }
 
 }  // namespace
+
+// LINSTOR writes one common "day 0" generation into all new replicas, so that they need no
+// initial resync. The same is derived here from the names.
+std::uint64_t DayZero(const std::string& resource, int volume) {
+  std::uint64_t hash = 1469598103934665603U;
+  for (const char c : resource) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  }
+  return ((hash ^ static_cast<std::uint64_t>(volume)) * 1099511628211U) & ~std::uint64_t{1};
+}
 
 bool IsDisklessPeer(const PeerDevice& device) {
   return device.client || device.disk == DiskState::kDiskless;
@@ -123,6 +123,8 @@ void Kernel::Attach(Node& node, Resource& resource, int volume) {
         disk.recorded = DiskState::kInconsistent;
       }
     }
+  }
+  if (fresh || std::exchange(disk.made_now, false)) {
     SetDisk(node, resource, volume, disk.recorded, "attach");
     return;
   }

@@ -220,6 +220,9 @@ class Kernel {
   bool by_fault_ = false;  // what happens now is nobody's act: a node or the network failed
 };
 
+// The generation of a new disk: LINSTOR gives all new replicas of a volume the same one.
+[[nodiscard]] std::uint64_t DayZero(const std::string& resource, int volume);
+
 // Is on-no-quorum io-error?
 [[nodiscard]] bool FailsWithoutQuorum(const Resource& resource);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/sim/drbd/protocol_json.h"
+#include "tests/e2e/sim/drbd/snapshots.h"
 
 namespace breakwater::sim {
 namespace {
@@ -36,6 +37,20 @@ json SetNode(Cluster& cluster, const json& request) {
   node.usermode_helper = Text(request, "usermode_helper", node.usermode_helper);
   node.kernel_tls = request.value("kernel_tls", node.kernel_tls);
   node.tcp_diag = request.value("tcp_diag", node.tcp_diag);
+  node.clock_ahead_s = request.value("clock_ahead_s", node.clock_ahead_s);
+  return Ok();
+}
+
+// What the sockets of a resource that are there now are said to have carried.
+json Traffic(Cluster& cluster, const json& request) {
+  const std::string wanted = Needed(request, "resource");
+  for (auto& [name, node] : cluster.world().nodes) {
+    if (const auto resource = node.resources.find(wanted); resource != node.resources.end()) {
+      for (auto& [id, connection] : resource->second.connections) {
+        connection.sent_gib = connection.out_port != 0 ? request.value("gib", 0U) : 0;
+      }
+    }
+  }
   return Ok();
 }
 
@@ -108,6 +123,33 @@ json SetVolume(Cluster& cluster, const json& request) {
   Volume& volume =
       cluster.world().GetVolume(Needed(request, "resource"), request.value("volume", 0));
   volume.size_kib = request.value("size_kib", volume.size_kib);
+  return Ok();
+}
+
+SnapshotName ReadSnapshot(const json& request) {
+  return {Needed(request, "node"), Needed(request, "resource"), request.value("volume", 0),
+          Needed(request, "name")};
+}
+
+json MakeSnapshot(Cluster& cluster, const json& request) {
+  TakeSnapshot(cluster.world(), ReadSnapshot(request));
+  return Ok();
+}
+
+json RestoreDisk(Cluster& cluster, const json& request) {
+  return RestoreSnapshot(cluster.world(), ReadSnapshot(request), Needed(request, "to_resource"))
+             ? Ok()
+             : json{{"error", "no such snapshot"}};
+}
+
+json ForgetDisks(Cluster& cluster, const json& request) {
+  RemoveDisks(cluster.world(), Needed(request, "node"), Needed(request, "resource"));
+  return Ok();
+}
+
+json ForgetSnapshot(Cluster& cluster, const json& request) {
+  DropSnapshot(cluster.world(), Needed(request, "node"), Needed(request, "resource"),
+               Needed(request, "name"));
   return Ok();
 }
 
@@ -244,7 +286,12 @@ const std::map<std::string, Handler>& Handlers() {
                                                            {"satellites", ListSatellites},
                                                            {"tlshd", SetTlshd},
                                                            {"volume", SetVolume},
+                                                           {"snapshot", MakeSnapshot},
+                                                           {"restore", RestoreDisk},
+                                                           {"drop-snapshot", ForgetSnapshot},
+                                                           {"remove-disks", ForgetDisks},
                                                            {"writer", Writer},
+                                                           {"traffic", Traffic},
                                                            {"report", Report},
                                                            {"inject", Inject},
                                                            {"config", Config},

@@ -112,7 +112,8 @@ json DumpResource(World& world, Kernel& kernel, Node& node, Resource& resource) 
         {"newUuidPending", device.new_uuid_pending},
         {"generationForgotten", device.generation_forgotten},
         {"currentUuid", disk == nullptr ? 0 : disk->current_uuid},
-        {"writtenBlocks", disk == nullptr ? 0 : disk->blocks.size()}};
+        {"writtenBlocks", disk == nullptr ? 0 : disk->blocks.size()},
+        {"digest", disk == nullptr ? 0 : disk->blocks.digest()}};
   }
   for (auto& [id, connection] : resource.connections) {
     result["connections"].push_back(DumpConnection(world, kernel, {&node, &resource, &connection}));
@@ -170,6 +171,7 @@ json DumpJson(Cluster& cluster) {
         {"utilsVersion", node.utils_version},
         {"transport", node.transport},
         {"usermodeHelper", node.usermode_helper},
+        {"clockAheadS", node.clock_ahead_s},
         {"kernelTls", node.kernel_tls},
         {"tcpDiag", node.tcp_diag},
         {"tlshd",

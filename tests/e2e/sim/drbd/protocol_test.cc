@@ -56,6 +56,77 @@ TEST_F(ProtocolTest, RunsAVolumeFromFileToReport) {
       kRes);
 }
 
+TEST_F(ProtocolTest, ARestoredDiskHoldsWhatTheSnapshotSaw) {
+  const auto up = [this](const std::string& resource) {
+    std::string text = kRes;
+    text.replace(text.find("r0"), 2, resource);
+    for (const char* node : {"n1", "n2"}) {
+      Ask({{"op", "put-file"},
+           {"node", node},
+           {"path", "/var/lib/linstor.d/" + resource + ".res"},
+           {"content", text}});
+      Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "adjust", resource}}});
+    }
+    cluster_.Advance(Millis(3000));
+  };
+  const auto held = [this](const std::string& node, const std::string& resource) {
+    return Ask({{"op", "dump"}})["nodes"][node]["resources"][resource]["devices"]["0"];
+  };
+  const auto write = [this] {
+    Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"interval_ms", 10}});
+    cluster_.Advance(Millis(500));
+    Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"action", "stop"}});
+    cluster_.Advance(Millis(100));
+  };
+  up("r0");
+  write();
+  const json snapshot{{"node", "n1"}, {"resource", "r0"}, {"name", "s1"}};
+  json restore = snapshot;
+  restore.update({{"op", "restore"}, {"to_resource", "r1"}});
+  EXPECT_TRUE(Ask(restore).contains("error")) << "not taken yet";
+  json take = snapshot;
+  take["op"] = "snapshot";
+  Ask(take);
+  const json seen = held("n1", "r0")["digest"];
+  write();
+  EXPECT_NE(held("n1", "r0")["digest"], seen);
+  EXPECT_TRUE(Ask(restore).contains("ok"));
+  up("r1");
+  cluster_.Advance(Millis(60000));
+  EXPECT_EQ(held("n1", "r1")["digest"], seen);
+  EXPECT_EQ(held("n2", "r1")["digest"], seen) << "its new disk is empty: resynced";
+  EXPECT_EQ(held("n2", "r1")["disk"], "UpToDate");
+  EXPECT_EQ(Ask({{"op", "report"}, {"resource", "r1"}})["resources"][0]["lostWrites"], 0);
+  json drop = snapshot;
+  drop["op"] = "drop-snapshot";
+  Ask(drop);
+  EXPECT_TRUE(Ask(restore).contains("error"));
+}
+
+TEST_F(ProtocolTest, AVolumeMadeAgainAfterItsDisksAreGoneIsNew) {
+  for (int life = 0; life < 2; ++life) {
+    for (const char* node : {"n1", "n2"}) {
+      Ask({{"op", "put-file"},
+           {"node", node},
+           {"path", "/var/lib/linstor.d/r0.res"},
+           {"content", kRes}});
+      Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "adjust", "r0"}}});
+    }
+    cluster_.Advance(Millis(3000));
+    const json device = Ask({{"op", "dump"}})["nodes"]["n2"]["resources"]["r0"]["devices"]["0"];
+    EXPECT_EQ(device["writtenBlocks"], 0);
+    EXPECT_EQ(device["disk"], "UpToDate");
+    Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"interval_ms", 10}});
+    cluster_.Advance(Millis(300));
+    Ask({{"op", "writer"}, {"resource", "r0"}, {"node", "n1"}, {"action", "stop"}});
+    cluster_.Advance(Millis(100));
+    for (const char* node : {"n1", "n2"}) {
+      Ask({{"op", "run"}, {"node", node}, {"argv", {"drbdadm", "down", "r0"}}});
+      Ask({{"op", "remove-disks"}, {"node", node}, {"resource", "r0"}});
+    }
+  }
+}
+
 TEST_F(ProtocolTest, ListsSatellitesAndKeepsNodeSettings) {
   Ask({{"op", "satellite"}, {"node", "n1"}, {"running", true}, {"address", "127.10.0.5"}});
   Ask({{"op", "node"}, {"node", "n1"}, {"drbd_version", "9.2.5"}});

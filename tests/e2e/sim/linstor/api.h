@@ -22,6 +22,11 @@ void RegisterVolumes(Router& router);
 void RegisterResources(Router& router);
 void RegisterConnections(Router& router);
 void RegisterSnapshots(Router& router);
+void RegisterRestore(Router& router);
+void RegisterClone(Router& router);
+void RegisterMakeAvailable(Router& router);
+void RegisterRemoval(Router& router);
+void RegisterKeyValues(Router& router);
 void RegisterMisc(Router& router);
 
 /// Side door: every snapshot, and whether I/O went on while it was made.
@@ -85,6 +90,16 @@ bool MatchesProps(const Call& call, const Props& props);
 /// True when the query does not name this kind at all or names this one.
 bool Selected(const Call& call, const std::string& parameter, const std::string& name);
 
+/// nullptr when there is no such volume. Needs the database lock.
+VolumeDef* FindVolumeDef(State& state, const std::string& name, const std::string& number);
+/// Adds a volume to a definition. Needs the database lock.
+VolumeDef AddVolume(State& state, Definition& definition, int number, std::int64_t size_kib);
+/// Checks and registers a definition. Needs the database lock.
+Entries CreateDefinition(Simulator& sim,
+                         const HttpRequest& request,
+                         const nlohmann::json& wanted,
+                         Definition& made);
+
 /// RFC 1123 as LINSTOR checks it; the text is the cause, empty when the name is fine.
 std::string BadNodeName(const std::string& name);
 
@@ -94,7 +109,12 @@ struct Placement {
   std::string pool;  // empty: diskless
   Props props;
   std::vector<std::string> flags;
+  std::string copy_of = {}, copy_name = {};  // what its disks start with, as in Resource
 };
+
+/// A replica in a pool; a resource without a disk.
+Placement Diskful(const std::string& node, const std::string& pool);
+Placement Diskless(const std::string& node);
 
 /// Registers replicas, adds a tiebreaker, deploys and waits. `node_names` is for the details.
 /// Takes the database lock itself. Used by resource create, autoplace and spawn.
@@ -106,6 +126,7 @@ Entries Deploy(Simulator& sim,
 /// What the autoplacer chooses, or the reason why it cannot. Needs the database lock.
 struct PlaceResult {
   std::vector<Placement> placements;
+  int missing = 0;    // replicas that were asked for; below 0: there are too many
   std::string error;  // details of "Not enough available nodes"
 };
 
@@ -113,6 +134,13 @@ PlaceResult ChoosePlaces(Simulator& sim,
                          const Definition& definition,
                          const nlohmann::json& filter,
                          const std::string& closing);
+
+/// The names of all nodes that are ONLINE. Needs the database lock.
+std::vector<std::string> OnlineNodes(Simulator& sim);
+
+/// Is the resource open on a node, as the nodes say it now? The node's name, or empty. Call without
+/// the database lock.
+std::string NodeThatUses(Simulator& sim, const Definition& definition);
 
 /// Flags a resource for removal, lets its node and its peers know.
 void RemoveReplicas(Simulator& sim,

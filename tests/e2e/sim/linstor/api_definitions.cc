@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -24,9 +25,15 @@ nlohmann::json DefinitionJson(const Definition& definition, bool with_volumes) {
   if (!definition.flags.empty()) {
     out["flags"] = definition.flags;
   }
-  if (definition.port != 0) {
-    out["layer_data"] = nlohmann::json::array(
-        {{{"type", "DRBD"}, {"data", DrbdDefinitionJson(definition)}}, {{"type", "STORAGE"}}});
+  if (definition.port != 0 || !HasLayer(definition, "DRBD")) {
+    out["layer_data"] = nlohmann::json::array();
+    for (const auto& layer : definition.layers) {
+      nlohmann::json data{{"type", layer}};
+      if (layer == "DRBD") {
+        data["data"] = DrbdDefinitionJson(definition);
+      }
+      out["layer_data"].push_back(data);
+    }
   }
   if (with_volumes && !definition.volumes.empty()) {
     out["volume_definitions"] = nlohmann::json::array();
@@ -86,7 +93,27 @@ std::string NameFromExternal(std::string name) {
 
 }  // namespace
 
-/// Checks and registers a definition; used by create and spawn. Needs the database lock.
+namespace {
+
+/// The definition's own layers, else its group's (CSI.md, row 7), else the usual ones.
+std::vector<std::string> Layers(const nlohmann::json& wanted, const Group& group) {
+  std::vector<std::string> out;
+  for (const auto& layer : wanted.value("layer_data", nlohmann::json::array())) {
+    out.push_back(layer.value("type", ""));
+  }
+  const auto of_group = group.select_filter.find("layer_stack");
+  if (out.empty() && of_group != group.select_filter.end() && of_group->is_array()) {
+    out = of_group->get<std::vector<std::string>>();
+  }
+  for (auto& layer : out) {
+    std::transform(layer.begin(), layer.end(), layer.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  }
+  return out.empty() ? Definition().layers : out;
+}
+
+}  // namespace
+
 Entries CreateDefinition(Simulator& sim,
                          const HttpRequest& request,
                          const nlohmann::json& wanted,
@@ -121,6 +148,7 @@ Entries CreateDefinition(Simulator& sim,
     return out;
   }
   made.group = state.groups.at(Key(made.group)).name;
+  made.layers = Layers(wanted, state.groups.at(Key(made.group)));
   if (const auto props = wanted.find("props"); props != wanted.end()) {
     // Here the "set" entry carries no object references (05-resource-definitions).
     out = ChangeProps(sim.rules, {"RSC_DFN", rc::kRscDfn, rc::kCreate, details, {}},
@@ -197,12 +225,6 @@ HttpReply Modify(Call& call) {
   return ListReply(200, out);
 }
 
-bool InUse(Simulator& sim, const Definition& definition) {
-  return std::any_of(
-      definition.resources.begin(), definition.resources.end(),
-      [&](const auto& item) { return sim.status.InUse(item.second.node, definition.name); });
-}
-
 HttpReply Delete(Call& call) {
   const std::string name = call.args[0];
   const std::string details = "Resource definition: " + name;
@@ -230,7 +252,7 @@ HttpReply Delete(Call& call) {
                .details = details,
                .refs = refs}});
   }
-  if (InUse(call.sim, definition)) {
+  if (!NodeThatUses(call.sim, definition).empty()) {
     return ListReply(200,
                      {{.code = rc::Make(rc::kError | rc::kDelete | rc::kRscDfn | rc::kInUse),
                        .message = fmt::format("Resource definition '{}' is still in use.", name),

@@ -154,7 +154,8 @@ void RegisterMisc(Router& router) {
   router.Add("POST", "/v1/encryption/passphrase", CreatePassphrase, {"PassPhraseCreate"});
   router.Add("PUT", "/v1/encryption/passphrase", ChangePassphrase, {"PassPhraseCreate"});
   router.Add("PATCH", "/v1/encryption/passphrase", EnterPassphrase);
-  for (const char* path : {"/v1/files", "/v1/key-value-store"}) {
+  for (const char* path :
+       {"/v1/files", "/v1/remotes/s3", "/v1/remotes/linstor", "/v1/remotes/ebs"}) {
     router.Add("GET", path, [](Call&) { return JsonReply(200, nlohmann::json::array()); });
   }
   for (const char* path : {"/v1/remotes", "/v1/schedules"}) {

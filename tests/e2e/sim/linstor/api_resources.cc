@@ -13,6 +13,7 @@ namespace {
 nlohmann::json Collect(Call& call, const std::string& only, bool with_volumes) {
   std::map<std::string, Definition> definitions;
   const nlohmann::json no_status;
+  const auto there = nlohmann::json::object();  // without DRBD: no more than that it is there
   std::map<std::string, StatusCache::Statuses> status;
   {
     const std::lock_guard lock(call.sim.database.mutex);
@@ -29,7 +30,10 @@ nlohmann::json Collect(Call& call, const std::string& only, bool with_volumes) {
         continue;
       }
       const nlohmann::json* seen = nullptr;
-      if (call.sim.satellites.status(resource.node) == "ONLINE") {
+      const bool online = call.sim.satellites.status(resource.node) == "ONLINE";
+      if (online && !HasLayer(definition, "DRBD")) {
+        seen = &there;
+      } else if (online) {
         if (!status.contains(node_key)) {
           status[node_key] = call.sim.status.Of(resource.node);
         }
@@ -174,6 +178,35 @@ HttpReply CreateMany(Call& call) {
   return CreateAll(call, placements);
 }
 
+/// The answer when the replicas that are wanted are there, or more. Not recorded.
+std::optional<Entry> NothingToPlace(const Definition& definition,
+                                    const PlaceResult& chosen,
+                                    const nlohmann::json& refs) {
+  if (chosen.missing > 0 || (chosen.missing == 0 && !chosen.placements.empty())) {
+    return std::nullopt;
+  }
+  std::vector<std::string> nodes;
+  for (const auto& [key, resource] : definition.resources) {
+    if (!IsDiskless(resource) && !HasFlag(resource.flags, "DELETE")) {
+      nodes.push_back(resource.node);
+    }
+  }
+  const auto bits = rc::kCreate | rc::kResource;
+  if (chosen.missing == 0) {
+    return Entry{.code = rc::Make(rc::kWarning | bits | rc::kAlreadyDeployed),
+                 .message = fmt::format("Resource '{}' was already deployed on {} nodes. Skipping.",
+                                        definition.name, nodes.size()),
+                 .details = fmt::format("Used nodes: '{}'", fmt::join(nodes, "', '")),
+                 .refs = refs};
+  }
+  return Entry{.code = rc::Make(rc::kError | bits | rc::kInvalidPlaceCount),
+               .message = fmt::format(
+                   "The resource '{}' was already deployed on {} nodes: '{}'. The resource would "
+                   "have to be deleted from nodes to reach the placement count.",
+                   definition.name, nodes.size(), fmt::join(nodes, "', '")),
+               .refs = refs};
+}
+
 HttpReply Autoplace(Call& call) {
   PlaceResult chosen;
   const nlohmann::json refs{{"RscDfn", call.args[0]}};
@@ -186,9 +219,16 @@ HttpReply Autoplace(Call& call) {
       return ListReply(201, {DefinitionNotFound(bits, call.args[0],
                                                 "Auto-placing resource: " + call.args[0], refs)});
     }
-    chosen = ChoosePlaces(
-        call.sim, it->second, call.body.value("select_filter", nlohmann::json::object()),
-        "   Diskless on remaining: false\n\nAuto-placing resource: " + call.args[0]);
+    auto filter = call.body.value("select_filter", nlohmann::json::object());
+    if (call.body.value("diskless_on_remaining", false)) {
+      filter["diskless_on_remaining"] = true;
+    }
+    chosen =
+        ChoosePlaces(call.sim, it->second, filter,
+                     "   Diskless on remaining: false\n\nAuto-placing resource: " + call.args[0]);
+    if (auto settled = NothingToPlace(it->second, chosen, refs)) {
+      return ListReply(201, {*settled});
+    }
   }
   if (!chosen.error.empty()) {
     return ListReply(201, {{.code = rc::Make(rc::kError | bits | rc::kNotEnoughNodes),
@@ -243,42 +283,6 @@ HttpReply Modify(Call& call) {
   return ListReply(200, out);
 }
 
-HttpReply Delete(Call& call) {
-  const std::string name = call.args[0];
-  const std::string node = call.args[1];
-  const auto details = fmt::format("Node: {}, Resource: {}", node, name);
-  const nlohmann::json refs{{"RscDfn", name}, {"Node", node}};
-  const auto bits = rc::kDelete | rc::kResource;
-  {
-    const std::lock_guard lock(call.sim.database.mutex);
-    const auto& definitions = call.sim.database.state.definitions;
-    const auto it = definitions.find(Key(name));
-    if (it == definitions.end() || !it->second.resources.contains(Key(node))) {
-      return ListReply(200, {{.code = rc::Make(rc::kWarning | bits | rc::kHadNoEffect),
-                              .message = details + " not found.",
-                              .details = details,
-                              .refs = refs}});
-    }
-  }
-  if (call.sim.satellites.status(node) == "ONLINE" && call.sim.status.InUse(node, name)) {
-    return ListReply(
-        200, {{.code = rc::Make(rc::kError | bits | rc::kInUse),
-               .message = fmt::format("Resource '{}' is still in use.", name),
-               .cause = fmt::format("Resource is mounted/in use on the node '{}'.", node),
-               .details = details,
-               .correction = fmt::format("Un-mount resource '{}' on the node '{}'.", name, node),
-               .refs = refs}});
-  }
-  Entries out{{.code = rc::Make(bits | rc::kDeleted),
-               .message = fmt::format("{} preparing for deletion.", details),
-               .details = details,
-               .refs = refs}};
-  RemoveReplicas(call.sim, name, {node},
-                 {.op = rc::kDelete, .object = rc::kResource, .details = details, .refs = refs},
-                 out);
-  return ListReply(200, out);
-}
-
 }  // namespace
 
 void RegisterResources(Router& router) {
@@ -289,7 +293,6 @@ void RegisterResources(Router& router) {
   router.Add("GET", base + "/{}", GetOne);
   router.Add("POST", base + "/{}", CreateOne, {.java_class = "ResourceCreate", .optional = true});
   router.Add("PUT", base + "/{}", Modify, {"ResourceModify"});
-  router.Add("DELETE", base + "/{}", Delete);
   router.Add("POST", "/v1/resource-definitions/{}/autoplace", Autoplace,
              {.java_class = "AutoPlaceRequest", .optional = true});
 }

@@ -1,5 +1,4 @@
-// Snapshots: LINSTOR suspends I/O of the resources on all their nodes, makes the snapshots,
-// resumes. Refusals are recorded (satellite-07-suspend-io); the words of a success are after
+// Snapshots. Refusals are recorded (satellite-07-suspend-io); the words of a success are after
 // LINSTOR's documentation.
 
 #include <algorithm>
@@ -11,43 +10,26 @@
 
 #include "tests/e2e/sim/linstor/api.h"
 #include "tests/e2e/sim/linstor/simulator.h"
+#include "tests/e2e/sim/linstor/snapshot_steps.h"
 
 namespace breakwater::sim {
 namespace {
 
 constexpr std::uint64_t kBits = rc::kCreate | rc::kSnapshot;
 
-struct Wanted {
-  std::string resource, name;
-  std::set<std::string> nodes;  // keys; empty: every node that has data
-  Props props;
-};
-
-Wanted Parse(const nlohmann::json& body, const std::string& resource) {
-  Wanted out{resource, body.value("name", ""), {}, body.value("props", Props())};
+SnapshotWish Parse(const nlohmann::json& body, const std::string& resource) {
+  SnapshotWish out{resource, body.value("name", ""), {}, body.value("props", Props())};
   for (const auto& node : body.value("nodes", std::vector<std::string>())) {
     out.nodes.insert(Key(node));
   }
   return out;
 }
 
-std::string Details(const std::string& resource, const std::string& snapshot) {
-  return fmt::format("Resource: {}, Snapshot: {}", resource, snapshot);
-}
-
-nlohmann::json Refs(const std::string& resource, const std::string& snapshot) {
-  return {{"RscDfn", resource}, {"Snapshot", snapshot}};
-}
-
-/// A file system without reflinks, as the one of the record, makes FILE_THIN refuse.
-bool CanSnapshot(const std::string& kind) {
-  return kind == "LVM_THIN" || kind == "ZFS" || kind == "ZFS_THIN";
-}
-
 /// Why a snapshot cannot be made. Needs the database lock.
-std::optional<Entry> Refusal(const State& state, const Wanted& wanted) {
-  const auto details = Details(wanted.resource, wanted.name);
-  const auto refs = Refs(wanted.resource, wanted.name);
+std::optional<Entry> Refusal(Simulator& sim, const SnapshotWish& wanted) {
+  const State& state = sim.database.state;
+  const auto details = SnapshotDetails(wanted.resource, wanted.name);
+  const auto refs = SnapshotRefs(wanted.resource, wanted.name);
   const auto it = state.definitions.find(Key(wanted.resource));
   if (it == state.definitions.end()) {
     return DefinitionNotFound(kBits, wanted.resource, details, refs);
@@ -62,7 +44,7 @@ std::optional<Entry> Refusal(const State& state, const Wanted& wanted) {
   }
   for (const auto& [key, resource] : it->second.resources) {
     for (const auto& [number, volume] : resource.volumes) {
-      if (!IsDiskless(resource) && !CanSnapshot(volume.kind)) {
+      if (!IsDiskless(resource) && !CanSnapshot(sim, volume.kind)) {
         return Entry{
             .code = rc::Make(rc::kError | kBits | rc::kSnapshotsNotSupported),
             .message = fmt::format("Storage driver '{}' does not support snapshots.", volume.kind),
@@ -73,25 +55,29 @@ std::optional<Entry> Refusal(const State& state, const Wanted& wanted) {
       }
     }
   }
-  return std::nullopt;
+  return RefuseCopy(sim, it->second, wanted, kBits);
 }
 
 /// Registers the snapshot. Needs the database lock.
-Entry Register(State& state, const Wanted& wanted) {
+Entry Register(State& state, const SnapshotWish& wanted) {
   Definition& definition = state.definitions.at(Key(wanted.resource));
   Snapshot made{.name = wanted.name, .uuid = NewUuid(), .props = wanted.props};
   made.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                         std::chrono::system_clock::now().time_since_epoch())
                         .count();
   for (const auto& [key, resource] : definition.resources) {
-    if (!IsDiskless(resource) && (wanted.nodes.empty() || wanted.nodes.contains(key))) {
-      made.nodes.push_back(resource.node);
+    if (IsDiskless(resource) || (!wanted.nodes.empty() && !wanted.nodes.contains(key))) {
+      continue;
+    }
+    made.nodes.push_back(resource.node);
+    for (const auto& [number, volume] : resource.volumes) {
+      made.pools[key][number] = volume.pool;
     }
   }
   for (const auto& [number, volume] : definition.volumes) {
     made.sizes_kib[number] = volume.size_kib;
   }
-  auto refs = Refs(definition.name, made.name);
+  auto refs = SnapshotRefs(definition.name, made.name);
   refs["UUID"] = made.uuid;
   Entry entry{.code = rc::Make(kBits | rc::kCreated),
               .message = fmt::format("New snapshot '{}' of resource '{}' registered.", made.name,
@@ -103,97 +89,30 @@ Entry Register(State& state, const Wanted& wanted) {
   return entry;
 }
 
-/// The same request for all resources of a list, one per node. Needs the database lock.
-std::vector<Satellites::Work> WorkFor(const State& state,
-                                      const std::vector<Wanted>& all,
-                                      CycleKind kind) {
-  std::vector<Satellites::Work> work;
-  for (const Wanted& wanted : all) {
-    const auto it = state.definitions.find(Key(wanted.resource));
-    if (it == state.definitions.end()) {
-      continue;
-    }
-    // A diskless node has nothing to copy, but its I/O must stand still too.
-    for (const auto& [key, resource] : it->second.resources) {
-      if (kind != CycleKind::kSnapshot || !IsDiskless(resource)) {
-        work.push_back({resource.node,
-                        {.resources = {Key(it->second.name)},
-                         .later_round = kind != CycleKind::kSuspend,
-                         .kind = kind}});
-      }
-    }
-  }
-  return work;
-}
-
-struct StepResult {
-  bool failed = false, torn = false;
-};
-
-StepResult Step(Simulator& sim,
-                const std::vector<Wanted>& all,
-                CycleKind kind,
-                const std::string& names,
-                Entries& out) {
-  std::vector<Satellites::Work> work;
-  {
-    const std::lock_guard lock(sim.database.mutex);
-    work = WorkFor(sim.database.state, all, kind);
-  }
-  const ApplyStyle style{.op = rc::kCreate,
-                         .object = rc::kSnapshot,
-                         .details = Details(all.front().resource, all.front().name),
-                         .refs = Refs(all.front().resource, all.front().name)};
-  StepResult step;
-  sim.satellites.RunRound(work, [&](const CycleResult& result) {
-    step.failed = step.failed || result.offline || !result.error.empty();
-    step.torn = step.torn || result.torn;
-    if (result.offline || !result.error.empty()) {
-      AddResult(result, style, out);
-      return;
-    }
-    std::string message = fmt::format("Took snapshot of '[{}]' on '{}'", names, result.node);
-    if (kind == CycleKind::kSuspend) {
-      message = fmt::format("Suspended IO of '[{}]' on '{}' for snapshot", names, result.node);
-    } else if (kind == CycleKind::kResume) {
-      message = fmt::format("Resumed IO of '[{}]' on '{}' after snapshot", names, result.node);
-    }
-    out.push_back(
-        {.code = rc::Make(kBits | rc::kModified), .message = message, .refs = style.refs});
-  });
-  return step;
-}
-
-HttpReply CreateAll(Call& call, const std::vector<Wanted>& all) {
+HttpReply CreateAll(Call& call, const std::vector<SnapshotWish>& all) {
   Entries out;
-  std::string names;
   {
     const std::lock_guard lock(call.sim.database.mutex);
-    for (const Wanted& wanted : all) {
-      if (auto refused = Refusal(call.sim.database.state, wanted)) {
+    for (const SnapshotWish& wanted : all) {
+      if (auto refused = Refusal(call.sim, wanted)) {
         out = {*refused};
         FileReports(call.sim, call.request, out);
         return ListReply(201, out);
       }
     }
-    for (const Wanted& wanted : all) {
+    for (const SnapshotWish& wanted : all) {
       out.push_back(Register(call.sim.database.state, wanted));
-      names += (names.empty() ? "" : ", ") + wanted.resource;
     }
     call.sim.database.Save();
   }
-  StepResult step = Step(call.sim, all, CycleKind::kSuspend, names, out);
-  if (!step.failed) {
-    step = Step(call.sim, all, CycleKind::kSnapshot, names, out);
-  }
-  Step(call.sim, all, CycleKind::kResume, names, out);  // whatever went wrong before
+  const SnapshotOutcome outcome = TakeSnapshots(call.sim, all, out);
   const std::lock_guard lock(call.sim.database.mutex);
-  for (const Wanted& wanted : all) {
+  for (const SnapshotWish& wanted : all) {
     const auto it = call.sim.database.state.definitions.find(Key(wanted.resource));
     if (it != call.sim.database.state.definitions.end()) {
       Snapshot& made = it->second.snapshots[Key(wanted.name)];
-      made.flags = {step.failed ? "FAILED_DEPLOYMENT" : "SUCCESSFUL"};
-      made.torn = step.torn;
+      made.flags = {outcome.failed ? "FAILED_DEPLOYMENT" : "SUCCESSFUL"};
+      made.torn = outcome.torn;
     }
   }
   call.sim.database.Save();
@@ -205,7 +124,7 @@ HttpReply Create(Call& call) {
 }
 
 HttpReply CreateMulti(Call& call) {
-  std::vector<Wanted> all;
+  std::vector<SnapshotWish> all;
   for (const auto& one : call.body.value("snapshots", nlohmann::json::array())) {
     all.push_back(Parse(one, one.value("resource_name", "")));
   }
@@ -225,10 +144,15 @@ nlohmann::json SnapshotJson(const Definition& definition, const Snapshot& snapsh
     out["volume_definitions"].push_back({{"volume_number", number}, {"size_kib", size}});
   }
   for (const auto& node : snapshot.nodes) {
+    auto volumes = nlohmann::json::array();
+    for (const auto& [number, size] : snapshot.sizes_kib) {
+      volumes.push_back({{"vlm_nr", number}});
+    }
     out["snapshots"].push_back({{"snapshot_name", snapshot.name},
                                 {"node_name", node},
                                 {"create_timestamp", snapshot.created_ms},
-                                {"flags", snapshot.flags}});
+                                {"flags", snapshot.flags},
+                                {"snapshot_volumes", volumes}});
   }
   return out;
 }
@@ -262,7 +186,7 @@ HttpReply List(Call& call) {
   const auto fits = [&](const Definition& definition, const Snapshot&) {
     return Key(definition.name) == Key(call.args[0]);
   };
-  return JsonReply(200, Collect(call.sim.database.state, fits));
+  return JsonReply(200, Page(call, Collect(call.sim.database.state, fits)));
 }
 
 HttpReply GetOne(Call& call) {
@@ -277,13 +201,43 @@ HttpReply GetOne(Call& call) {
                        : JsonReply(200, found.front());
 }
 
+/// Takes the snapshot, or its part on the nodes of the query, out of the database. Returns the
+/// nodes that still hold the data. Needs the database lock.
+std::optional<std::vector<std::string>> Forget(const Call& call, State& state) {
+  const auto it = state.definitions.find(Key(call.args[0]));
+  if (it == state.definitions.end()) {
+    return std::nullopt;
+  }
+  const auto snapshot = it->second.snapshots.find(Key(call.args[1]));
+  if (snapshot == it->second.snapshots.end()) {
+    return std::nullopt;
+  }
+  std::vector<std::string> dropped;
+  for (const auto& node : snapshot->second.nodes) {
+    if (Selected(call, "nodes", node)) {
+      dropped.push_back(node);
+      snapshot->second.pools.erase(Key(node));
+    }
+  }
+  for (const auto& node : dropped) {
+    std::erase(snapshot->second.nodes, node);
+  }
+  if (snapshot->second.nodes.empty()) {
+    it->second.snapshots.erase(snapshot);
+  }
+  return dropped;
+}
+
 HttpReply Delete(Call& call) {
-  const std::lock_guard lock(call.sim.database.mutex);
-  auto& definitions = call.sim.database.state.definitions;
-  const auto it = definitions.find(Key(call.args[0]));
-  const auto details = Details(call.args[0], call.args[1]);
-  const auto refs = Refs(call.args[0], call.args[1]);
-  if (it == definitions.end() || it->second.snapshots.erase(Key(call.args[1])) == 0) {
+  const auto details = SnapshotDetails(call.args[0], call.args[1]);
+  const auto refs = SnapshotRefs(call.args[0], call.args[1]);
+  std::optional<std::vector<std::string>> dropped;
+  {
+    const std::lock_guard lock(call.sim.database.mutex);
+    dropped = Forget(call, call.sim.database.state);
+    call.sim.database.Save();
+  }
+  if (!dropped) {
     return ListReply(
         200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kSnapshot | rc::kHadNoEffect),
                .message = fmt::format("Snapshot definition {} of resource {} not found.",
@@ -291,7 +245,9 @@ HttpReply Delete(Call& call) {
                .details = details,
                .refs = refs}});
   }
-  call.sim.database.Save();
+  for (const auto& node : *dropped) {
+    call.sim.port.DropCopy(node, call.args[0], call.args[1]);
+  }
   return ListReply(200, {{.code = rc::Make(rc::kDelete | rc::kSnapshot | rc::kDeleted),
                           .message = fmt::format("Snapshot '{}' of resource '{}' deleted.",
                                                  call.args[1], call.args[0]),

@@ -7,12 +7,6 @@
 
 namespace breakwater::sim {
 
-Entries CreateDefinition(Simulator& sim,
-                         const HttpRequest& request,
-                         const nlohmann::json& wanted,
-                         Definition& made);  // api_definitions.cc
-VolumeDef AddVolume(State& state, Definition& definition, int number, std::int64_t size_kib);
-
 namespace {
 
 /// What spawning makes of the request: {"name", "external_name", "props", "resource_group_name"}.

@@ -37,7 +37,16 @@ int FreeMinor(const State& state) {
 
 }  // namespace
 
-/// Adds a volume to a definition; used by create and spawn. Needs the database lock.
+VolumeDef* FindVolumeDef(State& state, const std::string& name, const std::string& number) {
+  const auto it = state.definitions.find(Key(name));
+  if (it == state.definitions.end() ||
+      number.find_first_not_of("0123456789") != std::string::npos) {
+    return nullptr;
+  }
+  const auto volume = it->second.volumes.find(std::stoi(number));
+  return volume == it->second.volumes.end() ? nullptr : &volume->second;
+}
+
 VolumeDef AddVolume(State& state, Definition& definition, int number, std::int64_t size_kib) {
   VolumeDef volume;
   volume.number = number;
@@ -70,20 +79,9 @@ HttpReply List(Call& call) {
   return JsonReply(200, Page(call, list));
 }
 
-/// nullptr when there is no such volume.
-VolumeDef* Find(State& state, const std::string& name, const std::string& number) {
-  const auto it = state.definitions.find(Key(name));
-  if (it == state.definitions.end() ||
-      number.find_first_not_of("0123456789") != std::string::npos) {
-    return nullptr;
-  }
-  const auto volume = it->second.volumes.find(std::stoi(number));
-  return volume == it->second.volumes.end() ? nullptr : &volume->second;
-}
-
 HttpReply GetOne(Call& call) {
   const std::lock_guard lock(call.sim.database.mutex);
-  const auto* volume = Find(call.sim.database.state, call.args[0], call.args[1]);
+  const auto* volume = FindVolumeDef(call.sim.database.state, call.args[0], call.args[1]);
   return volume == nullptr
              ? NotFound(rc::kNotFoundVlmDfn,
                         fmt::format("Volume definition '{}' not found.", call.args[1]))
@@ -124,6 +122,17 @@ HttpReply Create(Call& call) {
   if (HasError(outcome.entries)) {
     return ListReply(200, outcome.entries);
   }
+  if (HasLayer(definition, "LUKS") && state.passphrase.empty()) {  // the words are not recorded
+    auto refusal = ListReply(
+        200, {{.code = rc::Make(rc::kError | bits | rc::kNotFoundCryptKey),
+               .message = "Unable to create an encrypted volume definition without having a master "
+                          "key",
+               .details = details,
+               .correction = "Create or enter the master passphrase",
+               .refs = refs}});
+    refusal.status = 500;
+    return refusal;
+  }
   AddVolume(state, definition, number, wanted.value("size_kib", std::int64_t{0}));
   definition.volumes.at(number).props.insert(props.begin(), props.end());
   call.sim.database.Save();
@@ -146,7 +155,7 @@ HttpReply Modify(Call& call) {
   {
     const std::lock_guard lock(call.sim.database.mutex);
     auto& state = call.sim.database.state;
-    auto* volume = Find(state, call.args[0], call.args[1]);
+    auto* volume = FindVolumeDef(state, call.args[0], call.args[1]);
     if (volume == nullptr) {
       return ListReply(
           200, {{.code = rc::Make(rc::kError | rc::kModify | rc::kVlmDfn | rc::kNotFoundVlmDfn),
@@ -182,33 +191,6 @@ HttpReply Modify(Call& call) {
   return ListReply(200, out);
 }
 
-HttpReply Delete(Call& call) {
-  const std::lock_guard lock(call.sim.database.mutex);
-  auto& state = call.sim.database.state;
-  const nlohmann::json refs{{"RscDfn", call.args[0]}, {"VlmNr", call.args[1]}};
-  const auto* volume = Find(state, call.args[0], call.args[1]);
-  if (volume == nullptr) {
-    return ListReply(
-        200, {{.code = rc::Make(rc::kWarning | rc::kDelete | rc::kVlmDfn | rc::kHadNoEffect),
-               .message = fmt::format("Volume definition '{}' not found.", call.args[1]),
-               .refs = refs}});
-  }
-  auto& definition = state.definitions.at(Key(call.args[0]));
-  if (!definition.resources.empty()) {
-    return ListReply(
-        200, {{.code = rc::Make(rc::kError | rc::kDelete | rc::kVlmDfn | rc::kInUse),
-               .message = "Volume definitions of deployed resources cannot be deleted here.",
-               .refs = refs}});
-  }
-  definition.volumes.erase(volume->number);
-  call.sim.database.Save();
-  return ListReply(200, {{.code = rc::Make(rc::kDelete | rc::kVlmDfn | rc::kDeleted),
-                          .message = fmt::format("Volume definition with number '{}' of resource "
-                                                 "definition '{}' deleted.",
-                                                 call.args[1], call.args[0]),
-                          .refs = refs}});
-}
-
 }  // namespace
 
 void RegisterVolumes(Router& router) {
@@ -217,7 +199,6 @@ void RegisterVolumes(Router& router) {
   router.Add("POST", base, Create, {"VolumeDefinitionCreate"});
   router.Add("GET", base + "/{}", GetOne);
   router.Add("PUT", base + "/{}", Modify, {"VolumeDefinitionModify"});
-  router.Add("DELETE", base + "/{}", Delete);
 }
 
 }  // namespace breakwater::sim

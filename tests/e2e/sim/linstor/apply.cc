@@ -22,10 +22,10 @@ void AddResource(const std::string& node,
                  const ApplyStyle& style,
                  Entries& out) {
   if (resource.removed) {
-    out.push_back(
-        {.code = rc::Make(rc::kDelete | rc::kResource | rc::kDeleted),
-         .message = fmt::format("({}) Resource '{}' [DRBD] deleted.", node, resource.name),
-         .refs = style.refs});
+    out.push_back({.code = rc::Make(rc::kDelete | rc::kResource | rc::kDeleted),
+                   .message = fmt::format("({}) Resource '{}' [{}] deleted.", node, resource.name,
+                                          resource.layer),
+                   .refs = style.refs});
     return;
   }
   if (!resource.kind.empty()) {
@@ -40,7 +40,8 @@ void AddResource(const std::string& node,
     }
   }
   out.push_back({.code = rc::Make(style.op | rc::kResource | rc::kModified),
-                 .message = fmt::format("({}) Resource '{}' [DRBD] adjusted.", node, resource.name),
+                 .message = fmt::format("({}) Resource '{}' [{}] adjusted.", node, resource.name,
+                                        resource.layer),
                  .refs = style.refs});
   if (style.closing == Closing::kGroup) {
     out.push_back(

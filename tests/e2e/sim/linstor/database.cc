@@ -31,6 +31,11 @@ Database::Database(const std::filesystem::path& dir)
     if (std::ifstream in(file_); in) {
       nlohmann::json::parse(in).get_to(state);
     }
+    for (auto& [key, definition] : state.definitions) {
+      if (HasFlag(definition.flags, "CLONING")) {  // who copied is gone
+        definition.flags = {"FAILED"};
+      }
+    }
   }
   state.boot_id = NewBootId();
 }

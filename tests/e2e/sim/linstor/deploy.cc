@@ -12,7 +12,6 @@
 #include "tests/e2e/sim/linstor/simulator.h"
 
 namespace breakwater::sim {
-namespace {
 
 std::vector<std::string> OnlineNodes(Simulator& sim) {
   std::vector<std::string> out;
@@ -23,6 +22,29 @@ std::vector<std::string> OnlineNodes(Simulator& sim) {
   }
   return out;
 }
+
+std::string NodeThatUses(Simulator& sim, const Definition& definition) {
+  for (const auto& [key, resource] : definition.resources) {
+    if (sim.satellites.status(resource.node) == "ONLINE" &&
+        sim.status.InUseNow(resource.node, definition.name)) {
+      return resource.node;
+    }
+  }
+  return "";
+}
+
+Placement Diskful(const std::string& node, const std::string& pool) {
+  return {.node = node, .pool = pool, .props = {{"StorPoolName", pool}}, .flags = {}};
+}
+
+Placement Diskless(const std::string& node) {
+  return {.node = node,
+          .pool = "",
+          .props = {{"StorPoolName", kDisklessPool}},
+          .flags = {"DISKLESS", "DRBD_DISKLESS"}};
+}
+
+namespace {
 
 int FreePort(const State& state) {
   std::set<int> used;
@@ -74,10 +96,15 @@ void Register(State& state, Definition& definition, const Placement& placement) 
   resource.uuid = NewUuid();
   resource.props = placement.props;
   resource.flags = placement.flags;
+  resource.copy_of = placement.copy_of;
+  resource.copy_name = placement.copy_name;
   resource.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                             std::chrono::system_clock::now().time_since_epoch())
                             .count();
   for (const auto& [number, dfn] : definition.volumes) {
+    if (HasFlag(dfn.flags, "DELETE")) {
+      continue;
+    }
     Volume volume;
     volume.number = number;
     volume.uuid = NewUuid();
@@ -106,6 +133,9 @@ std::string Complete(Simulator& sim,
                      const nlohmann::json& refs,
                      Entries& out) {
   State& state = sim.database.state;
+  if (!HasLayer(definition, "DRBD")) {
+    return "";
+  }
   definition.port = definition.port == 0 ? FreePort(state) : definition.port;
   definition.secret = definition.secret.empty() ? NewSecret() : definition.secret;
   if (!definition.props.contains("DrbdOptions/auto-verify-alg")) {
@@ -119,10 +149,9 @@ std::string Complete(Simulator& sim,
     out.push_back({.code = rc::Make(rc::kCreate | rc::kResource | rc::kCreated),
                    .message = "Successfully set property key(s): StorPoolName",
                    .refs = refs});
-    Register(state, definition,
-             {.node = tiebreaker,
-              .props = {{"StorPoolName", kDisklessPool}},
-              .flags = {"DISKLESS", "DRBD_DISKLESS", "TIE_BREAKER"}});
+    auto placement = Diskless(tiebreaker);
+    placement.flags.emplace_back("TIE_BREAKER");
+    Register(state, definition, placement);
     out.push_back(Info(
         rc::kTiebreakerCreated,
         fmt::format("Tie breaker resource '{}' created on {}", definition.name, tiebreaker), refs));
@@ -131,7 +160,7 @@ std::string Complete(Simulator& sim,
   if (definition.resources.size() >= 3 && !definition.props.contains(quorum)) {
     definition.props[quorum] = "majority";
     out.push_back(
-        Info(rc::kQuorumSet,
+        Info(rc::kPropSet,
              "Resource-definition property 'DrbdOptions/Resource/quorum' updated from undefined "
              "to 'majority' by AutoQuorum",
              refs));
@@ -293,13 +322,9 @@ PlaceResult ChoosePlaces(Simulator& sim,
   for (const auto& [number, volume] : definition.volumes) {
     question.size_kib += volume.size_kib;
   }
-  int have = 0;
-  for (const auto& [key, resource] : definition.resources) {
-    have += IsDiskless(resource) ? 0 : 1;
-  }
-  const auto chosen = Choose(state, definition, question);
-  const int missing = question.wanted - have;
-  if (static_cast<int>(chosen.size()) < missing) {
+  result.missing = MissingReplicas(definition, question);
+  const auto chosen = Choose(state, definition, question, result.missing);
+  if (static_cast<int>(chosen.size()) < result.missing) {
     std::string pools;
     std::string pool_lines;
     if (!question.pools.empty()) {
@@ -315,11 +340,20 @@ PlaceResult ChoosePlaces(Simulator& sim,
         " * the current access context has enough privileges to use the node and the storage pool\n"
         " * the node is online\n\nAuto-place configuration details:\n   Replica count: {}\n"
         "   Additional replica count: {}\n{}   Do not place with resource:\n      {}\n{}",
-        pools, question.wanted, missing, pool_lines, definition.name, closing);
+        pools, question.place_count, result.missing, pool_lines, definition.name, closing);
     return result;
   }
   for (const auto& [node, pool] : chosen) {
-    result.placements.push_back({.node = node, .pool = pool, .props = {{"StorPoolName", pool}}});
+    result.placements.push_back(Diskful(node, pool));
+  }
+  for (const auto& node :
+       question.diskless_on_remaining ? question.online : std::vector<std::string>()) {
+    const bool taken = definition.resources.contains(Key(node)) ||
+                       std::any_of(chosen.begin(), chosen.end(),
+                                   [&](const auto& one) { return one.first == node; });
+    if (!taken && HasLayer(definition, "DRBD")) {
+      result.placements.push_back(Diskless(node));
+    }
   }
   return result;
 }

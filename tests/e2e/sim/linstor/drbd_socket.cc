@@ -151,6 +151,43 @@ void DrbdSocket::SetVolumeSize(const std::string& resource, int volume, std::int
        std::chrono::seconds(10), failure);
 }
 
+void DrbdSocket::RemoveDisks(const std::string& node, const std::string& resource) {
+  Failure failure{};
+  Call({{"op", "remove-disks"}, {"node", node}, {"resource", resource}}, std::chrono::seconds(10),
+       failure);
+}
+
+bool DrbdSocket::TakeCopy(const VolumeCopy& copy) {
+  Failure failure{};
+  const auto reply = Call({{"op", "snapshot"},
+                           {"node", copy.node},
+                           {"resource", copy.resource},
+                           {"volume", copy.volume},
+                           {"name", copy.name}},
+                          std::chrono::seconds(10), failure);
+  return reply && !reply->contains("error");
+}
+
+bool DrbdSocket::RestoreCopy(const VolumeCopy& copy, const std::string& to_resource) {
+  Failure failure{};
+  const auto reply = Call({{"op", "restore"},
+                           {"node", copy.node},
+                           {"resource", copy.resource},
+                           {"volume", copy.volume},
+                           {"name", copy.name},
+                           {"to_resource", to_resource}},
+                          std::chrono::seconds(10), failure);
+  return reply && !reply->contains("error");
+}
+
+void DrbdSocket::DropCopy(const std::string& node,
+                          const std::string& resource,
+                          const std::string& name) {
+  Failure failure{};
+  Call({{"op", "drop-snapshot"}, {"node", node}, {"resource", resource}, {"name", name}},
+       std::chrono::seconds(10), failure);
+}
+
 CommandResult DrbdSocket::Run(const std::string& node,
                               const std::vector<std::string>& argv,
                               milliseconds timeout) {

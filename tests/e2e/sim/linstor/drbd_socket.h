@@ -21,6 +21,12 @@ class DrbdSocket : public DrbdPort {
                const std::string& content) override;
   void RemoveFile(const std::string& node, const std::string& path) override;
   void SetVolumeSize(const std::string& resource, int volume, std::int64_t size_kib) override;
+  void RemoveDisks(const std::string& node, const std::string& resource) override;
+  bool TakeCopy(const VolumeCopy& copy) override;
+  bool RestoreCopy(const VolumeCopy& copy, const std::string& to_resource) override;
+  void DropCopy(const std::string& node,
+                const std::string& resource,
+                const std::string& name) override;
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds timeout) override;

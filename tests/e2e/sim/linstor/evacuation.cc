@@ -65,17 +65,13 @@ void Replace(Simulator& sim, const Leaving& leaving, const ApplyStyle& style) {
     if (group != state.groups.end()) {
       question = ReadFilter(group->second.select_filter, nlohmann::json());
     }
-    question.wanted = leaving.missing;
-    for (const auto& [key, resource] : it->second.resources) {
-      question.wanted += IsDiskless(resource) ? 0 : 1;
-    }
     for (const auto& [key, node] : state.nodes) {
       if (sim.satellites.status(node.name) == "ONLINE") {
         question.online.push_back(node.name);
       }
     }
-    for (const auto& [node, pool] : Choose(state, it->second, question)) {
-      placements.push_back({.node = node, .pool = pool, .props = {{"StorPoolName", pool}}});
+    for (const auto& [node, pool] : Choose(state, it->second, question, leaving.missing)) {
+      placements.push_back(Diskful(node, pool));
     }
   }
   if (!placements.empty()) {

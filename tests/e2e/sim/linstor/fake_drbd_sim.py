@@ -24,6 +24,8 @@ class FakeDrbd:
         self.calls = []  # (time, node, argv)
         self.failures = []  # (node regex, argv regex, exit, stderr, seconds)
         self.suspended = set()  # (node, resource)
+        self.snapshots = set()  # (node, resource, name)
+        self.restored = []  # (node, resource)
         self.standalone = set()  # (node, resource, peer)
         self.primary = set()  # (node, resource)
         self.version = "0x091F00"
@@ -64,8 +66,17 @@ class FakeDrbd:
             with self.lock:
                 self.files.pop((request["node"], request["path"]), None)
             return {"ok": True}
-        if request["op"] == "volume":
+        if request["op"] in ("volume", "drop-snapshot", "remove-disks"):
             return {"ok": True}
+        if request["op"] == "snapshot":
+            with self.lock:
+                self.snapshots.add((request["node"], request["resource"], request["name"]))
+            return {"ok": True}
+        if request["op"] == "restore":
+            with self.lock:
+                self.restored.append((request["node"], request["to_resource"]))
+                known = (request["node"], request["resource"], request["name"]) in self.snapshots
+            return {"ok": True} if known else {"error": "no such snapshot"}
         if request["op"] == "run":
             return self.run(request["node"], request["argv"])
         return {"error": "unknown op"}
@@ -106,7 +117,7 @@ class FakeDrbd:
                 continue
             name = re.search(r'resource "([^"]+)"', content).group(1)
             peers = [p for p in re.findall(r'on "([^"]+)"', content) if p != node]
-            minor = int(re.search(r"device\s+minor (\d+)", content).group(1))
+            minor = re.search(r"device\s+minor (\d+)", content)
             connections = []
             for peer in peers:
                 cut = (node, name, peer) in self.standalone
@@ -122,7 +133,7 @@ class FakeDrbd:
             out.append({
                 "name": name,
                 "role": "Primary" if (node, name) in self.primary else "Secondary",
-                "devices": [{"volume": 0, "minor": minor, "disk-state": "UpToDate"}],
+                "devices": [{"volume": 0, "minor": int(minor[1]), "disk-state": "UpToDate"}] if minor else [],
                 "connections": connections,
             })
         return out

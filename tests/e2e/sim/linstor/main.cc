@@ -52,6 +52,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--full-sync", flags.full_sync,
                  "seconds that a satellite is CONNECTED before it is ONLINE");
   app.add_option("--snapshot", flags.snapshot, "seconds that making a snapshot takes");
+  app.add_option("--reflinks", flags.options.reflinks,
+                 "no: FILE_THIN pools lie on file systems that cannot make snapshots");
   app.add_option("--retry-scale", flags.options.retry_scale, "multiplies LINSTOR's retry times");
   app.add_flag("--ssl-connector", flags.ssl_connector,
                "sets defaultSslConSvc, without which LINSTOR refuses satellites with SSL");

@@ -24,11 +24,20 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VolumeGroup, number, uuid, props, flags)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Group, name, description, uuid, props, select_filter, volumes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VolumeDef, number, size_kib, minor, uuid, props, flags)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Volume, number, uuid, backing, pool, kind)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
-    Resource, node, uuid, props, flags, node_id, created_ms, initialized, volumes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Resource,
+                                   node,
+                                   uuid,
+                                   props,
+                                   flags,
+                                   node_id,
+                                   created_ms,
+                                   initialized,
+                                   copy_of,
+                                   copy_name,
+                                   volumes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Connection, a, b, uuid, props)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
-    Snapshot, name, uuid, nodes, flags, props, created_ms, sizes_kib, torn)
+    Snapshot, name, uuid, nodes, flags, props, created_ms, sizes_kib, pools, torn)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
                                    name,
                                    external_name,
@@ -36,6 +45,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
                                    group,
                                    secret,
                                    flags,
+                                   layers,
                                    props,
                                    port,
                                    synced,
@@ -43,6 +53,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Definition,
                                    resources,
                                    connections,
                                    snapshots)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(KeyValueStore, name, props)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
     ErrorReport, id, node, module, peer, exception, message, text, time_ms)
 
@@ -55,6 +66,7 @@ void to_json(nlohmann::json& out, const State& state) {
          {"groups", state.groups},
          {"definitions", state.definitions},
          {"node_conns", state.node_conns},
+         {"key_values", state.key_values},
          {"reports", state.reports}};
 }
 
@@ -67,6 +79,7 @@ void from_json(const nlohmann::json& in, State& state) {
   in.at("groups").get_to(state.groups);
   in.at("definitions").get_to(state.definitions);
   in.at("node_conns").get_to(state.node_conns);
+  in.at("key_values").get_to(state.key_values);
   in.at("reports").get_to(state.reports);
 }
 
@@ -114,6 +127,39 @@ bool HasFlag(const std::vector<std::string>& flags, const std::string& flag) {
 
 bool IsDiskless(const Resource& resource) {
   return HasFlag(resource.flags, "DISKLESS");
+}
+
+bool HasLayer(const Definition& definition, const std::string& layer) {
+  return HasFlag(definition.layers, layer);
+}
+
+std::string DeviceBelowDrbd(const Definition& definition, const Volume& volume) {
+  if (volume.backing.empty() || !HasLayer(definition, "LUKS")) {
+    return volume.backing;
+  }
+  return fmt::format("/dev/mapper/Linstor-Crypt-{}_{:05}", definition.name, volume.number);
+}
+
+std::string TopDevice(const Definition& definition, const Volume& volume) {
+  if (HasLayer(definition, "DRBD")) {
+    return fmt::format("/dev/drbd{}", definition.volumes.at(volume.number).minor);
+  }
+  return DeviceBelowDrbd(definition, volume);
+}
+
+void ForgetDeletedVolumes(Definition& definition, const std::string& node) {
+  const auto marked = [&](int number) {
+    return HasFlag(definition.volumes.at(number).flags, "DELETE");
+  };
+  if (const auto own = definition.resources.find(Key(node)); own != definition.resources.end()) {
+    std::erase_if(own->second.volumes, [&](const auto& item) { return marked(item.first); });
+  }
+  std::erase_if(definition.volumes, [&](const auto& item) {
+    return marked(item.first) && std::none_of(definition.resources.begin(),
+                                              definition.resources.end(), [&](const auto& other) {
+                                                return other.second.volumes.contains(item.first);
+                                              });
+  });
 }
 
 State FreshState() {

@@ -73,6 +73,8 @@ struct Resource {
   int node_id = 0;
   std::int64_t created_ms = 0;
   bool initialized = false;  // metadata made, first adjust done
+  // Whose copy a new disk starts with: a resource and a name known to the nodes. Empty: empty disk.
+  std::string copy_of, copy_name;
   std::map<int, Volume> volumes;
 };
 
@@ -86,13 +88,15 @@ struct Snapshot {
   std::vector<std::string> nodes, flags;
   Props props;
   std::int64_t created_ms = 0;
-  std::map<int, std::int64_t> sizes_kib;  // by volume
-  bool torn = false;                      // I/O went on while it was made
+  std::map<int, std::int64_t> sizes_kib;                    // by volume
+  std::map<std::string, std::map<int, std::string>> pools;  // by Key(node) and volume
+  bool torn = false;                                        // I/O went on while it was made
 };
 
 struct Definition {
   std::string name, external_name, uuid, group, secret;
   std::vector<std::string> flags;
+  std::vector<std::string> layers = {"DRBD", "STORAGE"};  // the top one first
   Props props;
   int port = 0;         // 0: nothing deployed yet
   bool synced = false;  // data exists: a new replica must not start from the day-0 generation
@@ -100,6 +104,11 @@ struct Definition {
   std::map<std::string, Resource> resources;      // by Key(node)
   std::map<std::string, Connection> connections;  // by PairKey(a, b)
   std::map<std::string, Snapshot> snapshots;      // by Key(name)
+};
+
+struct KeyValueStore {
+  std::string name;
+  Props props;
 };
 
 struct ErrorReport {
@@ -115,6 +124,7 @@ struct State {
   std::map<std::string, Group> groups;
   std::map<std::string, Definition> definitions;
   std::map<std::string, Connection> node_conns;  // by PairKey(a, b)
+  std::map<std::string, KeyValueStore> key_values;
   std::vector<ErrorReport> reports;
   std::string boot_id;  // first part of error report ids, new at every start
   int next_report = 0;  // of the controller
@@ -131,6 +141,13 @@ std::string NewSecret();
 std::string NewGeneration();
 bool HasFlag(const std::vector<std::string>& flags, const std::string& flag);
 bool IsDiskless(const Resource& resource);
+bool HasLayer(const Definition& definition, const std::string& layer);
+/// The device that lies directly below DRBD; empty on a diskless resource.
+std::string DeviceBelowDrbd(const Definition& definition, const Volume& volume);
+/// The device that applications open.
+std::string TopDevice(const Definition& definition, const Volume& volume);
+/// Volumes marked for deletion are gone from this node; their definitions go with the last node.
+void ForgetDeletedVolumes(Definition& definition, const std::string& node);
 
 /// State of a fresh controller: default properties and DfltRscGrp.
 State FreshState();

@@ -213,6 +213,14 @@ PropsOutcome ChangeProps(const PropertyRules& rules,
          .message = fmt::format("Successfully set property key(s): {}", fmt::join(keys, ",")),
          .refs = target.refs});
   }
+  if (values.contains("DrbdOptions/auto-quorum")) {  // CSI.md, row 11; the words are our own
+    out.entries.push_back(
+        {.code = rc::Make(rc::kWarning | rc::kCreate | target.object | rc::kDeprecated),
+         .message = "The property 'DrbdOptions/auto-quorum' is deprecated and has no effect.",
+         .correction = "Use 'DrbdOptions/Resource/quorum' and "
+                       "'DrbdOptions/Resource/on-no-quorum' instead.",
+         .refs = target.refs});
+  }
   if (!change.deletes.empty()) {
     out.entries.push_back({.code = rc::Make(rc::kDelete | target.object | rc::kDeleted),
                            .message = fmt::format("Successfully deleted property key(s): {}",

@@ -151,7 +151,9 @@ class Builder {
   void On(const Resource& resource) {
     out_.Section(fmt::format("on \"{}\"", resource.node));
     for (const auto& [number, definition] : definition_.volumes) {
-      OnVolume(resource, definition);
+      if (!HasFlag(definition.flags, "DELETE")) {
+        OnVolume(resource, definition);
+      }
     }
     out_.Line(fmt::format("node-id    {};", resource.node_id));
     out_.Close();
@@ -162,7 +164,7 @@ class Builder {
     const auto volume = resource.volumes.find(definition.number);
     if (!IsDiskless(resource)) {
       const bool own = Key(resource.node) == Key(node_) && volume != resource.volumes.end();
-      disk = own ? volume->second.backing : "/dev/drbd/this/is/not/used";
+      disk = own ? DeviceBelowDrbd(definition_, volume->second) : "/dev/drbd/this/is/not/used";
     }
     out_.Open(fmt::format("volume {}", definition.number));
     out_.Line(fmt::format("disk        {};", disk));

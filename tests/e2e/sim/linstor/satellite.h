@@ -26,6 +26,7 @@ struct SimOptions {
   std::chrono::milliseconds full_sync{500};       // L33: CONNECTED, but not ONLINE yet
   std::chrono::milliseconds snapshot{300};        // what making a snapshot takes
   double retry_scale = 1.0;                       // multiplies the times of L22
+  bool reflinks = true;  // the file systems below FILE_THIN pools: without them no snapshots
 };
 
 /// What a satellite is asked to do with its resources. A snapshot is three requests: suspend on all
@@ -41,10 +42,12 @@ struct CycleRequest {
   // applies it to what it knows of its resources (L33).
   bool with_definitions = true;
   CycleKind kind = CycleKind::kAdjust;
+  std::map<std::string, std::string> snapshots;  // for kSnapshot: name by resource, as above
 };
 
 struct AdjustedResource {
-  std::string name, kind;  // kind: "FILE THIN", empty when diskless
+  std::string name, kind;      // kind: "FILE THIN", empty when diskless
+  std::string layer = "DRBD";  // the top one
   std::vector<int> volumes;
   bool created = false, removed = false;
 };
@@ -121,6 +124,9 @@ class Satellite {
   std::set<std::string> ListAdjustable();
   void Process(const std::string& resource, bool adjust, bool resume, CycleResult& result);
   bool CreateMetadata(const std::string& resource, CycleResult& result);
+  bool IsDrbd(const std::string& resource);
+  void TakeSnapshot(const std::string& resource, const std::string& name);
+  void NoteDone(const std::string& resource);
   bool RemoveResource(const std::string& resource, CycleResult& result);
   bool Tool(const std::vector<std::string>& argv,
             const std::string& failure,

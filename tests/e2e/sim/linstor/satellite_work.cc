@@ -36,7 +36,8 @@ bool Satellite::WriteFile(const std::string& resource, bool force, CycleResult& 
       return false;
     }
     const auto own = it->second.resources.find(Key(node_));
-    if (own == it->second.resources.end() || HasFlag(own->second.flags, "DELETE")) {
+    if (own == it->second.resources.end() || HasFlag(own->second.flags, "DELETE") ||
+        !HasLayer(it->second, "DRBD")) {
       return false;
     }
     name = it->second.name;
@@ -103,6 +104,7 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
   std::vector<Step> steps;
   std::set<int> node_ids;
   std::string name;
+  VolumeCopy copy;
   int own_id = 0;
   bool day0 = false;
   {
@@ -111,6 +113,7 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
     const auto& own = definition.resources.at(Key(node_));
     name = definition.name;
     own_id = own.node_id;
+    copy = {.node = node_, .resource = own.copy_of, .volume = 0, .name = own.copy_name};
     day0 = !definition.synced;
     for (const auto& [key, peer] : definition.resources) {
       node_ids.insert(peer.node_id);
@@ -118,13 +121,20 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
     for (const auto& [number, volume] : own.volumes) {
       const auto& dfn = definition.volumes.at(number);
       const auto gi = dfn.props.find("DrbdCurrentGi");
-      steps.push_back({volume.backing, gi == dfn.props.end() ? "" : gi->second, number, dfn.minor});
+      steps.push_back({DeviceBelowDrbd(definition, volume), gi == dfn.props.end() ? "" : gi->second,
+                       number, dfn.minor});
     }
   }
   for (const auto& step : steps) {
     if (!Tool({"drbdadm", "-vvv", "--max-peers", "7", "--", "--force", "create-md",
                fmt::format("{}/{}", name, step.volume)},
               "Failed to create meta-data for DRBD volume", name, result)) {
+      return false;
+    }
+    copy.volume = step.volume;
+    if (!copy.resource.empty() && !port_.RestoreCopy(copy, name)) {
+      result.error = fmt::format("({}) Failed to restore volume {} of {} from snapshot {} of {}",
+                                 node_, step.volume, name, copy.name, copy.resource);
       return false;
     }
     // All replicas of a new volume get the same generation and are UpToDate without an initial
@@ -144,14 +154,19 @@ bool Satellite::CreateMetadata(const std::string& resource, CycleResult& result)
 
 bool Satellite::RemoveResource(const std::string& resource, CycleResult& result) {
   std::string name;
+  bool drbd = false;
   {
     const std::lock_guard lock(database_.mutex);
     name = database_.state.definitions.at(resource).name;
+    drbd = HasLayer(database_.state.definitions.at(resource), "DRBD");
   }
-  if (!Tool({"drbdadm", "down", name}, "Failed to stop DRBD resource", name, result)) {
+  if (drbd && !Tool({"drbdadm", "down", name}, "Failed to stop DRBD resource", name, result)) {
     return false;  // the flag DELETE stays; deleting again finishes (L32)
   }
-  port_.RemoveFile(node_, ResPath(name));
+  if (drbd) {
+    port_.RemoveFile(node_, ResPath(name));
+    port_.RemoveDisks(node_, name);
+  }
   files_.erase(resource);
   backups_.erase(resource);
   const std::lock_guard lock(database_.mutex);
@@ -161,6 +176,7 @@ bool Satellite::RemoveResource(const std::string& resource, CycleResult& result)
     std::erase_if(it->second.connections, [&](const auto& item) {
       return Key(item.second.a) == Key(node_) || Key(item.second.b) == Key(node_);
     });
+    ForgetDeletedVolumes(it->second, node_);
     if (it->second.resources.empty() && HasFlag(it->second.flags, "DELETE")) {
       database_.state.definitions.erase(it);
     }
@@ -175,6 +191,7 @@ void Satellite::Process(const std::string& resource,
                         CycleResult& result) {
   AdjustedResource done;
   bool is_new = false;
+  bool drbd = false;
   {
     const std::lock_guard lock(database_.mutex);
     const auto it = database_.state.definitions.find(resource);
@@ -183,6 +200,8 @@ void Satellite::Process(const std::string& resource,
     }
     const auto& own = it->second.resources.at(Key(node_));
     done.name = it->second.name;
+    done.layer = it->second.layers.front();
+    drbd = HasLayer(it->second, "DRBD");
     done.removed = HasFlag(own.flags, "DELETE");
     is_new = !own.initialized;
     done.created = is_new && !IsDiskless(own);
@@ -194,7 +213,7 @@ void Satellite::Process(const std::string& resource,
   bool ok = true;
   if (done.removed) {
     ok = RemoveResource(resource, result);
-  } else {
+  } else if (drbd) {
     ok = !done.created || CreateMetadata(resource, result);
     // L24: LINSTOR resumes what is suspended by the user before it adjusts, whoever suspended it.
     ok = ok &&
@@ -216,12 +235,53 @@ void Satellite::Process(const std::string& resource,
     return;
   }
   NoteSuccess(resource);
-  if (is_new && !done.removed) {
-    const std::lock_guard lock(database_.mutex);
-    database_.state.definitions.at(resource).resources.at(Key(node_)).initialized = true;
-    database_.Save();
+  if (!done.removed) {
+    NoteDone(resource);
   }
   result.done.push_back(std::move(done));
+}
+
+/// The controller hears that the node has what it was asked for.
+void Satellite::NoteDone(const std::string& resource) {
+  const std::lock_guard lock(database_.mutex);
+  const auto it = database_.state.definitions.find(resource);
+  if (it == database_.state.definitions.end() || !it->second.resources.contains(Key(node_))) {
+    return;
+  }
+  Resource& own = it->second.resources.at(Key(node_));
+  const auto known = it->second.volumes.size();
+  ForgetDeletedVolumes(it->second, node_);
+  if (own.initialized && known == it->second.volumes.size()) {
+    return;
+  }
+  own.initialized = true;
+  own.copy_of.clear();
+  own.copy_name.clear();
+  database_.Save();
+}
+
+bool Satellite::IsDrbd(const std::string& resource) {
+  const std::lock_guard lock(database_.mutex);
+  const auto it = database_.state.definitions.find(resource);
+  return it != database_.state.definitions.end() && HasLayer(it->second, "DRBD");
+}
+
+void Satellite::TakeSnapshot(const std::string& resource, const std::string& name) {
+  std::vector<VolumeCopy> copies;
+  {
+    const std::lock_guard lock(database_.mutex);
+    const auto it = database_.state.definitions.find(resource);
+    if (it == database_.state.definitions.end() || !it->second.resources.contains(Key(node_))) {
+      return;
+    }
+    for (const auto& [number, volume] : it->second.resources.at(Key(node_)).volumes) {
+      copies.push_back(
+          {.node = node_, .resource = it->second.name, .volume = number, .name = name});
+    }
+  }
+  for (const auto& copy : copies) {
+    port_.TakeCopy(copy);
+  }
 }
 
 // Like every change it looks first: what is as it should be is left alone. So it ends a suspension
@@ -239,7 +299,11 @@ void Satellite::SnapshotStep(const std::stop_token& stop,
     Sleep(stop, options_.snapshot);
     const auto after = suspended();
     for (const auto& resource : request.resources) {
-      result.torn = result.torn || !before.contains(resource) || !after.contains(resource);
+      result.torn = result.torn ||
+                    (IsDrbd(resource) && (!before.contains(resource) || !after.contains(resource)));
+      if (const auto name = request.snapshots.find(resource); name != request.snapshots.end()) {
+        TakeSnapshot(resource, name->second);
+      }
     }
     return;
   }

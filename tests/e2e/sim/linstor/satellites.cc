@@ -120,6 +120,7 @@ std::vector<Satellites::Work> Merged(const std::vector<Satellites::Work>& work) 
       auto& resources = it->request.resources;
       resources.insert(resources.end(), item.request.resources.begin(),
                        item.request.resources.end());
+      it->request.snapshots.insert(item.request.snapshots.begin(), item.request.snapshots.end());
     }
   }
   return out;

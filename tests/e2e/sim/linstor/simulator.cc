@@ -25,6 +25,11 @@ Router MakeRouter() {
   RegisterResources(router);
   RegisterConnections(router);
   RegisterSnapshots(router);
+  RegisterRestore(router);
+  RegisterClone(router);
+  RegisterMakeAvailable(router);
+  RegisterRemoval(router);
+  RegisterKeyValues(router);
   RegisterMisc(router);
   return router;
 }
@@ -96,6 +101,17 @@ HttpReply Simulator::Handle(const HttpRequest& request) {
   faults.Log(request, reply.status, seconds);
   spdlog::debug("{} {} {} {:.3f}s", request.method, request.path, reply.status, seconds);
   return reply;
+}
+
+void Simulator::InBackground(std::function<void()> work) {
+  const std::lock_guard lock(background_mutex_);
+  background_.emplace_back([work = std::move(work)] {
+    try {
+      work();
+    } catch (const std::exception& error) {
+      spdlog::error("in the background: {}", error.what());
+    }
+  });
 }
 
 HttpReply Simulator::SideDoor(const HttpRequest& request) {

@@ -1,6 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include "tests/e2e/sim/linstor/database.h"
 #include "tests/e2e/sim/linstor/drbd_port.h"
@@ -34,6 +38,22 @@ class FaultyPort : public DrbdPort {
     real_.SetVolumeSize(resource, volume, size_kib);
   }
 
+  void RemoveDisks(const std::string& node, const std::string& resource) override {
+    real_.RemoveDisks(node, resource);
+  }
+
+  bool TakeCopy(const VolumeCopy& copy) override { return real_.TakeCopy(copy); }
+
+  bool RestoreCopy(const VolumeCopy& copy, const std::string& to_resource) override {
+    return real_.RestoreCopy(copy, to_resource);
+  }
+
+  void DropCopy(const std::string& node,
+                const std::string& resource,
+                const std::string& name) override {
+    real_.DropCopy(node, resource, name);
+  }
+
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds timeout) override;
@@ -63,10 +83,15 @@ class Simulator {
   StatusCache status;
   SimOptions options;
 
+  /// Runs work that goes on after its request was answered.
+  void InBackground(std::function<void()> work);
+
  private:
   HttpReply SideDoor(const HttpRequest& request);
 
   Router router_;
+  std::mutex background_mutex_;
+  std::vector<std::jthread> background_;  // last: ends before what it works with
 };
 
 }  // namespace breakwater::sim

@@ -129,3 +129,89 @@ def test_removed_volume_is_gone_everywhere(volume):
         assert json.loads(volume.drbd.run(node, "drbdsetup", "status", "--json")["stdout"]) == []
     files = volume.drbd.call(op="dump")["nodes"]["n1"]["files"]
     assert "/var/lib/linstor.d/r1.res" not in files
+
+
+# --- what restored and cloned volumes hold (CSI.md, rows 3 and 4)
+
+
+def blocks(sim, resource):
+    """Digest of what each node's disk holds."""
+    nodes = sim.drbd.call(op="dump")["nodes"]
+    devices = {n: d["resources"][resource]["devices"]["0"] for n, d in nodes.items()
+               if resource in d["resources"]}
+    return {n: device["digest"] for n, device in devices.items() if device["disk"] != "Diskless"}
+
+
+def report(sim, resource):
+    return sim.drbd.call(op="report", resource=resource)["resources"][0]
+
+
+def write(sim, resource, node, seconds):
+    sim.drbd.call(op="writer", resource=resource, node=node, interval_ms=5)
+    time.sleep(seconds)
+    sim.drbd.call(op="writer", resource=resource, node=node, action="stop")
+
+
+def test_a_restored_volume_holds_what_the_snapshot_saw(volume):
+    write(volume, "r1", "n1", 0.5)
+    seen = set(blocks(volume, "r1").values())
+    assert len(seen) == 1 and seen != {0}
+    volume.ok("POST", "/v1/actions/snapshot/multi", {"snapshots": [{"name": "s1", "resource_name": "r1"}]})
+    write(volume, "r1", "n1", 0.3)
+    assert seen != set(blocks(volume, "r1").values())
+    volume.ok("POST", "/v1/resource-definitions", {"resource_definition": {"name": "r2"}})
+    restore = "/v1/resource-definitions/r1/snapshot-restore-"
+    volume.ok("POST", restore + "volume-definition/s1", {"to_resource": "r2"})
+    volume.ok("POST", restore + "resource/s1", {"to_resource": "r2", "nodes": ["n2"]})
+    volume.ok("POST", "/v1/resource-definitions/r2/autoplace", {"select_filter": {"place_count": 2}})
+    assert until(lambda: healthy(volume, "r2"), 60), view(volume, "r2")
+    held = blocks(volume, "r2")
+    assert set(held.values()) == seen and len(held) == 2, "the second replica was resynced from the first"
+    write(volume, "r2", "n2", 0.3)
+    assert set(blocks(volume, "r2").values()) != seen
+    counted = report(volume, "r2")
+    assert counted["divergedBlocks"] == 0 and counted["lostWrites"] == 0
+
+
+def test_a_clone_of_a_volume_in_use_is_not_torn(volume):
+    volume.drbd.call(op="writer", resource="r1", node="n1", interval_ms=5)
+    time.sleep(0.3)
+    started = volume.ok("POST", "/v1/resource-definitions/r1/clone", {"name": "r2"})
+    assert until(lambda: volume.ok("GET", started["location"])["status"] == "COMPLETE", 30)
+    assert until(lambda: healthy(volume, "r2"), 30), view(volume, "r2")
+    held = blocks(volume, "r2")
+    assert len(held) == 3 and len(set(held.values())) == 1 and set(held.values()) != {0}
+    volume.drbd.call(op="writer", resource="r1", node="n1", action="stop")
+    for resource in ("r1", "r2"):
+        counted = report(volume, resource)
+        assert counted["divergedBlocks"] == 0 and counted["lostWrites"] == 0, resource
+
+
+def test_a_volume_made_again_under_its_name_is_empty_and_up_to_date(both):
+    both.add_nodes()
+    both.add_pools()
+    both.add_resource("r1", ["n1", "n2"])
+    assert until(lambda: healthy(both, "r1")), view(both, "r1")
+    write(both, "r1", "n1", 0.3)
+    both.ok("DELETE", "/v1/resource-definitions/r1")
+    both.add_resource("r1", ["n2", "n3"])
+    assert until(lambda: healthy(both, "r1")), view(both, "r1")
+    assert set(blocks(both, "r1").values()) == {0} and report(both, "r1")["lostWrites"] == 0
+
+
+def test_a_published_diskless_is_refused_while_open_and_becomes_a_tiebreaker(both):  # rows 1, 5, 6
+    both.add_nodes()
+    both.add_pools()
+    both.add_resource("r1", ["n1", "n2"])
+    resource = "/v1/resource-definitions/r1/resources/n3"
+    both.ok("POST", resource + "/make-available", {})
+    assert until(lambda: healthy(both, "r1")), view(both, "r1")
+    both.drbd.call(op="writer", resource="r1", node="n3", interval_ms=20)
+    status, _, reply = both.call("DELETE", resource + "?keep_tiebreaker=true")
+    assert status == 500 and reply[0]["ret_code"] & 0x3FFFF == 997
+    both.drbd.call(op="writer", resource="r1", node="n3", action="stop")
+    both.ok("DELETE", resource + "?keep_tiebreaker=true")
+    assert "TIE_BREAKER" in both.ok("GET", resource)["flags"]
+    both.ok("POST", resource + "/make-available", {"diskful": True})
+    assert until(lambda: healthy(both, "r1"), 60), view(both, "r1")
+    assert len(set(blocks(both, "r1").values())) == 1

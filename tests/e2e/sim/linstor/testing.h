@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -48,6 +49,27 @@ class RecordingPort : public DrbdPort {
 
   void SetVolumeSize(const std::string&, int, std::int64_t) override {}
 
+  void RemoveDisks(const std::string&, const std::string&) override {}
+
+  bool TakeCopy(const VolumeCopy& copy) override {
+    const std::lock_guard lock(mutex);
+    copies.insert(copy.node + " " + copy.resource + " " + copy.name);
+    return true;
+  }
+
+  bool RestoreCopy(const VolumeCopy& copy, const std::string& to_resource) override {
+    const std::lock_guard lock(mutex);
+    calls.push_back(copy.node + " restore " + to_resource + " from " + copy.resource);
+    return copies.contains(copy.node + " " + copy.resource + " " + copy.name);
+  }
+
+  void DropCopy(const std::string& node,
+                const std::string& resource,
+                const std::string& name) override {
+    const std::lock_guard lock(mutex);
+    copies.erase(node + " " + resource + " " + name);
+  }
+
   CommandResult Run(const std::string& node,
                     const std::vector<std::string>& argv,
                     std::chrono::milliseconds) override {
@@ -90,6 +112,7 @@ class RecordingPort : public DrbdPort {
   std::mutex mutex;
   std::vector<SatelliteInfo> pods;
   std::map<std::string, std::string> files;
+  std::set<std::string> copies;  // "node resource name"
   std::vector<std::string> calls;
   std::string version = "0x091F00";
   std::string adjustable;

@@ -62,6 +62,20 @@ nlohmann::json DrbdVolume(const VolumeDef& definition, const std::string& backin
   return out;
 }
 
+nlohmann::json LuksVolume(const Definition& definition,
+                          const VolumeDef& dfn,
+                          const Volume& volume) {
+  nlohmann::json out{{"volume_number", dfn.number},
+                     {"allocated_size_kib", dfn.size_kib + kMetadataKib},
+                     {"usable_size_kib", dfn.size_kib + kMetadataKib},
+                     {"opened", true}};
+  if (!volume.backing.empty()) {
+    out["device_path"] = DeviceBelowDrbd(definition, volume);
+    out["backing_device"] = volume.backing;
+  }
+  return out;
+}
+
 nlohmann::json StorageVolume(const VolumeDef& definition, const Volume& volume) {
   nlohmann::json out{{"volume_number", definition.number},
                      {"allocated_size_kib", definition.size_kib + kMetadataKib},
@@ -75,6 +89,10 @@ nlohmann::json StorageVolume(const VolumeDef& definition, const Volume& volume) 
 
 nlohmann::json VolumeState(const Definition& definition, int number, const nlohmann::json& status) {
   nlohmann::json out = nlohmann::json::object();
+  if (!HasLayer(definition, "DRBD")) {
+    out["disk_state"] = "Created";
+    return out;
+  }
   if (const auto* device = Lookup(status, "devices", "volume", number)) {
     out["disk_state"] = device->value("disk-state", "Unknown");
   }
@@ -99,31 +117,101 @@ nlohmann::json VolumeState(const Definition& definition, int number, const nlohm
   return out;
 }
 
+/// What one layer says about a volume.
+nlohmann::json LayerVolume(const Definition& definition,
+                           const std::string& layer,
+                           const Volume& volume) {
+  const VolumeDef& dfn = definition.volumes.at(volume.number);
+  if (layer == "DRBD") {
+    return DrbdVolume(dfn, DeviceBelowDrbd(definition, volume));
+  }
+  return layer == "LUKS" ? LuksVolume(definition, dfn, volume) : StorageVolume(dfn, volume);
+}
+
 nlohmann::json VolumeJson(const Definition& definition,
                           const Volume& volume,
                           const nlohmann::json& status) {
-  const VolumeDef& dfn = definition.volumes.at(volume.number);
-  nlohmann::json out{
-      {"volume_number", volume.number},
-      {"storage_pool_name", volume.pool},
-      {"provider_kind", volume.kind},
-      {"device_path", fmt::format("/dev/drbd{}", dfn.minor)},
-      {"allocated_size_kib", 0},
-      {"layer_data_list",
-       nlohmann::json::array({{{"type", "DRBD"}, {"data", DrbdVolume(dfn, volume.backing)}},
-                              {{"type", "STORAGE"}, {"data", StorageVolume(dfn, volume)}}})},
-      {"uuid", volume.uuid}};
+  nlohmann::json out{{"volume_number", volume.number},
+                     {"storage_pool_name", volume.pool},
+                     {"provider_kind", volume.kind},
+                     {"device_path", TopDevice(definition, volume)},
+                     {"allocated_size_kib", 0},
+                     {"layer_data_list", nlohmann::json::array()},
+                     {"uuid", volume.uuid}};
+  for (const auto& layer : definition.layers) {
+    out["layer_data_list"].push_back(
+        {{"type", layer}, {"data", LayerVolume(definition, layer, volume)}});
+  }
+  if (const auto& flags = definition.volumes.at(volume.number).flags; !flags.empty()) {
+    out["flags"] = flags;
+  }
   if (!status.is_null()) {
     out["state"] = VolumeState(definition, volume.number, status);
   }
   return out;
 }
 
+nlohmann::json DrbdLayer(const Definition& definition,
+                         const Resource& resource,
+                         const nlohmann::json& status,
+                         const nlohmann::json& volumes) {
+  auto flags = nlohmann::json::array();
+  if (IsDiskless(resource)) {
+    flags.push_back("DISKLESS");
+  }
+  flags.push_back("INITIALIZED");
+  nlohmann::json out{{"drbd_resource_definition", DrbdDefinitionJson(definition)},
+                     {"node_id", resource.node_id},
+                     {"tcp_ports", nlohmann::json::array({definition.port})},
+                     {"peer_slots", 7},
+                     {"al_stripes", 1},
+                     {"al_size", 32},
+                     {"flags", flags},
+                     {"drbd_volumes", volumes}};
+  if (!status.is_null()) {
+    out["connections"] = Connections(definition, resource, status);
+    out["promotion_score"] = 10101;
+    out["may_promote"] = status.value("role", "") != "Primary";
+  }
+  return out;
+}
+
+/// The tree of layers, built from the lowest one up.
+nlohmann::json Layers(const Definition& definition,
+                      const Resource& resource,
+                      const nlohmann::json& status) {
+  nlohmann::json below;
+  for (auto layer = definition.layers.rbegin(); layer != definition.layers.rend(); ++layer) {
+    auto volumes = nlohmann::json::array();
+    for (const auto& [number, volume] : resource.volumes) {
+      volumes.push_back(LayerVolume(definition, *layer, volume));
+    }
+    nlohmann::json here{{"type", *layer}};
+    if (*layer == "DRBD") {
+      here["drbd"] = DrbdLayer(definition, resource, status, volumes);
+    } else if (*layer == "LUKS") {
+      here["luks"] = {{"luks_volumes", volumes}};
+    } else {
+      here["storage"] = {{"storage_volumes", volumes}};
+    }
+    if (!below.is_null()) {
+      here["children"] = nlohmann::json::array({below});
+    }
+    below = std::move(here);
+  }
+  return below;
+}
+
+bool IsPrimary(const std::map<std::string, nlohmann::json>& all, const std::string& resource) {
+  const auto it = all.find(Key(resource));
+  return it != all.end() && it->second.value("role", "") == "Primary";
+}
+
 }  // namespace
 
-StatusCache::Statuses StatusCache::Of(const std::string& node) {
+StatusCache::Statuses StatusCache::Of(const std::string& node, bool fresh) {
   const auto now = steady_clock::now();
-  {
+  if (!fresh) {
     const std::lock_guard lock(mutex_);
     const auto it = nodes_.find(Key(node));
     if (it != nodes_.end() && now - it->second.at < kKeep) {
@@ -131,23 +219,25 @@ StatusCache::Statuses StatusCache::Of(const std::string& node) {
     }
   }
   const auto run = port_.Run(node, {"drbdsetup", "status", "--json"}, kAskTimeout);
-  auto fresh = std::make_shared<std::map<std::string, nlohmann::json>>();
+  auto answer = std::make_shared<std::map<std::string, nlohmann::json>>();
   auto list = nlohmann::json::parse(run.out, nullptr, false);
   if (run.exit == 0 && list.is_array()) {
     for (auto& resource : list) {
       std::string key = Key(resource.value("name", ""));
-      (*fresh)[std::move(key)] = std::move(resource);
+      (*answer)[std::move(key)] = std::move(resource);
     }
   }
   const std::lock_guard lock(mutex_);
-  nodes_[Key(node)] = {now, fresh};
-  return fresh;
+  nodes_[Key(node)] = {now, answer};
+  return answer;
 }
 
 bool StatusCache::InUse(const std::string& node, const std::string& resource) {
-  const Statuses all = Of(node);
-  const auto it = all->find(Key(resource));
-  return it != all->end() && it->second.value("role", "") == "Primary";
+  return IsPrimary(*Of(node), resource);
+}
+
+bool StatusCache::InUseNow(const std::string& node, const std::string& resource) {
+  return IsPrimary(*Of(node, true), resource);
 }
 
 bool StatusCache::AllUpToDate(const std::string& node, const std::string& resource) {
@@ -172,47 +262,22 @@ nlohmann::json ResourceJson(const Definition& definition,
                             const Resource& resource,
                             const nlohmann::json& status,
                             bool with_volumes) {
-  auto drbd_volumes = nlohmann::json::array();
-  auto storage_volumes = nlohmann::json::array();
   auto volumes = nlohmann::json::array();
   for (const auto& [number, volume] : resource.volumes) {
-    const VolumeDef& dfn = definition.volumes.at(number);
-    drbd_volumes.push_back(DrbdVolume(dfn, volume.backing));
-    storage_volumes.push_back(StorageVolume(dfn, volume));
     volumes.push_back(VolumeJson(definition, volume, status));
   }
-  auto drbd_flags = nlohmann::json::array();
-  if (IsDiskless(resource)) {
-    drbd_flags.push_back("DISKLESS");
-  }
-  drbd_flags.push_back("INITIALIZED");
-  nlohmann::json drbd{{"drbd_resource_definition", DrbdDefinitionJson(definition)},
-                      {"node_id", resource.node_id},
-                      {"tcp_ports", nlohmann::json::array({definition.port})},
-                      {"peer_slots", 7},
-                      {"al_stripes", 1},
-                      {"al_size", 32},
-                      {"flags", drbd_flags},
-                      {"drbd_volumes", drbd_volumes}};
   nlohmann::json out{{"name", definition.name},
                      {"node_name", resource.node},
                      {"props", resource.props},
                      {"uuid", resource.uuid},
-                     {"create_timestamp", resource.created_ms}};
+                     {"create_timestamp", resource.created_ms},
+                     {"layer_object", Layers(definition, resource, status)}};
   if (!resource.flags.empty()) {
     out["flags"] = resource.flags;
   }
   if (!status.is_null()) {
-    const bool primary = status.value("role", "") == "Primary";
-    drbd["connections"] = Connections(definition, resource, status);
-    drbd["promotion_score"] = 10101;
-    drbd["may_promote"] = !primary;
-    out["state"] = {{"in_use", primary}};
+    out["state"] = {{"in_use", status.value("role", "") == "Primary"}};
   }
-  const nlohmann::json storage{{"type", "STORAGE"},
-                               {"storage", {{"storage_volumes", storage_volumes}}}};
-  out["layer_object"] = {
-      {"children", nlohmann::json::array({storage})}, {"type", "DRBD"}, {"drbd", drbd}};
   if (with_volumes) {
     out["volumes"] = volumes;
   }

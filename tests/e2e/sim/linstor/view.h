@@ -21,8 +21,10 @@ class StatusCache {
 
   /// Key(resource) -> status object of that node. Empty when the node does not answer, never null.
   using Statuses = std::shared_ptr<const std::map<std::string, nlohmann::json>>;
-  Statuses Of(const std::string& node);
+  Statuses Of(const std::string& node, bool fresh = false);
   bool InUse(const std::string& node, const std::string& resource);
+  /// The same, but asks the node: before something is deleted, a remembered answer is not enough.
+  bool InUseNow(const std::string& node, const std::string& resource);
   bool AllUpToDate(const std::string& node, const std::string& resource);
 
  private:

@@ -1,0 +1,5 @@
+"""Where the package `monitoring` is, for a run without PYTHONPATH."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
