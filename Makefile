@@ -11,17 +11,18 @@ BEDS ?= 3
 SIZES ?= 10,100,1000
 PYTHON := /usr/bin/python3
 
-.PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults kills walks fuzz bench bench-migration clean
+.PHONY: help demo test tools build images deps testbed fmt lint tidy unit e2e e2e-node faults kills walks fuzz bench bench-migration clean
 
 help:
 	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six claimed volumes to TLS under load"
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
-	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"
+	@echo "make images [REGISTRY=registry.example.com] [CHECK=1]  container images of operator, node agent and ktls-utils in build/images"
 	@echo "make tools     etcd, kube-apiserver, kwok, kubectl … into a cache outside the tree"
 	@echo "make testbed   leaves a local control plane with the simulators running, for playing"
 	@echo "make unit      unit tests only (debug build)"
 	@echo "make e2e       end-to-end tests only"
+	@echo "make e2e-node  a real kubelet with the images: install, use, upgrade, remove (needs root; changes nothing on the machine)"
 	@echo "make faults    faults of the API server, two replicas, cost of an idle operator (20 min, a quiet machine)"
 	@echo "make kills     kill -9 and SIGTERM at each step of a switch [CASES=n: a sample] [BEDS=3] (20 min, table, build/kills.json)"
 	@echo "make walks [WALKS=10000] [FIRST=1]  agents, leaders, LINSTOR and nodes die and hang at every step, on simulated DRBD in virtual time (20 min)"
@@ -40,8 +41,9 @@ tools: deps
 build: deps
 	@scripts/build.sh release
 
-image: deps
-	@scripts/image.sh "$(IMAGE)" "$(AGENT_IMAGE)"
+images:
+	@scripts/deps.sh images
+	@scripts/images.sh $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(CHECK),--check)
 
 demo: deps tools build
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m demo --strategy $(STRATEGY) --nodes $(NODES) --latency-ms $(LATENCY_MS)
@@ -59,6 +61,10 @@ unit: deps
 e2e: deps build
 	@scripts/tools.sh --all
 	@PYTHONPATH=tests/e2e $(PYTHON) -u -m pytest -q tests/e2e/suite
+
+e2e-node: images
+	@scripts/build.sh release linstor-sim drbd-sim
+	@PYTHONPATH=$(CURDIR)/images:$(CURDIR)/tests/e2e $(PYTHON) -u -m node
 
 # The idle operator is measured for ten minutes: watches end after five, and what follows must not be a list.
 faults: deps tools build

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of debian-packages.txt that are missing. Says what it does; does nothing
-# and needs no network when all are there.
+# deps.sh [GROUP...]: installs the Debian packages of debian-packages.txt, and of debian-packages-GROUP.txt, that are
+# missing. Says what it does; does nothing and needs no network when all are there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-wanted=$(grep -v '^#' "$here/debian-packages.txt")
+lists=("$here/debian-packages.txt")
+for group in "$@"; do lists+=("$here/debian-packages-$group.txt"); done
+wanted=$(grep -hv '^#' "${lists[@]}")
 missing=""
 for package in $wanted; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed'; then

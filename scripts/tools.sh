@@ -7,6 +7,7 @@
 #   scripts/tools.sh --print-dir          build; stdout is only the directory of the binaries
 #   scripts/tools.sh --print-nodeserver   build and print only the node server
 #   scripts/tools.sh --print-helm         build and print only the path of helm
+#   scripts/tools.sh --print-node         build and print only the directory of kubelet and kube-proxy
 #   scripts/tools.sh --print-certmanager  build and print only the directory of cert-manager and its CRDs
 #   scripts/tools.sh --check              build nothing; exit 1 when something is missing
 #
@@ -33,6 +34,7 @@ case "${1:-}" in
   --print-dir) mode=print-dir ;;
   --print-nodeserver) mode=print-nodeserver ;;
   --print-helm) mode=print-helm ;;
+  --print-node) mode=print-node ;;
   --print-certmanager) mode=print-certmanager ;;
   --check) mode=check ;;
   -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
@@ -125,16 +127,19 @@ nodeserver_dir() {
   printf '%s/nodeserver-%s' "$cache" "$(hash_files "$nodeserver_src" "${files[@]}")"
 }
 server_dir=$(nodeserver_dir)
+node_dir=$cache/node-$(hash_files "$tools_src/node" go.mod go.sum)
 certmanager_dir=$cache/certmanager-$(hash_files "$certmanager_src" main.go go.mod go.sum)
 
 tools_complete() { [[ -e $tools_dir/.complete ]]; }
 helm_complete() { [[ -x $tools_dir/helm ]]; }
+node_complete() { [[ -x $node_dir/kubelet && -x $node_dir/kube-proxy ]]; }
 nodeserver_complete() { [[ -x $server_dir/nodeserver ]]; }
 certmanager_complete() { [[ -e $certmanager_dir/.complete ]]; }
-wants() { # control-plane | helm | nodeserver | certmanager
+wants() { # control-plane | helm | node | nodeserver | certmanager
   case "$mode/$1" in
+    all/node) return 1 ;; # only `make e2e-node` has a real node
     all/*|build/control-plane|build/nodeserver|print-dir/control-plane|print-dir/nodeserver) ;;
-    print-helm/helm|print-nodeserver/nodeserver|print-certmanager/certmanager) ;;
+    print-helm/helm|print-node/node|print-nodeserver/nodeserver|print-certmanager/certmanager) ;;
     *) return 1 ;;
   esac
 }
@@ -192,7 +197,7 @@ go_build() { # source directory, output, package, ldflags
   mv -f "$partial" "$2"
 }
 
-total=$((${#tools[@]} + 4)) # the stages, helm, the node server and cert-manager come after them
+total=$((${#tools[@]} + 6)) # the stages, helm, the node's two, the node server and cert-manager come after them
 step=0
 timed() { # label, command...
   local label=$1 start=$SECONDS
@@ -265,6 +270,11 @@ build_tools() {
   touch "$tools_dir/.complete"
 }
 
+build_node_tool() { # name; never one from PATH, which belongs to a node of the machine
+  mkdir -p "$node_dir"
+  [[ -x $node_dir/$1 ]] || go_build "$tools_src/node" "$node_dir/$1" "k8s.io/kubernetes/cmd/$1" "$(ldflags kubernetes)"
+}
+
 build_certmanager() {
   local module
   mkdir -p "$certmanager_dir"
@@ -293,7 +303,7 @@ if [[ $mode == check ]]; then
   exit
 fi
 
-if missing control-plane tools_complete || missing helm helm_complete ||
+if missing control-plane tools_complete || missing helm helm_complete || missing node node_complete ||
    missing nodeserver nodeserver_complete || missing certmanager certmanager_complete; then
   mkdir -p "$cache"
   # Two runs at a time: the second waits, then finds everything there.
@@ -308,15 +318,20 @@ if missing control-plane tools_complete || missing helm helm_complete ||
   step=$((${#tools[@]} + 1))
   if missing helm helm_complete; then build_entry "$helm_tool" 9>&-; fi
   step=$((${#tools[@]} + 2))
+  if missing node node_complete; then
+    for name in kubelet kube-proxy; do timed "$name" build_node_tool "$name" 9>&-; done
+  fi
+  step=$((${#tools[@]} + 4))
   server_dir=$(nodeserver_dir) # sources may have changed during the long build
   if missing nodeserver nodeserver_complete; then timed nodeserver build_nodeserver 9>&-; fi
-  step=$((${#tools[@]} + 3))
+  step=$((${#tools[@]} + 5))
   if missing certmanager certmanager_complete; then timed cert-manager build_certmanager 9>&-; fi
   exec 9>&-
 fi
 
 case "$mode" in
   print-dir) echo "$tools_dir" ;;
+  print-node) echo "$node_dir" ;;
   print-helm) echo "$tools_dir/helm" ;;
   print-nodeserver) echo "$server_dir/nodeserver" ;;
   print-certmanager) echo "$certmanager_dir" ;;

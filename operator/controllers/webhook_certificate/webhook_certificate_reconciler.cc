@@ -92,8 +92,14 @@ Result<ServingIdentity, Error> WebhookCertificateReconciler::KeepSecret(
   std::tie(known, next) = plan(newest);
   BREAKWATER_RETURN_IF_ERROR(next);
   if (!Same(*next, known)) {
-    BREAKWATER_RETURN_IF_ERROR(
-        WriteSecret(ctx, deps_.client, deps_.secret, newest, ServingContent(*next)));
+    Json content = ServingContent(*next);
+    // It goes with the configuration that it is for: who removes the operator keeps no key of it.
+    content["metadata"]["ownerReferences"] =
+        Json::array({{{"apiVersion", api::kValidatingWebhookConfiguration.ApiVersion()},
+                      {"kind", api::kValidatingWebhookConfiguration.kind},
+                      {"name", configuration.name()},
+                      {"uid", configuration.uid()}}});
+    BREAKWATER_RETURN_IF_ERROR(WriteSecret(ctx, deps_.client, deps_.secret, newest, content));
     log_.Info(next->next ? "the webhook's next certificate is made; it is served when it is trusted"
                          : "the webhook has a new certificate",
               {{"secret", deps_.secret.name},

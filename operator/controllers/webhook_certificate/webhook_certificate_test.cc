@@ -117,6 +117,15 @@ TEST(WebhookCertificateTest, MakesOneThatTheApiServerTrusts) {
   EXPECT_EQ(bed.kube.write_count(), 0) << "nothing is left to do";
 }
 
+// Whoever removes the operator must not keep a key that the API server once trusted.
+TEST(WebhookCertificateTest, TheSecretGoesWithTheConfiguration) {
+  Bed bed;
+  ASSERT_TRUE(bed.Reconcile());
+  const api::Object secret(*bed.kube.Find(api::kSecret, kSecretKey));
+  ASSERT_EQ(secret.owners().size(), 1U);
+  EXPECT_EQ(secret.owners().front().kind, api::kValidatingWebhookConfiguration.kind);
+}
+
 // A kubelet may bring the files two minutes late, or after it was down for a day: what is served
 // is trusted at every moment of two years.
 TEST(WebhookCertificateTest, ARenewalHasNoGapHoweverLateTheFilesCome) {

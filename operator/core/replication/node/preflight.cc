@@ -209,6 +209,18 @@ void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures
   }
 }
 
+void CheckPlace(const NodeFacts& facts, Failures* failures) {
+  CheckKernel(facts, failures);
+  CheckAgent(facts, failures);
+  CheckTlshd(facts, failures);
+}
+
+Failures WarningsLast(Failures failures) {
+  std::stable_partition(failures.begin(), failures.end(),
+                        [](const PreflightFailure& failure) { return !failure.warning; });
+  return failures;
+}
+
 }  // namespace
 
 std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) {
@@ -219,12 +231,14 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
                             ? "the satellite did not answer completely; look at the satellite's pod"
                             : "there is no ready satellite pod on the node"}};
   }
+  if (!facts.observed && facts.versions.loaded) {
+    return {{"NotObserved", "drbdsetup does not answer; look at the satellite's pod"}};
+  }
   if (!facts.observed) {
-    return {facts.versions.loaded
-                ? PreflightFailure{"NotObserved",
-                                   "drbdsetup does not answer; look at the satellite's pod"}
-                : PreflightFailure{"DRBDNotLoaded",
-                                   "the DRBD kernel module is not loaded; load 9.2.6 or newer"}};
+    failures.push_back(
+        {"DRBDNotLoaded", "the DRBD kernel module is not loaded; load 9.2.6 or newer"});
+    CheckPlace(facts, &failures);  // known without DRBD: a node is mended once, not thrice
+    return WarningsLast(std::move(failures));
   }
   if (!facts.linstor_online.value_or(true)) {
     failures.push_back({"SatelliteNotOnline",
@@ -237,9 +251,7 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
                                                " bytes; the handshake carries at most 63"});
   }
   CheckVersions(facts, &failures);
-  CheckKernel(facts, &failures);
-  CheckAgent(facts, &failures);
-  CheckTlshd(facts, &failures);
+  CheckPlace(facts, &failures);
   Failures certificate;
   CheckCertificate(facts, now, &certificate);
   for (PreflightFailure& failure : certificate) {
@@ -249,9 +261,7 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
     failures.push_back(std::move(failure));
   }
   CheckClock(facts, &failures);
-  std::stable_partition(failures.begin(), failures.end(),
-                        [](const PreflightFailure& failure) { return !failure.warning; });
-  return failures;
+  return WarningsLast(std::move(failures));
 }
 
 bool ClockDiffers(const CertificateFacts& certificate) {

@@ -83,6 +83,19 @@ TEST(PreflightTest, NamesEachReason) {
   }
 }
 
+// A person who mends a node must not find the next thing missing only after the last one is there.
+TEST(PreflightTest, WithoutDrbdTheKernelAndTheDaemonAreLookedAtAllTheSame) {
+  NodeFacts facts = FitNode();
+  facts.observed = facts.versions.loaded = facts.tlshd_ready = false;
+  facts.handshake_family = false;
+  std::vector<std::string> reasons;
+  for (const PreflightFailure& failure : CheckNode(facts, kNow)) {
+    reasons.push_back(failure.reason);
+  }
+  EXPECT_THAT(reasons, ::testing::ElementsAre("DRBDNotLoaded", "KernelHandshakeMissing",
+                                              "HandshakeDaemonNotReady"));
+}
+
 TEST(PreflightTest, WhatIsNotKnownIsNoFault) {
   NodeFacts facts = FitNode();  // observed by exec: some facts are the agent's only
   facts.handshake_family.reset();
