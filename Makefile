@@ -14,7 +14,7 @@ PYTHON := /usr/bin/python3
 .PHONY: help demo test tools build image deps testbed fmt lint tidy unit e2e faults kills walks fuzz bench bench-migration clean
 
 help:
-	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six volumes to TLS under load"
+	@echo "make demo [STRATEGY=Auto|PairByPair|SuspendIO] [LATENCY_MS=0]  a local cluster moves six claimed volumes to TLS under load"
 	@echo "make test      everything that CI runs: lint, unit tests with sanitizers, end-to-end tests"
 	@echo "make build     release binaries in build/release/bin"
 	@echo "make image IMAGE=registry/name:tag [AGENT_IMAGE=…]  container images of operator and node agent (docker, podman or buildah)"

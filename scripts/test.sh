@@ -68,6 +68,7 @@ step "fuzz targets" env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.py
 step "unit tests, thread sanitizer" sanitized tsan "${threaded[@]}"
 if step "release build" scripts/build.sh release; then
   step "walks" scripts/walks.py --walks 600 --junit "$results/walks.xml"
+  step "patches against kubectl kustomize" /usr/bin/python3 tests/differential/kustomize.py --junit "$results/patches.xml"
   step "end-to-end tests" end_to_end
   step "rights" env PYTHONPATH=tests/e2e /usr/bin/python3 -m rights "$results/rights"
 fi

@@ -121,7 +121,7 @@ stages_dir=$tools_dir/kwok-stages
 
 nodeserver_dir() {
   local files
-  mapfile -t files < <(cd "$nodeserver_src" && ls ./*.go go.mod go.sum | LC_ALL=C sort)
+  mapfile -t files < <(cd "$nodeserver_src" && { find . -name '*.go'; echo go.mod; echo go.sum; } | LC_ALL=C sort)
   printf '%s/nodeserver-%s' "$cache" "$(hash_files "$nodeserver_src" "${files[@]}")"
 }
 server_dir=$(nodeserver_dir)

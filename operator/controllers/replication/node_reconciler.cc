@@ -54,7 +54,8 @@ std::string SecretOf(const SatelliteStores& stores, const std::string& node) {
 bool LooksBad(const NodeCertificate& certificate, SystemTime now) {
   const replication::CertificateFacts& facts = certificate.facts;
   return !facts.present || !facts.parsed || !facts.key_fits.value_or(true) || !facts.name_matches ||
-         !facts.trusted_here || now < facts.not_before || now >= facts.not_after;
+         !facts.trusted_here || now < facts.not_before || now >= facts.not_after ||
+         replication::ClockDiffers(facts);
 }
 
 std::optional<SteadyTime> Earlier(std::optional<SteadyTime> x, std::optional<SteadyTime> y) {

@@ -8,9 +8,10 @@
 
 namespace breakwater::core {
 
-/// Applies the list of operations. One difference to the RFC, kept from kustomize because users
-/// depend on it: `add /metadata/annotations/x` works on an object without annotations. kInvalid
-/// with the operation that failed; the object is then unchanged.
+/// Applies the list of operations. Differences to the RFC, kept from kustomize because users depend
+/// on them: `add /metadata/annotations/x` works on an object without annotations, `replace` also
+/// where nothing is, indices below zero count from the end, a missing value is null. kInvalid with
+/// the operation that failed; the object is then unchanged.
 Result<api::Json, Error> ApplyJsonPatch(const api::Json& object, const api::Json& operations);
 
 /// Whether the value looks like a list of JSON6902 operations.

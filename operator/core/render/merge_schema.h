@@ -22,11 +22,15 @@ enum class SchemaType {
   kService,
   kServiceSpec,
   kServiceAccount,
+  kConfigMap,
+  kTexts,  ///< a map of texts
+  kEnv,    ///< a variable of a container
 };
 
 struct SchemaField {
   SchemaType type = SchemaType::kPlain;  ///< of the field, or of the elements of the list
   std::string_view merge_key{};          ///< "": not a keyed list
+  std::string_view second_key{};         ///< elements with equal merge keys may differ in this one
   bool merged_values = false;            ///< list of scalars that is merged as a set (finalizers)
 };
 

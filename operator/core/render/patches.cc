@@ -1,7 +1,9 @@
 #include "operator/core/render/patches.h"
 
+#include <set>
 #include <utility>
 
+#include "operator/base/json_depth.h"
 #include "operator/core/render/json_patch.h"
 #include "operator/core/render/shape.h"
 #include "operator/core/render/strategic_merge.h"
@@ -14,6 +16,25 @@ using api::Json;
 
 Error Invalid(std::string message) {
   return {ErrorClass::kInvalid, std::move(message)};
+}
+
+/// A value of `$patch` that nobody knows, or "".
+std::string UnknownDirective(const Json& patch) {
+  if (patch.is_object() && patch.contains("$patch")) {
+    const std::string directive = api::StringAt(patch, "$patch");
+    if (directive != "merge" && directive != "replace" && directive != "delete") {
+      return patch["$patch"].dump();
+    }
+  }
+  if (!patch.is_structured()) {
+    return {};
+  }
+  for (const Json& member : patch) {
+    if (std::string found = UnknownDirective(member); !found.empty()) {
+      return found;
+    }
+  }
+  return {};
 }
 
 /// As kustomize: a strategic merge patch is a resource, also where `target` says which ones it is
@@ -42,6 +63,35 @@ Result<void, Error> CheckContent(const ParsedPatch& patch) {
                 "metadata.name are missing, there is: " +
                 members)};
   }
+  if (const std::string unknown = UnknownDirective(content); !unknown.empty()) {
+    return Unexpected{Invalid("$patch is merge, replace or delete, not " + unknown)};
+  }
+  return {};
+}
+
+/// Annotations are texts; kustomize writes `5` and `true` as such.
+void StringifyAnnotations(Json* object) {
+  if (!object->is_object() || !object->contains("metadata") || !(*object)["metadata"].is_object() ||
+      !(*object)["metadata"].contains("annotations")) {
+    return;
+  }
+  for (Json& value : (*object)["metadata"]["annotations"]) {
+    if (value.is_number() || value.is_boolean()) {
+      value = value.dump();
+    }
+  }
+}
+
+/// An object that is there twice after a patch that renames; "" = none. All of a component come
+/// into one namespace.
+std::string Twice(const ResourceSet& resources) {
+  std::set<std::string> seen;
+  for (const RenderedResource& resource : resources) {
+    const ResourceIdentity own = resource.Current();
+    if (!seen.insert(own.group + "/" + own.kind + "/" + own.name).second) {
+      return own.kind + " " + own.name;
+    }
+  }
   return {};
 }
 
@@ -62,8 +112,8 @@ std::optional<Json> Merge(const ParsedPatch& patch, const Json& object) {
       merged->erase(key);
     }
   };
+  restore("apiVersion");  // also where the kind may change, as kustomize has it
   if (!patch.allow_kind_change) {
-    restore("apiVersion");
     restore("kind");
   }
   const ResourceIdentity before = IdentityOf(object);
@@ -127,10 +177,30 @@ std::size_t CountMatches(const ParsedPatch& patch, const ResourceSet& resources)
   return selected ? selected->size() : 0;
 }
 
+namespace {
+
+/// JSON is read as JSON: a YAML parser takes not all of it, as characters outside of the basic
+/// plane.
+Result<std::vector<Json>, Error> ReadDocuments(const std::string& text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  const bool may_be_json = first != std::string::npos && (text[first] == '[' || text[first] == '{');
+  if (may_be_json && !NestsDeeperThan(text, kMaxJsonDepth)) {
+    if (Json json = Json::parse(text, nullptr, false); !json.is_discarded()) {
+      return std::vector<Json>{std::move(json)};
+    }
+  }
+  return ParseYaml(text, YamlBooleans::kOldInLists);
+}
+
+}  // namespace
+
 Result<ParsedPatch, Error> ParsePatch(const api::Patch& patch) {
-  auto documents = ParseYaml(patch.patch, YamlBooleans::kOldInLists);
+  auto documents = ReadDocuments(patch.patch);
   if (!documents) {
     return Unexpected{documents.error().WithContext("patch is not YAML")};
+  }
+  if (documents->empty() && patch.target) {
+    documents->push_back(Json::object());  // a comment changes nothing
   }
   if (documents->size() != 1) {
     return Unexpected{Invalid("a patch must be exactly one object or one list of operations, not " +
@@ -166,6 +236,7 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
   // Backwards, because a patch may delete its object.
   for (auto index = selected->rbegin(); index != selected->rend(); ++index) {
     RenderedResource& resource = (*resources)[*index];
+    const std::string misfit = patch.is_json_patch ? "" : Misfit(resource.object, patch.content);
     if (patch.is_json_patch) {
       auto patched = ApplyJsonPatch(resource.object, patch.content);
       if (!patched) {
@@ -178,9 +249,17 @@ Result<int, Error> ApplyPatch(const ParsedPatch& patch,
       resources->erase(resources->begin() + static_cast<std::ptrdiff_t>(*index));
       continue;
     }
+    StringifyAnnotations(&resource.object);
     if (auto shape = CheckShape(resource.object); !shape) {
       return Unexpected{shape.error().WithContext(Describe(patch))};
     }
+    if (!misfit.empty()) {
+      return Unexpected{Invalid(Describe(patch) + ": " + misfit +
+                                " is of another kind in the object: a map, a list or a value")};
+    }
+  }
+  if (const std::string twice = Twice(*resources); !twice.empty()) {
+    return Unexpected{Invalid(Describe(patch) + ": there are two objects " + twice + " now")};
   }
   return static_cast<int>(selected->size());
 }

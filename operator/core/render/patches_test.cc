@@ -69,6 +69,14 @@ INSTANTIATE_TEST_SUITE_P(
                   "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 53, "
                   "protocol: UDP}, "
                   "{containerPort: 53, protocol: TCP}]}]}}}"},
+        MergeCase{"ListsWithTwoKeysKeepTheirOrder",
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 1, "
+                  "protocol: TCP}, {containerPort: 2, protocol: TCP}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 2, "
+                  "protocol: TCP, name: n}, {containerPort: 3, protocol: TCP}]}]}}}",
+                  "spec: {template: {spec: {containers: [{name: a, ports: [{containerPort: 3, "
+                  "protocol: TCP}, {containerPort: 1, protocol: TCP}, {containerPort: 2, "
+                  "protocol: TCP, name: n}]}]}}}"},
         MergeCase{"TolerationsAreReplaced", "spec: {template: {spec: {tolerations: [{key: a}]}}}",
                   "spec: {template: {spec: {tolerations: [{key: b}]}}}",
                   "spec: {template: {spec: {tolerations: [{key: b}]}}}"},
@@ -131,12 +139,33 @@ TEST(JsonPatch, OperationsOfTheStandard) {
 // The message must name the operation: users have dozens of them.
 TEST(JsonPatch, FailuresNameTheOperation) {
   for (const char* patch :
-       {"[{op: remove, path: /nothing}]", "[{op: replace, path: /nothing, value: 1}]",
+       {"[{op: remove, path: /nothing}]", "[{op: replace, path: /nothing/x, value: 1}]",
         "[{op: test, path: /metadata/name, value: y}]", "[{op: dance, path: /metadata}]"}) {
     const auto patched = ApplyJsonPatch(Yaml("{metadata: {name: x}}"), Yaml(patch));
     ASSERT_FALSE(patched.has_value()) << patch;
     EXPECT_THAT(patched.error().message, testing::HasSubstr("\"op\":"));
   }
+}
+
+// Each of these ended the operator, or was refused, where kustomize goes on: a patch that a Piraeus
+// Operator took must not stop a cluster that was taken over.
+TEST(JsonPatch, TakesWhatKustomizeTakes) {
+  const Json object = Yaml("{metadata: {name: x}, spec: {replicas: 1, list: [a, b]}}");
+  const auto spec = [&](const char* patch) {
+    const auto patched = ApplyJsonPatch(object, Yaml(patch));
+    return patched ? patched->at("spec").dump() : "refused";
+  };
+  EXPECT_EQ(spec("[{op: add, path: /spec/replicas/x, value: 1}]"), "refused");
+  EXPECT_EQ(spec("[{op: add, path: /spec/list/0/x, value: 1}]"), "refused");
+  EXPECT_EQ(spec("[{op: add, path: /spec/list/x, value: 1}]"), "refused");
+  EXPECT_EQ(spec("[{op: remove, path: /spec/list/2}]"), "refused");
+  EXPECT_EQ(spec("[{op: remove, path: /spec/list/-1}]"), R"({"list":["a"],"replicas":1})");
+  EXPECT_EQ(spec("[{op: replace, path: /spec/new, value: 2}]"),
+            R"({"list":["a","b"],"new":2,"replicas":1})");
+  EXPECT_EQ(spec("[{op: add, path: /spec/replicas}]"), R"({"list":["a","b"],"replicas":null})");
+  EXPECT_EQ(spec("[{op: test, path: /spec/nothing, value: null}]"),
+            R"({"list":["a","b"],"replicas":1})");
+  EXPECT_EQ(spec("[{op: move, from: /spec/list, path: /spec/list/0}]"), "refused");
 }
 
 ResourceSet Resources() {
@@ -168,6 +197,34 @@ TEST(ApplyPatch, TargetsAreAnchoredExpressionsAndSelectors) {
   EXPECT_EQ(Matches({.label_selector = "app!=x"}), 2);
   EXPECT_EQ(Matches({.annotation_selector = "app"}), 0);
   EXPECT_EQ(Matches({}), 3);
+}
+
+// A merge that would make another thing of a field is a mistake: the API server would refuse the
+// whole object, and say less.
+TEST(ApplyPatch, AMisfitIsNamed) {
+  ResourceSet set;
+  set.emplace_back(
+      Yaml("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, "
+           "spec: {template: {spec: {containers: [{name: c, args: [x]}]}}}}"));
+  const auto patch =
+      ParsePatch({.patch = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, "
+                           "spec: {template: {spec: {containers: [{name: c, args: x}]}}}}"});
+  const auto applied = ApplyPatch(*patch, MissingObject::kError, &set);
+  ASSERT_FALSE(applied.has_value());
+  EXPECT_THAT(applied.error().message,
+              testing::HasSubstr("spec.template.spec.containers.args is of another"));
+}
+
+TEST(ParsePatch, UnknownDirectivesAreRefusedAndJsonIsReadAsJson) {
+  const std::string head = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
+  EXPECT_FALSE(ParsePatch({.patch = head + "spec: {$patch: remove}"}));
+  const auto json =
+      ParsePatch({.patch = R"([{"op": "add", "path": "/a", "value": "\ud83d\ude00"}])",
+                  .target = api::PatchTarget{.kind = "Service"}});
+  ASSERT_TRUE(json);
+  EXPECT_EQ(json->content[0]["value"], "\xF0\x9F\x98\x80");
+  EXPECT_FALSE(ParsePatch(
+      {.patch = std::string(100000, '['), .target = api::PatchTarget{.kind = "Service"}}));
 }
 
 // A merge patch with a target is applied to other objects than its own name says, which keep their
@@ -229,8 +286,8 @@ INSTANTIATE_TEST_SUITE_P(
                     ShapeCase{"spec: {selector: x}", "spec.selector"},
                     ShapeCase{"spec: {template: [1]}", "spec.template"},
                     ShapeCase{"spec: {template: {metadata: x}}", "spec.template.metadata"},
-                    ShapeCase{"[{op: replace, path: '', value: 5}]", "no object"},
-                    ShapeCase{"[{op: replace, path: '', value: {}}]", "must stay"},
+                    ShapeCase{"[{op: replace, path: '', value: 5}]", "cannot be applied"},
+                    ShapeCase{"[{op: replace, path: '', value: {}}]", "cannot be applied"},
                     ShapeCase{"[{op: remove, path: /metadata}]", "must stay"},
                     ShapeCase{"[{op: replace, path: /metadata/name, value: 5}]", "must stay"},
                     ShapeCase{"[{op: replace, path: '', value: []}, {op: add, path: /x, value: 1}]",

@@ -1,9 +1,14 @@
 #include "operator/core/render/selector.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <re2/re2.h>
+
+#include "operator/api/resources.h"
 
 namespace breakwater::core {
 namespace {
@@ -50,6 +55,22 @@ std::optional<std::vector<std::string>> ParseSet(std::string_view text) {
   return values;
 }
 
+/// As kustomize: what an expression for the namespace is compared with.
+std::string NamespaceOf(const ResourceIdentity& identity) {
+  if (!identity.ns.empty()) {
+    return identity.ns;
+  }
+  const api::ResourceInfo* info = api::FindResource(identity.group, identity.kind);
+  return info != nullptr && !info->namespaced ? "_non_namespaceable_" : "default";
+}
+
+std::optional<std::int64_t> Number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
+                                                                  : std::nullopt;
+}
+
 bool ValidKey(std::string_view key) {
   return !key.empty() && key.find_first_of(" \t=!<>()") == std::string_view::npos;
 }
@@ -71,6 +92,13 @@ Result<LabelSelector::Requirement, Error> LabelSelector::ParseRequirement(std::s
     const bool twice = text.substr(equal).starts_with("==");
     requirement.op = Op::kIn;
     requirement.values = {std::string(Trim(text.substr(equal + (twice ? 2 : 1))))};
+  } else if (const auto than = text.find_first_of("<>"); than != std::string_view::npos) {
+    key = Trim(text.substr(0, than));
+    requirement.op = text[than] == '<' ? Op::kLess : Op::kGreater;
+    requirement.values = {std::string(Trim(text.substr(than + 1)))};
+    if (!Number(requirement.values.front())) {
+      return Unexpected{Invalid("selector \"" + std::string(text) + "\": expected a number")};
+    }
   } else if (text.starts_with('!')) {
     key = Trim(text.substr(1));
     requirement.op = Op::kDoesNotExist;
@@ -91,6 +119,11 @@ Result<LabelSelector::Requirement, Error> LabelSelector::ParseRequirement(std::s
   }
   if (!ValidKey(key)) {
     return Unexpected{Invalid("selector \"" + std::string(text) + "\": bad key")};
+  }
+  for (const std::string& value : requirement.values) {
+    if (value.find_first_of(" \t") != std::string::npos) {
+      return Unexpected{Invalid("selector \"" + std::string(text) + "\": bad value")};
+    }
   }
   requirement.key = std::string(key);
   return requirement;
@@ -123,6 +156,12 @@ bool LabelSelector::Matches(const std::map<std::string, std::string>& labels) co
         return !there || !listed();
       case Op::kExists:
         return there;
+      case Op::kLess:
+      case Op::kGreater: {
+        const auto value = there ? Number(label->second) : std::nullopt;
+        const auto limit = Number(wanted.values.front());
+        return value && (wanted.op == Op::kLess ? *value < *limit : *value > *limit);
+      }
       case Op::kDoesNotExist:
         break;
     }
@@ -165,7 +204,7 @@ bool TargetMatcher::MatchesIdentity(const ResourceIdentity& identity) const {
   };
   return matches(group_, identity.group) && matches(version_, identity.version) &&
          matches(kind_, identity.kind) && matches(name_, identity.name) &&
-         matches(ns_, identity.ns);
+         matches(ns_, NamespaceOf(identity));
 }
 
 bool TargetMatcher::Matches(const std::vector<ResourceIdentity>& identities,

@@ -18,7 +18,7 @@ class RE2;
 
 namespace breakwater::core {
 
-/// A parsed label selector: "a=b,c!=d,e in (x, y),f notin (z),g,!h". The empty selector matches
+/// A parsed label selector: "a=b,c!=d,e in (x, y),f notin (z),g,!h,i>1". The empty selector matches
 /// everything.
 class LabelSelector {
  public:
@@ -28,7 +28,7 @@ class LabelSelector {
   bool Matches(const std::map<std::string, std::string>& labels) const;
 
  private:
-  enum class Op { kIn, kNotIn, kExists, kDoesNotExist };
+  enum class Op { kIn, kNotIn, kExists, kDoesNotExist, kLess, kGreater };
 
   struct Requirement {
     std::string key{};

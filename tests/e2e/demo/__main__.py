@@ -1,4 +1,4 @@
-"""Starts a local cluster with six plaintext volumes under load and moves them to TLS with the guide's YAML.
+"""Starts a local cluster, claims six volumes that pods write to, and moves them to TLS with the guide's YAML.
 
 Exit status 0 only if every connection of every volume is proven encrypted, no write failed and no block
 differs between replicas. The table also goes to build/demo/report.json.
@@ -11,12 +11,13 @@ import sys
 import time
 
 import testbed
-from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, Storage
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, Storage, claim, pod, storage_class
 
 REPORT = pathlib.Path(os.environ.get("BREAKWATER_DEMO_REPORT", "build/demo/report.json"))
-# (name, resource group, replicas): three diskful copies, or two and LINSTOR's tiebreaker on the third node.
-VOLUMES = [("pvc-orders", "three-copies", 3), ("pvc-mail", "three-copies", 3), ("pvc-metrics", "three-copies", 3),
-           ("pvc-wiki", "two-copies", 2), ("pvc-cache", "two-copies", 2), ("pvc-builds", "two-copies", 2)]
+# StorageClasses and their claims: three diskful copies, or two and LINSTOR's tiebreaker on the third node.
+CLASSES = {"three-copies": 3, "two-copies": 2}
+CLAIMS = {"shop/orders": "three-copies", "shop/metrics": "three-copies", "office/mail": "three-copies",
+          "shop/cache": "two-copies", "office/wiki": "two-copies", "office/builds": "two-copies"}
 MIGRATION_TIMEOUT = 180
 
 
@@ -46,9 +47,9 @@ class Progress:
             print(flush=True)
 
 
-def progress_text(status):
+def progress_text(status, claims):
     connections, resources = status.get("connections", {}), status.get("resources", {})
-    running = ", ".join(f"{f['resource']} {f['step']}" + (f" {f['pair']}" if f.get("pair") else "")
+    running = ", ".join(f"{claims.get(f['resource'], f['resource'])} {f['step']}" + (f" {f['pair']}" if f.get("pair") else "")
                         for f in status.get("inFlight", []))
     return (f"{status.get('phase', 'waiting')}: {connections.get('encrypted', 0)}/{connections.get('total', 0)} "
             f"connections encrypted, {resources.get('migrated', 0)}/{resources.get('total', 0)} volumes"
@@ -60,11 +61,12 @@ def prepare(storage):
     say("Creating the LinstorCluster and a storage pool on every node ...")
     storage.create_cluster()
     storage.issue_certificates()
-    for name, count in (("three-copies", 3), ("two-copies", 2)):
-        storage.create_group(name, count)
-    say(f"Creating {len(VOLUMES)} volumes in plaintext, with a writer on each ...")
-    for name, group, replicas in VOLUMES:
-        storage.create_volume(name, group, replicas)
+    for namespace in sorted({name.split("/")[0] for name in CLAIMS}):
+        storage.bed.ensure_namespace(namespace)
+    say(f"kubectl apply: {len(CLASSES)} StorageClasses, {len(CLAIMS)} PersistentVolumeClaims, a pod that writes to each ...")
+    storage.apply("".join(storage_class(name, count) for name, count in CLASSES.items()) +
+                  "".join(claim(name, of) + pod(name) for name, of in CLAIMS.items()))
+    storage.wait_pods(*CLAIMS)
     storage.bed.wait_for(storage.all_connected, 60, "all volumes connected and in sync")
     rows = storage.report()
     say(f"  {sum(r['connections'] for r in rows.values())} connections, "
@@ -88,10 +90,10 @@ def migrate(storage, strategy, latency_ms):
     storage.apply(HANDSHAKE_DAEMON_YAML)
     say('kubectl apply: LinstorCluster with DrbdOptions/Net/tls: "yes"\n')
     storage.apply(CLUSTER_TLS_YAML)
-    progress, start = Progress(), time.monotonic()
+    progress, claims, start = Progress(), storage.claims(), time.monotonic()
 
     def done():
-        progress.show(progress_text(storage.tls_status()))
+        progress.show(progress_text(storage.tls_status(), claims))
         return storage.migration_complete()
 
     try:
@@ -113,7 +115,7 @@ def strategies_used(acts):
 
 
 def print_table(rows):
-    columns = [("volume", "name"), ("strategy", "strategy"), ("freeze ms", "longestStallMs"), ("cut ms", "longestCutMs"),
+    columns = [("claim", "name"), ("strategy", "strategy"), ("freeze ms", "longestStallMs"), ("cut ms", "longestCutMs"),
                ("errors", "errors"), ("differing blocks", "divergedBlocks"), ("resync KiB", "resyncKiB"),
                ("connections", "connections"), ("encrypted", "encryptedConnections")]
     table = [[title for title, _ in columns]] + [[str(row[key]) for _, key in columns] for row in rows]
@@ -160,11 +162,11 @@ def main():
         seconds = migrate(storage, options.strategy, options.latency_ms)
         bed.set_latency(0)
         strategies, report, harm = strategies_used(storage.acts()), storage.report(), storage.harm()
-        rows = [{"name": name, "strategy": strategies.get(name, "-"),
-                 **{key: report[name][key] for key in ("longestStallMs", "longestCutMs", "writes", "errors",
-                                                       "lostWrites", "divergedBlocks", "resyncKiB", "connections",
-                                                       "encryptedConnections")}}
-                for name, _, _ in VOLUMES]
+        shown = ("longestStallMs", "longestCutMs", "writes", "errors", "lostWrites", "divergedBlocks", "resyncKiB",
+                 "connections", "encryptedConnections")
+        rows = [{"name": volume.claim, "volume": volume.name, "strategy": strategies.get(volume.name, "-"),
+                 **{key: report[volume.name][key] for key in shown}}
+                for volume in storage.volumes]
         print_table(rows)
         counters_fine = confirm(storage)
         total = time.monotonic() - start

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	listers "k8s.io/client-go/listers/core/v1"
+	storagelisters "k8s.io/client-go/listers/storage/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -34,13 +35,16 @@ type cluster struct {
 	secrets    listers.SecretLister
 	configMaps listers.ConfigMapLister
 	nodes      listers.NodeLister
+	claims     listers.PersistentVolumeClaimLister
+	volumes    listers.PersistentVolumeLister
+	attached   storagelisters.VolumeAttachmentLister
 	dirty      chan struct{}
 	agents     *agents // who knows best whether the container of an agent runs
 }
 
 func newCluster(client kubernetes.Interface) *cluster {
 	factory := informers.NewSharedInformerFactory(client, 0)
-	core := factory.Core().V1()
+	core, attachments := factory.Core().V1(), factory.Storage().V1().VolumeAttachments()
 	c := &cluster{
 		client:     client,
 		factory:    factory,
@@ -48,6 +52,9 @@ func newCluster(client kubernetes.Interface) *cluster {
 		secrets:    core.Secrets().Lister(),
 		configMaps: core.ConfigMaps().Lister(),
 		nodes:      core.Nodes().Lister(),
+		claims:     core.PersistentVolumeClaims().Lister(),
+		volumes:    core.PersistentVolumes().Lister(),
+		attached:   attachments.Lister(),
 		dirty:      make(chan struct{}, 1),
 	}
 	handler := cache.ResourceEventHandlerFuncs{
@@ -58,6 +65,7 @@ func newCluster(client kubernetes.Interface) *cluster {
 	core.Nodes().Informer()
 	for _, informer := range []cache.SharedIndexInformer{
 		core.Pods().Informer(), core.Secrets().Informer(), core.ConfigMaps().Informer(),
+		core.PersistentVolumeClaims().Informer(), core.PersistentVolumes().Informer(), attachments.Informer(),
 	} {
 		_, _ = informer.AddEventHandler(handler) // fails only when the informer was stopped
 	}

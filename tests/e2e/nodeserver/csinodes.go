@@ -14,11 +14,13 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"breakwater/tests/e2e/nodeserver/csi"
 )
 
 const (
 	csiNodeComponent = "linstor-csi-node"
-	csiDriver        = "linstor.csi.linbit.com"
 	topologyProperty = "Aux/topology/"
 )
 
@@ -60,7 +62,10 @@ func (c *csiNodes) register(ctx context.Context, pod *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	driver := storagev1.CSINodeDriver{Name: csiDriver, NodeID: node, TopologyKeys: keys}
+	if err := c.label(ctx, node); err != nil {
+		return err
+	}
+	driver := storagev1.CSINodeDriver{Name: csi.Driver, NodeID: node, TopologyKeys: keys}
 	api := c.cluster.client.StorageV1().CSINodes()
 	found, err := api.Get(ctx, node, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -71,9 +76,16 @@ func (c *csiNodes) register(ctx context.Context, pod *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	found.Spec.Drivers = slices.DeleteFunc(found.Spec.Drivers, func(d storagev1.CSINodeDriver) bool { return d.Name == csiDriver })
+	found.Spec.Drivers = slices.DeleteFunc(found.Spec.Drivers, func(d storagev1.CSINodeDriver) bool { return d.Name == csi.Driver })
 	found.Spec.Drivers = append(found.Spec.Drivers, driver)
 	_, err = api.Update(ctx, found, metav1.UpdateOptions{})
+	return err
+}
+
+// label puts the topology of the node on it: the scheduler looks there for nodes that have space.
+func (c *csiNodes) label(ctx context.Context, node string) error {
+	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, csi.HostLabel, node)
+	_, err := c.cluster.client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
@@ -96,7 +108,7 @@ func (c *csiNodes) topologyKeys(ctx context.Context, node string) ([]string, err
 	if err := json.NewDecoder(reply.Body).Decode(&known); err != nil {
 		return nil, err
 	}
-	keys := []string{"linbit.com/hostname"}
+	keys := []string{csi.HostLabel}
 	for name := range known.Props {
 		if key, ok := strings.CutPrefix(name, topologyProperty); ok && key != "" && key != keys[0] {
 			keys = append(keys, key)

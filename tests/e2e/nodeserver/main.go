@@ -1,6 +1,7 @@
 // Command nodeserver stands in for the kubelets of all fake nodes of the test bed. It answers exec and logs for
 // every pod with true exit codes, lets a pod run when its volumes can be mounted, tells the DRBD simulator which satellites
-// run with which tlshd files, and makes controller pods reachable at their pod address.
+// run with which tlshd files, makes controller pods reachable at their pod address, and serves claims while the pod of the CSI
+// controller runs.
 package main
 
 import (
@@ -80,15 +81,18 @@ func run(ctx context.Context, c config) error {
 		}
 	}
 	sim := newSimClient(c.drbdSimSocket)
+	open := newOpenVolumes(cluster, sim)
 	reconciler := &reconciler{
 		cluster:   cluster,
 		sim:       sim,
 		proxy:     newPodProxy(c.linstorBackend),
 		processes: processes,
-		starter:   newStarter(cluster),
+		starter:   newStarter(cluster, open),
 		agents:    agents,
 		linstor:   newLinstorBackend(c.linstorBackend),
 		csi:       newCSINodes(cluster, c.linstorBackend),
+		driver:    &csiDriver{cluster: cluster, config: restConfig, backend: c.linstorBackend, open: open},
+		open:      open,
 		sent:      map[string]nodeState{},
 	}
 

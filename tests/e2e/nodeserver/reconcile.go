@@ -28,13 +28,15 @@ type reconciler struct {
 	agents     *agents
 	linstor    *linstorBackend
 	csi        *csiNodes
+	driver     *csiDriver
+	open       *openVolumes
 	sent       map[string]nodeState
 	generation int
 }
 
 func (r *reconciler) loop(ctx context.Context) {
 	for {
-		r.starter.startAll(ctx)
+		started := r.starter.startAll(ctx)
 		addresses, run := r.controllers()
 		r.linstor.controllerRuns(ctx, run)
 		r.proxy.update(addresses)
@@ -46,7 +48,9 @@ func (r *reconciler) loop(ctx context.Context) {
 				retry = time.After(time.Second)
 			}
 		}
-		if !r.csi.reconcile(ctx) && retry == nil {
+		r.driver.reconcile(ctx)
+		closed := r.open.closeUnused()
+		if !(r.csi.reconcile(ctx) && started && closed) && retry == nil {
 			retry = time.After(time.Second)
 		}
 		r.agents.reconcile(ctx)

@@ -26,14 +26,17 @@ type starter struct {
 	mutex   sync.Mutex
 	busy    map[types.UID]bool
 	told    map[types.UID]string // what is missing, as written into the pod's status
+	open    *openVolumes
 }
 
-func newStarter(c *cluster) *starter {
-	return &starter{cluster: c, slots: make(chan struct{}, parallelPatches), busy: map[types.UID]bool{},
+func newStarter(c *cluster, open *openVolumes) *starter {
+	return &starter{cluster: c, open: open, slots: make(chan struct{}, parallelPatches), busy: map[types.UID]bool{},
 		told: map[types.UID]string{}}
 }
 
-func (s *starter) startAll(ctx context.Context) {
+// startAll returns false when it is to be tried again: DRBD may refuse to open a volume for a while.
+func (s *starter) startAll(ctx context.Context) bool {
+	done := true
 	pods, _ := s.cluster.pods.List(everything)
 	known := map[types.UID]bool{}
 	for _, pod := range pods {
@@ -45,6 +48,8 @@ func (s *starter) startAll(ctx context.Context) {
 		missing := ""
 		if err := podVolumes(s.cluster, pod); err != nil {
 			missing = err.Error()
+		} else if err := s.open.openAll(pod); err != nil {
+			missing, done = err.Error(), false
 		}
 		if s.begin(pod.UID, missing) {
 			go s.patch(ctx, pod, missing)
@@ -57,6 +62,7 @@ func (s *starter) startAll(ctx context.Context) {
 			delete(s.told, uid)
 		}
 	}
+	return done
 }
 
 func (s *starter) begin(uid types.UID, missing string) bool {
@@ -119,6 +125,11 @@ func podVolumes(get objectGetter, pod *corev1.Pod) error {
 			for _, mount := range container.VolumeMounts {
 				mounted[mount.Name] = true
 			}
+		}
+	}
+	for _, claim := range podClaims(pod) {
+		if _, err := get.attachedVolume(pod.Namespace, claim, pod.Spec.NodeName); err != nil {
+			return err
 		}
 	}
 	for i := range pod.Spec.Volumes {

@@ -20,6 +20,8 @@ func newFileSet() fileSet { return fileSet{files: map[string]string{}, modes: ma
 type objectGetter interface {
 	secret(namespace, name string) (map[string][]byte, error)
 	configMap(namespace, name string) (map[string][]byte, error)
+	// attachedVolume is LINSTOR's name of a claim's volume, an error until it is attached to the node.
+	attachedVolume(namespace, claim, node string) (string, error)
 }
 
 func (c *cluster) secret(namespace, name string) (map[string][]byte, error) {

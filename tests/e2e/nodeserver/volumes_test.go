@@ -18,6 +18,11 @@ func (f fakeObjects) configMap(namespace, name string) (map[string][]byte, error
 	return f.get("configmap/" + namespace + "/" + name)
 }
 
+func (f fakeObjects) attachedVolume(namespace, claim, node string) (string, error) {
+	_, err := f.get("claim/" + namespace + "/" + claim + "/" + node)
+	return claim, err
+}
+
 func (f fakeObjects) get(key string) (map[string][]byte, error) {
 	if data, ok := f[key]; ok {
 		return data, nil

@@ -1,4 +1,4 @@
-"""A storage cluster on the test bed: installs the operator, creates volumes in LINSTOR, runs writers."""
+"""A storage cluster on the test bed: installs the operator, makes volumes, runs writers."""
 import dataclasses
 import json
 import pathlib
@@ -7,6 +7,8 @@ import urllib.error
 import urllib.request
 
 from testbed import Refused
+
+from .claims import Claims
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "piraeus-datastore"
@@ -37,6 +39,7 @@ class Volume:
     primary: str
     replicas: int
     writer: bool
+    claim: str = ""  # "namespace/name"; none when a test made it in LINSTOR
     earlier: int = 0  # violations before it was there; those under its name are of attempts to place it
 
 
@@ -51,7 +54,7 @@ class LinstorError(Refused):
         self.body = body
 
 
-class Storage:
+class Storage(Claims):
     """Breakwater with a LinstorCluster on `bed`; all waits are on conditions and end with an error."""
 
     def __init__(self, bed, operator_flags=()):
@@ -140,6 +143,10 @@ class Storage:
         pools = self.linstor("GET", "/v1/view/storage-pools")
         return {p["node_name"] for p in pools if p["storage_pool_name"] == "pool1"} >= set(self.bed.nodes)
 
+    def add_volume(self, name, primary, replicas, writer, claim=""):
+        before = len(self.bed.drbd({"op": "check"})["violations"])
+        self.volumes.append(Volume(name, primary, replicas, writer, claim, before))
+
     def create_group(self, name, place_count, props=None):
         """A resource group, as the CSI driver makes one for a StorageClass."""
         self.linstor("POST", "/v1/resource-groups", {
@@ -150,7 +157,10 @@ class Storage:
             self.linstor("PUT", f"/v1/resource-groups/{name}", {"override_props": props})
 
     def create_volume(self, name, group, replicas, primary=None, writer=True, nodes=None):
-        """A volume of `group`; a writer opens it on `primary` (default: one node after the other)."""
+        """A volume of `group`, asked of LINSTOR itself: for tests that say where its replicas are, or that want no CSI.
+
+        A writer opens it on `primary` (default: one node after the other).
+        """
         if nodes is None:
             self.bed.wait_for(lambda: self._spawn(name, group), 30, f"LINSTOR to place {name}", interval=1)
         else:
@@ -164,7 +174,7 @@ class Storage:
             diskful = [r["node_name"] for r in self.linstor("GET", f"/v1/view/resources?resources={name}")
                        if "DISKLESS" not in r.get("flags", [])]
             primary = sorted(diskful)[len(self.volumes) % len(diskful)]
-        self.volumes.append(Volume(name, primary, replicas, writer, len(self.bed.drbd({"op": "check"})["violations"])))
+        self.add_volume(name, primary, replicas, writer)
         if writer:
             self.start_writer(name, primary)
 

@@ -5,7 +5,7 @@ The tests of this module run in order and build on each other, as a person follo
 import re
 
 from conftest import assert_unharmed
-from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE
+from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, claim, pod, storage_class
 from scenario.storage import TLS
 
 TLS_STAT_LINES = ["TlsCurrTxSw", "TlsCurrRxSw", "TlsCurrTxDevice", "TlsCurrRxDevice", "TlsTxSw", "TlsRxSw",
@@ -98,10 +98,11 @@ def test_confirm_counters_on_every_node(volumes):
 
 
 def test_new_volume_is_encrypted_from_birth(volumes):
-    # Once the property is set, nobody should have to migrate a volume made later.
-    volumes.create_volume("pvc-new", "three-copies", 3, writer=False)
-    volumes.bed.wait_for(lambda: volumes.encrypted(["pvc-new"]), 60, "the new volume to be encrypted")
-    assert not [c for volume, c in volumes.acts() if volume == "pvc-new" and "disconnect" in c["argv"]]
+    # Once the property is set, nobody should have to migrate a volume claimed later.
+    volumes.apply(storage_class("replicated", 3) + claim("default/new", "replicated") + pod("default/new"))
+    (new,) = volumes.wait_pods("default/new")
+    volumes.bed.wait_for(lambda: volumes.encrypted([new]), 60, "the new volume to be encrypted")
+    assert not [c for volume, c in volumes.acts() if volume == new and "disconnect" in c["argv"]]
 
 
 def test_restart_of_linstors_controller_changes_nothing(volumes):

@@ -201,7 +201,9 @@ class TestBed:
     def _create_nodes(self, names: Iterable[str]) -> None:
         self.apply([{
             "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": name, "annotations": {"kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0"},
+            "metadata": {"name": name, "annotations": {
+                "kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0",
+                "volumes.kubernetes.io/controller-managed-attach-detach": "true"},
                          "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux",
                                     "kubernetes.io/arch": "amd64", **self.node_labels}},
             "status": {"nodeInfo": self._node_info(name),

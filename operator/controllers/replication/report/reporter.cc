@@ -12,6 +12,23 @@ namespace breakwater::controllers {
 
 using replication::PreflightFailure;
 
+namespace {
+
+/// Warnings that a node did not have when its condition was written last.
+std::vector<PreflightFailure> NewWarnings(const std::vector<PreflightFailure>& failures,
+                                          const api::Condition* old) {
+  std::vector<PreflightFailure> news;
+  for (const PreflightFailure& failure : failures) {
+    if (failure.warning &&
+        (old == nullptr || old->message.find(failure.reason + ": ") == std::string::npos)) {
+      news.push_back(failure);
+    }
+  }
+  return news;
+}
+
+}  // namespace
+
 Reporter::Reporter(runtime::Services services,
                    kube::KubeClient& client,
                    const runtime::Store& clusters,
@@ -55,14 +72,30 @@ void Reporter::ReportNodes(const Context& ctx,
       services_.log.Warn(
           "condition could not be written",
           {{"kind", "LinstorSatellite"}, {"name", node}, {"error", reply.error().message()}});
-    } else if (!same_status && events_) {
-      const bool ready = condition.status == "True";
-      events_({.regarding = kube::RefOf(*satellite),
-               .action = "Preflight",
-               .reason = ready ? "ReplicationTLSReady" : condition.reason,
-               .note = condition.message,
-               .warning = !ready});
+    } else if (events_) {
+      TellNode(*satellite, condition, !same_status, NewWarnings(failures, old));
     }
+  }
+}
+
+void Reporter::TellNode(const api::Object& satellite,
+                        const api::Condition& condition,
+                        bool changed,
+                        const std::vector<PreflightFailure>& warnings) {
+  const bool ready = condition.status == "True";
+  if (changed) {
+    events_({.regarding = kube::RefOf(satellite),
+             .action = "Preflight",
+             .reason = ready ? "ReplicationTLSReady" : condition.reason,
+             .note = condition.message,
+             .warning = !ready});
+  }
+  for (const PreflightFailure& warning : warnings) {
+    events_({.regarding = kube::RefOf(satellite),
+             .action = "Preflight",
+             .reason = warning.reason,
+             .note = warning.message,
+             .warning = true});
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/api/condition.h"
 #include "operator/base/context.h"
 #include "operator/controllers/replication/ledger/notice.h"
 #include "operator/controllers/replication/report/claim_names.h"
@@ -40,6 +41,12 @@ class Reporter {
   void Tell(const std::string& cluster, const Notice& notice);
 
  private:
+  /// Events about a satellite whose condition is another one now.
+  void TellNode(const api::Object& satellite,
+                const api::Condition& condition,
+                bool changed,
+                const std::vector<replication::PreflightFailure>& warnings);
+
   runtime::Services services_;
   kube::KubeClient& client_;
   const runtime::Store& clusters_;

@@ -169,7 +169,13 @@ Result<kube::ExecResult, Error> VolumeBed::Run(const Context&,
     section("crt", {"cat", "/etc/tlshd.d/tls.crt"});
     section("ca", {"cat", "/etc/tlshd.d/ca.crt"});
     const bool key = cluster_.Run(node, {"cat", "/etc/tlshd.d/tls.key"}, container).exit == 0;
-    result.out += std::string("\n@@ mode\n") + (key ? "600" : "") + "\n@@ end\n";
+    const auto now =
+        clock_.SystemNow() + std::chrono::seconds(cluster_.world().GetNode(node).clock_ahead_s);
+    result.out +=
+        std::string("\n@@ mode\n") + (key ? "600" : "") + "\n@@ clock\n" +
+        std::to_string(
+            std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count()) +
+        "\n@@ end\n";
   } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal" && refuse_heals) {
     result.exit_code = 75;
   } else if (argv.size() == 8 && argv.at(3) == "breakwater-heal") {

@@ -133,17 +133,28 @@ void CheckDates(const CertificateFacts& certificate, SystemTime now, Failures* f
                          "the certificate expires in less than 7 days, or a quarter of its life",
                          true});
   }
-  constexpr std::chrono::minutes kTolerated{2};  // an exec may take a while
-  if (certificate.clock_ahead && std::chrono::abs(*certificate.clock_ahead) > kTolerated) {
-    const bool ahead = certificate.clock_ahead->count() > 0;
-    failures->push_back(
-        {"ClockDiffers",
-         "the node's clock is " +
-             std::to_string(std::chrono::abs(*certificate.clock_ahead).count()) + " s " +
-             (ahead ? "ahead of" : "behind") +
-             " the operator's; with more than 30 minutes it refuses new certificates: check NTP",
-         true});
+}
+
+/// In minutes, so that the condition is not another one with every look.
+void CheckClock(const NodeFacts& facts, Failures* failures) {
+  if (!facts.certificate || !ClockDiffers(*facts.certificate)) {
+    return;
   }
+  const std::chrono::seconds difference = *facts.certificate->clock_ahead;
+  const bool ahead = difference.count() > 0;
+  const std::string minutes = std::to_string(
+      std::chrono::round<std::chrono::minutes>(std::chrono::abs(difference)).count());
+  failures->push_back(
+      {"ClockDiffers",
+       "the clock of node " + facts.name + " is " + minutes + " minutes " +
+           (ahead ? "ahead of" : "behind") + " the operator's; no connection is cut for it, but " +
+           (ahead
+                ? "a clock that is too early for its peers takes their certificates for expired "
+                  "before they are renewed"
+                : "new handshakes fail with certificates that are not valid there yet: with those "
+                  "of mode Managed from 30 minutes on, with others at once") +
+           "; set the node's clock and see why NTP does not (`chronyc tracking`)",
+       true});
 }
 
 void CheckCertificate(const NodeFacts& facts, SystemTime now, Failures* failures) {
@@ -237,9 +248,15 @@ std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now) 
     }
     failures.push_back(std::move(failure));
   }
+  CheckClock(facts, &failures);
   std::stable_partition(failures.begin(), failures.end(),
                         [](const PreflightFailure& failure) { return !failure.warning; });
   return failures;
+}
+
+bool ClockDiffers(const CertificateFacts& certificate) {
+  constexpr std::chrono::minutes kTolerated{2};  // an exec may take a while
+  return certificate.clock_ahead && std::chrono::abs(*certificate.clock_ahead) > kTolerated;
 }
 
 std::optional<PreflightFailure> FirstBlocker(const std::vector<PreflightFailure>& failures) {

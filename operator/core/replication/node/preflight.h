@@ -72,6 +72,10 @@ struct PreflightFailure {
 /// All failures, worst first; warnings at the end.
 std::vector<PreflightFailure> CheckNode(const NodeFacts& facts, SystemTime now);
 
+/// Whether the node's clock is further off ours than an exec that took its time explains. It stops
+/// nothing: certificates of mode Managed allow for half an hour.
+bool ClockDiffers(const CertificateFacts& certificate);
+
 /// The first failure that is no warning, or nothing: the node is fit.
 std::optional<PreflightFailure> FirstBlocker(const std::vector<PreflightFailure>& failures);
 

@@ -13,7 +13,9 @@
 namespace breakwater::replication {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const SystemTime kNow{std::chrono::seconds(1800000000)};
 
@@ -93,17 +95,26 @@ TEST(PreflightTest, WhatIsNotKnownIsNoFault) {
 }
 
 // T3: a clock that is off is said before it makes a node refuse a new certificate; it stops
-// nothing.
+// nothing. Who reads it must know which node, how much and what to do, and a second more or less
+// must not be another message.
 TEST(PreflightTest, AClockThatIsOffIsAWarning) {
   NodeFacts facts = FitNode();
   facts.certificate->clock_ahead = std::chrono::seconds(30);
   EXPECT_TRUE(CheckNode(facts, kNow).empty());
+  facts.secret = "n1-tls";
   facts.certificate->clock_ahead = -std::chrono::minutes(10);
   const auto failures = CheckNode(facts, kNow);
   ASSERT_EQ(failures.size(), 1U);
   EXPECT_EQ(failures.front().reason, "ClockDiffers");
-  EXPECT_THAT(failures.front().message, HasSubstr("600 s behind"));
+  EXPECT_THAT(failures.front().message,
+              AllOf(HasSubstr("node " + facts.name + " is 10 minutes behind"),
+                    HasSubstr("30 minutes"), HasSubstr("set the node's clock")));
+  EXPECT_THAT(failures.front().message, Not(HasSubstr("n1-tls"))) << "the Secret is all right";
   EXPECT_TRUE(failures.front().warning);
+  facts.certificate->clock_ahead = std::chrono::seconds(-601);
+  EXPECT_EQ(CheckNode(facts, kNow), failures);
+  facts.certificate->clock_ahead = std::chrono::seconds(599);
+  EXPECT_THAT(CheckNode(facts, kNow).front().message, HasSubstr("is 10 minutes ahead of"));
 }
 
 // A certificate that is made for three days must not be called short-lived on its first one.

@@ -38,12 +38,14 @@ std::string Endpoint(const std::string& ip, int port) {
   return ip + ":" + std::to_string(port);
 }
 
-// Numbers of a quiet connection, as in the recorded samples.
-std::string Info(bool extended, bool encrypted) {
+// Numbers of a quiet connection, as in the recorded samples, and `gib` more.
+std::string Info(bool extended, bool encrypted, std::uint64_t gib = 0) {
   std::string text = extended ? " ts sack cubic" : " cubic";
   text +=
       " wscale:7,7 rto:208 rtt:5.866/6 ato:44 mss:1448 pmtu:1500 rcvmss:635 advmss:1448 cwnd:10 "
-      "bytes_sent:2845 bytes_acked:2203 bytes_received:2172 segs_out:30 segs_in:33 "
+      "bytes_sent:" +
+      std::to_string((gib << 30U) + 2845) +
+      " bytes_acked:2203 bytes_received:2172 segs_out:30 segs_in:33 "
       "data_segs_out:13 data_segs_in:15 send 19747699bps lastsnd:114316 lastrcv:114288 "
       "lastack:17332 pacing_rate 39494552bps delivery_rate 8198152bps delivered:14 app_limited "
       "busy:64ms rcv_rtt:508 rcv_space:14480 rcv_ssthresh:64088 minrtt:0.959 snd_wnd:62592 "
@@ -72,7 +74,8 @@ void Shell::Ss(Job& job) {
     return;
   }
   int inode = 18000;
-  const auto socket = [&](const std::string& local, const std::string& remote, bool encrypted) {
+  const auto socket = [&](const std::string& local, const std::string& remote, bool encrypted,
+                          std::uint64_t gib) {
     ++inode;
     if (!node.tcp_diag) {
       // Without the kernel's diag module ss reads procfs, and says nothing about encryption.
@@ -89,7 +92,7 @@ void Shell::Ss(Job& job) {
              " sk:5 cgroup:unreachable:1 <->";
     }
     if (options.info) {
-      out += (options.one_line ? "" : "\n\t") + Info(options.extended, encrypted);
+      out += (options.one_line ? "" : "\n\t") + Info(options.extended, encrypted, gib);
     }
     out += "\n";
   };
@@ -108,8 +111,10 @@ void Shell::Ss(Job& job) {
   for (const auto& [name, resource] : node.resources) {
     for (const auto& [id, c] : resource.connections) {
       if (c.out_port != 0) {
-        socket(Endpoint(c.local.ip, c.local.port), Endpoint(c.remote.ip, c.in_port), c.encrypted);
-        socket(Endpoint(c.local.ip, c.out_port), Endpoint(c.remote.ip, c.remote.port), c.encrypted);
+        socket(Endpoint(c.local.ip, c.local.port), Endpoint(c.remote.ip, c.in_port), c.encrypted,
+               c.sent_gib);
+        socket(Endpoint(c.local.ip, c.out_port), Endpoint(c.remote.ip, c.remote.port), c.encrypted,
+               c.sent_gib);
       }
     }
   }

@@ -27,9 +27,9 @@
 namespace breakwater::sim {
 namespace {
 
-constexpr const char* kPrograms[] = {"drbdadm", "drbdsetup", "drbdmeta",  "ss",
-                                     "cat",     "head",      "stat",      "ls",
-                                     "grep",    "dmesg",     "tlshd-log", "satellite-log"};
+constexpr const char* kPrograms[] = {"drbdadm",   "drbdsetup",     "drbdmeta", "ss",   "cat",
+                                     "head",      "stat",          "ls",       "grep", "dmesg",
+                                     "tlshd-log", "satellite-log", "date"};
 
 // Longest time between two looks at the stop flag.
 constexpr int kIdleMs = 500;

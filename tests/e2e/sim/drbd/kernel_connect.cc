@@ -73,6 +73,7 @@ void Kernel::LeaveConnected(const End& end, DiskState peer_disk, std::string_vie
   connection.encrypted = false;
   connection.out_port = 0;
   connection.in_port = 0;
+  connection.sent_gib = 0;
   connection.peer_role = Role::kUnknown;
   connection.stuck = false;  // F4.9: it lasts as long as the connection
   StopResync(end);

@@ -121,8 +121,9 @@ Kernel::HandshakeResult Kernel::CheckTls(const End& self, const End& peer) const
     return {};  // nothing arrives that could be judged
   }
   const bool bad =
-      CheckServer(node.tlshd.files, other.tlshd.files, self.connection->peer) != TlsFault::kNone ||
-      CheckClient(node.tlshd.files, other.tlshd.files) != TlsFault::kNone;
+      CheckServer(node.tlshd.files, other.tlshd.files, self.connection->peer, node.clock_ahead_s) !=
+          TlsFault::kNone ||
+      CheckClient(node.tlshd.files, other.tlshd.files, node.clock_ahead_s) != TlsFault::kNone;
   return bad ? HandshakeResult{Verdict::kFatal, kAccess, false} : HandshakeResult{};
 }
 
@@ -142,14 +143,16 @@ bool Kernel::ClientSucceeds(const End& client, const End& server) {
   const Tlshd& own = client.node->tlshd;
   const Tlshd& other = server.node->tlshd;
   return !own.files_given || !other.files_given ||
-         CheckServer(own.files, other.files, client.connection->peer) == TlsFault::kNone;
+         CheckServer(own.files, other.files, client.connection->peer, client.node->clock_ahead_s) ==
+             TlsFault::kNone;
 }
 
 bool Kernel::ServerSucceeds(const End& client, const End& server) {
   const Tlshd& own = server.node->tlshd;
   const Tlshd& other = client.node->tlshd;
-  return ClientSucceeds(client, server) && (!own.files_given || !other.files_given ||
-                                            CheckClient(own.files, other.files) == TlsFault::kNone);
+  return ClientSucceeds(client, server) &&
+         (!own.files_given || !other.files_given ||
+          CheckClient(own.files, other.files, server.node->clock_ahead_s) == TlsFault::kNone);
 }
 
 // Of the two sockets each end is the client of one and the server of the other.

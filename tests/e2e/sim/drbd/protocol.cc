@@ -37,6 +37,20 @@ json SetNode(Cluster& cluster, const json& request) {
   node.usermode_helper = Text(request, "usermode_helper", node.usermode_helper);
   node.kernel_tls = request.value("kernel_tls", node.kernel_tls);
   node.tcp_diag = request.value("tcp_diag", node.tcp_diag);
+  node.clock_ahead_s = request.value("clock_ahead_s", node.clock_ahead_s);
+  return Ok();
+}
+
+// What the sockets of a resource that are there now are said to have carried.
+json Traffic(Cluster& cluster, const json& request) {
+  const std::string wanted = Needed(request, "resource");
+  for (auto& [name, node] : cluster.world().nodes) {
+    if (const auto resource = node.resources.find(wanted); resource != node.resources.end()) {
+      for (auto& [id, connection] : resource->second.connections) {
+        connection.sent_gib = connection.out_port != 0 ? request.value("gib", 0U) : 0;
+      }
+    }
+  }
   return Ok();
 }
 
@@ -277,6 +291,7 @@ const std::map<std::string, Handler>& Handlers() {
                                                            {"drop-snapshot", ForgetSnapshot},
                                                            {"remove-disks", ForgetDisks},
                                                            {"writer", Writer},
+                                                           {"traffic", Traffic},
                                                            {"report", Report},
                                                            {"inject", Inject},
                                                            {"config", Config},

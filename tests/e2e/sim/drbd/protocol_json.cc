@@ -171,6 +171,7 @@ json DumpJson(Cluster& cluster) {
         {"utilsVersion", node.utils_version},
         {"transport", node.transport},
         {"usermodeHelper", node.usermode_helper},
+        {"clockAheadS", node.clock_ahead_s},
         {"kernelTls", node.kernel_tls},
         {"tcpDiag", node.tcp_diag},
         {"tlshd",

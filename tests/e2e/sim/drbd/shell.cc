@@ -1,6 +1,7 @@
 #include "tests/e2e/sim/drbd/shell.h"
 
 #include <algorithm>
+#include <ctime>
 
 namespace breakwater::sim {
 namespace {
@@ -161,6 +162,9 @@ void Shell::Dispatch(Job& job) {
     job.result.out = node.tlshd.log;
   } else if (program == "satellite-log") {
     job.result.out = node.satellite.log;
+  } else if (program == "date" && job.words == std::vector<std::string>{"+%s"}) {
+    // Real time, as the dates of certificates are.
+    job.result.out = std::to_string(std::time(nullptr) + node.clock_ahead_s) + "\n";
   } else {
     job.result.passthrough = true;
   }

@@ -109,9 +109,10 @@ struct Connection {
   std::uint64_t attempt = 0;     // handshake attempt that runs, 0: none
   Time refuse_from{0};           // from then on the attempt's sockets exist
   bool encrypted = false;
-  Time changed{-1};  // last change of `state`
-  int out_port = 0;  // local port of the socket that this end opened
-  int in_port = 0;   // remote port of the socket that the peer opened
+  Time changed{-1};            // last change of `state`
+  int out_port = 0;            // local port of the socket that this end opened
+  int in_port = 0;             // remote port of the socket that the peer opened
+  std::uint64_t sent_gib = 0;  // told by a test; these sockets are said to have carried so much
   bool ever_connected = false;
   bool stuck = false;       // F4.9, this end holds WFBitMapT
   bool will_stick = false;  // injected: the next reconnect of these Secondaries does that
@@ -171,6 +172,7 @@ struct Node {
   bool tcp_diag = true;
   std::string transport = "tcp";
   std::string usermode_helper = "disabled";  // as the container loader loads the module (F33)
+  std::int64_t clock_ahead_s = 0;            // of its wall clock, as `date` and tlshd have it
   std::map<std::string, std::string> files;
   std::map<std::string, Resource> resources;
   std::map<std::pair<std::string, int>, Disk> disks;

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -54,7 +55,9 @@ Owned<EVP_PKEY> ReadKey(const std::string& pem) {
 }
 
 // Extended key usage is not looked at (F7.3), so no purpose is set.
-TlsFault VerifyChain(const std::vector<Owned<X509>>& roots, const std::vector<Owned<X509>>& chain) {
+TlsFault VerifyChain(const std::vector<Owned<X509>>& roots,
+                     const std::vector<Owned<X509>>& chain,
+                     std::int64_t clock_ahead_s) {
   const Owned<X509_STORE> store(X509_STORE_new());
   for (const auto& root : roots) {
     X509_STORE_add_cert(store.get(), root.get());
@@ -67,6 +70,7 @@ TlsFault VerifyChain(const std::vector<Owned<X509>>& roots, const std::vector<Ow
   X509_STORE_CTX_init(context.get(), store.get(), chain.front().get(), others.get());
   // GnuTLS takes any certificate of the truststore as an anchor, not only self-signed ones.
   X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  X509_STORE_CTX_set_time(context.get(), 0, std::time(nullptr) + clock_ahead_s);
   if (X509_verify_cert(context.get()) == 1) {
     return TlsFault::kNone;
   }
@@ -102,22 +106,24 @@ TlsFault CheckOwnFiles(const TlsFiles& own) {
 
 TlsFault CheckServer(const TlsFiles& own,
                      const TlsFiles& server,
-                     const std::string& expected_name) {
+                     const std::string& expected_name,
+                     std::int64_t clock_ahead_s) {
   const auto roots = ReadCertificates(FileText(own, kCa));
   const auto chain = ReadCertificates(FileText(server, kCert));
   if (chain.empty()) {
     return TlsFault::kUntrusted;
   }
-  const TlsFault fault = VerifyChain(roots, chain);
+  const TlsFault fault = VerifyChain(roots, chain, clock_ahead_s);
   if (fault != TlsFault::kNone) {
     return fault;
   }
   return NameFits(chain.front().get(), expected_name) ? TlsFault::kNone : TlsFault::kWrongName;
 }
 
-TlsFault CheckClient(const TlsFiles& own, const TlsFiles& client) {
+TlsFault CheckClient(const TlsFiles& own, const TlsFiles& client, std::int64_t clock_ahead_s) {
   const auto chain = ReadCertificates(FileText(client, kCert));
-  return chain.empty() ? TlsFault::kNone : VerifyChain(ReadCertificates(FileText(own, kCa)), chain);
+  return chain.empty() ? TlsFault::kNone
+                       : VerifyChain(ReadCertificates(FileText(own, kCa)), chain, clock_ahead_s);
 }
 
 }  // namespace breakwater::sim

@@ -1,6 +1,7 @@
 // What tlshd checks in a handshake, with the real X.509 rules of OpenSSL.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -20,12 +21,16 @@ enum class TlsFault {
 // Can this daemon offer an identity at all?
 [[nodiscard]] TlsFault CheckOwnFiles(const TlsFiles& own);
 
-// As client: chain, dates, and the name against DNS SANs (CN only without any SAN).
+// As client: chain, dates by the own clock, and the name against DNS SANs (CN only without any
+// SAN).
 [[nodiscard]] TlsFault CheckServer(const TlsFiles& own,
                                    const TlsFiles& server,
-                                   const std::string& expected_name);
+                                   const std::string& expected_name,
+                                   std::int64_t clock_ahead_s = 0);
 
 // As server: a client without certificate is accepted, and any certificate of the CA.
-[[nodiscard]] TlsFault CheckClient(const TlsFiles& own, const TlsFiles& client);
+[[nodiscard]] TlsFault CheckClient(const TlsFiles& own,
+                                   const TlsFiles& client,
+                                   std::int64_t clock_ahead_s = 0);
 
 }  // namespace breakwater::sim

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -250,6 +252,34 @@ TEST(F7Test, OnlyTheClientChecksTheNameAndAServerTakesAnyone) {
   EXPECT_EQ(CheckClient(node1, {}), TlsFault::kNone) << "no certificate is fine";
   EXPECT_EQ(CheckClient(node1, ca.Issue("stranger", "stranger")), TlsFault::kNone);
   EXPECT_EQ(CheckClient(node1, TestCa("otherca").Issue("node2", "node2")), TlsFault::kUntrusted);
+}
+
+// Each node judges dates by its own clock: for one that is behind a certificate is not valid yet,
+// for one that is ahead it has expired; what is up stays up. The certificates began 400 days ago.
+TEST(F7Test, DatesAreJudgedByTheNodesOwnClock) {
+  const TestCa ca("labca");
+  constexpr std::int64_t kDay = 86400;
+  for (const std::int64_t ahead : {-401 * kDay, 366 * kDay, -kDay / 144}) {
+    Cluster cluster;
+    ResourceSpec spec = TwoNodes();
+    BringUp(cluster, spec);
+    for (const char* node : {"node1", "node2"}) {
+      GiveFiles(cluster, node, ca.Issue(node, node));
+    }
+    SwitchToTls(cluster, spec);
+    ASSERT_TRUE(cluster.WaitFor([&] { return Healthy(cluster, "r0", "node1"); }, Millis(9000)));
+    cluster.world().GetNode("node1").clock_ahead_s = ahead;
+    EXPECT_NEAR(std::stod(cluster.Run("node1", {"date", "+%s"}, kTlsContainer).out),
+                static_cast<double>(std::time(nullptr) + ahead), 5);
+    cluster.Advance(Millis(5000));
+    EXPECT_TRUE(Healthy(cluster, "r0", "node1")) << "nothing looks at what is up";
+    cluster.Run("node2", {"drbdadm", "disconnect", "r0"});
+    cluster.Run("node2", {"drbdadm", "connect", "r0"});
+    cluster.Advance(Millis(5000));
+    EXPECT_EQ(State(cluster, "node1", "node2"),
+              std::abs(ahead) < kDay ? ConnState::kConnected : ConnState::kStandAlone)
+        << ahead;
+  }
 }
 
 TEST(F8Test, CountersAndSocketsProveEncryption) {
