@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <regex>
 #include <utility>
 
 #include "operator/api/object.h"
@@ -484,9 +485,10 @@ std::string UndeclaredIn(const std::vector<std::string>& pointers, const Json& o
   std::vector<std::string> found;
   for (const std::string& pointer : pointers) {
     if (object.contains(Json::json_pointer(pointer))) {
-      std::string path = pointer;
-      std::replace(path.begin(), path.end(), '/', '.');
-      found.push_back(path + ": field not declared in schema");
+      found.push_back(
+          std::regex_replace(std::regex_replace(pointer, std::regex("/([0-9]+)"), "[$1]"),
+                             std::regex("/"), ".") +
+          ": field not declared in schema");
     }
   }
   if (found.size() < 2) {

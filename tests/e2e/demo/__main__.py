@@ -12,6 +12,7 @@ import time
 
 import testbed
 from scenario import CLUSTER_TLS_YAML, HANDSHAKE_DAEMON_YAML, NAMESPACE, Storage, claim, pod, storage_class
+from scenario.storage import CLUSTER
 
 REPORT = pathlib.Path(os.environ.get("BREAKWATER_DEMO_REPORT", "build/demo/report.json"))
 # StorageClasses and their claims: three diskful copies, or two and LINSTOR's tiebreaker on the third node.
@@ -58,8 +59,10 @@ def progress_text(status, claims):
 
 def prepare(storage):
     storage.install()
-    say("Creating the LinstorCluster and a storage pool on every node ...")
-    storage.create_cluster()
+    say("Creating the LinstorCluster (replication gets certificates of the operator's own authority) and a storage pool on "
+        "every node ...")
+    storage.create_cluster(cluster={**CLUSTER, "spec": {**CLUSTER["spec"], "replicationTLS": {
+        "certificates": {"mode": "Managed"}}}})
     storage.issue_certificates()
     for namespace in sorted({name.split("/")[0] for name in CLAIMS}):
         storage.bed.ensure_namespace(namespace)

@@ -16,6 +16,20 @@ auto FindEntry(Entries& entries, const std::string& resource) {
                       [&](const auto& entry) { return entry.resource == resource; });
 }
 
+/// Added since the first version, and no part of the journal: a new leader goes on without them.
+bool ForPeople(const std::string& field) {
+  return field.ends_with(".claim") || field == "status.replicationTLS.exempt" ||
+         field.starts_with("status.replicationTLS.exempt[]") ||
+         field == "status.replicationTLS.connections.belowMinimum";
+}
+
+kube::ApplyOptions Options() {
+  kube::ApplyOptions options;
+  options.field_manager = kReplicationTlsFieldManager;
+  options.subresource = "status";
+  return options;
+}
+
 }  // namespace
 
 StatusWriter::StatusWriter(kube::KubeClient& client, const ClaimBoard& claims, std::string cluster)
@@ -148,11 +162,7 @@ Result<void, Error> StatusWriter::Apply(const Context& ctx, const State& state) 
   if (!state.condition.type.empty()) {
     object["status"]["conditions"] = api::Json::array({api::ToJson(state.condition)});
   }
-  kube::ApplyOptions options;
-  options.field_manager = kReplicationTlsFieldManager;
-  options.subresource = "status";
-  const kube::KubeResult<api::Json> reply =
-      client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_}, object, options);
+  const kube::KubeResult<api::Json> reply = ApplyWhatFits(ctx, object);
   if (reply) {
     return {};
   }
@@ -165,9 +175,29 @@ Result<void, Error> StatusWriter::Apply(const Context& ctx, const State& state) 
         "CustomResourceDefinitions of this cluster are of another version: apply those of this "
         "one";
     object["status"]["conditions"] = api::Json::array({api::ToJson(condition)});
-    (void)client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_}, object, options);
+    (void)client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_}, object, Options());
   }
   return Unexpected{reply.error().ToError().WithContext("write status.replicationTLS")};
+}
+
+kube::KubeResult<api::Json> StatusWriter::ApplyWhatFits(const Context& ctx,
+                                                        const api::Json& object) {
+  const SteadyTime now = ctx.clock().SteadyNow();
+  const auto apply = [&] {
+    return client_.Apply(ctx, api::kLinstorCluster, {.ns = "", .name = cluster_},
+                         gaps_.Without(api::kLinstorCluster, object, now), Options());
+  };
+  kube::KubeResult<api::Json> reply = apply();
+  if (reply) {
+    return reply;
+  }
+  const std::string message = reply.error().message();
+  const std::vector<std::string> missing = runtime::UndeclaredFields(message);
+  if (!missing.empty() && std::all_of(missing.begin(), missing.end(), ForPeople) &&
+      gaps_.Learn(api::kLinstorCluster, message, now)) {
+    return apply();
+  }
+  return reply;
 }
 
 std::vector<api::InFlightMigration> StatusWriter::in_flight() const {

@@ -21,6 +21,7 @@
 #include "operator/base/timed_mutex.h"
 #include "operator/controllers/replication/report/claim_names.h"
 #include "operator/kube/client.h"
+#include "operator/runtime/schema_gaps.h"
 
 namespace breakwater::controllers {
 
@@ -69,10 +70,14 @@ class StatusWriter {
   /// Writes what is wanted, unless the API server has version `wanted` already.
   Result<void, Error> Flush(const Context& ctx, std::uint64_t wanted);
   Result<void, Error> Apply(const Context& ctx, const State& state);
+  /// Tries again without what is only for people, when definitions of another version do not have
+  /// it.
+  kube::KubeResult<api::Json> ApplyWhatFits(const Context& ctx, const api::Json& object);
 
   kube::KubeClient& client_;
   const ClaimBoard& claims_;
   const std::string cluster_;
+  runtime::SchemaGaps gaps_;
 
   TimedMutex write_mutex_;  // held during a request; before mutex_
   mutable std::mutex mutex_;

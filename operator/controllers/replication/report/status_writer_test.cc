@@ -86,6 +86,28 @@ TEST_F(StatusWriterTest, EveryEntryNamesItsClaim) {
   EXPECT_EQ(kube_.write_count(), 0) << "nothing changed";
 }
 
+// The operator is newer than the definitions: a migration must not stand still because of a field
+// that only people read.
+TEST_F(StatusWriterTest, DefinitionsWithoutClaimsKeepTheJournal) {
+  claims_.Set(std::make_shared<const std::map<std::string, std::string>>(
+      std::map<std::string, std::string>{{"r0", "shop/orders"}, {"r1", "shop/mail"}}));
+  kube_.Undeclare(api::kLinstorCluster, {"/status/replicationTLS/inFlight/0/claim",
+                                         "/status/replicationTLS/inFlight/1/claim"});
+  ASSERT_TRUE(writer_.SetJournal(ctx_, Entry("r0", "Follow")));
+  EXPECT_EQ(Written()[0].value("step", ""), "Follow");
+  EXPECT_FALSE(Written()[0].contains("claim"));
+  kube_.ClearCalls();
+  ASSERT_TRUE(writer_.SetJournal(ctx_, Entry("r1", "Follow")));
+  EXPECT_EQ(kube_.calls().size(), 1U) << "it is known by then";
+}
+
+TEST_F(StatusWriterTest, DefinitionsWithoutAPartOfTheJournalHoldEverything) {
+  kube_.Undeclare(api::kLinstorCluster, {"/status/replicationTLS/inFlight/0/transaction"});
+  api::InFlightMigration entry = Entry("r0", "Follow");
+  entry.transaction = "1-a-1";
+  EXPECT_FALSE(writer_.SetJournal(ctx_, entry));
+}
+
 TEST_F(StatusWriterTest, AnotherStepOfTheSamePairCostsNoRequest) {
   ASSERT_TRUE(writer_.SetJournal(ctx_, Entry("r0", "Follow")));
   kube_.ClearCalls();
