@@ -247,7 +247,7 @@ void ClusterReconciler::CountSatellites(Pass& pass) const {
     ++scheduled;
     for (const api::ObjectPtr& pod :
          deps_.pods.ListByLabel(std::string(api::kLabelSatellite), satellite->uid())) {
-      if (!pod->deleting() && IsReady(*pod)) {
+      if (!pod->deleting() && IsSatelliteReady(*pod)) {
         ++running;
         break;
       }

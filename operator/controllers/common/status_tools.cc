@@ -40,6 +40,18 @@ bool IsReady(const api::Object& object) {
   return condition != nullptr && condition->status == "True";
 }
 
+bool IsSatelliteReady(const api::Object& pod) {
+  const api::Json* containers = api::FindPath(pod.raw(), {"status", "containerStatuses"});
+  if (containers != nullptr && containers->is_array()) {
+    for (const api::Json& container : *containers) {
+      if (api::StringAt(container, "name") == "linstor-satellite") {
+        return container.value("ready", false);
+      }
+    }
+  }
+  return IsReady(pod);
+}
+
 void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail) {
   const std::string what = "Controller unreachable";
   conditions.AddError(api::kConditionAvailable, detail.empty() ? what : what + ": " + detail);

@@ -29,6 +29,11 @@ std::vector<std::string> WithReason(const std::vector<api::ObjectPtr>& objects,
 /// Whether the condition Ready of a Pod or Node is True.
 bool IsReady(const api::Object& object);
 
+/// Whether LINSTOR's satellite in a pod answers: its container is ready. The pod as a whole is not
+/// while another container cannot start (tlshd on a kernel without a handshake service), and the
+/// satellite is as good as before.
+bool IsSatelliteReady(const api::Object& pod);
+
 /// Available=False and Configured=Unknown, because LINSTOR cannot be asked. `detail` "" where the
 /// text must be the same on every object and in every pass: else each change of it is a write.
 void ReportUnreachable(core::ConditionSet& conditions, const std::string& detail = "");

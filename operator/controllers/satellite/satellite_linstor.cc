@@ -50,7 +50,7 @@ void SatelliteReconciler::LinstorHalf(const Context& ctx, Pass& pass) {
 api::ObjectPtr SatelliteReconciler::FindPod(const Pass& pass) const {
   for (const api::ObjectPtr& pod :
        deps_.pods.ListByLabel(std::string(api::kLabelSatellite), pass.satellite.uid())) {
-    if (!pod->deleting() && IsReady(*pod)) {
+    if (!pod->deleting() && IsSatelliteReady(*pod)) {
       return pod;
     }
   }

@@ -304,6 +304,25 @@ TEST(RolloutTest, ARenamedDaemonSetNeedsATurn) {
   EXPECT_EQ(world.SatelliteSets().size(), 3U);
 }
 
+// Seen on a real kubelet: tlshd ends at once on a kernel without a handshake service, the pod is
+// not Ready, and LINSTOR's satellite beside it is. It was shown as "Missing Pod".
+TEST(RegistrationTest, AHandshakeDaemonThatCannotStartIsNoMissingSatellite) {
+  World world;
+  Start(world);
+  for (const Json& pod : world.kube.All(api::kPod)) {
+    const api::Object object(pod);
+    world.kube.Mutate(api::kPod, object.key(), [](Json& live) {
+      live["status"]["conditions"] = Json::array({{{"type", "Ready"}, {"status", "False"}}});
+      live["status"]["containerStatuses"] =
+          Json::array({{{"name", "linstor-satellite"}, {"ready", true}},
+                       {{"name", "ktls-utils"}, {"ready", false}}});
+    });
+  }
+  world.ReconcileAll();
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionAvailable),
+              ::testing::StartsWith("True"));
+}
+
 void Freeze(World& world, const char* step) {
   world.linstor->With([](FakeLinstor::State& state) {
     state.resources = {{.name = "r1", .node = "node-a"}, {.name = "r1", .node = "node-b"}};
