@@ -1,6 +1,7 @@
 #include "operator/core/render/patch_guard.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "operator/core/render/patches.h"
@@ -18,8 +19,12 @@ Unexpected<Error> Refuse(const Json& object, const std::string& why) {
                                                     " \"" + named.name() + "\": " + why}};
 }
 
+/// By either word: a patch may change the kind and keep the version, as kustomize has it.
 bool IsRbac(const Json& object) {
-  return api::StringAt(object, "apiVersion").starts_with(kRbacGroup);
+  static const std::set<std::string> kKinds{"Role", "RoleBinding", "ClusterRole",
+                                            "ClusterRoleBinding"};
+  return api::StringAt(object, "apiVersion").starts_with(kRbacGroup) ||
+         kKinds.contains(api::StringAt(object, "kind"));
 }
 
 Json WithoutLabels(Json object) {
