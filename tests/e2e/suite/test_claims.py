@@ -99,13 +99,20 @@ def test_a_claim_grows(storage):
     assert_unharmed(storage)
 
 
+def migration(storage, policy):
+    storage.kubectl("patch", "linstorcluster", "linstorcluster", "--type=merge", "-p",
+                    json.dumps({"spec": {"replicationTLS": {"migration": {"policy": policy}}}}))
+
+
 def test_a_class_that_gets_the_parameter_moves_its_old_volumes(storage):
     # K11: the driver writes the value of the class to the group of volumes that are connected. Unless they are pinned
-    # before, LINSTOR tells it to all of them at once, fails, and so does the claim. They move as the operator moves them.
+    # before, LINSTOR tells it to all of them at once, fails, and so does the claim. They move as the operator moves them:
+    # later here, because the adjust of a volume that is being moved may fail as well.
     bed = storage.bed
     old = [storage.volume_of("default/plain"), storage.volume_of("default/plain2")]
     storage.kubectl("delete", "storageclass", "open")  # its parameters cannot be changed
     bed.drbd({"op": "report", "reset": True})
+    migration(storage, "Paused")
     storage.apply(storage_class("open", 3, parameters={**GROUP, **ENCRYPTED}))
     bed.wait_for(lambda: all(pins(storage, volume) == {"no"} for volume in old), 60, "the old volumes to be pinned")
     assert storage.plaintext(old)
@@ -114,6 +121,8 @@ def test_a_class_that_gets_the_parameter_moves_its_old_volumes(storage):
     events = storage.get("-n", "default", "events", "--field-selector=involvedObject.name=late")["items"]
     assert not [event["message"] for event in events if event["reason"] == "ProvisioningFailed"]
     bed.wait_for(lambda: storage.encrypted([late]), 60, "the new volume to be encrypted")
+    assert storage.plaintext(old)
+    migration(storage, "Automatic")
     bed.wait_for(lambda: storage.encrypted(old), 150, "the old volumes of the group to be encrypted")
     bed.wait_for(storage.all_connected, 60, "all volumes connected")
     assert storage.plaintext([storage.volume_of("default/local")])
