@@ -58,7 +58,8 @@ Entries MakeDefinition(Call& call, const Definition& source, Definition& made) {
   for (const auto& layer : call.body.value("layer_list", source.layers)) {
     wanted["layer_data"].push_back({{"type", layer}});
   }
-  const Definition from = source;  // the map may move
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the map may move
+  const Definition from = source;
   Entries out = CreateDefinition(call.sim, call.request, wanted, made);
   if (HasError(out)) {
     return out;
