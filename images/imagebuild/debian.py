@@ -20,8 +20,6 @@ from .elf import tool
 CACHE = Path(os.environ.get("BREAKWATER_TOOLS_DIR")
              or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "breakwater") / "debs"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRROR = os.environ.get("BREAKWATER_DEBIAN_MIRROR", "http://deb.debian.org/debian")
-SECURITY = os.environ.get("BREAKWATER_DEBIAN_SECURITY_MIRROR", "http://deb.debian.org/debian-security")
 
 
 class FetchError(RuntimeError):
@@ -38,6 +36,19 @@ class Locked:
     @property
     def file(self) -> Path:
         return CACHE / f"{self.sha256}.deb"
+
+
+def mirror(variable: str, security: bool) -> str:
+    """Where packages come from: what `variable` says, else where apt gets this machine's own Debian from."""
+    if os.environ.get(variable):
+        return os.environ[variable]
+    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(ORIGIN)"], check=True,
+                            stdout=subprocess.PIPE, text=True).stdout
+    for line in listed.splitlines():
+        site, release, origin = (line.split() + ["", ""])[:3]
+        if origin == "Debian" and release.endswith("-security") == security:
+            return site
+    raise FetchError(f"apt knows no {'security ' if security else ''}mirror of Debian: run apt-get update, or set {variable}")
 
 
 def read_lock(path: Path) -> list[Locked]:
@@ -62,8 +73,9 @@ class Apt:
             (work / directory).mkdir(parents=True, exist_ok=True)
         (work / "status").touch()
         (work / "sources.list").write_text(
-            f"deb [signed-by={KEYRING}] {MIRROR} {suite} main\n"
-            f"deb [signed-by={KEYRING}] {SECURITY} {suite}-security main\n", encoding="utf-8")
+            f"deb [signed-by={KEYRING}] {mirror('BREAKWATER_DEBIAN_MIRROR', False)} {suite} main\n"
+            f"deb [signed-by={KEYRING}] {mirror('BREAKWATER_DEBIAN_SECURITY_MIRROR', True)} {suite}-security main\n",
+            encoding="utf-8")
         self.options = [f"-o{key}={value}" for key, value in {
             "Dir::State": work / "state", "Dir::State::status": work / "status", "Dir::Cache": work / "cache",
             "Dir::Etc::SourceList": work / "sources.list", "Dir::Etc::SourceParts": "/dev/null",
@@ -78,7 +90,7 @@ class Apt:
         done = subprocess.run(["apt-get", "-qq", *self.options, *argv], check=False, capture_output=True, text=True,
                               env={**os.environ, "LC_ALL": "C"})
         if done.returncode != 0:
-            raise FetchError(f"apt-get {' '.join(argv)} ({MIRROR}, {self.suite}):\n{done.stderr.strip()}")
+            raise FetchError(f"apt-get {' '.join(argv)} ({self.suite}):\n{done.stderr.strip()}")
 
     def download(self, packages: Sequence[str]) -> list[Path]:
         """These packages and all that they depend on."""
