@@ -7,6 +7,8 @@
 namespace breakwater::sim {
 namespace {
 
+constexpr std::uint64_t kJustCreated = 4;  // of metadata without a generation
+
 std::string TransportRefusal(const std::string& resource) {
   return resource +
          ": Failure: (162) Invalid configuration request\n"
@@ -119,13 +121,18 @@ void Kernel::Attach(Node& node, Resource& resource, int volume) {
     // A replica that joins when the others have moved on holds no usable data yet.
     for (auto& [name, other] : world_.nodes) {
       const Disk* theirs = world_.FindDisk(other, resource.name, volume);
-      if (theirs != nullptr && theirs->current_uuid != disk.current_uuid) {
+      const bool written = theirs != nullptr && theirs->blocks.size() > 0;
+      if (theirs != nullptr && (theirs->current_uuid != disk.current_uuid || written)) {
         disk.recorded = DiskState::kInconsistent;
+      }
+      if (written && theirs->current_uuid == disk.current_uuid) {
+        disk.current_uuid = kJustCreated;  // nobody set a generation, and the first one has data
       }
     }
   }
   if (fresh || std::exchange(disk.made_now, false)) {
     SetDisk(node, resource, volume, disk.recorded, "attach");
+    FillAttached(node, resource, volume);
     return;
   }
   // After a restart the disk is as good as metadata says, but the peers must confirm it.
@@ -134,6 +141,21 @@ void Kernel::Attach(Node& node, Resource& resource, int volume) {
   SetDisk(node, resource, volume, state, "attach");
   if (resource.connections.empty()) {
     SetDisk(node, resource, volume, disk.recorded, "attach");
+  }
+}
+
+// A disk that comes while its peers are connected is filled from one that is UpToDate.
+void Kernel::FillAttached(Node& node, Resource& resource, int volume) {
+  for (auto& [id, connection] : resource.connections) {
+    const End self{&node, &resource, &connection};
+    const End peer = Opposite(self);
+    if (resource.devices.at(volume).disk != DiskState::kInconsistent ||
+        connection.state != ConnState::kConnected || peer.connection == nullptr ||
+        !connection.volumes.contains(volume) || IsTarget(resource, volume) ||
+        peer.resource->devices.at(volume).disk != DiskState::kUpToDate) {
+      continue;
+    }
+    SyncHandshake(peer, self, volume);
   }
 }
 

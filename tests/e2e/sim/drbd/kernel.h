@@ -179,6 +179,7 @@ class Kernel {
   void CheckResume(const Node& node, const Resource& resource, int volume, bool watchdog);
 
   void SyncHandshake(const End& a, const End& b, int volume);
+  void FillAttached(Node& node, Resource& resource, int volume);
   void NoSync(const End& a, const End& b, int volume);
   void ShowPeerDisks(const End& a, const End& b, int volume);
   void ShowPeerDisk(const End& viewer, const End& peer, int volume, bool stale);

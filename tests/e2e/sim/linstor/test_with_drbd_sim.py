@@ -212,3 +212,6 @@ def test_a_published_diskless_is_refused_while_open_and_becomes_a_tiebreaker(bot
     both.drbd.call(op="writer", resource="r1", node="n3", action="stop")
     both.ok("DELETE", resource + "?keep_tiebreaker=true")
     assert "TIE_BREAKER" in both.ok("GET", resource)["flags"]
+    both.ok("POST", resource + "/make-available", {"diskful": True})
+    assert until(lambda: len(blocks(both, "r1")) == 3 and len(set(blocks(both, "r1").values())) == 1, 60), view(both, "r1")
+    assert until(lambda: healthy(both, "r1"), 60), view(both, "r1")
