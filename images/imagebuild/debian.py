@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tarfile
@@ -42,13 +43,14 @@ def mirror(variable: str, security: bool) -> str:
     """Where packages come from: what `variable` says, else where apt gets this machine's own Debian from."""
     if os.environ.get(variable):
         return os.environ[variable]
-    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(ORIGIN)"], check=True,
+    wanted = platform.freedesktop_os_release().get("VERSION_CODENAME", "") + ("-security" if security else "")
+    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE)"], check=True,
                             stdout=subprocess.PIPE, text=True).stdout
     for line in listed.splitlines():
-        site, release, origin = (line.split() + ["", ""])[:3]
-        if origin == "Debian" and release.endswith("-security") == security:
+        site, _, release = line.partition(" ")
+        if release == wanted:  # known without `apt-get update`
             return site
-    raise FetchError(f"apt knows no {'security ' if security else ''}mirror of Debian: run apt-get update, or set {variable}")
+    raise FetchError(f"apt knows no {'security ' if security else ''}mirror of Debian: set {variable}")
 
 
 def read_lock(path: Path) -> list[Locked]:
