@@ -46,8 +46,10 @@ struct AgentLinksOptions {
   int retries_per_minute = 30;
   std::chrono::milliseconds ping_interval{20000};
   std::chrono::milliseconds silence_limit{60000};  ///< without a line: the stream is dead
-  std::size_t max_node_bytes = 32U << 20U;         ///< kept per node; beyond it the node is unknown
-  std::size_t max_total_bytes = 64U << 20U;
+  /// Kept per node; beyond it the node is unknown. A thousand resources with three replicas are
+  /// 3 MiB, and a hostile node's reports are in memory two to three times for a moment (T6).
+  std::size_t max_node_bytes = 16U << 20U;
+  std::size_t max_total_bytes = 48U << 20U;
 };
 
 /// Thread safety: all methods from any thread. References must outlive it. Stop() ends all threads;
