@@ -1,7 +1,6 @@
 #include "operator/controllers/common/kept_template.h"
 
 #include <map>
-#include <optional>
 
 #include "operator/api/resources.h"
 #include "operator/controllers/common/replication_secret.h"

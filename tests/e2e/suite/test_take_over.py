@@ -56,6 +56,8 @@ class TakeOver:
         self.old = OldOperator(storage, version, NAMESPACE)
         self.names = self.old.apply()
         storage.bed.wait_for(lambda: ready(storage), 60, f"the pods of {version}")
+        self.old.register()
+        storage.bed.wait_for(lambda: registered(storage), 60, "the CSI driver on all nodes")
         self.before = Picture(storage)
         keep_images(self)
         storage.install()
@@ -106,6 +108,12 @@ def ready(storage):
         d["status"].get("observedGeneration") == d["metadata"]["generation"] and d["status"].get("replicas", 0)
         == d["status"].get("updatedReplicas", 0) == d["status"].get("availableReplicas", 0) == d["spec"]["replicas"]
         for d in deployments)
+
+
+def registered(storage):
+    """The driver's topology as the old operator left it: one that changes restarts CSI pods, with any operator."""
+    drivers = [d for node in storage.get("csinodes")["items"] for d in node["spec"]["drivers"] or []]
+    return len(drivers) == len(NODES) and all("linbit.com/hostname" in d["topologyKeys"] for d in drivers)
 
 
 def settled(storage):

@@ -61,6 +61,18 @@ class OldOperator:
             rendered += own
         return {(o["kind"], o["metadata"]["name"]) for o in rendered}
 
+    def register(self):
+        """The nodes in LINSTOR, with its bookkeeping; the CSI driver reports the topology that it finds there."""
+        known = {node["name"] for node in self.storage.linstor("GET", "/v1/nodes")}
+        for node in set(self.storage.bed.nodes) - known:
+            pods = self.storage.get("-n", self.namespace, "pods", "-l", "app.kubernetes.io/component=linstor-satellite")["items"]
+            address = next(pod["status"]["podIP"] for pod in pods if pod["spec"]["nodeName"] == node)
+            props = {"Aux/topology/linbit.com/hostname": node, "Aux/topology/kubernetes.io/hostname": node,
+                     "Aux/piraeus.io/managed-by": "piraeus-operator", "Aux/piraeus.io/configured-interfaces": '["default-ipv4"]'}
+            props["Aux/piraeus.io/last-applied"] = json.dumps(sorted(props), separators=(",", ":"))
+            self.storage.linstor("POST", "/v1/nodes", {"name": node, "type": "Satellite", "props": props, "net_interfaces": [
+                {"name": "default-ipv4", "address": address, "satellite_port": 3366, "satellite_encryption_type": "PLAIN"}]})
+
     def _send(self, objects, user):
         self.storage.kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}",
                              *([f"--as={user}"] if user else []), "-f", "-", input=yaml.safe_dump_all(objects))
