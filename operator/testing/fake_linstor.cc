@@ -460,6 +460,9 @@ LinstorResult<Reply> FakeLinstor::CreatePhysicalStorage(const Context& ctx,
     for (const std::string& device : storage.device_paths) {
       s.used_devices.insert({node, device});
     }
+    if (!s.backing.empty()) {
+      s.backing.insert({node, storage.pool_name});
+    }
     StoragePool pool{.name = storage.storage_pool,
                      .node = node,
                      .provider_kind = storage.provider_kind,

@@ -119,6 +119,7 @@ void NewDisk(World& world) {
   world.linstor->With([](FakeLinstor::State& state) {
     state.resources.clear();
     std::erase_if(state.used_devices, [](const auto& device) { return device.first == kNode; });
+    state.backing.erase({kNode, "vg/thin"});
     return 0;
   });
   Label(world, "yes");
@@ -201,6 +202,13 @@ struct Model {
 void Prepare(World& world) {
   world.pass_limit = std::chrono::seconds(60);
   world.linstor->OnLateAnswer([&world] { world.clock.Advance(std::chrono::seconds(50)); });
+  world.linstor->With([](FakeLinstor::State& state) {
+    for (const char* node : {"node-a", kNode}) {
+      state.backing.insert({node, "/var/lib/pool2"});
+    }
+    state.keeps_refused_pools = true;
+    return 0;
+  });
   for (const char* node : {"node-a", kNode}) {
     world.kube.Mutate(api::kNode, {"", node}, [&](Json& object) {
       object["metadata"]["labels"]["storage"] = std::string(node) == kNode ? "no" : "yes";
