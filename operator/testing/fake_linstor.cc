@@ -297,6 +297,8 @@ LinstorResult<Reply> FakeLinstor::DeleteNode(const Context& ctx, const std::stri
       return Refuse(500, "Node '" + name + "' still has resources.");
     }
     std::erase_if(s.pools, [&](const auto& item) { return item.first.first == name; });
+    std::erase_if(s.node_connections,
+                  [&](const Connection& c) { return c.node_a == name || c.node_b == name; });
     return s.nodes.erase(name) != 0 ? Done() : Warn("Node not found.");
   });
 }
@@ -305,6 +307,8 @@ LinstorResult<Reply> FakeLinstor::LostNode(const Context& ctx, const std::string
   return Call<Reply>(ctx, "lost-node " + name, [=](State& s) {
     std::erase_if(s.resources, [&](const linstor::Resource& r) { return r.node == name; });
     std::erase_if(s.pools, [&](const auto& item) { return item.first.first == name; });
+    std::erase_if(s.node_connections,
+                  [&](const Connection& c) { return c.node_a == name || c.node_b == name; });
     return s.nodes.erase(name) != 0 ? Done() : Warn("Node not found.");
   });
 }
