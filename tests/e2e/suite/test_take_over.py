@@ -170,6 +170,18 @@ def run(storage, request):
     return TakeOver(storage, request.param)
 
 
+def test_todays_templates_are_those_of_2_11():
+    # Without a cluster: a manifest that is changed for no reason restarts the pods of everybody who comes from 2.11.
+    rendered = json.loads((GUIDE.parents[2] / "operator/core/render/testdata/cluster_default.json").read_text())
+    today = {key(o): o["spec"]["template"]["spec"] for o in rendered if o["kind"] in ("Deployment", "DaemonSet")}
+    cluster = {"apiVersion": "piraeus.io/v1", "kind": "LinstorCluster", "metadata": {"name": "linstorcluster", "uid": "1"}}
+    objects = [o for o in OldOperator(None, "v2.11", NAMESPACE).components_of(cluster) if key(o) in today]
+    assert len(objects) == len(today) == 6
+    for o in objects:
+        different = [p for p in paths(o["spec"]["template"]["spec"], today[key(o)]) if not p.endswith("/image")]
+        assert not different, (key(o), different)
+
+
 def test_only_what_the_guide_says_restarts(run):
     # Each needless restart of a CSI pod or a satellite is a time in which volumes of that node can do nothing new.
     table = guide_table()

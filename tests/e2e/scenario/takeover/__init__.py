@@ -47,9 +47,7 @@ class OldOperator:
     def apply(self, user=None):
         """Everything of the cluster, then of each satellite; returns {(kind, name)} of it."""
         cluster = self.storage.get("linstorcluster", self.cluster)
-        rendered = [self._dressed(o, cluster, component["component"], not component.get("selectorless"))
-                    for component in self.golden["components"] for o in self._objects(component)]
-        rendered += [self._satellite(node, cluster) for node in self.storage.bed.nodes]
+        rendered = self.components_of(cluster) + [self._satellite(node, cluster) for node in self.storage.bed.nodes]
         self._send(rendered, user)
         for node in self.storage.bed.nodes:
             satellite = self.storage.get("linstorsatellite", node)
@@ -60,6 +58,11 @@ class OldOperator:
             self._send(own, user)
             rendered += own
         return {(o["kind"], o["metadata"]["name"]) for o in rendered}
+
+    def components_of(self, cluster):
+        """Everything but satellites."""
+        return [self._dressed(o, cluster, component["component"], not component.get("selectorless"))
+                for component in self.golden["components"] for o in self._objects(component)]
 
     def register(self):
         """The nodes in LINSTOR, with its bookkeeping; the CSI driver reports the topology that it finds there."""
