@@ -14,7 +14,7 @@ using api::Json;
 
 constexpr std::string_view kVersionLabel = "app.kubernetes.io/version";
 
-/// Image by name of init container and container ("init/" before the first kind).
+/// Image by list and name ("containers/linstor-csi").
 std::map<std::string, std::string> Images(const Json& pod_template) {
   std::map<std::string, std::string> images;
   for (const char* list : {"initContainers", "containers"}) {
