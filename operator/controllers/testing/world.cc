@@ -29,6 +29,7 @@ const std::vector<const api::ResourceInfo*>& Kinds() {
                                                             &api::kLinstorSatellite,
                                                             &api::kLinstorNodeConnection,
                                                             &api::kNode,
+                                                            &api::kPersistentVolume,
                                                             &api::kPod,
                                                             &api::kConfigMap,
                                                             &api::kSecret,
@@ -112,8 +113,8 @@ World::World(const std::vector<std::string>& nodes) {
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
       controllers::SatelliteReconcilerDeps{store(api::kLinstorCluster),
                                            store(api::kLinstorSatellite), store(api::kNode),
-                                           store(api::kPod), store(api::kDaemonSet), *writers_,
-                                           *images_, provider, snapshots, log_, use, record},
+                                           store(api::kPod), store(api::kDaemonSet),
+                                           store(api::kPersistentVolume), *writers_, *images_, provider, snapshots, log_, use, record},
       controllers::SatelliteReconcilerOptions{});
   configuration_ = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{store(api::kLinstorSatelliteConfiguration),
