@@ -164,11 +164,13 @@ TEST(HandshakeDaemonTest, StaysWhenItsConfigurationIsDeleted) {
 TEST(HandshakeDaemonTest, ARetainedNodeKeepsIt) {
   World world;
   StartEncrypted(world);
-  world.linstor->With([](testing::FakeLinstor::State& state) {
+  world.linstor->With([](FakeLinstor::State& state) {
     state.resources = {{.name = "r1", .node = "node-a", .has_drbd = true},
                        {.name = "r1", .node = "node-b", .has_drbd = true}};
     return 0;
   });
+  const std::string everywhere = "DrbdOptions/Net/tls is yes, new volumes need it";
+  Tell(world, {{"node-a", kEncrypted.at("node-a")}, {"node-b", everywhere}, {"node-c", everywhere}});
   const std::stop_source stop;
   for (const char* node : {"node-a", "node-b", "node-c"}) {
     world.kube.Mutate(api::kNode, {"", node}, [](Json& object) {
