@@ -19,8 +19,8 @@ std::vector<std::string> OnlyCopies(const std::vector<linstor::Resource>& all,
                                     const std::string& node,
                                     const std::set<std::string>& doomed);
 
-/// Names of the resources that are opened on `node`, as its satellite reports it now; of one that is
-/// not connected nothing is known.
+/// Names of the resources that are opened on `node`, as its satellite reports it now; of one that
+/// is not connected nothing is known.
 std::vector<std::string> OpenedOn(const std::vector<linstor::Resource>& all,
                                   const std::string& node);
 

@@ -43,7 +43,8 @@ TEST(OnlyCopiesTest, ACopyOnItsWayOutOrSwitchedOffIsNone) {
   leaving.flags = {"DELETE"};
   Resource inactive = Copy("r", "c", "UpToDate");
   inactive.flags = {"INACTIVE"};
-  EXPECT_THAT(OnlyCopies({Copy("r", "a", "UpToDate"), leaving, inactive}, "a", {}), ElementsAre("r"));
+  EXPECT_THAT(OnlyCopies({Copy("r", "a", "UpToDate"), leaving, inactive}, "a", {}),
+              ElementsAre("r"));
 }
 
 // Without DRBD nothing is said of a copy's state; there is no other one either.

@@ -46,9 +46,9 @@ TEST(ReattachWaitTest, EachIsWaitedForAsLongAsTheStrategySays) {
   EXPECT_THAT(wait.Look({{"idle", false}, {"used", false}}, strategy, start + minutes(3)),
               ElementsAre("used"))
       << "its pod has ended and starts elsewhere soon";
-  EXPECT_THAT(wait.Look({{"idle", false}, {"new", true}, {"used", true}}, strategy,
-                        start + minutes(5)),
-              ElementsAre("new"));
+  EXPECT_THAT(
+      wait.Look({{"idle", false}, {"new", true}, {"used", true}}, strategy, start + minutes(5)),
+      ElementsAre("new"));
   EXPECT_THAT(wait.Look({}, strategy, start + minutes(6)), IsEmpty());
 }
 

@@ -290,23 +290,23 @@ bool SatelliteReconciler::Reattached(const Context& ctx, Pass& pass) {
   std::vector<std::string> names;
   {
     const std::lock_guard lock(evacuation_mutex_);
-    names = evacuations_[name].wait.Look(
-        NotYetElsewhere(*all, name, ClaimedResources(deps_.volumes)), strategy,
-        ctx.clock().SteadyNow());
+    names =
+        evacuations_[name].wait.Look(NotYetElsewhere(*all, name, ClaimedResources(deps_.volumes)),
+                                     strategy, ctx.clock().SteadyNow());
   }
   if (names.empty()) {
     return true;
   }
-  pass.conditions.AddPending(
-      api::kConditionSatelliteEvacuated,
-      "Waiting for pods to take volumes to other nodes, where their copies are made then (drain the "
-      "node): " +
-          JoinBounded(names) + "; at most " +
-          api::FormatDuration(strategy.attached_volume_reattach_timeout) +
-          " for those in use at first, " +
-          api::FormatDuration(strategy.unattached_volume_attach_timeout) +
-          " for others (spec.evacuationStrategy)",
-      "Waiting");
+  pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                             "Waiting for pods to take volumes to other nodes, where their copies "
+                             "are made then (drain the "
+                             "node): " +
+                                 JoinBounded(names) + "; at most " +
+                                 api::FormatDuration(strategy.attached_volume_reattach_timeout) +
+                                 " for those in use at first, " +
+                                 api::FormatDuration(strategy.unattached_volume_attach_timeout) +
+                                 " for others (spec.evacuationStrategy)",
+                             "Waiting");
   return false;
 }
 

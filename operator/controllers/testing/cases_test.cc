@@ -170,13 +170,15 @@ TEST(HandshakeDaemonTest, ARetainedNodeKeepsIt) {
     return 0;
   });
   const std::string everywhere = "DrbdOptions/Net/tls is yes, new volumes need it";
-  Tell(world, {{"node-a", kEncrypted.at("node-a")}, {"node-b", everywhere}, {"node-c", everywhere}});
+  Tell(world,
+       {{"node-a", kEncrypted.at("node-a")}, {"node-b", everywhere}, {"node-c", everywhere}});
   const std::stop_source stop;
   for (const char* node : {"node-a", "node-b", "node-c"}) {
     world.kube.Mutate(api::kNode, {"", node}, [](Json& object) {
       object["spec"]["taints"] = Json::array({{{"key", "gone"}, {"effect", "NoExecute"}}});
     });
-    ASSERT_TRUE(world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", node}, {}));
+    ASSERT_TRUE(
+        world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", node}, {}));
   }
   world.kube.Remove(api::kNode, {"", "node-b"});
   for (int i = 0; i < 3; ++i) {

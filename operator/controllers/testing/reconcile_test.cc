@@ -516,7 +516,8 @@ TEST(ReconcileTest, APoolOfAnotherKindIsAnError) {
   EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty());
 }
 
-// Nodes on the same disks that LINSTOR does not know as such: it counts one copy of the data as two.
+// Nodes on the same disks that LINSTOR does not know as such: it counts one copy of the data as
+// two.
 TEST(ReconcileTest, LinstorKnowsWhichPoolsAreOnTheSameDisks) {
   World world({"node-a", "node-b"});
   world.Put(api::kLinstorCluster, "cluster", "{}");

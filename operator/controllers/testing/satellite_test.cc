@@ -652,9 +652,10 @@ TEST(DeletionTest, EvacuationWaitsForPodsToTakeTheirVolumes) {
                    "evacuationStrategy":{"attachedVolumeReattachTimeout":"20m",
                                          "unattachedVolumeAttachTimeout":"2m"}})");
   for (const char* name : {"used", "idle"}) {
-    world.kube.Put(api::kPersistentVolume,
-                   {{"metadata", {{"name", name}}},
-                    {"spec", {{"csi", {{"driver", api::kCsiDriverName}, {"volumeHandle", name}}}}}});
+    world.kube.Put(
+        api::kPersistentVolume,
+        {{"metadata", {{"name", name}}},
+         {"spec", {{"csi", {{"driver", api::kCsiDriverName}, {"volumeHandle", name}}}}}});
   }
   const auto use = [&](const char* node) {
     world.linstor->With([&](FakeLinstor::State& state) {
@@ -677,7 +678,7 @@ TEST(DeletionTest, EvacuationWaitsForPodsToTakeTheirVolumes) {
   };
   EXPECT_FALSE(evacuates());
   EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
-              AllOf(HasSubstr("Waiting"), HasSubstr("idle, used"), HasSubstr("20m0s")));
+              AllOf(HasSubstr("Waiting"), HasSubstr("idle; used"), HasSubstr("20m0s")));
   world.clock.Advance(std::chrono::minutes(3));
   EXPECT_FALSE(evacuates());
   EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),

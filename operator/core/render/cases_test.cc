@@ -104,13 +104,13 @@ TEST(CasesTest, Case01HostLvmIsSharedWithTheHost) {
   EXPECT_TRUE(Named(pod.at("volumes"), "container-etc-lvm").contains("emptyDir"));
 }
 
-// facts/PIRAEUS.md 1.17: without it LVM's commands in the container lock nothing, and two nodes write to
-// the same volume group.
+// facts/PIRAEUS.md 1.17: without it LVM's commands in the container lock nothing, and two nodes
+// write to the same volume group.
 TEST(CasesTest, ExternalLockingBringsTheLockDaemonOfTheHost) {
   const auto pod = [](const char* pool) {
-    return Pod(Satellite(Configurations(
-        {{{"metadata", {{"name", "san"}}},
-          {"spec", {{"storagePools", Json::array({Json::parse(pool)})}}}}})));
+    return Pod(Satellite(
+        Configurations({{{"metadata", {{"name", "san"}}},
+                         {"spec", {{"storagePools", Json::array({Json::parse(pool)})}}}}})));
   };
   const Json locked =
       pod(R"({"name": "san", "lvmPool": {"sharedSpace": "array", "externalLocking": true}})");

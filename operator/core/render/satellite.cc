@@ -195,10 +195,10 @@ void AddExternalLocking(const std::vector<api::StoragePool>& pools, Component* c
       {{"volumes",
         Json::array({{{"name", kVolume}, {"hostPath", {{"path", kFile}, {"type", "File"}}}}})},
        {"containers",
-        Json::array({{{"name", kName},
-                      {"volumeMounts", Json::array({{{"name", kVolume},
-                                                     {"mountPath", kFile},
-                                                     {"readOnly", true}}})}}})}}));
+        Json::array(
+            {{{"name", kName},
+              {"volumeMounts",
+               Json::array({{{"name", kVolume}, {"mountPath", kFile}, {"readOnly", true}}})}}})}}));
 }
 
 /// An image with built modules needs no kernel sources, and some hosts have none.

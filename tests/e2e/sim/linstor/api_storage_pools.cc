@@ -212,11 +212,11 @@ HttpReply CreatePool(Call& call, const NewPool& wanted) {
 }
 
 HttpReply Create(Call& call) {
-  return CreatePool(call, {call.args[0], call.body.value("storage_pool_name", ""),
-                           call.body.value("provider_kind", ""),
-                           call.body.value("props", nlohmann::json::object()),
-                           call.body.value("shared_space", ""),
-                           call.body.value("external_locking", false)});
+  return CreatePool(
+      call,
+      {call.args[0], call.body.value("storage_pool_name", ""), call.body.value("provider_kind", ""),
+       call.body.value("props", nlohmann::json::object()), call.body.value("shared_space", ""),
+       call.body.value("external_locking", false)});
 }
 
 /// Makes the devices (nothing to do here) and, when asked, the pool on top of them.
@@ -247,9 +247,8 @@ HttpReply CreatePhysical(Call& call) {
   if (!props.contains("StorDriver/StorPoolName")) {
     props["StorDriver/StorPoolName"] = kind == "LVM_THIN" ? "linstor_" + vg + "/" + vg : vg;
   }
-  return CreatePool(call,
-                    {node, with.value("name", ""), kind, props, with.value("shared_space", ""),
-                     with.value("external_locking", false)});
+  return CreatePool(call, {node, with.value("name", ""), kind, props,
+                           with.value("shared_space", ""), with.value("external_locking", false)});
 }
 
 HttpReply Modify(Call& call) {
