@@ -15,10 +15,12 @@ def common_spec():
         "deletionPolicy": string(
             "What happens in LINSTOR when the satellite goes: Retain keeps the node registered, Evacuate moves its "
             "volumes away first, Delete drops the node with what is on it.", enum=["Evacuate", "Retain", "Delete"]),
-        "evacuationStrategy": obj("Accepted, without effect: an evacuation does not wait for volumes to be attached "
-                                  "elsewhere.", {
-            "attachedVolumeReattachTimeout": string("Accepted, without effect.", pattern=DURATION, default="5m"),
-            "unattachedVolumeAttachTimeout": string("Accepted, without effect.", pattern=DURATION, default="5m"),
+        "evacuationStrategy": obj("How long an evacuation waits, before LINSTOR makes copies, for pods to take the volumes of "
+                                  "the node to other nodes: copies are then made there. Without it: 5m each.", {
+            "attachedVolumeReattachTimeout": string("For volumes that a pod uses; 0 does not wait.", pattern=DURATION,
+                                                    default="5m"),
+            "unattachedVolumeAttachTimeout": string("For volumes that no pod uses; 0 does not wait.", pattern=DURATION,
+                                                    default="5m"),
         }, nullable=True),
         "resourceNameSuffixSeparator": string("What is put between the name of an object and that of the node.",
                                               enum=[".", "-"]),

@@ -32,9 +32,11 @@ def _lvm(thin):
     if thin:
         properties["logicalVolumeCreateArguments"] = _arguments("Additional arguments for lvcreate.")
     else:
-        properties["sharedSpace"] = string("Accepted, without effect.")
+        properties["sharedSpace"] = string("Name of the disks that this pool shares with pools of other nodes: these have "
+                                           "the same name here, and LINSTOR counts what is on them once. Not changed later.")
         properties["externalLocking"] = {
-            "description": "Accepted, without effect.", "type": "boolean"}
+            "description": "LVM is locked by lvmlockd of the host, whose /run/lvmlockd.pid the satellite gets. Not changed "
+                           "later.", "type": "boolean"}
     description = "LVM thin pool." if thin else "LVM volume group."
     return obj(description, properties, **rules(*checks))
 

@@ -172,7 +172,8 @@ TEST(LinstorSatellite, RoundTrip) {
     "properties": [{"name": "a", "value": "b"}, {"name": "c", "valueFrom": {"nodeFieldRef": "metadata.name"}, "optional": true},
                    {"name": "d", "expandFrom": {"nodeFieldRef": "metadata.labels", "nameTemplate": "$1", "valueTemplate": "$2"}}],
     "storagePools": [{"name": "pool", "lvmThinPool": {"volumeGroup": "vg", "logicalVolumeCreateArguments": ["--x"]},
-                      "source": {"hostDevices": ["/dev/sdb"]}, "properties": [{"name": "p", "value": "v"}]}],
+                      "source": {"hostDevices": ["/dev/sdb"]}, "properties": [{"name": "p", "value": "v"}]},
+                     {"name": "san", "lvmPool": {"volumeGroup": "vg", "sharedSpace": "array", "externalLocking": true}}],
     "evacuationStrategy": {"attachedVolumeReattachTimeout": "1m30s", "unattachedVolumeAttachTimeout": "0s"},
     "resourceNameSuffixSeparator": "-"}})");
   const auto decoded = DecodeLinstorSatellite(object);

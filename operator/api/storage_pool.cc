@@ -38,6 +38,8 @@ void ReadType(const FieldReader& item, StoragePool* pool) {
     pool->volume_group_create_arguments = reader->Strings("volumeGroupCreateArguments");
     pool->logical_volume_create_arguments = reader->Strings("logicalVolumeCreateArguments");
     pool->zpool_create_arguments = reader->Strings("zpoolCreateArguments");
+    pool->shared_space = reader->String("sharedSpace");
+    pool->external_locking = reader->Bool("externalLocking");
   }
   if (count != 1) {
     pool->type = StoragePoolType::kNone;
@@ -62,6 +64,10 @@ Json TypeJson(const StoragePool& pool) {
   put("volumeGroupCreateArguments", pool.volume_group_create_arguments);
   put("logicalVolumeCreateArguments", pool.logical_volume_create_arguments);
   put("zpoolCreateArguments", pool.zpool_create_arguments);
+  put("sharedSpace", pool.shared_space);
+  if (pool.external_locking) {
+    result["externalLocking"] = true;
+  }
   return result;
 }
 

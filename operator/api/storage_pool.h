@@ -29,6 +29,9 @@ struct StoragePool {
   std::vector<std::string> volume_group_create_arguments{};
   std::vector<std::string> logical_volume_create_arguments{};
   std::vector<std::string> zpool_create_arguments{};
+  /// lvmPool only: pools of other nodes with the same name here are on the same disks; "" = none.
+  std::string shared_space{};
+  bool external_locking = false;  ///< lvmPool only: lvmlockd of the host locks the shared space
   /// source.hostDevices: devices to make the pool from; nullopt without `source`.
   std::optional<std::vector<std::string>> host_devices{};
 

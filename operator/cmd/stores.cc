@@ -30,7 +30,8 @@ OperatorStores AddStores(runtime::Manager& manager,
                         .secrets = manager.AddStore(api::kSecret, for_tls),
                         .services = manager.AddStore(api::kService, here),
                         .daemon_sets = manager.AddStore(api::kDaemonSet, here),
-                        .csi_nodes = manager.AddStore(api::kCsiNode)};
+                        .csi_nodes = manager.AddStore(api::kCsiNode),
+                        .volumes = manager.AddStore(api::kPersistentVolume)};
   for (const api::ResourceInfo* kind :
        {&api::kServiceAccount, &api::kDeployment, &api::kRole, &api::kRoleBinding}) {
     stores.others.push_back(&manager.AddStore(*kind, here));

@@ -22,6 +22,7 @@ struct OperatorStores {
   runtime::Store& services;
   runtime::Store& daemon_sets;
   runtime::Store& csi_nodes;
+  runtime::Store& volumes;             ///< PersistentVolumes
   runtime::Store* webhooks = nullptr;  ///< null: their certificate is not ours to keep
   /// Kinds that are only written and pruned: accounts, rights, Deployments, Certificates.
   std::vector<runtime::Store*> others{};

@@ -207,6 +207,52 @@ TEST_F(ClientTest, SendsPropertyChangesAndEncodesNames) {
       {.override_props = {{std::string(kPropertyTls), "yes"}}, .delete_props = {"x"}}));
 }
 
+// Two nodes on the same disks: without the name LINSTOR takes them for two copies of the data.
+TEST_F(ClientTest, PoolsOnSharedDisksSaySo) {
+  const auto client = Make();
+  const auto body = [](const char* text) {
+    return [wanted = Json::parse(text)](const net::Request& request) {
+      EXPECT_EQ(Json::parse(request.body), wanted);
+    };
+  };
+  const StoragePool shared{.name = "san",
+                           .node = "n1",
+                           .provider_kind = "LVM",
+                           .shared_space = "array",
+                           .external_locking = true};
+  transports_[0]
+      ->Expect("POST", "/v1/nodes/n1/storage-pools")
+      .Reply(201, "[]")
+      .Check(body(R"({"storage_pool_name":"san","provider_kind":"LVM","shared_space":"array",
+                      "external_locking":true})"));
+  EXPECT_TRUE(client->CreateStoragePool(ctx_, shared));
+  transports_[0]
+      ->Expect("POST", "/v1/nodes/n1/storage-pools")
+      .Reply(201, "[]")
+      .Check(body(R"({"storage_pool_name":"own","provider_kind":"LVM"})"));
+  EXPECT_TRUE(
+      client->CreateStoragePool(ctx_, {.name = "own", .node = "n1", .provider_kind = "LVM"}));
+  transports_[0]
+      ->Expect("POST", "/v1/physical-storage/n1")
+      .Reply(201, "[]")
+      .Check(body(R"({"provider_kind":"LVM","device_paths":["/dev/sdb"],"pool_name":"vg",
+                      "with_storage_pool":{"name":"san","shared_space":"array"}})"));
+  EXPECT_TRUE(client->CreatePhysicalStorage(ctx_, "n1",
+                                            {.provider_kind = "LVM",
+                                             .device_paths = {"/dev/sdb"},
+                                             .pool_name = "vg",
+                                             .storage_pool = "san",
+                                             .shared_space = "array"}));
+  transports_[0]
+      ->Expect("GET", "/v1/view/storage-pools?cached=true")
+      .Reply(200, R"([{"storage_pool_name":"san","node_name":"n1","provider_kind":"LVM",
+                       "shared_space":"array","external_locking":true}])");
+  const auto pools = client->ListStoragePools(ctx_, "");
+  ASSERT_TRUE(pools);
+  EXPECT_EQ(pools->at(0).shared_space, "array");
+  EXPECT_TRUE(pools->at(0).external_locking);
+}
+
 // Replies hold DRBD's shared secrets: no error text may quote them.
 TEST_F(ClientTest, BrokenRepliesAreNotQuoted) {
   const auto client = Make();

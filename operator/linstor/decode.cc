@@ -203,7 +203,9 @@ StoragePool DecodeStoragePool(const Json& value) {
                      .props = DecodeProps(Member(value, "props")),
                      .free_kib = OptionalInteger(value, "free_capacity"),
                      .total_kib = OptionalInteger(value, "total_capacity"),
-                     .reports = DecodeMessages(Member(value, "reports"))};
+                     .reports = DecodeMessages(Member(value, "reports")),
+                     .shared_space = Text(value, "shared_space"),
+                     .external_locking = Flag(value, "external_locking")};
 }
 
 ResourceGroup DecodeResourceGroup(const Json& value) {

@@ -11,6 +11,15 @@ void SetIfAny(Json& object, const char* key, const std::vector<std::string>& val
   }
 }
 
+void SetSharing(Json& pool, const std::string& shared_space, bool external_locking) {
+  if (!shared_space.empty()) {
+    pool["shared_space"] = shared_space;
+  }
+  if (external_locking) {
+    pool["external_locking"] = true;
+  }
+}
+
 }  // namespace
 
 Json EncodeChange(const PropsChange& change) {
@@ -47,6 +56,7 @@ Json EncodeStoragePool(const StoragePool& pool) {
   if (!pool.props.empty()) {
     body["props"] = pool.props;
   }
+  SetSharing(body, pool.shared_space, pool.external_locking);
   return body;
 }
 
@@ -55,6 +65,7 @@ Json EncodePhysicalStorage(const PhysicalStorage& storage) {
   if (!storage.storage_pool_props.empty()) {
     with_pool["props"] = storage.storage_pool_props;
   }
+  SetSharing(with_pool, storage.shared_space, storage.external_locking);
   Json body{{"provider_kind", storage.provider_kind},
             {"device_paths", storage.device_paths},
             {"pool_name", storage.pool_name},

@@ -67,6 +67,8 @@ struct StoragePool {
   std::optional<std::int64_t> free_kib{};  ///< absent while the node is offline
   std::optional<std::int64_t> total_kib{};
   std::vector<ApiCallRc> reports{};  ///< errors of the pool on its node
+  std::string shared_space{};        ///< "" = none; LINSTOR never changes it
+  bool external_locking = false;
 };
 
 /// Prepares devices (volume group, zpool, ...) and registers a pool on them.
@@ -80,6 +82,8 @@ struct PhysicalStorage {
   std::vector<std::string> vg_create_arguments{};
   std::vector<std::string> lv_create_arguments{};
   std::vector<std::string> zpool_create_arguments{};
+  std::string shared_space{};  ///< of the pool in LINSTOR, as in StoragePool
+  bool external_locking = false;
 };
 
 struct ResourceGroup {

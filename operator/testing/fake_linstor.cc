@@ -472,7 +472,9 @@ LinstorResult<Reply> FakeLinstor::CreatePhysicalStorage(const Context& ctx,
                      .provider_kind = storage.provider_kind,
                      .props = storage.storage_pool_props,
                      .free_kib = s.pool_kib,
-                     .total_kib = s.pool_kib};
+                     .total_kib = s.pool_kib,
+                     .shared_space = storage.shared_space,
+                     .external_locking = storage.external_locking};
     pool.props["StorDriver/StorPoolName"] = storage.pool_name;
     s.pools[{node, storage.storage_pool}] = std::move(pool);
     return Done();

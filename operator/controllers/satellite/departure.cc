@@ -1,7 +1,6 @@
 #include "operator/controllers/satellite/departure.h"
 
 #include <algorithm>
-#include <set>
 
 namespace breakwater::controllers {
 namespace {
@@ -39,7 +38,9 @@ std::string Names(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::vector<std::string> OnlyCopies(const std::vector<Resource>& all, const std::string& node) {
+std::vector<std::string> OnlyCopies(const std::vector<Resource>& all,
+                                    const std::string& node,
+                                    const std::set<std::string>& doomed) {
   std::set<std::string> here;
   std::set<std::string> elsewhere;
   for (const Resource& resource : all) {
@@ -47,7 +48,7 @@ std::vector<std::string> OnlyCopies(const std::vector<Resource>& all, const std:
       if (HasData(resource)) {
         here.insert(resource.name);
       }
-    } else if (Good(resource)) {
+    } else if (Good(resource) && !doomed.contains(resource.node)) {
       elsewhere.insert(resource.name);
     }
   }
@@ -55,6 +56,16 @@ std::vector<std::string> OnlyCopies(const std::vector<Resource>& all, const std:
   std::set_difference(here.begin(), here.end(), elsewhere.begin(), elsewhere.end(),
                       std::back_inserter(only));
   return only;
+}
+
+std::vector<std::string> OpenedOn(const std::vector<Resource>& all, const std::string& node) {
+  std::vector<std::string> names;
+  for (const Resource& resource : all) {
+    if (resource.node == node && resource.in_use.value_or(false)) {
+      names.push_back(resource.name);
+    }
+  }
+  return names;
 }
 
 std::string Departure::ToString() const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,15 @@ namespace breakwater::controllers {
 
 /// Names of the resources on `node`, with data there, of which no other node has a copy that is up
 /// to date, as LINSTOR's satellites report it now. With the node their data would go.
+/// @param doomed nodes that LINSTOR is to forget too: each would rely on the copy of the other
 std::vector<std::string> OnlyCopies(const std::vector<linstor::Resource>& all,
-                                    const std::string& node);
+                                    const std::string& node,
+                                    const std::set<std::string>& doomed);
+
+/// Names of the resources that are opened on `node`, as its satellite reports it now; of one that
+/// is not connected nothing is known.
+std::vector<std::string> OpenedOn(const std::vector<linstor::Resource>& all,
+                                  const std::string& node);
 
 /// The resources that are left on a node that is being evacuated, by what they wait for; each is in
 /// one list.

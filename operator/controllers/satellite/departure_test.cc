@@ -35,7 +35,7 @@ TEST(OnlyCopiesTest, WhatIsNotUpToDateElsewhereCountsAsTheLast) {
       Copy("offline", "a", "UpToDate"),  Copy("offline", "b", ""),
       Copy("client", "a", "Diskless"),   Copy("client", "b", "UpToDate"),
       Copy("elsewhere", "b", "UpToDate")};
-  EXPECT_THAT(OnlyCopies(all, "a"), ElementsAre("offline", "stale", "syncing", "tied"));
+  EXPECT_THAT(OnlyCopies(all, "a", {}), ElementsAre("offline", "stale", "syncing", "tied"));
 }
 
 TEST(OnlyCopiesTest, ACopyOnItsWayOutOrSwitchedOffIsNone) {
@@ -43,12 +43,32 @@ TEST(OnlyCopiesTest, ACopyOnItsWayOutOrSwitchedOffIsNone) {
   leaving.flags = {"DELETE"};
   Resource inactive = Copy("r", "c", "UpToDate");
   inactive.flags = {"INACTIVE"};
-  EXPECT_THAT(OnlyCopies({Copy("r", "a", "UpToDate"), leaving, inactive}, "a"), ElementsAre("r"));
+  EXPECT_THAT(OnlyCopies({Copy("r", "a", "UpToDate"), leaving, inactive}, "a", {}),
+              ElementsAre("r"));
 }
 
 // Without DRBD nothing is said of a copy's state; there is no other one either.
 TEST(OnlyCopiesTest, AVolumeWithoutReplicationIsTheLastCopy) {
-  EXPECT_THAT(OnlyCopies({Resource{.name = "local", .node = "a"}}, "a"), ElementsAre("local"));
+  EXPECT_THAT(OnlyCopies({Resource{.name = "local", .node = "a"}}, "a", {}), ElementsAre("local"));
+}
+
+// Two nodes that go at once: each has the other's copy, and then nobody has one.
+TEST(OnlyCopiesTest, ACopyOnANodeThatGoesTooIsNone) {
+  const std::vector<Resource> all{Copy("r", "a", "UpToDate"), Copy("r", "b", "UpToDate"),
+                                  Copy("s", "a", "UpToDate"), Copy("s", "b", "UpToDate"),
+                                  Copy("s", "c", "UpToDate")};
+  EXPECT_THAT(OnlyCopies(all, "a", {"a", "b"}), ElementsAre("r"));
+  EXPECT_THAT(OnlyCopies(all, "b", {"a", "b"}), ElementsAre("r"));
+}
+
+TEST(OpenedOnTest, UnknownIsNotOpened) {
+  Resource opened = Copy("r", "a", "UpToDate");
+  opened.in_use = true;
+  Resource elsewhere = opened;
+  elsewhere.node = "b";
+  Resource closed = Copy("s", "a", "UpToDate");
+  closed.in_use = false;
+  EXPECT_THAT(OpenedOn({opened, elsewhere, closed, Copy("t", "a", "")}, "a"), ElementsAre("r"));
 }
 
 TEST(DepartureTest, AskedAgainOnlyWhenNoCopyTooManyCanCome) {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "operator/api/duration.h"
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
+#include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/controllers/satellite/satellite_reconciler.h"
 
@@ -20,6 +22,24 @@ constexpr std::string_view kForgetLastCopies = "breakwater.io/forget-last-copies
 
 bool NotFound(const linstor::LinstorResult<linstor::Node>& node) {
   return !node && node.error().IsNotFound();
+}
+
+/// Resources that a PersistentVolume stands for: pods take these from node to node.
+std::set<std::string> ClaimedResources(const runtime::Store& volumes) {
+  std::set<std::string> names;
+  for (const api::ObjectPtr& volume : volumes.List()) {
+    const api::Json* csi = api::FindPath(volume->raw(), {"spec", "csi"});
+    if (csi != nullptr && api::StringAt(*csi, "driver") == api::kCsiDriverName) {
+      names.insert(api::StringAt(*csi, "volumeHandle"));
+    }
+  }
+  return names;
+}
+
+void EraseNames(const std::set<std::string>& given_up, std::vector<std::string>& names) {
+  std::erase_if(names, [&](const std::string& name) {
+    return given_up.contains("*") || given_up.contains(name);
+  });
 }
 
 }  // namespace
@@ -71,7 +91,7 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
     return false;
   }
   if (retain) {
-    return true;  // LINSTOR keeps the node, its pod goes with the LinstorSatellite
+    return MayTakePod(ctx, pass);  // LINSTOR keeps the node, its pod goes with the LinstorSatellite
   }
   // While LINSTOR is known not to answer, the LinstorCluster's pass is the one that asks it.
   if (!pass.client || !deps_.snapshots.Reachable(pass.spec.cluster_ref.name)) {
@@ -82,21 +102,54 @@ bool SatelliteReconciler::Remove(const Context& ctx, Pass& pass) {
                                                                    : Evacuate(ctx, pass);
 }
 
+// The node keeps its volumes, and DRBD goes on without the pod: until a connection breaks.
+bool SatelliteReconciler::MayTakePod(const Context& ctx, Pass& pass) const {
+  if (!pass.node || !SpecHasContainer(DaemonSetOf(pass.satellite.uid()), kHandshakeContainer)) {
+    return true;  // it has gone with its Node already, or never was
+  }
+  const std::string why = DaemonNeeded(pass);
+  if (why.empty()) {
+    return true;
+  }
+  if (pass.client) {
+    const auto here = pass.client->ListResources(ctx, pass.satellite.name(), "");
+    if (here ? std::none_of(here->begin(), here->end(), [](const auto& r) { return r.has_drbd; })
+             : here.error().IsNotFound()) {
+      return true;  // what is needed for new volumes is not needed on a node that leaves
+    }
+  }
+  pass.conditions.AddPending(
+      api::kConditionSatelliteDeleted,
+      "The handshake daemon (ktls-utils) would go with the Pod, although " + why +
+          ". A connection that breaks without it does not come back. Move the volumes away "
+          "(deletionPolicy Evacuate) or go back to plaintext first; to take it away all the same "
+          "set spec.replicationTLS.allowHandshakeDaemonRemoval of the LinstorCluster",
+      api::kReasonHandshakeDaemonKept);
+  return false;
+}
+
 bool SatelliteReconciler::MayForget(const Context& ctx, Pass& pass) const {
   const auto all = pass.client->ListResources(ctx, "", "");
   if (!all) {
     pass.conditions.AddError(api::kConditionSatelliteDeleted, all.error().message());
     return false;
   }
-  std::vector<std::string> only = OnlyCopies(*all, pass.satellite.name());
   const std::set<std::string> given_up = NamesIn(pass.satellite.annotation(kForgetLastCopies));
-  if (!given_up.contains("*")) {
-    std::erase_if(only, [&](const std::string& name) { return given_up.contains(name); });
-  } else {
-    only.clear();
-  }
-  if (only.empty()) {
+  std::vector<std::string> opened = OpenedOn(*all, pass.satellite.name());
+  EraseNames(given_up, opened);
+  std::vector<std::string> only = OnlyCopies(*all, pass.satellite.name(), DoomedNodes());
+  EraseNames(given_up, only);
+  if (only.empty() && opened.empty()) {
     return true;
+  }
+  pass.stays = true;  // also its pod, if it has ended before the other copy did
+  if (only.empty()) {
+    // The others would take a node for lost that goes on writing.
+    pass.conditions.AddError(api::kConditionSatelliteDeleted,
+                             "in use on the node: " + JoinBounded(opened) +
+                                 ". Move the pods away: kubectl drain " + pass.satellite.name(),
+                             "InUse");
+    return false;
   }
   pass.conditions.AddError(api::kConditionSatelliteDeleted,
                            "no other node has an up-to-date copy of " + JoinBounded(only) +
@@ -107,6 +160,18 @@ bool SatelliteReconciler::MayForget(const Context& ctx, Pass& pass) const {
                                "=<volume>,...",
                            "LastCopy");
   return false;
+}
+
+std::set<std::string> SatelliteReconciler::DoomedNodes() const {
+  std::set<std::string> names;
+  for (const api::ObjectPtr& satellite : deps_.satellites.List()) {
+    if (satellite->deleting() &&
+        api::DecodeLinstorSatellite(satellite->raw()).value.deletion_policy ==
+            api::DeletionPolicy::kDelete) {
+      names.insert(satellite->name());
+    }
+  }
+  return names;
 }
 
 bool SatelliteReconciler::RemoveLost(const Context& ctx, Pass& pass) const {
@@ -149,7 +214,7 @@ bool SatelliteReconciler::Evacuate(const Context& ctx, Pass& pass) {
     return false;
   }
   if (!node->HasFlag("EVACUATE")) {
-    return MayEvacuate(ctx, pass, *node);
+    return Reattached(ctx, pass) && MayEvacuate(ctx, pass, *node);
   }
   if (!resources->empty()) {
     WatchEvacuation(ctx, pass);
@@ -185,7 +250,17 @@ void SatelliteReconciler::WatchEvacuation(const Context& ctx, Pass& pass) {
     copies[definition.name] = group == groups->end() ? 0 : group->place_count;
   }
   const Departure left = DescribeDeparture(*all, name, copies, *nodes);
-  pass.conditions.AddPending(api::kConditionSatelliteEvacuated, left.ToString(), "InProgress");
+  const bool offline = std::any_of(nodes->begin(), nodes->end(), [&](const linstor::Node& node) {
+    return node.name == name && !node.online();
+  });
+  pass.conditions.AddPending(
+      api::kConditionSatelliteEvacuated,
+      left.ToString() +
+          (offline ? ". LINSTOR does not reach the node and can take nothing away there: if it "
+                     "does not come back, kubectl patch linstorsatellite " +
+                         name + " --type=merge -p '{\"spec\":{\"deletionPolicy\":\"Delete\"}}'"
+                   : ""),
+      "InProgress");
   const std::lock_guard lock(evacuation_mutex_);
   const SteadyTime now = ctx.clock().SteadyNow();
   Evacuation& known = evacuations_[name];
@@ -201,6 +276,38 @@ void SatelliteReconciler::WatchEvacuation(const Context& ctx, Pass& pass) {
   deps_.log.Info(
       "evacuation asked for again, because nothing of it was under way",
       {{"node", name}, {"left", left.ToString()}, {"error", again ? "" : again.error().message()}});
+}
+
+bool SatelliteReconciler::Reattached(const Context& ctx, Pass& pass) {
+  const auto all = pass.client->ListResources(ctx, "", "");
+  if (!all) {
+    pass.conditions.AddError(api::kConditionSatelliteEvacuated, all.error().message());
+    return false;
+  }
+  const std::string& name = pass.satellite.name();
+  const api::EvacuationStrategy strategy =
+      pass.spec.evacuation_strategy.value_or(api::EvacuationStrategy());
+  std::vector<std::string> names;
+  {
+    const std::lock_guard lock(evacuation_mutex_);
+    names =
+        evacuations_[name].wait.Look(NotYetElsewhere(*all, name, ClaimedResources(deps_.volumes)),
+                                     strategy, ctx.clock().SteadyNow());
+  }
+  if (names.empty()) {
+    return true;
+  }
+  pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                             "Waiting for pods to take volumes to other nodes, where their copies "
+                             "are made then (drain the "
+                             "node): " +
+                                 JoinBounded(names) + "; at most " +
+                                 api::FormatDuration(strategy.attached_volume_reattach_timeout) +
+                                 " for those in use at first, " +
+                                 api::FormatDuration(strategy.unattached_volume_attach_timeout) +
+                                 " for others (spec.evacuationStrategy)",
+                             "Waiting");
+  return false;
 }
 
 bool SatelliteReconciler::MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node) {

@@ -36,8 +36,9 @@ Result<runtime::Requeue, Error> SatelliteReconciler::Reconcile(const Context& ct
     }
     // An evacuation takes hours: meanwhile the pod must come back after a restart of the node, and
     // LINSTOR must learn its new address. Not against somebody who deletes the objects first.
-    if (pass.spec.deletion_policy == api::DeletionPolicy::kEvacuate && decoded.errors.empty() &&
-        pass.node && !runtime::HasFinalizer(*satellite, "foregroundDeletion")) {
+    if ((pass.stays || pass.spec.deletion_policy != api::DeletionPolicy::kDelete) &&
+        decoded.errors.empty() && pass.node &&
+        !runtime::HasFinalizer(*satellite, "foregroundDeletion")) {
       Keep(ctx, pass);
       pass.settled = false;  // come back soon
     }

@@ -26,6 +26,7 @@
 #include "operator/controllers/satellite/departure.h"
 #include "operator/controllers/satellite/node_registration.h"
 #include "operator/controllers/satellite/pool_backoff.h"
+#include "operator/controllers/satellite/reattach_wait.h"
 #include "operator/controllers/satellite/rollout_gate.h"
 #include "operator/core/render/render.h"
 #include "operator/core/status/conditions.h"
@@ -54,6 +55,7 @@ struct SatelliteReconcilerDeps {
   const runtime::Store& nodes;
   const runtime::Store& pods;
   const runtime::Store& daemon_sets;
+  const runtime::Store& volumes;  ///< PersistentVolumes
   const Writers& writers;
   const ImageSource& images;
   LinstorProvider& linstor;
@@ -96,6 +98,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
     std::string kept_why{};               ///< why it stays, "" when nothing is kept
     std::vector<std::string> warnings{};  ///< of the rendering
     bool settled = false;                 ///< LINSTOR has what it should
+    bool stays = false;                   ///< is deleted, but must not go: its pod has data
     bool waiting = false;                 ///< a change waits for its turn in the rollout
   };
 
@@ -161,11 +164,18 @@ class SatelliteReconciler final : public runtime::Reconciler {
   /// Whether the LinstorCluster that made the satellite is still there and stays: then its data has
   /// to be taken care of. Asks the API server, not only the store.
   Result<bool, Error> ClusterStays(const Context& ctx, const Pass& pass) const;
+  /// False: the handshake daemon that volumes of the node need would go with the pod.
+  bool MayTakePod(const Context& ctx, Pass& pass) const;
   bool RemoveLost(const Context& ctx, Pass& pass) const;
-  /// False: a volume has its only good copy on the node, or nobody knows; the condition says so.
+  /// False: a volume is opened on the node or has its only good copy there, or nobody knows; the
+  /// condition says so.
   bool MayForget(const Context& ctx, Pass& pass) const;
+  /// Nodes whose satellites are deleted with the policy Delete.
+  std::set<std::string> DoomedNodes() const;
   bool Evacuate(const Context& ctx, Pass& pass);
   void WatchEvacuation(const Context& ctx, Pass& pass);
+  /// Whether pods have had the time to take their volumes to other nodes.
+  bool Reattached(const Context& ctx, Pass& pass);
   bool MayEvacuate(const Context& ctx, Pass& pass, const linstor::Node& node);
 
   const SatelliteReconcilerDeps deps_;
@@ -180,6 +190,7 @@ class SatelliteReconciler final : public runtime::Reconciler {
     std::chrono::minutes patience{0};
     /// LINSTOR was asked to begin and did not answer.
     std::optional<SteadyTime> unanswered{};
+    ReattachWait wait{};  ///< before it has begun
   };
 
   std::map<std::string, Evacuation> evacuations_;  // by satellite; guarded by evacuation_mutex_

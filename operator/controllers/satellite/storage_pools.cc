@@ -46,7 +46,9 @@ linstor::PhysicalStorage AsPhysical(const api::StoragePool& pool, linstor::Props
           .pv_create_arguments = pool.physical_volume_create_arguments,
           .vg_create_arguments = pool.volume_group_create_arguments,
           .lv_create_arguments = pool.logical_volume_create_arguments,
-          .zpool_create_arguments = ZpoolArguments(pool)};
+          .zpool_create_arguments = ZpoolArguments(pool),
+          .shared_space = pool.shared_space,
+          .external_locking = pool.external_locking};
 }
 
 Result<void, std::string> Create(const Context& ctx,
@@ -72,7 +74,9 @@ Result<void, std::string> Create(const Context& ctx,
   linstor::StoragePool wanted{.name = pool.name,
                               .node = node,
                               .provider_kind = std::string(pool.ProviderKind()),
-                              .props = std::move(props)};
+                              .props = std::move(props),
+                              .shared_space = pool.shared_space,
+                              .external_locking = pool.external_locking};
   const auto registered = client.CreateStoragePool(ctx, wanted);
   if (registered) {
     return {};
@@ -103,6 +107,20 @@ std::string About(const std::string& pool, const std::string& what) {
 bool IsManaged(const linstor::StoragePool& pool) {
   const auto found = pool.props.find(std::string(api::kPropertyManagedBy));
   return found != pool.props.end() && found->second == api::kPropertyManagedByValue;
+}
+
+/// What LINSTOR never changes of a pool that is there; "" when it is as wanted.
+std::string SharedUnlike(const linstor::StoragePool& found, const api::StoragePool& wanted) {
+  if (found.shared_space == wanted.shared_space &&
+      found.external_locking == wanted.external_locking) {
+    return "";
+  }
+  const auto text = [](const std::string& space, bool locking) {
+    return (space.empty() ? "no sharedSpace" : "sharedSpace " + space) +
+           (locking ? " with externalLocking" : "");
+  };
+  return "has " + text(found.shared_space, found.external_locking) + " in LINSTOR, wanted " +
+         text(wanted.shared_space, wanted.external_locking) + "; give the new pool another name";
 }
 
 /// The step that brings one wanted pool nearer, if there is one; errors are added to the plan.
@@ -138,6 +156,10 @@ void PlanOne(const api::Object& node,
                           .name = wanted.name,
                           .wanted = &wanted,
                           .change = std::move(change)});
+  }
+  if (std::string unlike = SharedUnlike(*found, wanted); !unlike.empty()) {
+    plan.errors.push_back(About(wanted.name, unlike));
+    return;
   }
   for (const linstor::ApiCallRc& report : found->reports) {
     if (report.IsError()) {

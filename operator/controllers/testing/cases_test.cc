@@ -159,6 +159,48 @@ TEST(HandshakeDaemonTest, StaysWhenItsConfigurationIsDeleted) {
   EXPECT_THAT(set->dump(), HasSubstr("node-a-tls")) << "what it presents stays mounted";
 }
 
+// A satellite that is taken out with the policy Retain leaves its volumes running, and took the
+// daemon along: the next network cut ended without them.
+TEST(HandshakeDaemonTest, ARetainedNodeKeepsIt) {
+  World world;
+  StartEncrypted(world);
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-a", .has_drbd = true},
+                       {.name = "r1", .node = "node-b", .has_drbd = true}};
+    return 0;
+  });
+  const std::string everywhere = "DrbdOptions/Net/tls is yes, new volumes need it";
+  Tell(world,
+       {{"node-a", kEncrypted.at("node-a")}, {"node-b", everywhere}, {"node-c", everywhere}});
+  const std::stop_source stop;
+  for (const char* node : {"node-a", "node-b", "node-c"}) {
+    world.kube.Mutate(api::kNode, {"", node}, [](Json& object) {
+      object["spec"]["taints"] = Json::array({{{"key", "gone"}, {"effect", "NoExecute"}}});
+    });
+    ASSERT_TRUE(
+        world.kube.Delete(Context(stop.get_token()), api::kLinstorSatellite, {"", node}, {}));
+  }
+  world.kube.Remove(api::kNode, {"", "node-b"});
+  for (int i = 0; i < 3; ++i) {
+    world.RunNodes();
+    (void)world.ReconcileAll();
+  }
+  EXPECT_TRUE(HasDaemon(world, "node-a"));
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-a", api::kConditionSatelliteDeleted),
+              AllOf(HasSubstr("HandshakeDaemonKept"), HasSubstr("volume r1"),
+                    HasSubstr("allowHandshakeDaemonRemoval")));
+  const auto is_there = [&](const char* node) {
+    return world.kube.Find(api::kLinstorSatellite, {"", node}).has_value();
+  };
+  EXPECT_FALSE(is_there("node-b")) << "the node is gone";
+  EXPECT_FALSE(is_there("node-c")) << "it holds no volume";
+
+  world.Put(api::kLinstorCluster, "cluster",
+            R"({"internalTLS": {}, "replicationTLS": {"allowHandshakeDaemonRemoval": true}})");
+  EXPECT_TRUE(world.ReconcileSatellite("node-a"));
+  EXPECT_FALSE(is_there("node-a"));
+}
+
 // A new leader has seen nothing yet; that is no reason to take the daemon away.
 TEST(HandshakeDaemonTest, StaysWhileNothingIsKnown) {
   World world;

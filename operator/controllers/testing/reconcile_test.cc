@@ -516,6 +516,36 @@ TEST(ReconcileTest, APoolOfAnotherKindIsAnError) {
   EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty());
 }
 
+// Nodes on the same disks that LINSTOR does not know as such: it counts one copy of the data as
+// two.
+TEST(ReconcileTest, LinstorKnowsWhichPoolsAreOnTheSameDisks) {
+  World world({"node-a", "node-b"});
+  world.Put(api::kLinstorCluster, "cluster", "{}");
+  const auto put = [&](const std::string& sharing) {
+    world.Put(api::kLinstorSatelliteConfiguration, "pools",
+              R"({"storagePools":[{"name":"san","lvmPool":{"volumeGroup":"vg")" + sharing + "}}]}");
+  };
+  put(R"(,"sharedSpace":"array","externalLocking":true)");
+  ASSERT_TRUE(world.Settle());
+  world.linstor->With([](FakeLinstor::State& state) {
+    for (const char* node : {"node-a", "node-b"}) {
+      EXPECT_EQ(state.pools.at({node, "san"}).shared_space, "array");
+      EXPECT_TRUE(state.pools.at({node, "san"}).external_locking);
+    }
+    return 0;
+  });
+  put("");
+  world.linstor->ClearWrites();
+  for (int i = 0; i < 3; ++i) {
+    world.ReconcileAll();
+    world.RunNodes();
+  }
+  EXPECT_THAT(
+      world.Condition(api::kLinstorSatellite, "node-a", api::kConditionConfigured),
+      HasSubstr("has sharedSpace array with externalLocking in LINSTOR, wanted no sharedSpace"));
+  EXPECT_THAT(world.linstor->writes(), ::testing::IsEmpty());
+}
+
 // Each attempt runs programs on the node and leaves an error report in LINSTOR.
 TEST(ReconcileTest, ARefusedDeviceIsTriedMoreAndMoreRarely) {
   World world({"node-a"});

@@ -484,6 +484,78 @@ TEST(DeletionTest, DeleteKeepsTheLastGoodCopy) {
   EXPECT_FALSE(world.kube.Find(api::kLinstorSatellite, {"", "node-c"}));
 }
 
+// Two nodes taken out in one go. Each relied on the copy of the other; the pods of both were ended.
+TEST(DeletionTest, NodesThatGoTogetherDoNotRelyOnEachOther) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    linstor::Volume good;
+    good.disk_state = "UpToDate";
+    for (const char* node : {"node-b", "node-c"}) {
+      state.resources.push_back({.name = "r1", .node = node, .has_drbd = true, .volumes = {good}});
+    }
+    return 0;
+  });
+  Delete(world, "node-b");
+  Delete(world, "node-c");
+  for (int i = 0; i < 4; ++i) {
+    world.RunNodes();
+    world.ReconcileAll();
+  }
+  EXPECT_EQ(world.SatelliteSets().size(), 3U);
+  for (const char* node : {"node-b", "node-c"}) {
+    EXPECT_THAT(world.Condition(api::kLinstorSatellite, node, "SatelliteDeleted"),
+                AllOf(HasSubstr("LastCopy"), HasSubstr("r1")));
+  }
+}
+
+// The other copy went bad after the pod had ended: the data is on this node, so is the pod.
+TEST(DeletionTest, ThePodComesBackWhenTheLastCopyIsHereAfterAll) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  world.linstor->With([](FakeLinstor::State& state) {
+    state.resources = {{.name = "r1", .node = "node-c"}};
+    return 0;
+  });
+  world.kube.Remove(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"});
+  Delete(world, "node-c");
+  world.RunNodes();
+  world.ReconcileAll();
+  EXPECT_TRUE(world.kube.Find(api::kDaemonSet, {kWorldNamespace, "linstor-satellite.node-c"}));
+}
+
+// A pod writes on the node. LINSTOR would tell the others to forget it, and the pod would freeze.
+TEST(DeletionTest, DeleteWaitsUntilNoPodUsesTheNode) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Delete"})");
+  const auto use = [&](std::optional<bool> in_use) {
+    world.linstor->With([&](FakeLinstor::State& state) {
+      state.resources = {{.name = "r1", .node = "node-a"},
+                         {.name = "r1", .node = "node-c", .in_use = in_use}};
+      return 0;
+    });
+  };
+  use(true);
+  Delete(world, "node-c");
+  for (int i = 0; i < 4; ++i) {
+    world.ReconcileAll();
+  }
+  EXPECT_EQ(world.SatelliteSets().size(), 3U);
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteDeleted"),
+              AllOf(HasSubstr("InUse"), HasSubstr("r1"), HasSubstr("kubectl drain node-c")));
+  use(std::nullopt);  // the satellite is not connected: the node may be dead
+  for (int i = 0; i < 3; ++i) {
+    world.RunNodes();
+    world.ReconcileAll();
+  }
+  world.linstor->With([](FakeLinstor::State& state) {
+    for (const linstor::Resource& resource : state.resources) {
+      EXPECT_EQ(resource.node, "node-a");
+    }
+    return 0;
+  });
+}
+
 TEST(DeletionTest, ALastCopyGoesWhenSomebodyGivesItUpByName) {
   World world;
   Start(world, R"({"deletionPolicy":"Delete"})");
@@ -570,6 +642,49 @@ TEST(DeletionTest, EvacuateRunsOnceAndWaitsForTheData) {
     EXPECT_FALSE(state.nodes.contains("node-c"));
     return 0;
   });
+}
+
+// LINSTOR makes the copy where the pod is, if the pod is somewhere else already. A volume that no
+// pod ever takes, or that Kubernetes does not know, holds nothing up.
+TEST(DeletionTest, EvacuationWaitsForPodsToTakeTheirVolumes) {
+  World world;
+  Start(world, R"({"deletionPolicy":"Evacuate",
+                   "evacuationStrategy":{"attachedVolumeReattachTimeout":"20m",
+                                         "unattachedVolumeAttachTimeout":"2m"}})");
+  for (const char* name : {"used", "idle"}) {
+    world.kube.Put(
+        api::kPersistentVolume,
+        {{"metadata", {{"name", name}}},
+         {"spec", {{"csi", {{"driver", api::kCsiDriverName}, {"volumeHandle", name}}}}}});
+  }
+  const auto use = [&](const char* node) {
+    world.linstor->With([&](FakeLinstor::State& state) {
+      state.resources = {{.name = "used", .node = "node-c"},
+                         {.name = "used", .node = "node-a"},
+                         {.name = "idle", .node = "node-c"},
+                         {.name = "by-hand", .node = "node-c"}};
+      for (linstor::Resource& resource : state.resources) {
+        resource.in_use = resource.name == "used" && resource.node == node;
+      }
+      return 0;
+    });
+  };
+  use("node-c");
+  Delete(world, "node-c");
+  const auto evacuates = [&] {
+    world.ReconcileAll();
+    return world.linstor->With(
+        [](FakeLinstor::State& state) { return state.nodes["node-c"].HasFlag("EVACUATE"); });
+  };
+  EXPECT_FALSE(evacuates());
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
+              AllOf(HasSubstr("Waiting"), HasSubstr("idle; used"), HasSubstr("20m0s")));
+  world.clock.Advance(std::chrono::minutes(3));
+  EXPECT_FALSE(evacuates());
+  EXPECT_THAT(world.Condition(api::kLinstorSatellite, "node-c", "SatelliteEvacuated"),
+              ::testing::Not(HasSubstr("idle")));
+  use("node-a");
+  EXPECT_TRUE(evacuates());
 }
 
 // An evacuation takes hours. Meanwhile the rest of the cluster is applied, pruned and shown.

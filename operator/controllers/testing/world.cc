@@ -29,6 +29,7 @@ const std::vector<const api::ResourceInfo*>& Kinds() {
                                                             &api::kLinstorSatellite,
                                                             &api::kLinstorNodeConnection,
                                                             &api::kNode,
+                                                            &api::kPersistentVolume,
                                                             &api::kPod,
                                                             &api::kConfigMap,
                                                             &api::kSecret,
@@ -110,10 +111,10 @@ World::World(const std::vector<std::string>& nodes) {
           *writers_, *images_, provider, snapshots, log_, record},
       controllers::ClusterReconcilerOptions{});
   satellite_ = std::make_unique<controllers::SatelliteReconciler>(
-      controllers::SatelliteReconcilerDeps{store(api::kLinstorCluster),
-                                           store(api::kLinstorSatellite), store(api::kNode),
-                                           store(api::kPod), store(api::kDaemonSet), *writers_,
-                                           *images_, provider, snapshots, log_, use, record},
+      controllers::SatelliteReconcilerDeps{
+          store(api::kLinstorCluster), store(api::kLinstorSatellite), store(api::kNode),
+          store(api::kPod), store(api::kDaemonSet), store(api::kPersistentVolume), *writers_,
+          *images_, provider, snapshots, log_, use, record},
       controllers::SatelliteReconcilerOptions{});
   configuration_ = std::make_unique<controllers::ConfigurationReconciler>(
       controllers::ConfigurationReconcilerDeps{store(api::kLinstorSatelliteConfiguration),

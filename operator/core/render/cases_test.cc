@@ -104,6 +104,27 @@ TEST(CasesTest, Case01HostLvmIsSharedWithTheHost) {
   EXPECT_TRUE(Named(pod.at("volumes"), "container-etc-lvm").contains("emptyDir"));
 }
 
+// facts/PIRAEUS.md 1.17: without it LVM's commands in the container lock nothing, and two nodes
+// write to the same volume group.
+TEST(CasesTest, ExternalLockingBringsTheLockDaemonOfTheHost) {
+  const auto pod = [](const char* pool) {
+    return Pod(Satellite(
+        Configurations({{{"metadata", {{"name", "san"}}},
+                         {"spec", {{"storagePools", Json::array({Json::parse(pool)})}}}}})));
+  };
+  const Json locked =
+      pod(R"({"name": "san", "lvmPool": {"sharedSpace": "array", "externalLocking": true}})");
+  const Json volume = Named(locked.at("volumes"), "run-lvmlockd-pid").at("hostPath");
+  EXPECT_EQ(volume, Json::parse(R"({"path": "/run/lvmlockd.pid", "type": "File"})"));
+  const Json container = Named(locked.at("containers"), "linstor-satellite");
+  const Json mount = Named(container.at("volumeMounts"), "run-lvmlockd-pid");
+  EXPECT_EQ(mount.at("mountPath"), "/run/lvmlockd.pid");
+  EXPECT_EQ(mount.at("readOnly"), true);
+  const Json shared = pod(R"({"name": "san", "lvmPool": {"sharedSpace": "array"}})");
+  EXPECT_THAT(Names(shared.at("volumes")), Not(Contains("run-lvmlockd-pid")))
+      << "a host without the daemon has no such file: the pod would not start";
+}
+
 // facts/PIRAEUS.md 1.17: JSON patches by index exist.
 TEST(CasesTest, OrderOfMountsAndInitContainersIsApi) {
   const Json pod = Pod(Satellite({}));

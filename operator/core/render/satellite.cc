@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "operator/api/duration.h"
@@ -181,6 +182,25 @@ void AddFilePools(const std::vector<api::StoragePool>& pools, Component* compone
   }
 }
 
+/// LVM's commands believe in the host's lock daemon when they see its file; its socket is in
+/// /run/lvm.
+void AddExternalLocking(const std::vector<api::StoragePool>& pools, Component* component) {
+  if (std::none_of(pools.begin(), pools.end(),
+                   [](const api::StoragePool& pool) { return pool.external_locking; })) {
+    return;
+  }
+  constexpr const char* kVolume = "run-lvmlockd-pid";
+  constexpr const char* kFile = "/run/lvmlockd.pid";
+  component->patches.push_back(PodSpecPatch(
+      {{"volumes",
+        Json::array({{{"name", kVolume}, {"hostPath", {{"path", kFile}, {"type", "File"}}}}})},
+       {"containers",
+        Json::array(
+            {{{"name", kName},
+              {"volumeMounts",
+               Json::array({{{"name", kVolume}, {"mountPath", kFile}, {"readOnly", true}}})}}})}}));
+}
+
 /// An image with built modules needs no kernel sources, and some hosts have none.
 ParsedPatch PrecompiledModulePatch() {
   return PodSpecPatch(
@@ -203,6 +223,7 @@ Component SatelliteComponent(const SatelliteInputs& inputs, const ResolvedImages
     AddDaemon(inputs, images, &component);
   }
   AddFilePools(inputs.spec.storage_pools, &component);
+  AddExternalLocking(inputs.spec.storage_pools, &component);
   if (images.precompiled) {
     component.patches.push_back(PrecompiledModulePatch());
   }

@@ -24,10 +24,14 @@ nlohmann::json PoolJson(Simulator& sim, const StorPool& pool) {
                      {"node_name", pool.node},
                      {"provider_kind", pool.kind},
                      {"static_traits", {{"SupportsSnapshots", snapshots ? "true" : "false"}}},
-                     {"free_space_mgr_name", pool.node + ";" + pool.name},
+                     {"free_space_mgr_name",
+                      pool.shared_space.empty() ? pool.node + ";" + pool.name : pool.shared_space},
                      {"uuid", pool.uuid},
                      {"supports_snapshots", snapshots},
-                     {"external_locking", false}};
+                     {"external_locking", pool.external_locking}};
+  if (!pool.shared_space.empty()) {
+    out["shared_space"] = pool.shared_space;
+  }
   if (!pool.props.empty()) {
     out["props"] = pool.props;
   }
@@ -102,6 +106,8 @@ std::string Details(const std::string& node, const std::string& pool) {
 struct NewPool {
   std::string node, name, kind;
   nlohmann::json props;
+  std::string shared_space;
+  bool external_locking = false;
 };
 
 /// Checks that need no online satellite. Needs the database lock.
@@ -162,6 +168,8 @@ HttpReply CreatePool(Call& call, const NewPool& wanted) {
   pool.node = call.sim.database.state.nodes.at(Key(wanted.node)).name;
   pool.total_kib = wanted.kind == "DISKLESS" ? 0 : kPoolKib;
   pool.free_kib = pool.total_kib;
+  pool.shared_space = wanted.shared_space;
+  pool.external_locking = wanted.external_locking;
   Entries out;
   if (wanted.props.is_object() && !wanted.props.empty()) {
     auto outcome = ChangeProps(
@@ -204,9 +212,11 @@ HttpReply CreatePool(Call& call, const NewPool& wanted) {
 }
 
 HttpReply Create(Call& call) {
-  return CreatePool(call, {call.args[0], call.body.value("storage_pool_name", ""),
-                           call.body.value("provider_kind", ""),
-                           call.body.value("props", nlohmann::json::object())});
+  return CreatePool(
+      call,
+      {call.args[0], call.body.value("storage_pool_name", ""), call.body.value("provider_kind", ""),
+       call.body.value("props", nlohmann::json::object()), call.body.value("shared_space", ""),
+       call.body.value("external_locking", false)});
 }
 
 /// Makes the devices (nothing to do here) and, when asked, the pool on top of them.
@@ -237,7 +247,8 @@ HttpReply CreatePhysical(Call& call) {
   if (!props.contains("StorDriver/StorPoolName")) {
     props["StorDriver/StorPoolName"] = kind == "LVM_THIN" ? "linstor_" + vg + "/" + vg : vg;
   }
-  return CreatePool(call, {node, with.value("name", ""), kind, props});
+  return CreatePool(call, {node, with.value("name", ""), kind, props,
+                           with.value("shared_space", ""), with.value("external_locking", false)});
 }
 
 HttpReply Modify(Call& call) {

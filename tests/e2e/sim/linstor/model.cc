@@ -19,7 +19,8 @@ std::mt19937_64& Random() {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetIf, name, address, encryption, uuid, port, active)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Node, name, type, uuid, flags, props, nets, next_loop)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(StorPool, name, node, kind, uuid, props, free_kib, total_kib)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
+    StorPool, name, node, kind, uuid, props, free_kib, total_kib, shared_space, external_locking)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VolumeGroup, number, uuid, props, flags)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Group, name, description, uuid, props, select_filter, volumes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VolumeDef, number, size_kib, minor, uuid, props, flags)

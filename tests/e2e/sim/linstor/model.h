@@ -33,6 +33,8 @@ struct StorPool {
   std::string name, node, kind, uuid;
   Props props;
   std::int64_t free_kib = 0, total_kib = 0;
+  std::string shared_space;  // "" = none
+  bool external_locking = false;
 };
 
 /// The pool that every node has for resources without a disk.
