@@ -466,6 +466,7 @@ TEST_F(ServerTest, TheOldestClientWithTheLowestEpochMakesRoom) {
   EXPECT_FALSE(newest->closed || middle->closed);
 }
 
+// REVIEW-2, agent: the socket opens every volume of the node.
 TEST_F(ServerTest, OnlyItsOwnUserReachesIt) {
   Start();
 
