@@ -102,9 +102,14 @@ std::vector<const ConnectionView*> Relying(const ClusterInput& input,
     return relying;
   }
   const std::optional<bool> own = internal::ClusterFor(input, seen, cluster);
+  ResourceLevels coming = seen.levels;
+  coming.controller = cluster;
   for (const auto& [pair, connection] : seen.connections) {
     const std::string key = pair.ToString();
-    if (Desired(seen.levels, key, own) != Effective(seen.levels, key, cluster)) {
+    const bool effective = Effective(coming, key);
+    // An exempt volume wants what its pin says, and needs it all the same.
+    if (Desired(seen.levels, key, own) != effective ||
+        EffectiveWithoutOurs(coming, key) != effective) {
       relying.push_back(&connection);
     }
   }

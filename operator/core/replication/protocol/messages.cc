@@ -49,7 +49,7 @@ Result<std::optional<AgentMessage>, Error> ReadPong(const Json& json, const Json
   if (!message || time == line.end()) {
     return message;
   }
-  const auto seconds = ReadNumber<AgentMessage, PongMessage>(*time, line);
+  auto seconds = ReadNumber<AgentMessage, PongMessage>(*time, line);
   if (!seconds) {
     return seconds;
   }
@@ -150,7 +150,8 @@ struct Encoder {
   std::string operator()(const ResultMessage& m) const { return Line("result", Writer::ToJson(m)); }
 
   std::string operator()(const PongMessage& m) const {
-    Json message = {{"pong", m.number}};
+    Json message = Json::object();
+    message["pong"] = m.number;
     if (m.time) {
       message["time"] = *m.time;
     }
