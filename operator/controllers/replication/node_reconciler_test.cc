@@ -73,7 +73,7 @@ TEST(NodeReconcilerTest, AClockThatJumpsIsSeenWithinAMinute) {
   bed.RunFor(minutes(1));
   EXPECT_THAT(bed.SatelliteCondition("node2").value("message", ""),
               HasSubstr("ClockDiffers: the clock of node node2 is 10 minutes ahead"));
-  EXPECT_EQ(bed.execs, 1) << "only there";
+  EXPECT_LE(bed.execs, 4) << "only there, and less and less";
   bed.cluster().world().GetNode("node2").clock_ahead_s = 0;
   bed.RunFor(minutes(1));
   EXPECT_THAT(bed.SatelliteCondition("node2").value("message", ""), Not(HasSubstr("ClockDiffers")));

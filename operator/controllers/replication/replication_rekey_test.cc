@@ -150,7 +150,10 @@ TEST_F(RekeyTest, AClosedVolumeWithTwoCopiesGetsNewKeys) {
   Fill(bed);
   bed.cluster().StopWriter("r0", "node1");
   ASSERT_TRUE(bed.RunUntil(
-      [&] { return bed.Shell("node1", {"drbdsetup", "secondary", "r0"}) == 0; }, minutes(1)));
+      [&] {
+        return bed.Shell("node1", {"drbdsetup", "secondary", "r0"}) == 0;
+      },
+      minutes(1)));
   bed.SetClusterTls("yes", {{"rekey", {{"maxBytes", "1Gi"}}}});
   bed.RunFor(minutes(5));
   EXPECT_THAT(bed.hub().asks, SizeIs(1)) << bed.Dump();

@@ -255,8 +255,7 @@ void AgentLink::CompareClocks(const Session& session, const replication::PongMes
   // It was read between `sent` and `now`: what the way took is no difference.
   const std::int64_t ahead = there - std::clamp(there, sent, now);
   const SteadyTime steady = commons_.clock.SteadyNow();
-  const bool told_lately =
-      clock_told_ != SteadyTime{} && steady - clock_told_ < kBetweenClocks;
+  const bool told_lately = clock_told_ != SteadyTime{} && steady - clock_told_ < kBetweenClocks;
   if (told_lately || std::abs(ahead - clock_ahead_) < kClockMoved) {
     return;
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -358,14 +359,15 @@ TEST_F(AgentLinksClockTest, AClockThatMovesIsTold) {
     return std::chrono::duration_cast<std::chrono::seconds>(clock_.SystemNow().time_since_epoch())
         .count();
   };
+  const int changes = bed.events.node_changes("node1");
   int handled = 0;
   const auto pong = [&](std::optional<std::int64_t> time, std::int64_t older = 0) {
     clock_.WaitForSleepers(1);
     clock_.Advance(20s);
     const auto ping = stream->Next();
     ASSERT_TRUE(ping);
-    stream->Say(replication::PongMessage{
-        std::get<replication::PingMessage>(*ping).number - older, time});
+    stream->Say(
+        replication::PongMessage{std::get<replication::PingMessage>(*ping).number - older, time});
     stream->Say(replication::GoneMessage{"r1"});  // it is taken after the pong
     stream->Say(replication::ResourceMessage{.name = "r1", .report = SomeReport("r1")});
     handled += 2;
@@ -383,7 +385,7 @@ TEST_F(AgentLinksClockTest, AClockThatMovesIsTold) {
   EXPECT_EQ(bed.events.clock_moves("node1"), 1) << "not yet";
   ASSERT_NO_FATAL_FAILURE(pong(seconds_now() + 20));
   EXPECT_EQ(bed.events.clock_moves("node1"), 2) << "it is right again";
-  EXPECT_EQ(bed.events.node_changes("node1"), 1) << "nothing else is done for it";
+  EXPECT_EQ(bed.events.node_changes("node1"), changes) << "nothing else is done for it";
 }
 
 // One node whose stream breaks is back after a second; a restarted container at once.

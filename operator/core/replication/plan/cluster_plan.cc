@@ -142,8 +142,7 @@ std::optional<std::string> SilentNode(const ClusterInput& input,
   for (const ConnectionView* connection : Relying(input, seen, cluster)) {
     for (const std::string& node : {connection->pair.a, connection->pair.b}) {
       const auto view = seen.nodes.find(node);
-      const bool silent =
-          view != seen.nodes.end() && !view->second.known && !view->second.answers;
+      const bool silent = view != seen.nodes.end() && !view->second.known && !view->second.answers;
       if (silent && !input.offline_nodes.contains(node)) {
         return node;
       }

@@ -122,11 +122,11 @@ struct ClusterPlan {
   ClusterProblem problem{};
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
-  std::string pins_held{};   ///< why a pin waits, "" when none does
-  std::string push_held{};   ///< why the cluster's value is held back, "" when it is not
+  std::string pins_held{};  ///< why a pin waits, "" when none does
+  std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
   /// The node that is not fit for it, or silent, when only that holds it back.
   std::string push_unfit{};
-  bool push_next = false;    ///< held back only by resources in flight: nothing starts before it
+  bool push_next = false;  ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};
   /// VolumeGoal::may_switch: those of `start`, and those in flight that may go on.
   std::set<std::string> may_switch{};

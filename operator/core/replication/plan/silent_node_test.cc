@@ -1,6 +1,7 @@
-// A node that says nothing, or whose report is refused (REVIEW-2 M2), while its satellite still does
-// what LINSTOR says. What would break for a user: one such node, hostile or broken, keeps the whole
-// cluster in plaintext; or the cluster's value cuts a volume on it, because its pin never got there.
+// A node that says nothing, or whose report is refused (REVIEW-2 M2), while its satellite still
+// does what LINSTOR says. What would break for a user: one such node, hostile or broken, keeps the
+// whole cluster in plaintext; or the cluster's value cuts a volume on it, because its pin never got
+// there.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
