@@ -137,5 +137,7 @@ def replication_tls_status():
                 "volume": {"type": "integer", "format": "int64"},
                 "state": string("Stale: being healed, or held. Diverged: it was interrupted before it was healed, so "
                                 "the copies may differ for good.", enum=["Stale", "Diverged"]),
+                "role": string("Of `node` when it showed that. A Secondary's entry ends when the Primary sees both copies in "
+                               "sync.", enum=["Primary", "Secondary"]),
             })),
     })

@@ -293,6 +293,7 @@ Json ToJson(const ReplicationTlsStatus& status) {
                                               {"volume", stale.volume},
                                               {"since", stale.since},
                                               {"sockets", stale.sockets},
+                                              {"role", stale.secondary ? "Secondary" : "Primary"},
                                               {"state", stale.diverged ? "Diverged" : "Stale"}},
                                              stale));
   }
@@ -335,10 +336,11 @@ ReplicationTlsStatus ReplicationTlsStatusFromJson(const Json& json) {
   }
   if (const Json* list = FindMember(json, "stalePeers"); list != nullptr && list->is_array()) {
     for (const Json& item : *list) {
-      status.stale_peers.push_back(
-          {StringAt(item, "resource"), StringAt(item, "node"), StringAt(item, "peer"),
-           CountAt(item, {"volume"}), StringAt(item, "since"), StringAt(item, "sockets"),
-           StringAt(item, "state") == "Diverged", StringAt(item, "claim")});
+      status.stale_peers.push_back({StringAt(item, "resource"), StringAt(item, "node"),
+                                    StringAt(item, "peer"), CountAt(item, {"volume"}),
+                                    StringAt(item, "since"), StringAt(item, "sockets"),
+                                    StringAt(item, "state") == "Diverged", StringAt(item, "claim"),
+                                    StringAt(item, "role") == "Secondary"});
     }
   }
   return status;

@@ -166,10 +166,11 @@ struct StaleConnection {
   std::string node{};  ///< the end that shows it
   std::string peer{};  ///< whose copy lacks writes
   std::int64_t volume = 0;
-  std::string since{};    ///< RFC 3339
-  std::string sockets{};  ///< names the connection, to recognise another one
-  bool diverged = false;  ///< state Diverged: what differs is not known any more
-  std::string claim{};    ///< as of ExemptVolume
+  std::string since{};     ///< RFC 3339
+  std::string sockets{};   ///< names the connection, to recognise another one
+  bool diverged = false;   ///< state Diverged: what differs is not known any more
+  std::string claim{};     ///< as of ExemptVolume
+  bool secondary = false;  ///< role Secondary: `node` was none of the Primaries when it showed it
 
   bool operator==(const StaleConnection&) const = default;
 };

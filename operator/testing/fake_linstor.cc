@@ -1,6 +1,7 @@
 #include "operator/testing/fake_linstor.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace breakwater::testing {
 
@@ -73,6 +74,13 @@ NetInterface* FindInterface(Node& node, const std::string& name) {
   return nullptr;
 }
 
+/// Says that there was nothing to change.
+bool FoundNothing(const Reply& reply) {
+  return std::any_of(reply.messages.begin(), reply.messages.end(), [](const ApiCallRc& message) {
+    return message.message.ends_with("not found.");
+  });
+}
+
 template <typename Map>
 auto Values(const Map& map) {
   std::vector<typename Map::mapped_type> values;
@@ -94,14 +102,43 @@ void FakeLinstor::OnCall(std::function<void(const Context&)> hook) {
   hook_ = std::move(hook);
 }
 
-void FakeLinstor::FailCall(std::size_t index) {
+void FakeLinstor::FailCall(std::size_t index, LinstorFault fault) {
   const std::lock_guard lock(mutex_);
-  fail_ = calls_ + index;
+  fail_ = calls_.size() + index;
+  fault_ = fault;
+}
+
+bool FakeLinstor::ForgetFault() {
+  const std::lock_guard lock(mutex_);
+  const bool waiting = fail_.has_value();
+  fail_.reset();
+  return waiting;
+}
+
+void FakeLinstor::OnLateAnswer(std::function<void()> hook) {
+  const std::lock_guard lock(mutex_);
+  late_answer_ = std::move(hook);
 }
 
 std::size_t FakeLinstor::calls() const {
   const std::lock_guard lock(mutex_);
-  return calls_;
+  return calls_.size();
+}
+
+std::vector<std::string> FakeLinstor::CallsSince(std::size_t first) const {
+  const std::lock_guard lock(mutex_);
+  return {calls_.begin() + static_cast<std::ptrdiff_t>(std::min(first, calls_.size())),
+          calls_.end()};
+}
+
+std::vector<std::string> FakeLinstor::effects() const {
+  const std::lock_guard lock(mutex_);
+  return effects_;
+}
+
+void FakeLinstor::ClearEffects() {
+  const std::lock_guard lock(mutex_);
+  effects_.clear();
 }
 
 std::vector<std::string> FakeLinstor::writes() const {
@@ -115,6 +152,33 @@ void FakeLinstor::ClearWrites() {
 }
 
 template <typename T, typename F>
+LinstorResult<T> FakeLinstor::RunLocked(const std::string& what, F& f) {
+  LinstorResult<T> result = f(state_);
+  if constexpr (std::is_same_v<T, Reply>) {
+    if (result && !FoundNothing(*result)) {
+      effects_.push_back(what);
+    }
+  }
+  return result;
+}
+
+void FakeLinstor::LandLate(const Context& ctx, const std::string& what) {
+  if (late_ && (ctx.clock().SteadyNow() >= late_->due || what == late_->what)) {
+    const std::function<void()> effect = std::move(late_->effect);
+    late_.reset();
+    effect();
+  }
+}
+
+std::optional<LinstorFault> FakeLinstor::NextFault(std::size_t index) {
+  if (!fail_ || *fail_ != index) {
+    return std::nullopt;
+  }
+  fail_.reset();
+  return fault_;
+}
+
+template <typename T, typename F>
 LinstorResult<T> FakeLinstor::Call(const Context& ctx, const std::string& what, F f) {
   using Kind = net::TransportError::Kind;
   std::unique_lock lock(mutex_);
@@ -123,21 +187,40 @@ LinstorResult<T> FakeLinstor::Call(const Context& ctx, const std::string& what, 
     hook(ctx);
     lock.lock();
   }
-  const std::size_t index = calls_++;
+  const std::size_t index = calls_.size();
+  calls_.push_back(what);
   if (ctx.canceled()) {
     return Unexpected{net::TransportError{Kind::kCanceled, "cancelled", true}};
+  }
+  if (ctx.expired()) {
+    return Unexpected{net::TransportError{Kind::kTimeout, "no time left", true}};
   }
   if (down_) {
     return Unexpected{net::TransportError{Kind::kConnect, url() + ": connection refused", true}};
   }
-  if (fail_ && *fail_ == index) {
-    fail_.reset();
+  LandLate(ctx, what);
+  const std::optional<LinstorFault> fault = NextFault(index);
+  if (fault == LinstorFault::kRefused) {
     return Refuse(500, "injected failure");
   }
   if (!what.empty()) {
     writes_.push_back(what);
   }
-  return f(state_);
+  if (fault && *fault != LinstorFault::kLateAnswer) {
+    if (*fault == LinstorFault::kLostAnswer) {
+      (void)RunLocked<T>(what, f);
+    } else if (*fault == LinstorFault::kLateEffect) {
+      late_ = Late{what, ctx.clock().SteadyNow() + kLateTime,
+                   [this, what, f]() mutable { (void)RunLocked<T>(what, f); }};
+    }
+    return Unexpected{net::TransportError{Kind::kTimeout, "no answer (injected)", false}};
+  }
+  LinstorResult<T> result = RunLocked<T>(what, f);
+  if (const auto pass_time = fault ? late_answer_ : nullptr) {
+    lock.unlock();
+    pass_time();
+  }
+  return result;
 }
 
 LinstorResult<linstor::ControllerVersion> FakeLinstor::GetVersion(const Context& ctx) {
@@ -150,7 +233,7 @@ LinstorResult<linstor::Props> FakeLinstor::GetControllerProps(const Context& ctx
 
 LinstorResult<Reply> FakeLinstor::ModifyControllerProps(const Context& ctx,
                                                         const PropsChange& change) {
-  return Call<Reply>(ctx, "modify-controller", [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "modify-controller", [=](State& s) -> LinstorResult<Reply> {
     if (const std::string why = Bad(s.bad_properties, change.override_props); !why.empty()) {
       return Refuse(400, why);
     }
@@ -164,7 +247,7 @@ LinstorResult<std::vector<Node>> FakeLinstor::ListNodes(const Context& ctx) {
 }
 
 LinstorResult<Node> FakeLinstor::GetNode(const Context& ctx, const std::string& name) {
-  return Call<Node>(ctx, "", [&](State& s) -> LinstorResult<Node> {
+  return Call<Node>(ctx, "", [=](State& s) -> LinstorResult<Node> {
     const auto found = s.nodes.find(name);
     if (found == s.nodes.end()) {
       return Refuse(404, "Node '" + name + "' not found.");
@@ -174,7 +257,7 @@ LinstorResult<Node> FakeLinstor::GetNode(const Context& ctx, const std::string& 
 }
 
 LinstorResult<Reply> FakeLinstor::CreateNode(const Context& ctx, const Node& node) {
-  return Call<Reply>(ctx, "create-node " + node.name, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "create-node " + node.name, [=](State& s) -> LinstorResult<Reply> {
     if (s.nodes.contains(node.name)) {
       return Refuse(500, "A node with the specified name already exists.");
     }
@@ -194,7 +277,7 @@ LinstorResult<Reply> FakeLinstor::CreateNode(const Context& ctx, const Node& nod
 LinstorResult<Reply> FakeLinstor::ModifyNode(const Context& ctx,
                                              const std::string& name,
                                              const PropsChange& change) {
-  return Call<Reply>(ctx, "modify-node " + name, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "modify-node " + name, [=](State& s) -> LinstorResult<Reply> {
     if (!s.nodes.contains(name)) {
       return Refuse(404, "Node not found.");
     }
@@ -207,27 +290,31 @@ LinstorResult<Reply> FakeLinstor::ModifyNode(const Context& ctx,
 }
 
 LinstorResult<Reply> FakeLinstor::DeleteNode(const Context& ctx, const std::string& name) {
-  return Call<Reply>(ctx, "delete-node " + name, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "delete-node " + name, [=](State& s) -> LinstorResult<Reply> {
     const bool used = std::any_of(s.resources.begin(), s.resources.end(),
                                   [&](const linstor::Resource& r) { return r.node == name; });
     if (used) {
       return Refuse(500, "Node '" + name + "' still has resources.");
     }
     std::erase_if(s.pools, [&](const auto& item) { return item.first.first == name; });
+    std::erase_if(s.node_connections,
+                  [&](const Connection& c) { return c.node_a == name || c.node_b == name; });
     return s.nodes.erase(name) != 0 ? Done() : Warn("Node not found.");
   });
 }
 
 LinstorResult<Reply> FakeLinstor::LostNode(const Context& ctx, const std::string& name) {
-  return Call<Reply>(ctx, "lost-node " + name, [&](State& s) {
+  return Call<Reply>(ctx, "lost-node " + name, [=](State& s) {
     std::erase_if(s.resources, [&](const linstor::Resource& r) { return r.node == name; });
     std::erase_if(s.pools, [&](const auto& item) { return item.first.first == name; });
+    std::erase_if(s.node_connections,
+                  [&](const Connection& c) { return c.node_a == name || c.node_b == name; });
     return s.nodes.erase(name) != 0 ? Done() : Warn("Node not found.");
   });
 }
 
 LinstorResult<Reply> FakeLinstor::EvacuateNode(const Context& ctx, const std::string& name) {
-  return Call<Reply>(ctx, "evacuate-node " + name, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "evacuate-node " + name, [=](State& s) -> LinstorResult<Reply> {
     if (!s.nodes.contains(name)) {
       return Refuse(404, "Node not found.");
     }
@@ -239,7 +326,7 @@ LinstorResult<Reply> FakeLinstor::EvacuateNode(const Context& ctx, const std::st
 }
 
 LinstorResult<Reply> FakeLinstor::RestoreNode(const Context& ctx, const std::string& name) {
-  return Call<Reply>(ctx, "restore-node " + name, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "restore-node " + name, [=](State& s) -> LinstorResult<Reply> {
     if (!s.nodes.contains(name)) {
       return Refuse(404, "Node not found.");
     }
@@ -253,7 +340,7 @@ LinstorResult<Reply> FakeLinstor::CreateNetInterface(const Context& ctx,
                                                      const std::string& node,
                                                      const NetInterface& netif) {
   return Call<Reply>(ctx, "create-netif " + node + "/" + netif.name,
-                     [&](State& s) -> LinstorResult<Reply> {
+                     [=](State& s) -> LinstorResult<Reply> {
                        if (!s.nodes.contains(node)) {
                          return Refuse(404, "Node not found.");
                        }
@@ -269,7 +356,7 @@ LinstorResult<Reply> FakeLinstor::ModifyNetInterface(const Context& ctx,
                                                      const std::string& node,
                                                      const NetInterface& netif) {
   return Call<Reply>(
-      ctx, "modify-netif " + node + "/" + netif.name, [&](State& s) -> LinstorResult<Reply> {
+      ctx, "modify-netif " + node + "/" + netif.name, [=](State& s) -> LinstorResult<Reply> {
         NetInterface* found =
             s.nodes.contains(node) ? FindInterface(s.nodes[node], netif.name) : nullptr;
         if (found == nullptr) {
@@ -283,7 +370,7 @@ LinstorResult<Reply> FakeLinstor::ModifyNetInterface(const Context& ctx,
 LinstorResult<Reply> FakeLinstor::DeleteNetInterface(const Context& ctx,
                                                      const std::string& node,
                                                      const std::string& netif) {
-  return Call<Reply>(ctx, "delete-netif " + node + "/" + netif, [&](State& s) {
+  return Call<Reply>(ctx, "delete-netif " + node + "/" + netif, [=](State& s) {
     std::erase_if(s.nodes[node].net_interfaces,
                   [&](const NetInterface& item) { return item.name == netif; });
     return Done();
@@ -292,7 +379,7 @@ LinstorResult<Reply> FakeLinstor::DeleteNetInterface(const Context& ctx,
 
 LinstorResult<std::vector<StoragePool>> FakeLinstor::ListStoragePools(const Context& ctx,
                                                                       const std::string& node) {
-  return Call<std::vector<StoragePool>>(ctx, "", [&](State& s) {
+  return Call<std::vector<StoragePool>>(ctx, "", [=](State& s) {
     std::vector<StoragePool> pools = Values(s.pools);
     std::erase_if(pools, [&](const StoragePool& p) { return !node.empty() && p.node != node; });
     return pools;
@@ -301,7 +388,7 @@ LinstorResult<std::vector<StoragePool>> FakeLinstor::ListStoragePools(const Cont
 
 LinstorResult<Reply> FakeLinstor::CreateStoragePool(const Context& ctx, const StoragePool& pool) {
   return Call<Reply>(
-      ctx, "create-pool " + pool.node + "/" + pool.name, [&](State& s) -> LinstorResult<Reply> {
+      ctx, "create-pool " + pool.node + "/" + pool.name, [=](State& s) -> LinstorResult<Reply> {
         if (!s.nodes.contains(pool.node)) {
           return Refuse(404, "Node not found.");
         }
@@ -331,7 +418,7 @@ LinstorResult<Reply> FakeLinstor::ModifyStoragePool(const Context& ctx,
                                                     const std::string& pool,
                                                     const PropsChange& change) {
   return Call<Reply>(
-      ctx, "modify-pool " + node + "/" + pool, [&](State& s) -> LinstorResult<Reply> {
+      ctx, "modify-pool " + node + "/" + pool, [=](State& s) -> LinstorResult<Reply> {
         const auto found = s.pools.find({node, pool});
         if (found == s.pools.end()) {
           return Refuse(404, "Storage pool not found.");
@@ -348,7 +435,7 @@ LinstorResult<Reply> FakeLinstor::DeleteStoragePool(const Context& ctx,
                                                     const std::string& node,
                                                     const std::string& pool) {
   return Call<Reply>(
-      ctx, "delete-pool " + node + "/" + pool, [&](State& s) -> LinstorResult<Reply> {
+      ctx, "delete-pool " + node + "/" + pool, [=](State& s) -> LinstorResult<Reply> {
         for (const linstor::Resource& resource : s.resources) {
           for (const linstor::Volume& volume : resource.volumes) {
             if (resource.node == node && volume.storage_pool == pool) {
@@ -364,12 +451,21 @@ LinstorResult<Reply> FakeLinstor::CreatePhysicalStorage(const Context& ctx,
                                                         const std::string& node,
                                                         const linstor::PhysicalStorage& storage) {
   const std::string what = "create-physical " + node + "/" + storage.storage_pool;
-  return Call<Reply>(ctx, what, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, what, [=](State& s) -> LinstorResult<Reply> {
     s.physical.push_back(storage);
     for (const std::string& device : storage.device_paths) {
       if (s.bad_devices.contains(device)) {
         return Refuse(500, "Failed to vgcreate on device: " + device);
       }
+      if (s.used_devices.contains({node, device})) {
+        return Refuse(500, "Device '" + device + "' is not empty.");
+      }
+    }
+    for (const std::string& device : storage.device_paths) {
+      s.used_devices.insert({node, device});
+    }
+    if (!s.backing.empty()) {
+      s.backing.insert({node, storage.pool_name});
     }
     StoragePool pool{.name = storage.storage_pool,
                      .node = node,
@@ -397,7 +493,7 @@ LinstorResult<std::vector<linstor::ResourceDefinition>> FakeLinstor::ListResourc
 LinstorResult<Reply> FakeLinstor::ModifyResourceDefinition(const Context& ctx,
                                                            const std::string& resource,
                                                            const PropsChange& change) {
-  return Call<Reply>(ctx, "modify-definition " + resource, [&](State& s) -> LinstorResult<Reply> {
+  return Call<Reply>(ctx, "modify-definition " + resource, [=](State& s) -> LinstorResult<Reply> {
     const auto found = s.definitions.find(resource);
     if (found == s.definitions.end()) {
       return Refuse(404, "Resource definition not found.");
@@ -410,7 +506,7 @@ LinstorResult<Reply> FakeLinstor::ModifyResourceDefinition(const Context& ctx,
 LinstorResult<std::vector<linstor::Resource>> FakeLinstor::ListResources(
     const Context& ctx, const std::string& node, const std::string& resource) {
   return Call<std::vector<linstor::Resource>>(
-      ctx, "", [&](State& s) -> LinstorResult<std::vector<linstor::Resource>> {
+      ctx, "", [=](State& s) -> LinstorResult<std::vector<linstor::Resource>> {
         if (!node.empty() && !s.nodes.contains(node)) {
           return Refuse(404, "Node not found.");
         }
@@ -425,7 +521,7 @@ LinstorResult<std::vector<linstor::Resource>> FakeLinstor::ListResources(
 LinstorResult<std::vector<Connection>> FakeLinstor::ListResourceConnections(
     const Context& ctx, const std::string& resource) {
   return Call<std::vector<Connection>>(ctx, "",
-                                       [&](State& s) { return s.resource_connections[resource]; });
+                                       [=](State& s) { return s.resource_connections[resource]; });
 }
 
 LinstorResult<Reply> FakeLinstor::ModifyResourceConnection(const Context& ctx,
@@ -434,7 +530,7 @@ LinstorResult<Reply> FakeLinstor::ModifyResourceConnection(const Context& ctx,
                                                            const std::string& node_b,
                                                            const PropsChange& change) {
   return Call<Reply>(ctx, "modify-resource-connection " + resource + " " + node_a + " " + node_b,
-                     [&](State& s) {
+                     [=](State& s) {
                        ChangeConnection(s.resource_connections[resource], node_a, node_b, change);
                        return Done();
                      });
@@ -449,7 +545,7 @@ LinstorResult<Reply> FakeLinstor::ModifyNodeConnection(const Context& ctx,
                                                        const std::string& node_b,
                                                        const PropsChange& change) {
   return Call<Reply>(ctx, "modify-node-connection " + node_a + " " + node_b,
-                     [&](State& s) -> LinstorResult<Reply> {
+                     [=](State& s) -> LinstorResult<Reply> {
                        if (!s.nodes.contains(node_a) || !s.nodes.contains(node_b)) {
                          return Refuse(404, "Node not found.");
                        }

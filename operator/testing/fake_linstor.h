@@ -6,6 +6,7 @@
 /// found", refuses to create what exists, warns instead of failing for what is already gone. It
 /// does not place volumes and runs no DRBD: tests put resources in by hand.
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -18,6 +19,19 @@
 #include "operator/linstor/client.h"
 
 namespace breakwater::testing {
+
+/// What happens to one call.
+enum class LinstorFault {
+  kRefused,      ///< HTTP 500, no effect
+  kLostRequest,  ///< no answer, no effect
+  kLostAnswer,   ///< no answer, but LINSTOR has done it
+  kLateEffect,   ///< no answer, and LINSTOR does it kLateTime later, at the latest before the same
+                 ///< again
+  kLateAnswer,   ///< done and answered, after a time that the hook of OnLateAnswer makes pass
+};
+
+/// LINSTOR works on a request when its client has given up after 30 s (L36).
+inline constexpr std::chrono::minutes kLateTime{2};
 
 /// Thread safety: all methods may be called from any thread.
 class FakeLinstor final : public linstor::Client {
@@ -46,6 +60,8 @@ class FakeLinstor final : public linstor::Client {
     std::set<std::string> bad_properties{};
     /// Devices of which no physical storage can be made.
     std::set<std::string> bad_devices{};
+    /// Devices with something on them, by (node, path): LINSTOR prepares empty ones only.
+    std::set<std::pair<std::string, std::string>> used_devices{};
     /// The physical storage that was asked for, also what was refused.
     std::vector<linstor::PhysicalStorage> physical{};
   };
@@ -62,13 +78,23 @@ class FakeLinstor final : public linstor::Client {
 
   /// While down every call ends with "connection refused".
   void SetDown(bool down);
-  /// The `index`-th call from now (0 = the next) fails with HTTP 500, before it has an effect.
-  void FailCall(std::size_t index);
+  /// The `index`-th call from now (0 = the next) fails.
+  void FailCall(std::size_t index, LinstorFault fault = LinstorFault::kRefused);
+  /// Forgets a FailCall; false: it has happened.
+  bool ForgetFault();
+  /// Runs without a lock held before a late answer arrives.
+  void OnLateAnswer(std::function<void()> hook);
   /// Number of all calls so far.
   std::size_t calls() const;
   /// "METHOD object" of every write that reached LINSTOR, in order, e.g. "modify-node n1".
   std::vector<std::string> writes() const;
   void ClearWrites();
+  /// The writes that LINSTOR accepted, also those whose answer was lost; without those that found
+  /// nothing to do.
+  std::vector<std::string> effects() const;
+  void ClearEffects();
+  /// What each call since then was, "" for reads.
+  std::vector<std::string> CallsSince(std::size_t first) const;
 
   std::string url() const override { return "http://fake-linstor:3370"; }
 
@@ -144,14 +170,32 @@ class FakeLinstor final : public linstor::Client {
   /// Runs `f` on the state, unless this call is to fail. `what` is noted when it is a write.
   template <typename T, typename F>
   linstor::LinstorResult<T> Call(const Context& ctx, const std::string& what, F f);
+  /// `f` on the state, and what it did. With mutex_ held. `f` owns what it needs: it may run when
+  /// the call is over.
+  template <typename T, typename F>
+  linstor::LinstorResult<T> RunLocked(const std::string& what, F& f);
+  /// What is late and due before this call. With mutex_ held.
+  void LandLate(const Context& ctx, const std::string& what);
+  /// The fault of this call, if it is to have one. With mutex_ held.
+  std::optional<LinstorFault> NextFault(std::size_t index);
+
+  struct Late {
+    std::string what{};
+    SteadyTime due{};
+    std::function<void()> effect{};
+  };
 
   mutable std::mutex mutex_;
-  State state_{};                               // guarded by mutex_
-  bool down_ = false;                           // guarded by mutex_
-  std::size_t calls_ = 0;                       // guarded by mutex_
-  std::optional<std::size_t> fail_{};           // guarded by mutex_
-  std::vector<std::string> writes_{};           // guarded by mutex_
-  std::function<void(const Context&)> hook_{};  // guarded by mutex_
+  State state_{};                                // guarded by mutex_
+  bool down_ = false;                            // guarded by mutex_
+  std::optional<std::size_t> fail_{};            // guarded by mutex_
+  LinstorFault fault_ = LinstorFault::kRefused;  // guarded by mutex_
+  std::optional<Late> late_{};                   // guarded by mutex_
+  std::function<void()> late_answer_{};          // guarded by mutex_
+  std::vector<std::string> calls_{};             // guarded by mutex_
+  std::vector<std::string> effects_{};           // guarded by mutex_
+  std::vector<std::string> writes_{};            // guarded by mutex_
+  std::function<void(const Context&)> hook_{};   // guarded by mutex_
 };
 
 }  // namespace breakwater::testing

@@ -5,6 +5,7 @@
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
 #include "operator/base/rfc3339.h"
+#include "operator/controllers/common/kept_template.h"
 #include "operator/controllers/common/missing_mounts.h"
 #include "operator/controllers/common/own_status.h"
 #include "operator/controllers/common/pass_end.h"
@@ -202,6 +203,10 @@ void ClusterReconciler::ApplyHalf(const Context& ctx, Pass& pass) {
   std::vector<std::string> problems;
   for (const core::RenderProblem& problem : rendering.problems) {
     problems.push_back(problem.ToString());
+  }
+  for (std::string& warning :
+       KeptTemplateWarnings(KeepPodTemplates(deps_.writers, pass.cluster, &rendering.objects))) {
+    rendering.warnings.push_back(std::move(warning));
   }
   const std::vector<std::string> missing = MissingMounts(ctx, deps_.writers, rendering.objects);
   ApplyReport report = ApplyObjects(ctx, deps_.writers, pass.cluster, std::move(rendering.objects));

@@ -143,6 +143,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   FailureList failures_;
   std::uint64_t number_ = 0;
   std::optional<SteadyTime> last_pass_;
+  std::chrono::milliseconds between_passes_{1000};  // longer with many volumes
   std::optional<SteadyTime> last_linstor_;
   std::optional<SteadyTime> waits_since_;  // volumes, or the cluster's value, wait for something
   std::optional<SteadyTime> last_report_;

@@ -28,6 +28,17 @@ void PoolBackoff::Refused(const std::string& node,
   entry.until = now + entry.wait;
 }
 
+void PoolBackoff::Unanswered(const std::string& node,
+                             const api::StoragePool& pool,
+                             const std::string& why,
+                             SteadyTime until) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[{node, pool.name}];
+  entry.pool = pool;
+  entry.why = why;
+  entry.until = until;
+}
+
 void PoolBackoff::Made(const std::string& node, const std::string& pool) {
   const std::lock_guard lock(mutex_);
   entries_.erase({node, pool});

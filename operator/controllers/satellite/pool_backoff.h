@@ -32,6 +32,12 @@ class PoolBackoff {
                const api::StoragePool& pool,
                const std::string& why,
                SteadyTime now);
+  /// No answer: LINSTOR may be at it, for as long as devices take. Until `until` only looking is
+  /// allowed.
+  void Unanswered(const std::string& node,
+                  const api::StoragePool& pool,
+                  const std::string& why,
+                  SteadyTime until);
   void Made(const std::string& node, const std::string& pool);
   void ForgetNode(const std::string& node);
 

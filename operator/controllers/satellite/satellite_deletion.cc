@@ -190,7 +190,7 @@ void SatelliteReconciler::WatchEvacuation(const Context& ctx, Pass& pass) {
   const SteadyTime now = ctx.clock().SteadyNow();
   Evacuation& known = evacuations_[name];
   if (known.patience.count() == 0 || known.left != left) {
-    known = {left, now, kEvacuationPatience};
+    known = {.left = left, .since = now, .patience = kEvacuationPatience};
   }
   if (!left.Dropped() || now - known.since < known.patience) {
     return;
@@ -221,7 +221,23 @@ bool SatelliteReconciler::MayEvacuate(const Context& ctx, Pass& pass, const lins
                                "Other satellites are being evacuated", "Waiting");
     return false;
   }
+  // A request without an answer may still be under way in LINSTOR, which takes 30 s and more for
+  // one when satellites are slow (L36). A second one would make another copy of everything.
+  const SteadyTime now = ctx.clock().SteadyNow();
+  const auto known = evacuations_.find(node.name);
+  if (known != evacuations_.end() && known->second.unanswered &&
+      now - *known->second.unanswered < kEvacuationPatience) {
+    pass.conditions.AddPending(api::kConditionSatelliteEvacuated,
+                               "LINSTOR did not answer whether it evacuates the node: waiting for "
+                               "it to begin, or to ask again",
+                               "Waiting");
+    return false;
+  }
   const auto started = pass.client->EvacuateNode(ctx, node.name);
+  if (const net::TransportError* lost = started ? nullptr : started.error().transport();
+      lost != nullptr && !lost->not_sent) {
+    evacuations_[node.name].unanswered = now;
+  }
   if (!started) {
     pass.conditions.AddError(api::kConditionSatelliteEvacuated, started.error().message());
     return false;

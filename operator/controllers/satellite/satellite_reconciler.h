@@ -178,6 +178,8 @@ class SatelliteReconciler final : public runtime::Reconciler {
     Departure left{};
     SteadyTime since{};  ///< it has looked like this, and nothing was asked for
     std::chrono::minutes patience{0};
+    /// LINSTOR was asked to begin and did not answer.
+    std::optional<SteadyTime> unanswered{};
   };
 
   std::map<std::string, Evacuation> evacuations_;  // by satellite; guarded by evacuation_mutex_

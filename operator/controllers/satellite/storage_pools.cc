@@ -1,6 +1,7 @@
 // Storage pools of one node.
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <set>
 
@@ -13,6 +14,10 @@ namespace breakwater::controllers {
 namespace {
 
 constexpr const char* kStorPoolName = "StorDriver/StorPoolName";
+
+/// LINSTOR prepares devices longer than a call may take. Asked again meanwhile it would refuse,
+/// because they are not empty any more, and what comes then would race with what it is at.
+constexpr std::chrono::minutes kPreparing{5};
 
 Result<linstor::Props, Error> WantedProps(const api::Object& node, const api::StoragePool& pool) {
   BREAKWATER_ASSIGN_OR_RETURN(linstor::Props props, core::ResolveProperties(node, pool.properties));
@@ -48,7 +53,8 @@ Result<void, std::string> Create(const Context& ctx,
                                  linstor::Client& client,
                                  const std::string& node,
                                  const api::StoragePool& pool,
-                                 linstor::Props props) {
+                                 linstor::Props props,
+                                 bool* preparing) {
   props = linstor::WithBookkeeping(std::move(props));
   std::string first_error;
   if (pool.host_devices && !pool.is_file()) {
@@ -56,7 +62,8 @@ Result<void, std::string> Create(const Context& ctx,
     if (made) {
       return {};
     }
-    if (made.error().IsTransport()) {
+    if (const net::TransportError* lost = made.error().transport()) {
+      *preparing = !lost->not_sent;
       return Unexpected{made.error().message()};  // it may have worked: look again first
     }
     first_error = made.error().message();
@@ -143,10 +150,11 @@ void PlanOne(const api::Object& node,
 Result<void, std::string> Run(const Context& ctx,
                               linstor::Client& client,
                               const std::string& node,
-                              const PoolStep& step) {
+                              const PoolStep& step,
+                              bool* preparing) {
   switch (step.kind) {
     case PoolStep::Kind::kCreate:
-      return Create(ctx, client, node, *step.wanted, step.props);
+      return Create(ctx, client, node, *step.wanted, step.props, preparing);
     case PoolStep::Kind::kModify: {
       std::string errors;
       for (const std::string& error :
@@ -220,7 +228,8 @@ std::vector<std::string> SyncPools(const Context& ctx,
   PoolPlan plan = PlanPools(node, wanted, pools, backoff, ctx.clock().SteadyNow());
   errors = std::move(plan.errors);
   for (const PoolStep& step : plan.steps) {
-    const Result<void, std::string> done = Run(ctx, client, node.name(), step);
+    bool preparing = false;
+    const Result<void, std::string> done = Run(ctx, client, node.name(), step, &preparing);
     if (!done) {
       errors.push_back(About(step.name, done.error()));
     }
@@ -229,6 +238,9 @@ std::vector<std::string> SyncPools(const Context& ctx,
     }
     if (done) {
       backoff.Made(node.name(), step.name);
+    } else if (preparing) {
+      backoff.Unanswered(node.name(), *step.wanted, done.error(),
+                         ctx.clock().SteadyNow() + kPreparing);
     } else {
       backoff.Refused(node.name(), *step.wanted, done.error(), ctx.clock().SteadyNow());
     }

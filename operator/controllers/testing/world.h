@@ -6,6 +6,7 @@
 /// No threads and no watches: each step first makes the stores equal to the API server, so a test
 /// says exactly what was seen when. Nodes run their pods when RunNodes() is called.
 
+#include <chrono>
 #include <memory>
 #include <set>
 #include <string>
@@ -50,6 +51,9 @@ class World {
   controllers::SatelliteUseBoard use;
   std::vector<kube::Event> events{};
 
+  /// How long a reconcile may take, when it is not 0.
+  std::chrono::seconds pass_limit{0};
+
   /// Creates or replaces a custom resource from JSON text.
   void Put(const api::ResourceInfo& kind, const std::string& name, const std::string& spec);
   /// Every satellite's DaemonSet gets a ready pod with an address and reports it. The CSI driver
@@ -89,7 +93,10 @@ class World {
   /// What driver and kubelet do: the keys are kept as they are when the driver is registered.
   void RegisterCsiDriver(const std::string& node, const linstor::Props& props);
 
-  Context ctx() const { return Context(stop_.get_token(), clock); }
+  Context ctx() const {
+    const Context endless(stop_.get_token(), clock);
+    return pass_limit.count() == 0 ? endless : endless.WithTimeout(pass_limit);
+  }
 
   std::stop_source stop_;
   Logger log_ = Logger::Null();

@@ -10,8 +10,12 @@ using replication::StaleChange;
 using replication::StaleRecord;
 
 std::string Where(const StaleRecord& record) {
-  return "Volume " + record.resource + ": " + record.viewer + " does not send writes to " +
-         record.peer + " although they are connected";
+  const std::string start = "Volume " + record.resource + ": " + record.viewer;
+  if (record.secondary) {
+    return start + " takes the copy of " + record.peer +
+           " for outdated although they are connected, and would not send it writes as Primary";
+  }
+  return start + " does not send writes to " + record.peer + " although they are connected";
 }
 
 std::string DivergedText(const StaleRecord& record) {
@@ -45,7 +49,7 @@ void StaleBook::Load(const std::vector<api::StaleConnection>& written) {
   for (const api::StaleConnection& entry : written) {
     records.push_back({entry.resource, entry.node, entry.peer, static_cast<int>(entry.volume),
                        ParseRfc3339(entry.since).value_or(SystemTime{}), entry.sockets,
-                       entry.diverged});
+                       entry.diverged, entry.secondary});
   }
   ledger_ = {};
   ledger_.Load(records);
@@ -76,7 +80,8 @@ std::vector<api::StaleConnection> StaleBook::ToStatus() const {
   std::vector<api::StaleConnection> result;
   for (const StaleRecord& record : ledger_.records()) {
     result.push_back({record.resource, record.viewer, record.peer, record.volume,
-                      FormatRfc3339(record.since), record.session, record.diverged});
+                      FormatRfc3339(record.since), record.session, record.diverged, "",
+                      record.secondary});
   }
   return result;
 }

@@ -18,7 +18,8 @@ auto FindEntry(Entries& entries, const std::string& resource) {
 
 /// Added since the first version, and no part of the journal: a new leader goes on without them.
 bool ForPeople(const std::string& field) {
-  return field.ends_with(".claim") || field == "status.replicationTLS.exempt" ||
+  return field.ends_with(".claim") || field == "status.replicationTLS.stalePeers[].role" ||
+         field == "status.replicationTLS.exempt" ||
          field.starts_with("status.replicationTLS.exempt[]") ||
          field == "status.replicationTLS.connections.belowMinimum";
 }

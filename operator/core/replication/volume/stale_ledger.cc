@@ -15,6 +15,27 @@ const EndView* EndOf(const ResourceObservation& seen,
   return connection == nullptr ? nullptr : &connection->End(viewer);
 }
 
+/// The only Primary, when it is neither end of the record.
+std::string ThirdPrimary(const ResourceObservation& seen, const StaleRecord& record) {
+  const std::vector<std::string> primaries = seen.Primaries();
+  const bool third = primaries.size() == 1 && primaries.front() != record.viewer &&
+                     primaries.front() != record.peer;
+  return third ? primaries.front() : "";
+}
+
+bool IsPrimary(const ResourceObservation& seen, const std::string& name) {
+  const NodeView* node = seen.Node(name);
+  return node == nullptr || node->primary;
+}
+
+bool InSync(const EndView* end, int volume) {
+  return end != nullptr && end->known && end->connected() &&
+         std::any_of(end->devices.begin(), end->devices.end(), [volume](const PeerDevice& device) {
+           return device.volume == volume && device.replication == "Established" &&
+                  device.peer_disk == "UpToDate" && device.out_of_sync_kib == 0;
+         });
+}
+
 // Proven otherwise only when both are visible.
 bool IsAnother(const std::string& before, const std::string& now) {
   return !before.empty() && !now.empty() && before != now;
@@ -86,6 +107,7 @@ void StaleLedger::Enter(const ResourceObservation& seen,
       changes->push_back({StaleChange::Kind::kDiverged, old});
     }
     old.session = old.session.empty() ? session : old.session;
+    old.secondary = old.secondary && !IsPrimary(seen, stale.primary);
     return;
   }
   auto candidate = candidates_.find(key);
@@ -96,15 +118,35 @@ void StaleLedger::Enter(const ResourceObservation& seen,
     return;
   }
   healing_.erase({seen.resource, stale.pair});
-  const StaleRecord record{seen.resource, stale.primary, stale.peer, stale.volume, now, session};
+  const StaleRecord record{
+      seen.resource, stale.primary, stale.peer, stale.volume,
+      now,           session,       false,      !IsPrimary(seen, stale.primary)};
   candidates_.erase(candidate);
   records_[key] = record;
   changes->push_back({StaleChange::Kind::kStale, record});
 }
 
+bool StaleLedger::PrimaryProves(const ResourceObservation& seen, const StaleRecord& record) const {
+  const std::string primary = ThirdPrimary(seen, record);
+  // What a Primary once showed of a copy is a doubt that a clean status of now does not remove.
+  const bool doubt = std::any_of(records_.begin(), records_.end(), [&](const auto& item) {
+    const StaleRecord& other = item.second;
+    return other.resource == record.resource && other.volume == record.volume && !other.secondary;
+  });
+  return !doubt && InSync(EndOf(seen, primary, record.peer), record.volume) &&
+         InSync(EndOf(seen, primary, record.viewer), record.volume);
+}
+
 bool StaleLedger::Judge(const ResourceObservation& seen,
                         StaleRecord* record,
                         std::vector<StaleChange>* changes) const {
+  if (record->secondary && !ThirdPrimary(seen, *record).empty()) {
+    if (PrimaryProves(seen, *record)) {
+      changes->push_back({StaleChange::Kind::kHealed, *record});
+      return true;
+    }
+    return false;
+  }
   const EndView* end = EndOf(seen, record->viewer, record->peer);
   const auto diverged = [&] {
     record->diverged = true;

@@ -4,8 +4,11 @@
 /// writes (F12), until there is proof that the copies are equal again. A clean status is no proof:
 /// a reconnect erases DRBD's record of what differs (F12.3, F14.3). The proof is that the
 /// connection never was another one since: its sockets are the same, the peer disk is UpToDate and
-/// nothing is out of sync. Without it the entry turns into "diverged" and stays until a person
-/// releases it, or the copy was deleted. A value; not thread-safe; no clock.
+/// nothing is out of sync. What a Secondary shows is settled by a third node: a Secondary keeps
+/// blocks recorded although the data is equal (F4.8), and the Primary that sees both copies
+/// UpToDate with nothing out of sync is the proof (F4.9). Without proof the entry turns into
+/// "diverged" and stays until a person releases it, or the copy was deleted. A value; not
+/// thread-safe; no clock.
 
 #include <chrono>
 #include <map>
@@ -31,6 +34,9 @@ struct StaleRecord {
   SystemTime since{};
   std::string session{};  ///< names the sockets of the connection; "" when they were not visible
   bool diverged = false;  ///< the record of what differs may be lost
+  /// The viewer was a Secondary whenever it was seen so: what it shows is not about writes of its
+  /// own.
+  bool secondary = false;
 
   bool operator==(const StaleRecord&) const = default;
 };
@@ -85,6 +91,8 @@ class StaleLedger {
              const StalePeer& stale,
              SystemTime now,
              std::vector<StaleChange>* changes);
+  /// Whether a Primary that is neither end of the record sees that both have all writes.
+  bool PrimaryProves(const ResourceObservation& seen, const StaleRecord& record) const;
   /// True when the entry is settled and goes.
   bool Judge(const ResourceObservation& seen,
              StaleRecord* record,
