@@ -11,6 +11,8 @@ echo "lint: clang-format"
 echo "$sources" | xargs -r clang-format-14 --dry-run -Werror
 echo "lint: layers"
 /usr/bin/python3 scripts/check_layers.py
+echo "lint: the security model names tests that are there"
+/usr/bin/python3 scripts/check_security_model.py
 echo "lint: definitions are what crds/generate.py writes"
 /usr/bin/python3 crds/generate.py --check
 echo "lint: charts have what is in crds/ and deploy/, and their READMEs what is in their schemas"

@@ -117,6 +117,7 @@ TEST_F(AgentTest, ADamagedJournalIsReportedAndDoesNotStopTheAgent) {
   EXPECT_TRUE(testing::FileExists(dir_.Path("run/journal/t1.json.rejected")));
 }
 
+// REVIEW-2, agent: a former leader does nothing any more.
 TEST_F(AgentTest, ARequestIsAnsweredAndAnOldEpochIsRefused) {
   tools_.SetResource("r1", "connected-tls-3diskful.node1");
   Program agent(Command("run"));

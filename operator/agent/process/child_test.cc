@@ -46,6 +46,7 @@ TEST_F(ChildTest, GivesOutputErrorAndExitCode) {
   EXPECT_FALSE(result.truncated);
 }
 
+// REVIEW-2, agent: no name becomes a command.
 TEST_F(ChildTest, ArgumentsAreNotForAShell) {
   EXPECT_EQ(Run({"printf", "%s", "$(id); *"}).output, "$(id); *");
 }

@@ -155,6 +155,7 @@ TEST_F(JournalFilesTest, AnotherBootForgetsEverything) {
   EXPECT_EQ(problem_, "");
 }
 
+// REVIEW-2, agent: what the operator says names no file.
 TEST_F(JournalFilesTest, AnIdIsNoPath) {
   ASSERT_TRUE(journal_.LoadAll());
   WriteText(dir_.Path("run/victim.json"), "x");

@@ -16,6 +16,7 @@
 
 #include "operator/agent/process/journal_files.h"
 #include "operator/agent/process/log.h"
+#include "operator/base/clock.h"
 
 namespace breakwater::agent {
 namespace {
@@ -218,7 +219,10 @@ bool Server::OnLine(Client* client, std::string_view line) {
       backend_->OnCancel(cancel->id);
     }
   } else if (const auto* ping = std::get_if<replication::PingMessage>(&**message)) {
-    QueueLine(client, "", Encode(AgentMessage(replication::PongMessage{ping->number})));
+    const auto time = std::chrono::duration_cast<std::chrono::seconds>(
+        RealClock().SystemNow().time_since_epoch());
+    QueueLine(client, "",
+              Encode(AgentMessage(replication::PongMessage{ping->number, time.count()})));
   }
   return true;
 }

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "operator/agent/testing/test_support.h"
+#include "operator/base/clock.h"
 
 namespace breakwater::agent {
 namespace {
@@ -218,6 +219,12 @@ TEST_F(ServerTest, NoReportBeforeEverythingWasRead) {
     return !peer->All<replication::PongMessage>().empty();
   }));
   EXPECT_EQ(peer->messages.size(), 2U);
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(RealClock().SystemNow().time_since_epoch())
+          .count();
+  const std::int64_t said = peer->All<replication::PongMessage>().at(0).time.value_or(0);
+  EXPECT_LE(said, now) << "T3: a clock that jumps is seen by it";
+  EXPECT_GE(said, now - 60);
   backend_.Set("r1", 0);
   server_->SetReady();
   ASSERT_TRUE(Synced(peer.get()));
@@ -460,6 +467,7 @@ TEST_F(ServerTest, TheOldestClientWithTheLowestEpochMakesRoom) {
   EXPECT_FALSE(newest->closed || middle->closed);
 }
 
+// REVIEW-2, agent: the socket opens every volume of the node.
 TEST_F(ServerTest, OnlyItsOwnUserReachesIt) {
   Start();
 

@@ -26,6 +26,8 @@ constexpr seconds kBetweenReports{3};
 // A new leader knows nothing of nodes whose agents it has not heard yet: what it would say about
 // them would be taken back a moment later.
 constexpr seconds kStart{20};
+// An agent that is restarted, or a stream that breaks, is nothing that people are told.
+constexpr seconds kSilent{60};
 
 // How long a volume has been exempt is what an auditor asks for.
 void KeepSince(const api::Object& cluster,
@@ -205,6 +207,15 @@ void ReplicationClusterReconciler::Wake(const PublishedPlan* before,
 // REVIEW-2: one node that is not fit keeps all new volumes in plaintext, and nobody was told.
 void ReplicationClusterReconciler::TellHeldBack(const Pass& pass) {
   const std::string& node = pass.plan.push_unfit;
+  const SteadyTime now = deps_.services.clock.SteadyNow();
+  if (node.empty() || pass.reports.contains(node)) {
+    silent_since_.reset();
+  } else {
+    silent_since_ = silent_since_.value_or(now);
+    if (now - *silent_since_ < kSilent) {
+      return;
+    }
+  }
   if (!node.empty() && node != last_unfit_) {
     deps_.reporter.Tell(
         pass.cluster->name,

@@ -160,6 +160,7 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
   std::string last_unfit_;                        // the node that keeps new volumes in plaintext
+  std::optional<SteadyTime> silent_since_;        // such a node that does not answer
   std::map<std::string, SteadyTime> looked_for_;  // nodes whose certificates were to be read
 };
 

@@ -61,6 +61,24 @@ TEST(NodeReconcilerTest, AClockThatIsOffIsSaidAndNothingIsCut) {
   EXPECT_THAT(bed.SatelliteCondition("node2").value("message", ""), Not(HasSubstr("ClockDiffers")));
 }
 
+// T3: the clock of a node that was good jumps. Nothing of it changes but the time: what brings the
+// look is what its agent says of the time, not the daily round.
+TEST(NodeReconcilerTest, AClockThatJumpsIsSeenWithinAMinute) {
+  VolumeBed bed;
+  bed.SetClusterTls("yes");
+  ASSERT_TRUE(bed.RunUntilPhase("Complete")) << bed.Dump();
+  bed.RunFor(minutes(2));
+  bed.execs = 0;
+  bed.cluster().world().GetNode("node2").clock_ahead_s = 600;
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(bed.SatelliteCondition("node2").value("message", ""),
+              HasSubstr("ClockDiffers: the clock of node node2 is 10 minutes ahead"));
+  EXPECT_LE(bed.execs, 4) << "only there, and less and less";
+  bed.cluster().world().GetNode("node2").clock_ahead_s = 0;
+  bed.RunFor(minutes(1));
+  EXPECT_THAT(bed.SatelliteCondition("node2").value("message", ""), Not(HasSubstr("ClockDiffers")));
+}
+
 // G5: nodes whose exec always fails cost less and less.
 TEST(NodeReconcilerTest, ANodeThatNeverAnswersIsAskedLessAndLess) {
   VolumeBed bed({.agents = false});

@@ -56,7 +56,9 @@ class Handle final : public ReplicationTlsHandle {
                 .result =
                     [this](const std::string& node, const replication::ResultMessage& message) {
                       controllers_.NoteResult(node, message);
-                    }},
+                    },
+                .clock_moved =
+                    [this](const std::string& node) { controllers_.WantCertificates(node); }},
                {.version = options.version}),
         controllers_({.services = services,
                       .client = client,

@@ -55,7 +55,7 @@ class ReplicationControllers {
   /// The certificate files of the nodes, as last read.
   std::map<std::string, NodeCertificate> Certificates() const { return node_.Certificates(); }
 
-  /// The certificate files of a node are to be read again.
+  /// The certificate files of a node, and its clock, are to be read again. From any thread.
   void WantCertificates(const std::string& node);
 
   /// An agent reported, came or went.

@@ -125,11 +125,39 @@ TEST_F(RekeyTest, TheSecondCopyIsNotCutUnasked) {
   bed.RunFor(minutes(5));
   EXPECT_THAT(bed.hub().asks, SizeIs(0));
   EXPECT_THAT(bed.ConditionOf("ReplicationEncrypted").value("message", ""),
-              HasSubstr("allowSingleCopy"));
+              AllOf(HasSubstr("session keys of volume r0 are older than asked for"),
+                    HasSubstr("the Primary node1 would be alone with its copy"),
+                    HasSubstr("spec.replicationTLS.migration.allowSingleCopy accepts that")));
+  EXPECT_EQ(bed.ConditionOf("ReplicationEncrypted").value("status", ""), "True")
+      << "old keys are keys";
   bed.SetClusterTls("yes",
                     {{"rekey", {{"maxBytes", "1Gi"}}}, {"migration", {{"allowSingleCopy", true}}}});
   bed.RunFor(minutes(5));
   EXPECT_THAT(bed.hub().asks, SizeIs(1));
+  ASSERT_THAT(requests_, SizeIs(1));
+  EXPECT_TRUE(requests_[0].rekey && requests_[0].tls && requests_[0].floor_tls);
+  EXPECT_THAT(bed.ConditionOf("ReplicationEncrypted").value("message", ""),
+              Not(HasSubstr("session keys")));
+  const auto report = bed.Report();
+  EXPECT_EQ(report.encrypted, 1);
+  EXPECT_EQ(report.lost_writes + report.diverged_blocks + report.errors, 0U) << bed.Dump();
+}
+
+// Nobody writes, so nobody is alone with his copy: the guide says that a closed volume needs no
+// consent.
+TEST_F(RekeyTest, AClosedVolumeWithTwoCopiesGetsNewKeys) {
+  VolumeBed bed({.replicas = 2});
+  Fill(bed);
+  bed.cluster().StopWriter("r0", "node1");
+  ASSERT_TRUE(bed.RunUntil(
+      [&] {
+        return bed.Shell("node1", {"drbdsetup", "secondary", "r0"}) == 0;
+      },
+      minutes(1)));
+  bed.SetClusterTls("yes", {{"rekey", {{"maxBytes", "1Gi"}}}});
+  bed.RunFor(minutes(5));
+  EXPECT_THAT(bed.hub().asks, SizeIs(1)) << bed.Dump();
+  EXPECT_EQ(bed.Report().encrypted, 1);
 }
 
 }  // namespace

@@ -215,6 +215,34 @@ patches: [{patch: '{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: linst
   EXPECT_EQ(Named(pod.at("initContainers"), "breakwater-agent-init"), Json());
 }
 
+// REVIEW-2 M6: root on the node is what the security model's table of containers says, and no more.
+// tlshd, which parses network bytes, sees of the node's files only the directory of its own
+// certificate, and can ask Kubernetes for nothing.
+TEST(RenderSatellite, PrivilegedIsWhatTheSecurityModelNames) {
+  const Json pod = PodSpec(RenderSatellite(Satellite(kWithDaemon)));
+  std::vector<std::string> privileged;
+  for (const char* list : {"initContainers", "containers"}) {
+    for (const Json& container : pod.at(list)) {
+      const Json& security = container.at("securityContext");
+      EXPECT_EQ(security.value("readOnlyRootFilesystem", false), true) << container.at("name");
+      if (security.value("privileged", false)) {
+        privileged.push_back(container.at("name"));
+      } else {
+        EXPECT_EQ(security.at("capabilities").at("drop"), Json::array({"ALL"}))
+            << container.at("name");
+      }
+    }
+  }
+  EXPECT_THAT(privileged, ::testing::UnorderedElementsAre("drbd-shutdown-guard", "ktls-utils",
+                                                          "linstor-satellite"));
+  const Json mounts = Named(pod.at("containers"), "ktls-utils").at("volumeMounts");
+  ASSERT_EQ(mounts.size(), 1U);
+  EXPECT_EQ(mounts[0].at("mountPath"), "/etc/tlshd.d");
+  EXPECT_EQ(mounts[0].value("readOnly", false), true);
+  EXPECT_EQ(pod.at("automountServiceAccountToken"), false);
+  EXPECT_FALSE(pod.value("hostPID", false) || pod.value("hostIPC", false));
+}
+
 // What the agent needs is in the golden file; this is what it must not get, or must not lose.
 TEST(RenderSatellite, AgentHasNoMoreThanItNeeds) {
   const Json pod = PodSpec(RenderSatellite(Satellite(kWithDaemon)));

@@ -1,19 +1,17 @@
 """Helm, the charts of this repository, and the commands of docs/how-to/install-helm.md."""
 import functools
 import pathlib
-import re
 import subprocess
 import tempfile
-import textwrap
 
 import yaml
+
+from . import documents
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 OPERATOR, CLUSTER = ROOT / "charts/breakwater", ROOT / "charts/linstor-cluster"
 GUIDE = ROOT / "docs/how-to/install-helm.md"
 KUBERNETES = "--kube-version=1.36"  # without an API server Helm takes one from the time when it was built
-
-BLOCK = re.compile(r"^(?: *<!-- (?P<marker>[^\n]*) -->\n)?(?P<indent> *)```\w*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
 
 
 @functools.lru_cache(maxsize=None)
@@ -46,10 +44,9 @@ def objects(text):
 
 def guide_blocks():
     """[(marker, commands)] of every block of the guide, "" for one without a marker."""
-    return [(match["marker"] or "", textwrap.dedent(match["text"])) for match in BLOCK.finditer(GUIDE.read_text())]
+    return documents.blocks(GUIDE)
 
 
 def guide(name):
     """The commands that the guide marks with `test: name`."""
-    (text,) = [text for marker, text in guide_blocks() if marker == f"test: {name}"]
-    return text
+    return documents.block(GUIDE, name)

@@ -1,4 +1,6 @@
-"""The images of operator and agent, as `make images` builds them. ktls-utils needs Debian's mirror: `make images CHECK=1`."""
+"""The images of operator and agent, as `make images` builds them (REVIEW-2 M7): the same digest twice, nothing in them that the
+SBOM does not name. ktls-utils needs Debian's mirror: `make images CHECK=1`.
+"""
 import dataclasses
 import io
 import pathlib

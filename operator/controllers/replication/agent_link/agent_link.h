@@ -104,6 +104,7 @@ class AgentLink {
     SteadyTime last_line{};
     SteadyTime next_ping{};
     std::int64_t pings = 0;
+    SystemTime pinged{};
     Throttle throttle{};
     Ending ending{};
   };
@@ -118,6 +119,7 @@ class AgentLink {
   Result<std::optional<replication::AgentMessage>, Error> Decode(const std::string& line);
   bool Greet(Session& session, const replication::AgentHello& hello);
   bool Ping(Session& session);
+  void CompareClocks(const Session& session, const replication::PongMessage& pong);
   bool KeepPace(Session& session, std::size_t bytes, std::size_t lines);
   void Finish(const Ending& ending);
   void Emit(const AgentEffects& effects);
@@ -154,7 +156,10 @@ class AgentLink {
   std::string problem_{};
   std::string dropped_{};  ///< why the stream that runs was dropped
 
-  Backoff backoff_;  ///< of the thread
+  // Of the thread from here.
+  Backoff backoff_;
+  std::int64_t clock_ahead_ = 0;  ///< seconds; the node's clock against ours when it was told last
+  SteadyTime clock_told_{};
   Thread thread_{};  // last: it uses all the others
 };
 

@@ -1,6 +1,7 @@
 // The part of AgentLink that serves one stream: hello, reports, pings, and its limits.
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "operator/controllers/replication/agent_link/agent_link.h"
@@ -19,6 +20,9 @@ constexpr std::size_t kLinesPerSecond = 20000;
 /// In lines: results are logged and looked at by others.
 constexpr std::size_t kResultCost = 20;
 constexpr std::size_t kLargeLine = 64U << 10U;
+/// Of clocks: less is no news, and what moves all the time is looked at now and then.
+constexpr std::int64_t kClockMoved = 30;
+constexpr std::chrono::minutes kBetweenClocks{5};
 /// Of the last words of `connect`.
 constexpr std::size_t kMaxWords = 300;
 
@@ -156,6 +160,10 @@ bool AgentLink::TakeLine(Session& session, const std::string& line) {
   if (!session.greeted) {
     return hello != nullptr ? Greet(session, *hello) : refuse("it does not begin with a hello");
   }
+  if (const auto* pong = std::get_if<replication::PongMessage>(&**message)) {
+    CompareClocks(session, *pong);
+    return true;
+  }
   AgentEffects effects;
   bool now_synced = false;
   {
@@ -222,12 +230,41 @@ bool AgentLink::Greet(Session& session, const AgentHello& hello) {
 
 bool AgentLink::Ping(Session& session) {
   session.next_ping = commons_.clock.SteadyNow() + commons_.options.ping_interval;
+  session.pinged = commons_.clock.SystemNow();
   const auto sent =
       Send(replication::PingMessage{++session.pings}, When::kGreeting, session.turn.interrupt);
   if (!sent) {
     session.ending.why = sent.error().message;
   }
   return sent.has_value();
+}
+
+// Only that a clock has moved is taken from here. How far it is off is measured in the container
+// whose clock counts, that of tlshd: a node that lies costs a look.
+void AgentLink::CompareClocks(const Session& session, const replication::PongMessage& pong) {
+  if (!pong.time || pong.number != session.pings) {
+    return;
+  }
+  const auto seconds = [](SystemTime time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  };
+  const std::int64_t sent = seconds(session.pinged);
+  const std::int64_t now = std::max(sent, seconds(commons_.clock.SystemNow()));
+  constexpr std::int64_t kYear = 365LL * 86400;
+  const std::int64_t there = std::clamp(*pong.time, sent - kYear, now + kYear);
+  // It was read between `sent` and `now`: what the way took is no difference.
+  const std::int64_t ahead = there - std::clamp(there, sent, now);
+  const SteadyTime steady = commons_.clock.SteadyNow();
+  const bool told_lately = clock_told_ != SteadyTime{} && steady - clock_told_ < kBetweenClocks;
+  if (told_lately || std::abs(ahead - clock_ahead_) < kClockMoved) {
+    return;
+  }
+  clock_ahead_ = ahead;
+  clock_told_ = steady;
+  log_.Info("the node's clock has moved against ours", {{"seconds_ahead", ahead}});
+  if (commons_.events.clock_moved) {
+    commons_.events.clock_moved(node_);
+  }
 }
 
 }  // namespace breakwater::controllers

@@ -35,6 +35,8 @@ struct AgentEvents {
   std::function<void(const std::string& resource)> resource_changed{};
   std::function<void(const std::string& node)> node_changed{};  ///< facts, link up or down
   std::function<void(const std::string& node, const replication::ResultMessage&)> result{};
+  /// The node's clock has moved against ours: by half a minute or more, seldom said.
+  std::function<void(const std::string& node)> clock_moved{};
 };
 
 struct AgentLinksOptions {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -346,6 +347,45 @@ TEST_F(AgentLinksClockTest, ASilentAgentIsLeft) {
   }
   EXPECT_TRUE(bed.WaitProblem("node1", "silent"));
   EXPECT_FALSE(bed.links.Slice("node1", "r1"));
+}
+
+// T3: a clock that jumps is looked at soon, and one that jumps all the time seldom: each look is an
+// exec, and the node may lie.
+TEST_F(AgentLinksClockTest, AClockThatMovesIsTold) {
+  Bed bed(clock_, {.first_retry = 1s});
+  bed.links.SetTargets({Target("node1")}, 3);
+  auto stream = bed.Connected("node1", {"r1"});
+  const auto seconds_now = [&] {
+    return std::chrono::duration_cast<std::chrono::seconds>(clock_.SystemNow().time_since_epoch())
+        .count();
+  };
+  const int changes = bed.events.node_changes("node1");
+  int handled = 0;
+  const auto pong = [&](std::optional<std::int64_t> time, std::int64_t older = 0) {
+    clock_.WaitForSleepers(1);
+    clock_.Advance(20s);
+    const auto ping = stream->Next();
+    ASSERT_TRUE(ping);
+    stream->Say(
+        replication::PongMessage{std::get<replication::PingMessage>(*ping).number - older, time});
+    stream->Say(replication::GoneMessage{"r1"});  // it is taken after the pong
+    stream->Say(replication::ResourceMessage{.name = "r1", .report = SomeReport("r1")});
+    handled += 2;
+    ASSERT_TRUE(bed.events.WaitFor([&] { return bed.events.changes_of("r1") > handled; }));
+  };
+  ASSERT_NO_FATAL_FAILURE(pong(seconds_now() + 20));
+  ASSERT_NO_FATAL_FAILURE(pong(std::nullopt)) << "an agent of before";
+  ASSERT_NO_FATAL_FAILURE(pong(seconds_now() + 600, 1)) << "an answer that is late";
+  EXPECT_EQ(bed.events.clock_moves("node1"), 0);
+  ASSERT_NO_FATAL_FAILURE(pong(seconds_now() + 620));
+  EXPECT_EQ(bed.events.clock_moves("node1"), 1);
+  for (int i = 0; i < 14; ++i) {  // 280 s
+    ASSERT_NO_FATAL_FAILURE(pong(i % 2 == 0 ? seconds_now() + 20 : INT64_MIN));
+  }
+  EXPECT_EQ(bed.events.clock_moves("node1"), 1) << "not yet";
+  ASSERT_NO_FATAL_FAILURE(pong(seconds_now() + 20));
+  EXPECT_EQ(bed.events.clock_moves("node1"), 2) << "it is right again";
+  EXPECT_EQ(bed.events.node_changes("node1"), changes) << "nothing else is done for it";
 }
 
 // One node whose stream breaks is back after a second; a restarted container at once.

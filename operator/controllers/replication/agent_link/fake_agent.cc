@@ -226,7 +226,8 @@ AgentEvents EventRecorder::Events() {
           .result =
               [this, note](const std::string& node, const replication::ResultMessage& result) {
                 note([&] { results_.emplace_back(node, result); });
-              }};
+              },
+          .clock_moved = [this, note](const std::string& node) { note([&] { ++clocks_[node]; }); }};
 }
 
 bool EventRecorder::WaitFor(const std::function<bool()>& condition) {
@@ -262,6 +263,12 @@ int EventRecorder::node_changes(const std::string& node) const {
   const std::lock_guard lock(mutex_);
   const auto found = nodes_.find(node);
   return found == nodes_.end() ? 0 : found->second;
+}
+
+int EventRecorder::clock_moves(const std::string& node) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = clocks_.find(node);
+  return found == clocks_.end() ? 0 : found->second;
 }
 
 replication::ResourceReport SomeReport(const std::string& resource) {

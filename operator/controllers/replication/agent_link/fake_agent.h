@@ -110,6 +110,7 @@ class EventRecorder {
   std::vector<std::pair<std::string, replication::ResultMessage>> results() const;
   int changes_of(const std::string& resource) const;
   int node_changes(const std::string& node) const;
+  int clock_moves(const std::string& node) const;
 
  private:
   mutable std::mutex mutex_;
@@ -117,6 +118,7 @@ class EventRecorder {
   std::vector<std::pair<std::string, replication::ResultMessage>> results_;
   std::map<std::string, int> resources_;
   std::map<std::string, int> nodes_;
+  std::map<std::string, int> clocks_;
   int events_ = 0;
 };
 

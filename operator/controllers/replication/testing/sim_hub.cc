@@ -88,6 +88,10 @@ void SimHub::Pump() {
       }
       continue;
     }
+    if (const std::int64_t ahead = cluster_.world().GetNode(node).clock_ahead_s;
+        std::exchange(clock_ahead_[node], ahead) != ahead) {
+      events_.clock_moved(node);
+    }
     const auto before = reports_.find(node);
     NodeReport now = before == reports_.end() || Due(node) ? Read(node) : before->second;
     std::set<std::string> changed;

@@ -27,6 +27,7 @@ class SimHub final : public AgentHub {
     std::function<void(const std::string& resource)> resource_changed{};
     std::function<void(const std::string& node)> node_changed{};
     std::function<void(const std::string& node, const replication::ResultMessage&)> result{};
+    std::function<void(const std::string& node)> clock_moved{};
   };
 
   /// What a node's .res file says about a resource.
@@ -111,6 +112,7 @@ class SimHub final : public AgentHub {
   std::map<std::string, replication::NodeReport> reports_{};
   std::map<std::string, std::pair<std::string, sim::Time>> looked_{};  // last event, and when
   std::map<std::string, Parsed> parsed_{};
+  std::map<std::string, std::int64_t> clock_ahead_{};  // seconds
   std::map<std::string, std::size_t> results_seen_{};
   /// Requests without an answer, by id.
   std::map<std::string, replication::RunningTransaction> asked_{};

@@ -73,6 +73,12 @@ VolumeBed::VolumeBed(const BedOptions& options)
                         if (controllers_) {
                           controllers_->NoteResult(node, message);
                         }
+                      },
+                  .clock_moved =
+                      [this](const std::string& node) {
+                        if (controllers_) {
+                          controllers_->WantCertificates(node);
+                        }
                       }});
   MakePods(options.agents);
   MakeVolumes(options);

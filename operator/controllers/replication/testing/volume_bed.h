@@ -28,6 +28,8 @@ namespace breakwater::controllers {
 struct BedOptions {
   std::vector<std::string> resources{"r0"};
   std::size_t replicas = 3;  ///< on the first so many of node1, node2, node3; two have no quorum
+  /// Those of single resources.
+  std::map<std::string, std::size_t> replicas_of{};
   std::vector<std::string> diskless{};
   bool agents = true;  ///< the pods have an agent
 };

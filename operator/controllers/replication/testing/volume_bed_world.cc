@@ -74,12 +74,13 @@ void VolumeBed::MakeVolumes(const BedOptions& options) {
     spec.name = name;
     spec.port = port;
     spec.minor = port++ - 6000;
-    spec.nodes.assign(nodes_.begin(),
-                      nodes_.begin() + static_cast<std::ptrdiff_t>(options.replicas));
+    const auto own = options.replicas_of.find(name);
+    const std::size_t replicas = own == options.replicas_of.end() ? options.replicas : own->second;
+    spec.nodes.assign(nodes_.begin(), nodes_.begin() + static_cast<std::ptrdiff_t>(replicas));
     spec.diskless = options.diskless;
-    spec.quorum = options.replicas < 3 ? "off" : spec.quorum;
-    for (std::size_t a = 0; a < options.replicas; ++a) {
-      for (std::size_t b = a + 1; b < options.replicas; ++b) {
+    spec.quorum = replicas < 3 ? "off" : spec.quorum;
+    for (std::size_t a = 0; a < replicas; ++a) {
+      for (std::size_t b = a + 1; b < replicas; ++b) {
         spec.pair_tls[{nodes_[a], nodes_[b]}] = false;
       }
     }

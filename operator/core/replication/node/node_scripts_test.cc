@@ -170,7 +170,7 @@ TEST_F(HealScriptTest, NamesAreNeverPartOfTheScript) {
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/bad"));
 }
 
-// REVIEW-2 T8: DRBD's shared secret stays on its node.
+// REVIEW-2 M5, T8: DRBD's shared secret stays on its node.
 TEST_F(HealScriptTest, AnObservationCarriesNoSharedSecret) {
   std::string show =
       ReadFile(testing::SourceDir() +

@@ -93,23 +93,57 @@ std::optional<std::string> NotOnline(const ClusterInput& input, const ResourceOb
   return std::nullopt;
 }
 
+// Connections that only values of ours keep from the cluster's value, as it is or will be.
+std::vector<const ConnectionView*> Relying(const ClusterInput& input,
+                                           const ResourceObservation& seen,
+                                           std::optional<bool> cluster) {
+  std::vector<const ConnectionView*> relying;
+  if (!AnyOfOurs(seen.levels)) {
+    return relying;
+  }
+  const std::optional<bool> own = internal::ClusterFor(input, seen, cluster);
+  ResourceLevels coming = seen.levels;
+  coming.controller = cluster;
+  for (const auto& [pair, connection] : seen.connections) {
+    const std::string key = pair.ToString();
+    const bool effective = Effective(coming, key);
+    // An exempt volume wants what its pin says, and needs it all the same.
+    if (Desired(seen.levels, key, own) != effective ||
+        EffectiveWithoutOurs(coming, key) != effective) {
+      relying.push_back(&connection);
+    }
+  }
+  return relying;
+}
+
 // What a node's .res file would have to say and does not, as long as that matters: without what we
 // set, the new cluster-wide value would reach the connection there.
 std::optional<std::string> Unsettled(const ClusterInput& input,
                                      const ResourceObservation& seen,
                                      std::optional<bool> cluster) {
-  if (!AnyOfOurs(seen.levels)) {
-    return std::nullopt;
-  }
-  for (const auto& [pair, connection] : seen.connections) {
-    const std::string key = pair.ToString();
-    const bool effective = Effective(seen.levels, key, cluster);
-    if (Desired(seen.levels, key, internal::ClusterFor(input, seen, cluster)) == effective) {
-      continue;
-    }
-    for (const std::string& node : {pair.a, pair.b}) {
-      const std::optional<bool>& res = connection.End(node).res_tls;
+  for (const ConnectionView* connection : Relying(input, seen, cluster)) {
+    const bool effective = Effective(seen.levels, connection->pair.ToString(), cluster);
+    for (const std::string& node : {connection->pair.a, connection->pair.b}) {
+      const std::optional<bool>& res = connection->End(node).res_tls;
       if (res && *res != effective && !input.offline_nodes.contains(node)) {
+        return node;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+// A node that LINSTOR speaks with and we do not: its satellite acts on the cluster's value at once,
+// and nobody can say whether its .res file has what protects the volume (R2, L33). One that is
+// OFFLINE in LINSTOR gets everything together when it is back (L27).
+std::optional<std::string> SilentNode(const ClusterInput& input,
+                                      const ResourceObservation& seen,
+                                      std::optional<bool> cluster) {
+  for (const ConnectionView* connection : Relying(input, seen, cluster)) {
+    for (const std::string& node : {connection->pair.a, connection->pair.b}) {
+      const auto view = seen.nodes.find(node);
+      const bool silent = view != seen.nodes.end() && !view->second.known && !view->second.answers;
+      if (silent && !input.offline_nodes.contains(node)) {
         return node;
       }
     }
@@ -187,6 +221,15 @@ std::optional<std::string> PushObstacle(const ClusterInput& input,
     const auto& [resource, node] = *plan->unsettled.begin();
     return "the .res file of " + resource + " on node " + node +
            " does not say yet what its pin says";
+  }
+  for (const auto& seen : input.resources) {
+    if (const std::optional<std::string> node = SilentNode(input, *seen, cluster)) {
+      plan->push_unfit = cluster.value_or(false) ? *node : "";
+      return "node " + *node + " does not answer, so nobody knows whether volume " +
+             seen->resource +
+             " is protected there; mend its satellite pod (a node that LINSTOR shows OFFLINE is "
+             "not waited for)";
+    }
   }
   if (cluster.value_or(false) && !input.unfit.empty()) {
     plan->push_unfit = input.unfit.begin()->first;

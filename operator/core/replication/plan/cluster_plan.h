@@ -11,13 +11,13 @@
 ///    so that LINSTOR's .res files always say what the kernel does (a reboot in between is
 ///    harmless).
 /// 3. Push. The cluster's value goes to LINSTOR when no connection would change by it and every
-/// node that
-///    answers is fit for TLS: the pins protect what exists, and a new volume must not be born on a
-///    node where it cannot connect. Nodes that do not answer do not count: LINSTOR places nothing
-///    on them.
-/// 4. Start volumes, within the limits. A bad node holds back the resources that touch it and
-/// nothing
-///    else. Resources in flight are never pinned or started here.
+/// node that answers is fit for TLS: the pins protect what exists, and a new volume must not be
+/// born on a node where it cannot connect. A node that does not answer holds it back as long as it
+/// has a volume that only a pin protects, and LINSTOR does not show it OFFLINE: whether its .res
+/// file has the pin is not known.
+/// 4. Start volumes, within the limits. A bad or silent node holds back the resources that touch it
+/// and nothing else, whether the value was pushed or not: what moves before has a pin that says
+/// where to. Resources in flight are never pinned or started here.
 /// 5. When all that is done, start one volume whose session keys are too old.
 ///
 /// A value in LINSTOR is no proof that a node has it (L33): the push waits until the .res files say
@@ -122,10 +122,11 @@ struct ClusterPlan {
   ClusterProblem problem{};
   std::vector<PinOp> pins{};  ///< to be done before everything else
   std::optional<ClusterPush> push{};
-  std::string pins_held{};   ///< why a pin waits, "" when none does
-  std::string push_held{};   ///< why the cluster's value is held back, "" when it is not
-  std::string push_unfit{};  ///< the node that is not fit for it, when only that holds it back
-  bool push_next = false;    ///< held back only by resources in flight: nothing starts before it
+  std::string pins_held{};  ///< why a pin waits, "" when none does
+  std::string push_held{};  ///< why the cluster's value is held back, "" when it is not
+  /// The node that is not fit for it, or silent, when only that holds it back.
+  std::string push_unfit{};
+  bool push_next = false;  ///< held back only by resources in flight: nothing starts before it
   std::vector<std::string> start{};
   /// VolumeGoal::may_switch: those of `start`, and those in flight that may go on.
   std::set<std::string> may_switch{};

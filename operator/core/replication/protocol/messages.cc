@@ -21,7 +21,7 @@ Unexpected<Error> Invalid(std::string_view what) {
 }
 
 template <typename Message, typename T>
-Result<std::optional<Message>, Error> ReadStruct(const Json& json) {
+Result<std::optional<Message>, Error> ReadStruct(const Json& json, const Json& /*line*/) {
   T value;
   std::string problem;
   Reader reader(json, &problem);
@@ -33,7 +33,7 @@ Result<std::optional<Message>, Error> ReadStruct(const Json& json) {
 }
 
 template <typename Message, typename T>
-Result<std::optional<Message>, Error> ReadNumber(const Json& json) {
+Result<std::optional<Message>, Error> ReadNumber(const Json& json, const Json& /*line*/) {
   const bool fits = json.is_number_integer() &&
                     (!json.is_number_unsigned() || json.get<std::uint64_t>() <= INT64_MAX);
   if (!fits) {
@@ -42,21 +42,36 @@ Result<std::optional<Message>, Error> ReadNumber(const Json& json) {
   return std::optional<Message>(T{json.get<std::int64_t>()});
 }
 
-Result<std::optional<AgentMessage>, Error> ReadSynced(const Json& json) {
+// The time stands beside the number: what there was in the first version stays as it was.
+Result<std::optional<AgentMessage>, Error> ReadPong(const Json& json, const Json& line) {
+  auto message = ReadNumber<AgentMessage, PongMessage>(json, line);
+  const auto time = line.find("time");
+  if (!message || time == line.end()) {
+    return message;
+  }
+  auto seconds = ReadNumber<AgentMessage, PongMessage>(*time, line);
+  if (!seconds) {
+    return seconds;
+  }
+  std::get<PongMessage>(**message).time = std::get<PongMessage>(**seconds).number;
+  return message;
+}
+
+Result<std::optional<AgentMessage>, Error> ReadSynced(const Json& json, const Json& /*line*/) {
   if (json != Json(true)) {
     return Invalid("synced is not true");
   }
   return std::optional<AgentMessage>(SyncedMessage{});
 }
 
-Result<std::optional<AgentMessage>, Error> ReadGone(const Json& json) {
+Result<std::optional<AgentMessage>, Error> ReadGone(const Json& json, const Json& /*line*/) {
   if (!json.is_string() || !IsSafeName(json.get_ref<const std::string&>())) {
     return Invalid("gone names no resource");
   }
   return std::optional<AgentMessage>(GoneMessage{json.get<std::string>()});
 }
 
-Result<std::optional<OperatorMessage>, Error> ReadCancel(const Json& json) {
+Result<std::optional<OperatorMessage>, Error> ReadCancel(const Json& json, const Json& /*line*/) {
   if (!json.is_string() || !IsTransactionId(json.get_ref<const std::string&>())) {
     return Invalid("cancel names no id");
   }
@@ -66,7 +81,7 @@ Result<std::optional<OperatorMessage>, Error> ReadCancel(const Json& json) {
 template <typename Message>
 struct Entry {
   std::string_view key;
-  Result<std::optional<Message>, Error> (*read)(const Json&);
+  Result<std::optional<Message>, Error> (*read)(const Json& value, const Json& line);
 };
 
 // One message per line: the member that names it decides; others beside it are ignored unless they
@@ -94,7 +109,7 @@ Result<std::optional<Message>, Error> Decode(std::string_view line,
   if (found == nullptr) {
     return std::optional<Message>{};
   }
-  return found->read(*json->find(found->key));
+  return found->read(*json->find(found->key), *json);
 }
 
 constexpr std::array<Entry<AgentMessage>, 8> kAgentMessages{
@@ -105,7 +120,7 @@ constexpr std::array<Entry<AgentMessage>, 8> kAgentMessages{
      {"synced", ReadSynced},
      {"progress", ReadStruct<AgentMessage, ProgressMessage>},
      {"result", ReadStruct<AgentMessage, ResultMessage>},
-     {"pong", ReadNumber<AgentMessage, PongMessage>}}};
+     {"pong", ReadPong}}};
 
 constexpr std::array<Entry<OperatorMessage>, 4> kOperatorMessages{
     {{"hello", ReadStruct<OperatorMessage, OperatorHello>},
@@ -134,7 +149,14 @@ struct Encoder {
 
   std::string operator()(const ResultMessage& m) const { return Line("result", Writer::ToJson(m)); }
 
-  std::string operator()(const PongMessage& m) const { return Line("pong", m.number); }
+  std::string operator()(const PongMessage& m) const {
+    Json message = Json::object();
+    message["pong"] = m.number;
+    if (m.time) {
+      message["time"] = *m.time;
+    }
+    return ToText(message) + "\n";
+  }
 
   std::string operator()(const OperatorHello& m) const { return Line("hello", Writer::ToJson(m)); }
 

@@ -11,7 +11,7 @@
 ///                                          <-   {"request": {...}} {"cancel": "id"}
 ///   {"progress": {...}} {"result": {...}}  ->
 ///                                          <-   {"ping": 7}
-///   {"pong": 7}                            ->
+///   {"pong": 7, "time": 1767225600}        ->
 ///
 /// Compatibility: unknown members are ignored, unknown messages too. A member never changes its
 /// meaning; whoever needs that raises kProtocolVersion. Both sides say the lowest version that they
@@ -125,6 +125,7 @@ struct ResultMessage {
 
 struct PongMessage {
   std::int64_t number = 0;
+  std::optional<std::int64_t> time{};  ///< the node's wall clock, Unix seconds; older: not said
 
   bool operator==(const PongMessage&) const = default;
 };

@@ -83,7 +83,8 @@ std::vector<AgentMessage> AgentMessages() {
                          .frozen = milliseconds(1700),
                          .cut = milliseconds(1200),
                          .healed = 1}},
-          PongMessage{-3}};
+          PongMessage{-3},
+          PongMessage{7, 1767225600}};
 }
 
 TransactionRequest SomeRequest() {
@@ -179,6 +180,8 @@ TEST(MessagesTest, HostileLinesAreErrors) {
           R"({"synced":false})",
           R"({"pong":1.5})",
           R"({"pong":18446744073709551615})",
+          R"({"pong":1,"time":"noon"})",
+          R"({"pong":1,"time":18446744073709551615})",
           R"({"gone":"r","synced":true})",
           R"({"resource":{"name":"r"}})",  // no report: no name of a status
           R"({"resource":{"name":"-rf","report":{}}})",

@@ -391,7 +391,8 @@ TEST(LeadTest, AnUndoAfterARestartOfTheAgentDoesNotSpeakOfTheConnection) {
   }
 }
 
-// F30: only from some time after the undo, at random periods, and only where the floor allows both.
+// F30, REVIEW-2, agent: only from some time after the undo, at random periods, and only where the
+// floor allows both.
 TEST(LeadTest, AlternatesAtRandomPeriodsWithinTheFloor) {
   for (const bool floor : {false, true}) {
     TransactionRequest request = Request(TransactionKind::kLead);

@@ -160,7 +160,7 @@ class Link:
             if line is None:
                 self.connect()
                 return self
-            assert b"must-not-leave" not in line
+            assert b"must-not-leave" not in line  # REVIEW-2 M5
             message = json.loads(line)
             if "resource" in message:
                 self.resources[message["resource"]["name"]] = message["resource"]["report"]
