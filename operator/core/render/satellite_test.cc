@@ -226,7 +226,7 @@ TEST(RenderSatellite, PrivilegedIsWhatTheSecurityModelNames) {
       const Json& security = container.at("securityContext");
       EXPECT_EQ(security.value("readOnlyRootFilesystem", false), true) << container.at("name");
       if (security.value("privileged", false)) {
-        privileged.push_back(container.at("name"));
+        privileged.push_back(container.at("name").get<std::string>());
       } else {
         EXPECT_EQ(security.at("capabilities").at("drop"), Json::array({"ALL"}))
             << container.at("name");
