@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <thread>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,7 +60,8 @@ replication::ProgressMessage Progress(const std::string& id) {
 class Bed {
  public:
   explicit Bed(const Clock& clock, AgentLinksOptions options = {})
-      : agents(clock), links(agents, clock, Logger::Null(), events.Events(), Quick(options)) {}
+      : agents(clock),
+        links(agents, clock, Logger::Null(), events.Events(), Quick(std::move(options))) {}
 
   FakeAgents::StreamPtr Greeted(const std::string& node, std::size_t number = 0) {
     auto stream = agents.Stream("pod-" + node, number);
