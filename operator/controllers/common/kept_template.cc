@@ -3,7 +3,6 @@
 #include <map>
 
 #include "operator/api/resources.h"
-#include "operator/controllers/common/replication_secret.h"
 #include "operator/controllers/common/status_tools.h"
 #include "operator/runtime/apply.h"
 
@@ -28,14 +27,6 @@ std::map<std::string, std::string> Images(const Json& pod_template) {
     }
   }
   return images;
-}
-
-/// Whether the pods would be the same programs. Those with the handshake daemon change: what it
-/// mounts is how volumes are encrypted.
-bool SamePrograms(const Json& live, const Json& rendered) {
-  const std::map<std::string, std::string> images = Images(rendered);
-  return images == Images(live) &&
-         !images.contains("containers/" + std::string(kHandshakeContainer));
 }
 
 std::string HashOf(const Json& pod_template) {
@@ -63,7 +54,7 @@ bool KeepPodTemplate(const api::Object& live, Json* rendered) {
   const Json unpacked = runtime::UnpackSpec(live.raw());
   const Json* has = api::FindPath(unpacked, {"spec", "template"});
   const Json* wanted = api::FindPath(*rendered, {"spec", "template"});
-  if (has == nullptr || wanted == nullptr || !SamePrograms(*has, *wanted)) {
+  if (has == nullptr || wanted == nullptr || Images(*has) != Images(*wanted)) {
     return false;
   }
   const std::string mark = HashOf(*wanted) + "/" + HashOf(*has);

@@ -4,9 +4,10 @@
 ///
 /// Between versions of the Piraeus Operator the pod templates of one component differ in what
 /// changes nothing for its users: where an argument is written, a probe more. A new template
-/// restarts the pods all the same, of the CSI driver and of every satellite. So a workload that was
-/// not applied by this operator before keeps its pod template while its containers and their images
-/// are the ones that it would get anyway. Everything else of the object is applied as rendered.
+/// restarts the pods all the same, those of the CSI driver on every node. So a workload of a
+/// LinstorCluster that was not applied by this operator before keeps its pod template while its
+/// containers and their images are the ones that it would get anyway. Everything else of the object
+/// is applied as rendered. Satellites get the rendered one: how they see the host's LVM is in it.
 ///
 /// It is given up, and the rendered template applied, as soon as the rendering is another one (a
 /// setting, a patch, an image, a version of this operator with another manifest), the template is

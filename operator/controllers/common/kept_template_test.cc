@@ -104,11 +104,7 @@ TEST(KeptTemplateTest, WithoutItsAnnotationItIsGivenUp) {
   EXPECT_FALSE(KeepPodTemplate(api::Object(live), &again));
 }
 
-// How the daemon gets its key and certificate decides whether volumes are encrypted.
-TEST(KeptTemplateTest, ADaemonThatEncryptsIsRenderedAnew) {
-  const Json containers = Json::array({Container("ktls-utils", "k:v1")});
-  Json rendered = Workload("1.0.0", containers);
-  EXPECT_FALSE(KeepPodTemplate(api::Object(Workload("v2.11.0", containers)), &rendered));
+TEST(KeptTemplateTest, OnlyWorkloadsHaveTemplates) {
   Json other{{"kind", "ConfigMap"}, {"metadata", {{"name", "c"}}}};
   EXPECT_FALSE(KeepPodTemplate(api::Object(Old()), &other));
 }

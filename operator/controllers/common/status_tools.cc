@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "operator/api/resources.h"
+
 namespace breakwater::controllers {
 
 std::vector<api::Condition> ConditionsOf(const api::Object& object,
@@ -88,6 +90,12 @@ std::vector<std::string> FrozenVolumes(const api::Object& cluster) {
     return step == "SuspendedSwitch" || step == "Resume" ||
            (strategy == "SuspendIO" && step == "Follow");
   });
+}
+
+std::string LinstorVolumeOf(const api::Object& persistent_volume) {
+  const api::Json* csi = api::FindPath(persistent_volume.raw(), {"spec", "csi"});
+  const bool ours = csi != nullptr && api::StringAt(*csi, "driver") == api::kCsiDriverName;
+  return ours ? api::StringAt(*csi, "volumeHandle") : "";
 }
 
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit) {

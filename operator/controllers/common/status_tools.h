@@ -46,6 +46,9 @@ std::vector<std::string> SwitchingVolumes(const api::Object& cluster);
 /// one, no change in LINSTOR may make it adjust: it resumes what is suspended (L24).
 std::vector<std::string> FrozenVolumes(const api::Object& cluster);
 
+/// Name of the LINSTOR resource that a PersistentVolume stands for; "" when it is another driver's.
+std::string LinstorVolumeOf(const api::Object& persistent_volume);
+
 /// Lines joined by "; ", cut after `limit` characters: conditions are shown in tables.
 std::string JoinBounded(const std::vector<std::string>& lines, std::size_t limit = 2000);
 

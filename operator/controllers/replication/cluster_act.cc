@@ -209,10 +209,12 @@ void ReplicationClusterReconciler::TellHeldBack(const Pass& pass) {
   const std::string& node = pass.plan.push_unfit;
   const SteadyTime now = deps_.services.clock.SteadyNow();
   if (node.empty() || pass.reports.contains(node)) {
-    silent_since_.reset();
+    silent_.reset();
   } else {
-    silent_since_ = silent_since_.value_or(now);
-    if (now - *silent_since_ < kSilent) {
+    if (!silent_ || silent_->first != node) {
+      silent_ = {node, now};
+    }
+    if (now - silent_->second < kSilent) {
       return;
     }
   }

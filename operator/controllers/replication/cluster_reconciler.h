@@ -159,8 +159,8 @@ class ReplicationClusterReconciler final : public runtime::Reconciler {
   std::optional<bool> last_controller_;
   std::set<std::string> last_pods_;  // nodes whose satellite pod was there
   std::string last_phase_;
-  std::string last_unfit_;                        // the node that keeps new volumes in plaintext
-  std::optional<SteadyTime> silent_since_;        // such a node that does not answer
+  std::string last_unfit_;  // the node that keeps new volumes in plaintext
+  std::optional<std::pair<std::string, SteadyTime>> silent_;  // such a node, and since when
   std::map<std::string, SteadyTime> looked_for_;  // nodes whose certificates were to be read
 };
 

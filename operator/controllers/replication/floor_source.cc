@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "operator/controllers/common/status_tools.h"
 #include "operator/core/replication/plan/properties.h"
 
 namespace breakwater::controllers {
@@ -63,12 +64,12 @@ replication::FloorRules FloorSource::Read(const ClusterSettings& settings) const
     }
   }
   for (const api::ObjectPtr& object : volumes.List()) {
+    const std::string resource = LinstorVolumeOf(*object);
     const api::Json* spec = api::FindPath(object->raw(), {"spec"});
-    const api::Json* csi = spec == nullptr ? nullptr : api::FindPath(*spec, {"csi"});
-    if (csi == nullptr || api::StringAt(*csi, "driver") != kProvisioner) {
+    if (resource.empty() || spec == nullptr) {
       continue;
     }
-    replication::VolumeOrigin& origin = rules.origins[api::StringAt(*csi, "volumeHandle")];
+    replication::VolumeOrigin& origin = rules.origins[resource];
     origin.storage_class = api::StringAt(*spec, "storageClassName");
     if (const api::Json* claim = api::FindPath(*spec, {"claimRef"})) {
       origin.claim = api::StringAt(*claim, "namespace") + "/" + api::StringAt(*claim, "name");

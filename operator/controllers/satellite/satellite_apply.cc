@@ -6,7 +6,6 @@
 #include "operator/api/linstor_cluster.h"
 #include "operator/api/resources.h"
 #include "operator/base/log.h"
-#include "operator/controllers/common/kept_template.h"
 #include "operator/controllers/common/missing_mounts.h"
 #include "operator/controllers/common/pass_end.h"
 #include "operator/controllers/common/replication_secret.h"
@@ -58,9 +57,6 @@ const api::Json* MarkDaemonSet(std::vector<api::Json>& objects) {
 
 /// Whether applying `desired` restarts the pod: only a change of the pod template does.
 bool ChangesPods(const api::Json& desired, const api::Object& live) {
-  if (!api::Object(desired).annotation(kKeptPodTemplate).empty()) {
-    return false;
-  }
   const std::string known = live.annotation(kTemplateHash);
   if (known != api::Object(desired).annotation(kTemplateHash)) {
     return true;  // also when it was made by another operator: what it had is not known
@@ -234,10 +230,6 @@ void SatelliteReconciler::Apply(const Context& ctx, Pass& pass, const std::strin
         ctx, pass, std::move(rendering.objects),
         "the certificate in the Secret " + core::ReplicationTlsSecretName(pass.satellite.name()));
     return;
-  }
-  for (std::string& warning :
-       KeptTemplateWarnings(KeepPodTemplates(deps_.writers, pass.satellite, &rendering.objects))) {
-    rendering.warnings.push_back(std::move(warning));
   }
   const api::Json* desired = MarkDaemonSet(rendering.objects);
   if (PatchTakesDaemon(pass, desired)) {

@@ -28,10 +28,7 @@ bool NotFound(const linstor::LinstorResult<linstor::Node>& node) {
 std::set<std::string> ClaimedResources(const runtime::Store& volumes) {
   std::set<std::string> names;
   for (const api::ObjectPtr& volume : volumes.List()) {
-    const api::Json* csi = api::FindPath(volume->raw(), {"spec", "csi"});
-    if (csi != nullptr && api::StringAt(*csi, "driver") == api::kCsiDriverName) {
-      names.insert(api::StringAt(*csi, "volumeHandle"));
-    }
+    names.insert(LinstorVolumeOf(*volume));  // "" is no resource's name
   }
   return names;
 }

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from conftest import assert_unharmed
-from scenario import NAMESPACE
 from scenario.claims import PROVISIONER
 from scenario.storage import POOL_CONFIGURATION, TLS
 
@@ -140,3 +139,4 @@ def test_evacuate_makes_copies_before_it_takes_any_away(life):
     assert life.in_linstor(NODE3) == ""
     assert {name: life.good(name) for name in VOLUMES} == {
         "pvc-a": {NODE1, NODE2, NODE4}, "pvc-b": {NODE2, NODE4}, "pvc-c": {NODE1, NODE4}}
+    assert_unharmed(storage)
